@@ -1,0 +1,63 @@
+# `make` lists the targets. The environment lies in .venv; PYTHON names the interpreter that it is made from.
+# A folder name with spaces works: all paths here are relative.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+SOURCES := schemas pipeline jobs
+BENCHMARKS := benchmarks/driver_memory.py
+
+PIP := $(BIN)/python -m pip
+INSTALL := $(PIP) install --constraint constraints.txt
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test lint format bench clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' Makefile
+
+setup: $(VENV)/.dev  ## install Flowreel with all that developing it needs into .venv
+
+demo: $(VENV)/.runtime  ## render, publish and report a small dataset on this machine
+	$(BIN)/flowreel demo $(ARGS)
+
+test: $(VENV)/.dev  ## run the tests; ARGS="-m slow" runs the long ones, ARGS="-k name" some
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.dev  ## check style, formatting and types
+	@bad=0; for check in "ruff check ." "ruff format --check ." "mypy $(SOURCES)"; do \
+	  echo "== $$check"; $(BIN)/$$check || bad=1; done; exit $$bad
+
+format: $(VENV)/.dev  ## put imports and layout in order
+	$(BIN)/ruff check --select I --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.dev  ## run the benchmarks
+	@set -e; for script in $(BENCHMARKS); do echo "== $$script"; $(BIN)/python "$$script" $(ARGS); done
+
+clean:  ## remove caches, build leftovers and the demo's output; .venv stays
+	rm -rf .mypy_cache .pytest_cache .ruff_cache build dist flowreel.egg-info flowreel-demo
+	find . -name $(VENV) -prune -o -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Made once; pip comes last, so a half-made environment is made again.
+$(BIN)/pip:
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  found=$$("$(PYTHON)" --version 2>&1) || found="not there or broken"; \
+	  echo "Flowreel needs Python 3.11 or newer; $(PYTHON) is: $$found" >&2; \
+	  echo "Name another one, such as: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@"$(PYTHON)" -m venv $(VENV) || { \
+	  echo "Could not make $(VENV). On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+
+$(VENV)/.runtime: pyproject.toml constraints.txt | $(BIN)/pip
+	@echo "Installing Flowreel into $(VENV): some minutes the first time, most of it PyTorch and Ray"
+	$(INSTALL) --editable .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/pip
+	@echo "Installing Flowreel and its tools into $(VENV): some minutes the first time, most of it PyTorch and Ray"
+	$(INSTALL) --editable ".[dev,s3]"
+	@touch $(VENV)/.runtime $@

@@ -1,0 +1,6 @@
+"""`python -m jobs COMMAND`: what a Ray job entrypoint uses; the same as `flowreel COMMAND`."""
+
+from jobs.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""The Ray actor: one generator on one GPU (or a share of one, or some CPUs) that renders whole shards."""
+
+import os
+import platform
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import ray
+import torch
+
+from jobs.cluster import ALLOCATOR
+from pipeline.generator.checkpoint import Checkpoint
+from pipeline.generator.loading import load_generator
+from pipeline.job import RenderJob
+from pipeline.render import ShardRenderer
+from schemas.outcome import ShardOutcome
+from schemas.plan import Shard
+from schemas.spec import ExecutionSpec
+
+Load = Callable[[Checkpoint, str], Any]  # (checkpoint, device) -> generator
+IN_FLIGHT = 3  # shards per actor: one fetching, one on the device, one encoding and writing
+
+
+class RenderActor:
+    """Loads the generator once. ``render`` calls overlap; they take turns on the device."""
+
+    def __init__(self, job: RenderJob, plan_id: str, load: Load = load_generator) -> None:
+        torch.set_num_threads(job.spec.execution.num_cpus)
+        torch.backends.cudnn.benchmark = False  # algorithms picked by stopwatch would change bytes
+        torch.backends.cudnn.deterministic = True
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+        self._frames, self._count = 0, threading.Lock()
+        generator = load(job.checkpoint, job.settings.device)
+        self._renderer = ShardRenderer(job, plan_id, generator, self._tick)
+        self._name = f"{platform.node()}:{os.getpid()}"
+
+    @ray.method(concurrency_group="status", max_task_retries=-1)
+    def ready(self) -> str:
+        """The worker's name, once its generator is loaded."""
+        return self._name
+
+    @ray.method(concurrency_group="status")
+    def frames(self) -> int:
+        """Frames generated so far, also of shards that are not finished."""
+        return self._frames
+
+    def render(self, shard: Shard) -> ShardOutcome:
+        return self._renderer.render(shard, self._name)
+
+    def _tick(self, frames: int) -> None:
+        with self._count:
+            self._frames += frames
+
+
+def start_actor(job: RenderJob, plan_id: str, load: Load) -> Any:
+    """An actor handle; Ray places it, and restarts it when it dies."""
+    execution: ExecutionSpec = job.spec.execution
+    remote = ray.remote(
+        num_gpus=execution.num_gpus,
+        num_cpus=execution.num_cpus,
+        max_restarts=-1,
+        max_concurrency=IN_FLIGHT,
+        concurrency_groups={"status": 2},
+        runtime_env={"env_vars": ALLOCATOR},
+    )(RenderActor)
+    return remote.remote(job, plan_id, load)

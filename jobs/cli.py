@@ -1,0 +1,147 @@
+"""The command line: `flowreel COMMAND`. One function per command; the work is in the files they name."""
+
+import json
+import re
+import sys
+from typing import Annotated
+
+import typer
+
+from jobs import plan as planning
+from jobs import status as state
+from jobs.demo import DEMO_FOLDER, run_demo
+from jobs.progress import Display
+from jobs.render import Exit, Result
+from jobs.render import render as run_render
+from jobs.spec_file import open_spec
+from pipeline.storage import open_store
+from pipeline.verify import verify as check_version
+from pipeline.versions import open_version
+from schemas.errors import FlowreelError
+from schemas.spec import Spec
+
+app = typer.Typer(
+    help="Label-map sequences in object storage -> photoreal clips -> versioned, paired Parquet datasets.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+SpecArg = Annotated[str, typer.Argument(metavar="SPEC", help="path or URL of the spec, a YAML file (see configs/)")]
+DatasetArg = Annotated[str, typer.Argument(metavar="DATASET[@N]", help="folder or bucket URL; @N: version N")]
+Set = Annotated[
+    list[str], typer.Option("--set", metavar="FIELD=VALUE", help="override a field of the spec, e.g. clips.frames=16")
+]
+Json = Annotated[bool, typer.Option("--json", help="print JSON")]
+NONE: list[str] = []
+
+
+@app.command()
+def plan(
+    spec: SpecArg,
+    set_: Set = NONE,
+    as_json: Json = False,
+    out: Annotated[str, typer.Option(metavar="FILE", help="write the clips to render as Parquet")] = "",
+) -> None:
+    """Dry run: checks the spec, storage and every label map, prints what would be rendered. Needs no GPU."""
+    display = Display()
+    prepared, figures = planning.plan(open_spec(spec, set_, display), out or None)
+    if as_json:
+        print(planning.as_json(figures))
+    else:
+        print("\n".join(planning.lines(figures)))
+    prepared.catalog.check()
+
+
+@app.command()
+def render(spec: SpecArg, set_: Set = NONE) -> None:
+    """Plans, renders what is missing, publishes a version. Interrupted, the same command goes on.
+
+    Exit codes: 0 done; 1 failed; 2 bad usage, spec or input; 3 published, but clips failed within the allowed
+    budget; 4 not published, over the budget.
+    """
+    display = Display()
+    checked = open_spec(spec, set_, display)
+    result = run_render(checked, display)
+    _tell(result, checked)
+    raise typer.Exit(result.exit)
+
+
+@app.command()
+def status(dataset: DatasetArg, as_json: Json = False) -> None:
+    """Versions, sizes, and runs that are under way or interrupted."""
+    figures = state.status(open_store(dataset))
+    print(json.dumps(figures, indent=2) if as_json else "\n".join(state.lines(figures)))
+
+
+@app.command()
+def verify(dataset: DatasetArg) -> None:
+    """Re-reads a version: hashes, pairing, counts, decodability. Exits 1 and lists every problem if there is one."""
+    uri, number = _split_version(dataset)
+    display = Display()
+    version = open_version(open_store(uri), number)
+    with display.task(f"verifying version {version.number}") as progress:
+        verdict = check_version(version, progress)
+    if verdict.problems:
+        shown = "\n".join(f"  {p}" for p in verdict.problems[:20])
+        more = f"\n  ... and {len(verdict.problems) - 20} more" if len(verdict.problems) > 20 else ""
+        raise FlowreelError(f"version {version.number} of {uri}: {len(verdict.problems)} problem(s)\n{shown}{more}")
+    print(
+        f"version {version.number} of {uri} is whole: {verdict.files:,} data files, {verdict.clips:,} clips,"
+        f" {verdict.frames:,} frames"
+    )
+
+
+@app.command()
+def schema() -> None:
+    """Prints the spec's JSON Schema."""
+    print(json.dumps(Spec.model_json_schema(by_alias=True), indent=2))
+
+
+@app.command()
+def demo(
+    folder: Annotated[str, typer.Argument(metavar="FOLDER", help="where everything goes")] = DEMO_FOLDER,
+) -> None:
+    """Everything on this machine in one go: makes street scenes, renders, publishes, verifies, and leaves pictures."""
+    raise typer.Exit(run_demo(folder, Display()))
+
+
+def _tell(result: Result, spec: Spec) -> None:
+    """The last words of a render."""
+    for line in result.lost[:10]:
+        print(line, file=sys.stderr)
+    if len(result.lost) > 10:
+        print(f"... and {len(result.lost) - 10} more", file=sys.stderr)
+    if result.exit == Exit.OVER_BUDGET:
+        print(
+            f"not published: {len(result.lost)} clip(s) lost, above failure.max_failed_fraction"
+            f" {spec.failure.max_failed_fraction:g}; mend the cause and run the same command, it goes on from here",
+            file=sys.stderr,
+        )
+    elif result.version and result.published:
+        counts = result.version.record.counts
+        print(
+            f"published version {result.version.number} of {spec.dataset.uri}: {counts.clips:,} clips,"
+            f" {counts.frames:,} frames ({counts.rendered:,} clips rendered, {counts.reused:,} reused)"
+        )
+    elif result.version:
+        print(f"nothing changed: version {result.version.number} of {spec.dataset.uri} is up to date")
+
+
+def _split_version(dataset: str) -> tuple[str, int | None]:
+    """DATASET@N -> (DATASET, N)."""
+    found = re.fullmatch(r"(.+)@(\d+)", dataset)
+    return (found[1], int(found[2])) if found else (dataset, None)
+
+
+def main() -> None:
+    """Runs a command; errors that Flowreel raises on purpose print their message alone."""
+    try:
+        app()
+    except FlowreelError as error:
+        print(f"flowreel: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("flowreel: interrupted; run the same command to go on", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,76 @@
+"""Connecting to Ray: the cluster that RAY_ADDRESS names, or one on this machine."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import ray
+
+from schemas.errors import UsageError
+from schemas.spec import ExecutionSpec, Spec
+
+# glibc gives large blocks back to the kernel at once and fetches them again for the next layer: kept, a frame on the
+# CPU takes half the time (measured; benchmarks/allocator.py).
+ALLOCATOR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**34), "MALLOC_TOP_PAD_": str(2**28)}
+
+
+def on_cluster() -> bool:
+    """Whether an existing Ray cluster is used; otherwise one is started on this machine for the command's time."""
+    return bool(os.environ.get("RAY_ADDRESS"))
+
+
+def fit_to_machine(spec: Spec, notice: list[str]) -> Spec:
+    """The spec with `execution` cut down to what this machine has; as it is where a cluster is used.
+
+    What was changed goes to ``notice``: a spec written for GPUs renders on a laptop too, but never silently.
+    """
+    if on_cluster():
+        return spec
+    execution, cpus = spec.execution, os.cpu_count() or 1
+    changes: dict[str, object] = {}
+    gpus = len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
+    if execution.num_gpus > gpus:
+        changes["num_gpus"] = 0.0
+        if "num_gpus" in execution.model_fields_set:
+            notice.append(
+                f"execution.num_gpus is {execution.num_gpus:g}, this machine has {gpus}: rendering on the CPU"
+            )
+    if execution.num_cpus > cpus:
+        changes["num_cpus"] = cpus
+        notice.append(f"execution.num_cpus is {execution.num_cpus}, this machine has {cpus}")
+    return spec.model_copy(update={"execution": execution.model_copy(update=changes)}) if changes else spec
+
+
+@contextmanager
+def ray_session() -> Iterator[None]:
+    """Ray for the time of a command. A cluster that is connected to is left running."""
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    try:
+        if on_cluster():
+            ray.init(log_to_driver=False, logging_level=logging.ERROR)
+        else:
+            ray.init(
+                address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR,
+                namespace="flowreel",
+            )  # fmt: skip
+    except (ConnectionError, RuntimeError) as error:
+        raise UsageError(f"Ray at RAY_ADDRESS={os.environ.get('RAY_ADDRESS', 'local')}: {error}") from None
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def worker_count(execution: ExecutionSpec, shards: int) -> int:
+    """How many actors to start. On a cluster, those that find no room yet wait and drive its autoscaler."""
+    least, most = execution.workers
+    count = max(least, min(most, shards))
+    if on_cluster():
+        return count
+    total = ray.cluster_resources()
+    room = int(total.get("CPU", 1) // execution.num_cpus)
+    if execution.num_gpus:
+        room = min(room, int(total.get("GPU", 0) / execution.num_gpus))
+    return max(1, min(count, room))

@@ -1,0 +1,106 @@
+"""`flowreel demo`: the main job on this machine, with nothing but what is bundled."""
+
+import io
+import time
+from pathlib import Path
+
+import yaml
+from PIL import Image
+
+from jobs.cluster import fit_to_machine
+from jobs.progress import Display
+from jobs.render import Exit, render
+from pipeline import pictures, reader
+from pipeline.codec import encode_ids
+from pipeline.scenes import street_scene
+from pipeline.storage import Store, open_store
+from pipeline.verify import verify
+from pipeline.versions import Version
+from schemas.errors import FlowreelError
+from schemas.label_space import LabelSpace
+from schemas.parse import parse_spec
+
+DEMO_FOLDER = "flowreel-demo"
+SCENES = {"boulevard": 3, "main-street": 7, "old-town": 12}  # name -> seed
+FRAMES, SIZE, FPS = 24, (256, 128), 17
+SPEC = {
+    "dataset": {"name": "demo"},
+    "source": {
+        "labels": "{sequence}/labels/*.png",
+        "instances": "{sequence}/instances/*.png",
+        "label_space": "cityscapes",
+        "fps": FPS,
+    },
+    "generator": {"checkpoint": "bundled", "size": list(SIZE)},
+    "clips": {"frames": FRAMES},
+    "variants": [
+        {"style": "generate"},
+        {"style": "generate", "edits": [{"replace": "vegetation", "with": "building"}]},
+    ],
+    "output": {"flow": True},
+    "execution": {"num_gpus": 1, "num_cpus": 1},
+}
+
+
+def run_demo(folder: str, display: Display) -> Exit:
+    """Writes a bucket of street scenes and a spec below ``folder``, renders, verifies, leaves a picture and a video."""
+    began, root = time.monotonic(), Path(folder).absolute()
+    write_scenes(open_store(str(root / "bucket")), display)
+    place = root / "spec.yaml"
+    tree = SPEC | {"dataset": {"name": "demo", "uri": str(root / "dataset")}}
+    tree["source"] = dict(SPEC["source"]) | {"uri": str(root / "bucket")}  # type: ignore[call-overload]
+    place.write_text(yaml.safe_dump(tree, sort_keys=False))
+    display.say(f"spec: {place}")
+    notices: list[str] = []
+    spec = fit_to_machine(parse_spec(place.read_text(), (), str(place)), notices)
+    result = render(spec, display)
+    if result.version is None or result.exit != Exit.DONE:
+        raise FlowreelError("the demo's render lost clips: " + "; ".join(result.lost[:3]))
+    verdict = verify(result.version)
+    if verdict.problems:
+        raise FlowreelError("the demo's dataset is damaged: " + "; ".join(verdict.problems[:3]))
+    space = LabelSpace.model_validate(result.version.record.label_space)
+    sheet, video = leave_pictures(result.version, space, open_store(str(root)))
+    rendered = f"{result.rendered_frames} frames rendered" if result.published else "nothing changed since the last run"
+    print(
+        f"\n{rendered} and verified in {time.monotonic() - began:.0f} s\n"
+        f"  dataset        {root / 'dataset'} (version {result.version.number},"
+        f" {verdict.clips} clips, {verdict.frames} pairs)\n"
+        f"  contact sheet  {root / sheet}\n"
+        f"  video          {root / video}  (label | render | flow)\n"
+        f"  spec           {place}\n"
+        f"next: edit the spec and run `flowreel render {place}`"
+    )
+    return Exit.DONE
+
+
+def write_scenes(bucket: Store, display: Display) -> None:
+    """Label and instance maps of a few generated streets, as a camera in a moving car sees them."""
+    with display.task("drawing street scenes") as progress:
+        for done, (name, seed) in enumerate(SCENES.items(), start=1):
+            scene = street_scene(seed, FRAMES, SIZE)
+            for kind, maps_THW in (("labels", scene.label_THW), ("instances", scene.instance_THW)):
+                for t, ids_HW in enumerate(maps_THW):
+                    path, data = f"{name}/{kind}/{t:06d}.png", encode_ids(ids_HW)
+                    # Untouched where it is the same already, so that a second demo finds nothing to do.
+                    if not (bucket.exists(path) and bucket.read(path) == data):
+                        bucket.write(path, data)
+            progress(done, len(SCENES))
+
+
+def leave_pictures(version: Version, space: LabelSpace, out: Store) -> tuple[str, str]:
+    """A contact sheet of all clips and a video of them one after the other. Returns their names in ``out``."""
+    manifest = version.manifest(["clip_id", "edits"]).to_pylist()
+    edits = {row["clip_id"]: ", ".join(row["edits"]) or "as it is" for row in manifest}
+    clips = list(reader.clips(version))
+    sheet = pictures.contact_sheet([(f"{c.sequence_id}: {edits[c.clip_id]}", c) for c in clips], space)
+    out.write("contact-sheet.png", _png(sheet))
+    frames = (panel for clip in clips for panel in pictures.panels(clip, space))
+    out.write("demo.mp4", pictures.h264(frames, FPS))
+    return "contact-sheet.png", "demo.mp4"
+
+
+def _png(image: Image.Image) -> bytes:
+    sink = io.BytesIO()
+    image.save(sink, "PNG", optimize=True)
+    return sink.getvalue()

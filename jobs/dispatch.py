@@ -1,0 +1,146 @@
+"""Shards to actors, outcomes back. Decides only what is next and what a failure means; the rest is Ray's."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import ray
+from ray.exceptions import RayActorError, RayTaskError
+
+from jobs.actor import IN_FLIGHT
+from pipeline.identity import shard_id
+from schemas.errors import FlowreelError
+from schemas.outcome import Failed, ShardOutcome
+from schemas.plan import Shard
+
+POLL_S = 1.0
+
+
+@dataclass
+class _Attempt:
+    """A shard on its way. ``suspect``: it was in flight when an actor died, so it runs alone now."""
+
+    shard: Shard
+    failures: int = 0
+    suspect: bool = False
+
+
+@dataclass
+class Worker:
+    """An actor as the driver sees it."""
+
+    handle: Any
+    name: str = ""  # empty until its generator is loaded
+    attempts: dict[Any, _Attempt] = field(default_factory=dict)  # by reference of the running call
+    frames: int = 0
+    deaths: int = 0
+
+    @property
+    def room(self) -> bool:
+        """Whether it can take a shard more."""
+        if not self.name or any(a.suspect for a in self.attempts.values()):
+            return False
+        return len(self.attempts) < IN_FLIGHT
+
+
+class Dispatcher:
+    """Hands out shards until all have an outcome."""
+
+    def __init__(self, start: Callable[[], Any], workers: int, max_attempts: int) -> None:
+        self.workers = [Worker(start()) for _ in range(workers)]
+        self.max_attempts = max_attempts
+        self._starting = {w.handle.ready.remote(): w for w in self.workers}
+        self._polls: dict[Any, Worker] = {}
+        self._queue: deque[_Attempt] = deque()
+
+    def run(self, shards: Iterable[Shard], beat: Callable[[list[Worker]], None]) -> Iterator[ShardOutcome]:
+        """Outcomes as they come; ``beat`` is called about once a second. Raises FlowreelError if no worker can start."""
+        self._queue.extend(_Attempt(shard) for shard in shards)
+        while self._queue or any(w.attempts for w in self.workers):
+            self._hand_out()
+            calls = {ref: w for w in self.workers for ref in w.attempts}
+            waiting = [*calls, *self._starting, *self._polls]
+            done, _ = ray.wait(waiting, num_returns=1, timeout=POLL_S)
+            for ref in done:
+                if ref in self._starting:
+                    self._started(ref)
+                elif ref in self._polls:
+                    self._polled(ref)
+                else:
+                    yield from self._finished(ref, calls[ref])
+            if not done:
+                self._poll()
+            beat(self.workers)
+
+    def stop(self) -> None:
+        for worker in self.workers:
+            ray.kill(worker.handle)
+
+    def _hand_out(self) -> None:
+        for worker in self.workers:
+            while self._queue and worker.room:
+                # A suspect must be alone, so that a death can be blamed on it.
+                if self._queue[0].suspect and worker.attempts:
+                    break
+                attempt = self._queue.popleft()
+                worker.attempts[worker.handle.render.remote(attempt.shard)] = attempt
+
+    def _started(self, ref: Any) -> None:
+        worker = self._starting.pop(ref)
+        try:
+            worker.name = ray.get(ref)
+        except RayActorError as error:
+            self.workers.remove(worker)
+            if not self.workers:
+                raise FlowreelError(f"no worker could start; the last one said: {_cause(error)}") from None
+
+    def _finished(self, ref: Any, worker: Worker) -> Iterator[ShardOutcome]:
+        attempt = worker.attempts.pop(ref)
+        try:
+            yield ray.get(ref)
+        except RayActorError as error:
+            worker.deaths += 1
+            worker.name = ""
+            self._starting.setdefault(worker.handle.ready.remote(), worker)
+            blamed = attempt.suspect
+            attempt.suspect = True
+            yield from self._failed(attempt, f"its worker died: {_cause(error)}", blamed)
+        except RayTaskError as error:
+            yield from self._failed(attempt, _cause(error), blamed=True)
+
+    def _failed(self, attempt: _Attempt, reason: str, blamed: bool) -> Iterator[ShardOutcome]:
+        """Tries again, then clip by clip, so that only the culprit fails."""
+        attempt.failures += blamed
+        clips = attempt.shard.clips
+        if attempt.failures < self.max_attempts:
+            self._queue.append(attempt)
+        elif len(clips) > 1:
+            alone = [Shard(shard_id([c.clip_id]), (c,)) for c in clips]
+            self._queue.extend(_Attempt(shard, suspect=attempt.suspect) for shard in alone)
+        else:
+            lost = Failed(clips[0].clip_id, reason, attempts=attempt.failures)
+            yield ShardOutcome(attempt.shard.shard_id, None, (lost,))
+
+    def _poll(self) -> None:
+        """Asks every worker for its frames, unless it has not answered yet."""
+        asked = set(map(id, self._polls.values()))
+        for worker in self.workers:
+            if worker.name and id(worker) not in asked:
+                self._polls[worker.handle.frames.remote()] = worker
+
+    def _polled(self, ref: Any) -> None:
+        worker = self._polls.pop(ref)
+        try:
+            worker.frames = ray.get(ref)
+        except RayActorError:
+            worker.frames = 0  # it is being restarted; `_finished` sees to its shards
+
+
+def _cause(error: Exception) -> str:
+    """The first telling line of a Ray error."""
+    inner = getattr(error, "cause", None) or error
+    if isinstance(inner, RayTaskError):
+        inner = inner.cause
+    text = str(inner).strip() or type(inner).__name__
+    return text.splitlines()[0] if not isinstance(inner, FlowreelError) else text

@@ -1,0 +1,102 @@
+"""`flowreel plan`: a dry run. What would be rendered, and what that takes; renders nothing and needs no GPU."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.generator.loading import check_weights
+from pipeline.prepare import Prepared, prepare
+from pipeline.storage import open_store
+from schemas.errors import FlowreelError
+from schemas.plan import Plan
+from schemas.spec import Spec
+
+# Rules of thumb for a first idea, until a run on the same hardware says better.
+SECONDS_PER_MEGAPIXEL = {"cuda": 0.5, "cpu": 8.0}  # of a generator like the bundled one on one worker
+JPEG_BYTES_PER_PIXEL = 0.25  # image and label together, quality 92
+
+
+def plan(spec: Spec, out: str | None) -> tuple[Prepared, dict[str, Any]]:
+    """The plan and its summary; ``out``: also writes the table of clips to render there. Problems are in the summary."""
+    prepared = prepare(spec, dry=True)
+    check_weights(prepared.job.checkpoint)
+    if out:
+        folder, _, name = out.rpartition("/")
+        sink = pa.BufferOutputStream()
+        pq.write_table(pa.Table.from_pylist(list(_rows(prepared.plan))), sink)
+        open_store(folder or ".", spec.storage_options).write(name, sink.getvalue().to_pybytes())
+    return prepared, summary(prepared)
+
+
+def summary(prepared: Prepared) -> dict[str, Any]:
+    """Figures of a plan, ready for JSON."""
+    plan, settings = prepared.plan, prepared.plan.settings
+    pixels = plan.frame_count * settings.size[0] * settings.size[1]
+    classes = prepared.job.space.by_id
+    total = sum(prepared.catalog.pixels.values()) or 1
+    return {
+        "plan_id": plan.plan_id,
+        "base_version": plan.base_version,
+        "sequences": len(prepared.catalog.sequences),
+        "label_frames": sum(len(s.frames) for s in prepared.catalog.sequences),
+        "files_read": prepared.catalog.read,
+        "clips_to_render": plan.clip_count,
+        "frames_to_render": plan.frame_count,
+        "shards": len(plan.shards),
+        "clips_reused": len(plan.reused),
+        "clips_dropped": plan.dropped,
+        "pieces_too_short": list(plan.too_short),
+        "device": settings.device,
+        "size": list(settings.size),
+        "batch": settings.batch,
+        "precision": settings.precision,
+        "generator": settings.generator,
+        "estimated_worker_hours": round(pixels / 1e6 * SECONDS_PER_MEGAPIXEL[settings.device] / 3600, 4),
+        "estimated_bytes": int(pixels * JPEG_BYTES_PER_PIXEL),
+        "class_shares": {
+            classes[i].name if i in classes else str(i): round(n / total, 6)
+            for i, n in sorted(prepared.catalog.pixels.items())
+        },
+        "problems": list(prepared.catalog.problems),
+    }
+
+
+def lines(figures: dict[str, Any]) -> Iterator[str]:
+    """The summary for people."""
+    base = figures["base_version"]
+    width, height = figures["size"]
+    yield f"plan {figures['plan_id']} " + (f"on top of version {base}" if base else "for a first version")
+    yield f"  source     {figures['sequences']:,} sequences, {figures['label_frames']:,} label frames"
+    yield (
+        f"  to render  {figures['clips_to_render']:,} clips, {figures['frames_to_render']:,} frames"
+        f" in {figures['shards']:,} shards"
+    )
+    yield f"  reused     {figures['clips_reused']:,} clips; {figures['clips_dropped']:,} dropped"
+    yield f"  rendering  {width}x{height}, {figures['precision']} on {figures['device']}, {figures['batch']} clip(s) in lock-step"
+    yield (
+        f"  estimate   {figures['estimated_worker_hours']:.2f} worker-hours ({figures['device']}),"
+        f" {figures['estimated_bytes'] / 1e9:.2f} GB (rules of thumb)"
+    )
+    top = sorted(figures["class_shares"].items(), key=lambda item: -item[1])[:6]
+    yield "  classes    " + ", ".join(f"{name} {share:.1%}" for name, share in top)
+    for piece in figures["pieces_too_short"][:5]:
+        yield f"  too short  {piece}: gets no image with lead_in: drop"
+
+
+def as_json(figures: dict[str, Any]) -> str:
+    return json.dumps(figures, indent=2)
+
+
+def _rows(plan: Plan) -> Iterator[dict[str, object]]:
+    """One row per clip to render."""
+    if not plan.shards:
+        raise FlowreelError("--out: there is nothing to render, so there is no plan to write")
+    for shard in plan.shards:
+        for clip in shard.clips:
+            yield {
+                "shard_id": shard.shard_id, "clip_id": clip.clip_id, "sequence_id": clip.sequence_id,
+                "variant": clip.variant, "start": clip.start, "frames": len(clip.frames), "split": clip.split,
+            }  # fmt: skip

@@ -1,0 +1,79 @@
+"""A clip's source files -> the maps it is rendered from: read, checked against the plan, remapped, resized, edited."""
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.codec import decode_ids, decode_image, resize_ids, resize_image
+from pipeline.edits import apply_edits, remap_table, thing_regions
+from pipeline.generator.clips import Conditioning
+from pipeline.job import RenderJob
+from pipeline.storage import NotFound, Store, open_store
+from schemas.errors import SourceError
+from schemas.plan import Clip, Exemplar
+from schemas.sequence import SourceFile
+
+READERS = 8  # requests under way at once, per shard
+
+
+@dataclass(frozen=True)
+class ClipMaps:
+    """What is published as labels, and what conditions the generator."""
+
+    label_THW: NDArray[np.integer]  # ids of the label space, uint8 if all its ids fit
+    instance_THW: NDArray[np.integer] | None  # None where the source has none
+    conditioning: Conditioning
+
+
+def fetch_clip(clip: Clip, job: RenderJob) -> ClipMaps:
+    """Raises SourceError if a file is gone, has changed since the plan was made, or does not decode."""
+    wants_instances = job.needs_instances and all(f.instance for f in clip.frames)
+    files = [f.label for f in clip.frames] + [f.instance for f in clip.frames if wants_instances and f.instance]
+    with ThreadPoolExecutor(READERS) as pool:
+        maps = list(pool.map(lambda file: _ids(job.source, file), files))
+    size, count = job.settings.size, len(clip.frames)
+    table = remap_table(job.spec.source.remap, job.space)
+    kind = np.uint8 if max(job.space.ids) < 256 else np.uint16
+    label_THW = np.stack([resize_ids(table[m], size) for m in maps[:count]]).astype(kind)
+    instance_THW = np.stack([resize_ids(m, size) for m in maps[count:]]) if wants_instances else None
+    edits = job.spec.variants[clip.variant].edits
+    label_THW, instance_THW = apply_edits(label_THW, instance_THW, edits, job.space)
+    edges = instance_THW
+    if job.checkpoint.config.use_instance and edges is None:
+        edges = thing_regions(label_THW, job.space)
+    exemplar = fetch_exemplar(clip.exemplar, job) if clip.exemplar else None
+    return ClipMaps(label_THW, instance_THW, Conditioning(label_THW, edges, exemplar))
+
+
+def fetch_exemplar(exemplar: Exemplar, job: RenderJob) -> NDArray[np.uint8]:
+    """The exemplar image at the rendered size, (H, W, 3) RGB."""
+    store, name = exemplar_store(exemplar.uri, job.spec.storage_options)
+    data = _checked(store, SourceFile(name, exemplar.digest))
+    return resize_image(decode_image(data), job.settings.size)
+
+
+def exemplar_store(uri: str, options: dict[str, object]) -> tuple[Store, str]:
+    """The folder and file name of an exemplar's uri."""
+    folder, _, name = uri.rpartition("/")
+    return open_store(folder or ("/" if uri.startswith("/") else "."), options), name
+
+
+def _ids(store: Store, file: SourceFile) -> NDArray[np.integer]:
+    try:
+        return decode_ids(_checked(store, file))
+    except ValueError as error:
+        raise SourceError(f"{store.url(file.path)}: {error}") from None
+
+
+def _checked(store: Store, file: SourceFile) -> bytes:
+    """A source file's bytes, if they still are what the plan saw. A file that changes in between must not be half used."""
+    try:
+        data = store.read(file.path)
+    except NotFound:
+        raise SourceError(f"{store.url(file.path)}: gone since the plan was made; run the command again") from None
+    if hashlib.sha256(data).hexdigest() != file.digest:
+        raise SourceError(f"{store.url(file.path)}: changed since the plan was made; run the command again")
+    return data

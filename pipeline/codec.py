@@ -1,0 +1,112 @@
+"""Pixels <-> bytes: lossless label and instance PNGs, images, KITTI flow."""
+
+import io
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+ImageCodec = Literal["jpeg", "png", "webp"]
+ENDING = {"jpeg": ".jpg", "png": ".png", "webp": ".webp"}
+_ID_MODES = ("L", "P", "1", "I;16", "I;16B", "I")  # one channel of integers; P: the palette index is the id
+_LOSSY = ("JPEG", "MPO", "WEBP", "JPEG2000", "AVIF")
+
+
+def decode_ids(data: bytes) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """A label or instance map, (H, W), in the depth it is stored with: uint8 or uint16.
+
+    Raises ValueError, naming what was found, for bytes that are no complete lossless one-channel image.
+    """
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            if image.format in _LOSSY:
+                raise ValueError(f"{image.format} is lossy and changes ids; store label maps as PNG")
+            if image.mode not in _ID_MODES:
+                raise ValueError(
+                    f"{image.mode} image with {len(image.getbands())} channels, where one channel of ids is needed;"
+                    " is it a colour picture? Point the template at the id maps"
+                )
+            image.load()
+            ids = np.asarray(image)
+    except UnidentifiedImageError:
+        raise ValueError(f"no image: {len(data)} bytes that start with {data[:8]!r}") from None
+    except (OSError, SyntaxError) as error:  # Pillow raises SyntaxError for a broken PNG chunk
+        raise ValueError(f"truncated or damaged image: {error}") from None
+    if ids.dtype == np.bool_ or ids.dtype == np.uint8:
+        return ids.astype(np.uint8)
+    low, high = int(ids.min()), int(ids.max())
+    if low < 0 or high > 65535:
+        raise ValueError(f"ids {low}..{high} outside 0..65535")
+    return ids.astype(np.uint16)
+
+
+def encode_ids(ids_HW: NDArray[np.integer]) -> bytes:
+    """Lossless PNG, 8 or 16 bit by the array's type. Decodes its own result and compares: a wrong label is worse
+    than a slow one."""
+    data = _encode(".png", ids_HW, [cv2.IMWRITE_PNG_COMPRESSION, 4])
+    back = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if back is None or back.dtype != ids_HW.dtype or not np.array_equal(back, ids_HW):
+        raise ValueError(f"PNG does not give back the {ids_HW.dtype} map of shape {ids_HW.shape}")
+    return data
+
+
+def encode_image(rgb_HW3: NDArray[np.uint8], codec: ImageCodec, quality: int) -> bytes:
+    """An RGB image as JPEG, WebP (``quality`` 1..100) or PNG."""
+    options = {
+        "jpeg": [cv2.IMWRITE_JPEG_QUALITY, quality],
+        "webp": [cv2.IMWRITE_WEBP_QUALITY, quality],
+        "png": [cv2.IMWRITE_PNG_COMPRESSION, 4],
+    }[codec]
+    return _encode(ENDING[codec], rgb_HW3[..., ::-1], options)
+
+
+def decode_image(data: bytes) -> NDArray[np.uint8]:
+    """An RGB image, (H, W, 3). Raises ValueError for bytes that are no complete image."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return np.asarray(image.convert("RGB"))
+    except UnidentifiedImageError:
+        raise ValueError(f"no image: {len(data)} bytes that start with {data[:8]!r}") from None
+    except (OSError, SyntaxError) as error:
+        raise ValueError(f"truncated or damaged image: {error}") from None
+
+
+def encode_flow(flow_HW2: NDArray[np.float32]) -> bytes:
+    """Flow in pixels (x, y) as KITTI's 16-bit PNG: 64 x value + 32768 in R and G, valid in B; beyond +-511 invalid."""
+    valid = (np.abs(flow_HW2) < 511).all(axis=-1) & np.isfinite(flow_HW2).all(axis=-1)
+    scaled = np.where(valid[..., None], flow_HW2, 0) * 64.0 + 32768.0
+    bgr = np.dstack([valid, scaled[..., 1], scaled[..., 0]]).round().astype(np.uint16)
+    return _encode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 4])
+
+
+def decode_flow(data: bytes) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Flow (H, W, 2) in pixels and where it is valid (H, W)."""
+    bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if bgr is None or bgr.dtype != np.uint16 or bgr.ndim != 3:
+        raise ValueError("no KITTI flow: a 16-bit PNG with three channels is needed")
+    flow = (bgr[..., :0:-1].astype(np.float32) - 32768.0) / 64.0
+    return flow, bgr[..., 0] > 0
+
+
+def resize_ids(ids_HW: NDArray[np.integer], size: tuple[int, int]) -> NDArray[np.integer]:
+    """Nearest neighbour by Pillow's rule to ``size`` (width, height), in the same depth."""
+    if ids_HW.shape == (size[1], size[0]):
+        return ids_HW
+    wide = Image.fromarray(ids_HW.astype(np.int32))  # mode I: Pillow resizes no 16-bit images
+    return np.asarray(wide.resize(size, Image.Resampling.NEAREST)).astype(ids_HW.dtype)
+
+
+def resize_image(rgb_HW3: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Bicubic with antialiasing (Pillow's), as the original does for real images (spec section 3.5)."""
+    if rgb_HW3.shape[:2] == (size[1], size[0]):
+        return rgb_HW3
+    return np.asarray(Image.fromarray(rgb_HW3).resize(size, Image.Resampling.BICUBIC))
+
+
+def _encode(ending: str, pixels: NDArray[np.generic], options: list[int]) -> bytes:
+    done, data = cv2.imencode(ending, np.ascontiguousarray(pixels), options)
+    if not done:
+        raise ValueError(f"OpenCV could not encode {pixels.dtype} {pixels.shape} as {ending}")
+    return bytes(data)

@@ -1,0 +1,85 @@
+"""Rendered frames + published maps -> the rows of a data file and of the manifest."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.clip_source import ClipMaps
+from pipeline.codec import ENDING, encode_flow, encode_ids, encode_image
+from pipeline.data_file import EncodedClip
+from pipeline.generator.clips import ClipFrames
+from pipeline.job import RenderJob
+from schemas.label_space import LabelSpace
+from schemas.plan import Clip
+
+NO_INSTANCE = (0, 255)  # ids that sources use for "no instance" (255 in 8-bit maps)
+
+
+def encode_clip(
+    clip: Clip, maps: ClipMaps, frames: ClipFrames, errors: list[float | None], job: RenderJob
+) -> EncodedClip:
+    """Encodes every published frame of a clip; ``errors``: warp error per frame."""
+    rows, manifest = [], []
+    for i in range(len(frames.image_THW3)):
+        keys = _keys(clip, frames.first + i, i, job)
+        rows.append(keys | _media(clip.clip_id, i, maps, frames, job))
+        manifest.append(keys | _facts(clip, i, maps, frames, job) | {"warp_error": errors[i], "label_agreement": None})
+    return EncodedClip(clip.clip_id, rows, manifest)
+
+
+def count_instances(label_HW: NDArray[np.integer], instance_HW: NDArray[np.integer] | None, space: LabelSpace) -> int:
+    """Distinct instances of thing classes that are in sight; 0 where there is no instance map."""
+    if instance_HW is None:
+        return 0
+    ids = np.unique(instance_HW[np.isin(label_HW, list(space.things))])
+    return int(np.isin(ids, NO_INSTANCE, invert=True).sum())
+
+
+def _keys(clip: Clip, label_frame: int, index: int, job: RenderJob) -> dict[str, Any]:
+    """Columns that data files and the manifest share."""
+    return {
+        "clip_id": clip.clip_id,
+        "sequence_id": clip.sequence_id,
+        "variant": clip.variant,
+        "frame_index": index,
+        "split": clip.split,
+        "timestamp_s": (clip.start + label_frame) / job.spec.source.fps,
+    }
+
+
+def _media(clip_id: str, i: int, maps: ClipMaps, frames: ClipFrames, job: RenderJob) -> dict[str, Any]:
+    output, t = job.spec.output, frames.first + i
+    name = f"{clip_id}_{i:06d}"
+    image = encode_image(frames.image_THW3[i], output.image_codec, output.image_quality)
+    media: dict[str, Any] = {
+        "image": {"bytes": image, "path": name + ENDING[output.image_codec]},
+        "label": {"bytes": encode_ids(maps.label_THW[t]), "path": name + "_label.png"},
+        "instance": None,
+        "flow": None,
+    }
+    if output.instances and maps.instance_THW is not None:
+        media["instance"] = {"bytes": encode_ids(maps.instance_THW[t]), "path": name + "_instance.png"}
+    if frames.flow_THW2 is not None and i > 0:
+        media["flow"] = {"bytes": encode_flow(frames.flow_THW2[i]), "path": name + "_flow.png"}
+    return media
+
+
+def _facts(clip: Clip, i: int, maps: ClipMaps, frames: ClipFrames, job: RenderJob) -> dict[str, Any]:
+    """Columns that only the manifest has."""
+    t, variant = frames.first + i, job.spec.variants[clip.variant]
+    counts = np.bincount(maps.label_THW[t].ravel())
+    present = np.flatnonzero(counts)
+    instances = None if maps.instance_THW is None else maps.instance_THW[t]
+    return {
+        "style": variant.style,
+        "edits": [str(edit) for edit in variant.edits],
+        "source_frame": clip.frames[t].label.path,
+        "width": job.settings.size[0],
+        "height": job.settings.size[1],
+        "label_space": job.space.name,
+        "class_ids": present.tolist(),
+        "class_pixels": counts[present].tolist(),
+        "num_instances": count_instances(maps.label_THW[t], instances, job.space),
+        "generator": job.settings.generator,
+    }

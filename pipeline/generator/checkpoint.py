@@ -1,0 +1,120 @@
+"""Checkpoint directories: ``config.json`` (architecture) and ``model.safetensors`` (weights, keys ``G0.*``, ``G1.*``).
+
+No torch in here: planning looks at a checkpoint without a GPU library. ``loading`` builds the networks.
+"""
+
+import hashlib
+import json
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from pipeline.file_index import FileFacts, key_of
+from pipeline.generator.config import GeneratorConfig
+from pipeline.identity import digest
+from pipeline.storage import Store, open_store
+from schemas.errors import CheckpointError, StorageError
+from schemas.label_space import LabelSpace
+
+BUNDLED = "bundled"
+BUNDLED_DIR = Path(__file__).parent.parent / "bundled"
+CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
+_NOT_ARCHITECTURE = {"size", "description"}  # of the config: they do not change what is rendered
+_MAX_HEADER = 100 * 2**20  # safetensors' own bound
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that was looked at but not loaded."""
+
+    store: Store
+    config: GeneratorConfig
+    weights_sha256: str
+    shapes: dict[str, tuple[int, ...]] = field(repr=False)  # per key of the weights file
+
+    @property
+    def digest(self) -> str:
+        """Identifies the generator: weights and architecture."""
+        return digest([self.weights_sha256, self.config.model_dump(mode="json", exclude=_NOT_ARCHITECTURE)])
+
+
+def checkpoint_store(uri: str, options: Mapping[str, Any]) -> Store:
+    """Where a checkpoint lies; ``bundled`` is the one that ships with Flowreel."""
+    return open_store(str(BUNDLED_DIR)) if uri == BUNDLED else open_store(uri, options)
+
+
+def read_checkpoint(store: Store, known: dict[str, FileFacts]) -> Checkpoint:
+    """Reads configuration and header, fingerprints the weights (``known``: file index, updated in place).
+
+    Raises CheckpointError for a missing, unreadable or truncated file, naming it.
+    """
+    try:
+        config = GeneratorConfig.model_validate_json(store.read(CONFIG_FILE))
+        shapes = _header(store)
+        info = store.info(WEIGHTS_FILE)
+        key = key_of(store.url(WEIGHTS_FILE), info, "other")
+        if key not in known:
+            known[key] = FileFacts(_sha256(store, info.size))
+    except StorageError as error:
+        raise CheckpointError(
+            f"generator.checkpoint {store.uri}: {error}\n"
+            f"  a checkpoint directory holds {CONFIG_FILE} and {WEIGHTS_FILE}; `bundled` names the one that ships"
+        ) from None
+    except ValidationError as error:
+        lines = [f"  {'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors()]
+        raise CheckpointError("\n".join([f"{store.url(CONFIG_FILE)} is not a generator config:", *lines])) from None
+    return Checkpoint(store, config, known[key].digest, shapes)
+
+
+def check_fits(checkpoint: Checkpoint, space: LabelSpace, size: tuple[int, int]) -> None:
+    """Raises CheckpointError unless the generator can render this label space at this size (width, height)."""
+    config, where = checkpoint.config, checkpoint.store.uri
+    if config.label_space != space.name:
+        raise CheckpointError(
+            f"the generator {where} renders label space '{config.label_space}', but source.label_space is"
+            f" '{space.name}'; set source.label_space: {config.label_space} and map the source's ids to it with"
+            " source.remap, for example {0: sky, 1: building}"
+        )
+    beyond = sorted(i for i in space.ids if i >= config.label_nc)
+    if beyond:
+        raise CheckpointError(
+            f"label space '{space.name}' has ids {beyond}, but the generator {where} knows 0..{config.label_nc - 1}"
+        )
+    multiple = config.size_multiple
+    if any(side % multiple or side < 2 * multiple for side in size):
+        fits = tuple(max(2, round(side / multiple)) * multiple for side in size)
+        raise CheckpointError(
+            f"generator.size [{size[0]}, {size[1]}] must be multiples of {multiple}, at least {2 * multiple}, for"
+            f" {where}; the nearest is [{fits[0]}, {fits[1]}]"
+        )
+
+
+def _header(store: Store) -> dict[str, tuple[int, ...]]:
+    """Shapes by key from a safetensors header, after checking that the file is as long as the header says."""
+    url, size = store.url(WEIGHTS_FILE), store.info(WEIGHTS_FILE).size
+    if size < 8:
+        raise CheckpointError(f"{url}: {size} bytes are no safetensors file")
+    (length,) = struct.unpack("<Q", store.read_range(WEIGHTS_FILE, 0, 8))
+    if length > min(size - 8, _MAX_HEADER):
+        raise CheckpointError(f"{url}: no safetensors file, or cut short: header of {length} bytes in {size} bytes")
+    try:
+        header = json.loads(store.read_range(WEIGHTS_FILE, 8, 8 + length))
+        header.pop("__metadata__", None)
+        end = max((entry["data_offsets"][1] for entry in header.values()), default=0)
+        shapes = {key: tuple(entry["shape"]) for key, entry in header.items()}
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError):
+        raise CheckpointError(f"{url}: no safetensors file: its header is not readable") from None
+    if end != size - 8 - length:
+        raise CheckpointError(f"{url}: cut short: weights of {end} bytes promised, {size - 8 - length} there")
+    return shapes
+
+
+def _sha256(store: Store, size: int, block: int = 64 * 2**20) -> str:
+    sha = hashlib.sha256()
+    for start in range(0, size, block):
+        sha.update(store.read_range(WEIGHTS_FILE, start, min(size, start + block)))
+    return sha.hexdigest()

@@ -1,0 +1,59 @@
+"""What decides the networks of a vid2vid generator: the part of a checkpoint's ``config.json`` that is architecture."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Positive = Annotated[int, Field(ge=1)]
+
+
+class GeneratorConfig(BaseModel):
+    """Architecture and input encoding of a composite coarse-to-fine generator (vid2vid, section 3; options of its code).
+
+    Symbols used in this package: T = ``n_frames`` seen at once, S = ``n_scales``, L = channels of one encoded frame.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    architecture: Literal["vid2vid"] = "vid2vid"
+    label_space: str = "cityscapes"
+    label_nc: Annotated[int, Field(ge=1, le=256)] = 35
+    use_instance: bool = True
+    fg_labels: tuple[int, ...] = (26,)  # empty: no foreground branch
+    ngf: Positive = 128
+    n_downsample: Positive = 3
+    n_blocks: Positive = 9
+    n_blocks_local: Positive = 3
+    n_frames: Annotated[int, Field(ge=2)] = 3
+    n_scales: Positive = 1
+    flow: bool = True
+    size: tuple[Positive, Positive] | None = None  # width, height of the training frames: where it looks best
+    description: str = ""
+
+    @model_validator(mode="after")
+    def _widths_and_labels(self) -> Self:
+        if self.ngf % 2 ** (self.n_scales - 1):
+            raise ValueError(f"ngf {self.ngf} must be divisible by {2 ** (self.n_scales - 1)} for {self.n_scales} scales")
+        bad = [label for label in self.fg_labels if not 0 <= label < self.label_nc]
+        if bad:
+            raise ValueError(f"fg_labels {bad} outside the label channels 0..{self.label_nc - 1}")
+        return self
+
+    @property
+    def frame_channels(self) -> int:
+        """L: channels of one encoded frame."""
+        return self.label_nc + int(self.use_instance)
+
+    @property
+    def size_multiple(self) -> int:
+        """Width and height must be multiples of this, so that every stride-2 step halves exactly."""
+        return int(2 ** (self.n_scales - 1 + self.n_downsample))
+
+    def width(self, scale: int) -> int:
+        """Base width n of a scale (0 = coarsest)."""
+        return self.ngf // 2**scale
+
+    def foreground_width(self, scale: int) -> int:
+        """Base width q of a scale's foreground branch: halved where the coarsest generator has more than two downs."""
+        n = self.width(scale)
+        return n // 2 if self.n_downsample > 2 else n

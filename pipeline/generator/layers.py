@@ -1,0 +1,92 @@
+"""Building blocks of the vid2vid networks. Module positions matter: they are the names in official checkpoints."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class ClipNorm(nn.Module):
+    """Normalises each clip's frame by its own mean and biased variance per channel, then scales and shifts.
+
+    This is what the original's BatchNorm2d does: it runs in training mode with one clip at a time, also when
+    testing. The running statistics in its files are never read; the keys are kept so that files load strictly.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+        self.register_buffer("num_batches_tracked", torch.tensor(0, dtype=torch.int64))
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        return F.instance_norm(x_BCHW, weight=self.weight, bias=self.bias, eps=1e-5)
+
+
+class ResBlock(nn.Module):
+    """x + [pad, 3x3, norm, ReLU, pad, 3x3, norm](x); no activation after the sum."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv_block = nn.Sequential(
+            nn.ReflectionPad2d(1),
+            nn.Conv2d(width, width, 3),
+            ClipNorm(width),
+            nn.ReLU(inplace=True),
+            nn.ReflectionPad2d(1),
+            nn.Conv2d(width, width, 3),
+            ClipNorm(width),
+        )
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        return x_BCHW + self.conv_block(x_BCHW)
+
+
+def conv7(inputs: int, outputs: int) -> list[nn.Module]:
+    """Reflection padding 3 and a 7x7 convolution: keeps the size."""
+    return [nn.ReflectionPad2d(3), nn.Conv2d(inputs, outputs, 7)]
+
+
+def normed(outputs: int) -> list[nn.Module]:
+    """What follows every inner convolution."""
+    return [ClipNorm(outputs), nn.ReLU(inplace=True)]
+
+
+def entry(inputs: int, outputs: int) -> list[nn.Module]:
+    """conv7, norm, ReLU."""
+    return [*conv7(inputs, outputs), *normed(outputs)]
+
+
+def down(inputs: int) -> list[nn.Module]:
+    """Halves the size, doubles the channels."""
+    return [nn.Conv2d(inputs, inputs * 2, 3, stride=2, padding=1), *normed(inputs * 2)]
+
+
+def up(inputs: int) -> list[nn.Module]:
+    """Doubles the size, halves the channels."""
+    conv = nn.ConvTranspose2d(inputs, inputs // 2, 3, stride=2, padding=1, output_padding=1)
+    return [conv, *normed(inputs // 2)]
+
+
+def downs(width: int, steps: int) -> list[nn.Module]:
+    """``steps`` stride-2 convolutions, from ``width`` channels to ``width * 2**steps``."""
+    return [m for i in range(steps) for m in down(width * 2**i)]
+
+
+def ups(width: int, steps: int) -> list[nn.Module]:
+    """``steps`` stride-2 transposed convolutions, from ``width * 2**steps`` channels to ``width``."""
+    return [m for i in range(steps, 0, -1) for m in up(width * 2**i)]
+
+
+def res_blocks(width: int, count: int) -> list[nn.Module]:
+    return [ResBlock(width) for _ in range(count)]
+
+
+def head(inputs: int, outputs: int, activation: nn.Module | None = None) -> nn.Sequential:
+    """Final 7x7 convolution, with its activation if it has one."""
+    return nn.Sequential(*conv7(inputs, outputs), *([activation] if activation else []))

@@ -1,0 +1,28 @@
+"""What a worker needs besides its shards: made once by the driver, sent to every actor."""
+
+from dataclasses import dataclass, field
+
+from pipeline.generator.checkpoint import Checkpoint
+from pipeline.storage import Store
+from schemas.label_space import LabelSpace
+from schemas.plan import RenderSettings
+from schemas.spec import Spec
+
+
+@dataclass(frozen=True)
+class RenderJob:
+    """Spec and everything it names, opened and checked."""
+
+    spec: Spec
+    space: LabelSpace
+    settings: RenderSettings
+    checkpoint: Checkpoint
+    source: Store
+    dataset: Store = field()
+
+    @property
+    def needs_instances(self) -> bool:
+        """Whether instance maps are read at all: for the edge channel, or to be published."""
+        return self.spec.source.instances is not None and (
+            self.checkpoint.config.use_instance or self.spec.output.instances
+        )

@@ -1,0 +1,23 @@
+"""Label spaces by name, or from a YAML or JSON file anywhere."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.storage import open_store
+from schemas.errors import StorageError, UsageError
+from schemas.label_space import LabelSpace
+from schemas.label_spaces import BUILT_IN
+from schemas.parse import check, parse_yaml
+
+
+def open_label_space(name: str, options: Mapping[str, Any]) -> LabelSpace:
+    """A built-in label space, or the one in a file. Raises UsageError that names the built-in ones."""
+    if name in BUILT_IN:
+        return BUILT_IN[name]
+    folder, _, file = name.rpartition("/")
+    try:
+        text = open_store(folder or ("/" if name.startswith("/") else "."), options).read(file).decode()
+    except (StorageError, UnicodeDecodeError) as error:
+        known = ", ".join(BUILT_IN)
+        raise UsageError(f"source.label_space: '{name}' is neither built in ({known}) nor a readable file: {error}") from None
+    return check(LabelSpace, parse_yaml(text, name), name)

@@ -1,0 +1,108 @@
+"""Spec -> everything opened and checked, and the plan. All that can be known before a GPU starts is found out here."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pipeline import versions
+from pipeline.catalog import Catalog, scan
+from pipeline.clip_source import exemplar_store
+from pipeline.codec import decode_image
+from pipeline.edits import remap_table
+from pipeline.file_index import load_index, save_index
+from pipeline.generator.checkpoint import check_fits, checkpoint_store, read_checkpoint
+from pipeline.job import RenderJob
+from pipeline.label_spaces import open_label_space
+from pipeline.planner import Held, Inputs, plan
+from pipeline.settings import settle
+from pipeline.storage import Store, open_store
+from pipeline.versions import Version
+from schemas.errors import SourceError, StorageError, UsageError
+from schemas.label_space import LabelSpace
+from schemas.plan import Exemplar, Plan
+from schemas.spec import GENERATE, Spec
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A job that is ready to run."""
+
+    job: RenderJob
+    catalog: Catalog
+    base: Version | None
+    plan: Plan
+
+
+def prepare(spec: Spec, progress: Progress | None = None, *, dry: bool = False) -> Prepared:
+    """Opens and checks all that the spec names and plans on top of the newest version. ``dry``: write nothing.
+
+    Raises a UsageError of the fitting kind for the first thing that is wrong; problems of the source are collected,
+    and `Catalog.check` raises them.
+    """
+    options = spec.storage_options
+    source, dataset = open_store(spec.source.uri, options), open_store(spec.dataset.uri, options)
+    space = open_label_space(spec.source.label_space, options)
+    _check_classes(spec, space)
+    source.check_readable()
+    if not dry:
+        dataset.check_writable()
+    index = load_index(dataset)
+    checkpoint = read_checkpoint(checkpoint_store(spec.generator.checkpoint, options), index)
+    settings = settle(spec, checkpoint)
+    check_fits(checkpoint, space, settings.size)
+    if spec.output.flow and not checkpoint.config.flow:
+        raise UsageError("output.flow: true, but this generator has no flow; set it to false")
+    exemplars = {v.style: _exemplar(v.style, spec) for v in spec.variants if v.style != GENERATE}
+    catalog = scan(source, spec.source, space, index, progress)
+    used = {key: facts for key, facts in index.items() if key.startswith("other|")} | catalog.facts
+    if not dry and (catalog.read or len(used) != len(index)):
+        save_index(dataset, used.items())
+    job = RenderJob(spec, space, settings, checkpoint, source, dataset)
+    inputs = Inputs(spec, space, settings, checkpoint.config.n_frames, checkpoint.config.use_instance, exemplars)
+    base = _base(dataset)
+    return Prepared(job, catalog, base, plan(catalog.sequences, inputs, _held(base)))
+
+
+def replan(prepared: Prepared) -> Prepared:
+    """The same job on top of what is newest now: after another writer has published."""
+    return prepare(prepared.job.spec)
+
+
+def _base(dataset: Store) -> Version | None:
+    try:
+        return versions.newest(dataset)
+    except StorageError:  # a dry run of a dataset whose folder does not exist yet
+        return None
+
+
+def _held(base: Version | None) -> Held:
+    if base is None:
+        return Held()
+    return Held(base.number, frozenset(base.manifest(["clip_id"])["clip_id"].unique().to_pylist()))
+
+
+def _check_classes(spec: Spec, space: LabelSpace) -> None:
+    """Raises UsageError for a remap or an edit that names no class of the label space."""
+    try:
+        remap_table(spec.source.remap, space)
+    except ValueError as error:
+        raise UsageError(f"source.remap: {error}") from None
+    for i, variant in enumerate(spec.variants):
+        for k, edit in enumerate(variant.edits):
+            try:
+                space.resolve(edit.replace), space.resolve(edit.with_)
+            except ValueError as error:
+                raise UsageError(f"variants[{i}].edits[{k}]: {error}") from None
+
+
+def _exemplar(uri: str, spec: Spec) -> Exemplar:
+    """Fingerprints an exemplar image after checking that it decodes."""
+    store, name = exemplar_store(uri, spec.storage_options)
+    try:
+        data = store.read(name)
+        decode_image(data)
+    except (StorageError, ValueError) as error:
+        raise SourceError(f"variants: style '{uri}': {error}; give `generate` or an image's uri") from None
+    return Exemplar(uri, hashlib.sha256(data).hexdigest())

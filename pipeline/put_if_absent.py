@@ -1,0 +1,125 @@
+"""Files that appear whole or not at all, and creation with exactly one winner: what publishing a version rests on.
+
+Each kind of store has its own way: a hard link (local), a lock (memory), a conditional PUT (object stores).
+"""
+
+import errno
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from pipeline.storage_errors import TryAgain, status_of
+
+TEMPORARY_SUFFIX = ".flowreel-tmp"  # files being written; left behind only by a kill
+NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
+PRECONDITION_FAILED = 412
+
+_memory_lock = threading.Lock()
+
+
+def temporary_name() -> str:
+    """A file name that nobody else uses."""
+    return f".{uuid4().hex}{TEMPORARY_SUFFIX}"
+
+
+def replace_file(target: Path, data: bytes) -> None:
+    """Writes a local file in one step: readers see the old or the new content, also after a crash."""
+    with _written(target.parent, data) as temporary:
+        os.replace(temporary, target)
+    _sync_folder(target.parent)
+
+
+def create_file(target: Path, data: bytes) -> bool:
+    """Creates a local file with its content in one step; False if there is one already."""
+    with _written(target.parent, data) as temporary:
+        created = _link(temporary, target)
+    _sync_folder(target.parent)
+    return created
+
+
+def create_in_memory(fs: Any, path: str, data: bytes) -> bool:
+    """The same in fsspec's memory store, among the threads of this process."""
+    with _memory_lock:
+        if fs.exists(path):
+            return False
+        fs.pipe_file(path, data)
+        return True
+
+
+def create_object(put: Callable[[], object], holds: Callable[[], bool]) -> bool:
+    """The same in an object store: `put` is one conditional PUT, `holds` tells whether its body is what is stored.
+
+    "Exists already" may be the answer to one's own PUT: when its first answer was lost, it was sent again. So the
+    stored body decides, and bodies have to differ between writers. To be called again after a transient error.
+    """
+    try:
+        put()
+        return True
+    except Exception as error:
+        if not _exists_already(error):
+            raise
+    try:
+        return holds()
+    except FileNotFoundError:
+        raise TryAgain("it existed when it was written and was gone when it was read") from None
+
+
+def _exists_already(error: Exception) -> bool:
+    """s3fs knows the 412 answers of AWS only; those of Ceph and SeaweedFS are a bare OSError with the status behind."""
+    return isinstance(error, FileExistsError) or status_of(error) == PRECONDITION_FAILED
+
+
+@contextmanager
+def _written(folder: Path, data: bytes) -> Iterator[Path]:
+    """A temporary file in `folder` (made if missing) that holds `data` safely on disk."""
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / temporary_name()
+    try:
+        with open(temporary, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _link(temporary: Path, target: Path) -> bool:
+    try:
+        os.link(temporary, target)
+        return True
+    except FileExistsError:
+        return temporary.stat().st_nlink > 1  # NFS sends again after a lost answer: the link may be our own
+    except OSError as error:
+        if error.errno not in NO_HARD_LINKS:
+            raise
+    return _rename_locked(temporary, target)
+
+
+def _rename_locked(temporary: Path, target: Path) -> bool:
+    """For file systems without hard links (exFAT, some network and FUSE mounts): a lock that ends with its process."""
+    import fcntl  # not on Windows, whose file systems have hard links
+
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        if os.path.lexists(target):
+            return False
+        os.replace(temporary, target)
+        return True
+    finally:
+        os.close(folder)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes the names in a folder survive a power cut, where the system can do that."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,155 @@
+"""The world of a street scene: a pinhole camera, things made of projected outlines, and the painter.
+
+Points are (across, up, along) in metres: `across` to the right of the camera's lane, `up` from the road, `along` the
+street. A bend of the street is part of the projection, so that the layout can stay straight.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cached_property
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+NEAR = 1.0  # metres; what lies nearer is pulled to this distance, which is outside the picture for all on the ground
+FAR = 330.0  # metres
+SUBPIXEL_BITS = 4
+MAX_PIXEL = 30_000.0  # keeps fixed-point coordinates in range
+MIN_VISIBLE = 0.8  # pixels of height below which a thing is left out
+
+
+class Label(IntEnum):
+    """The Cityscapes label ids that a street scene uses."""
+
+    ROAD = 7
+    SIDEWALK = 8
+    BUILDING = 11
+    WALL = 12
+    FENCE = 13
+    POLE = 17
+    TRAFFIC_LIGHT = 19
+    TRAFFIC_SIGN = 20
+    VEGETATION = 21
+    TERRAIN = 22
+    SKY = 23
+    PERSON = 24
+    RIDER = 25
+    CAR = 26
+    TRUCK = 27
+    BUS = 28
+    BICYCLE = 33
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A pinhole camera at one moment: place in metres, angles in radians, picture measures in pixels."""
+
+    time: float  # seconds
+    along: float
+    across: float
+    height: float
+    yaw: float
+    bend: float  # curvature of the street, 1/m, to the right
+    focal: float
+    horizon: float
+    width: int
+    rows: int
+
+    def project(self, points_N3: np.ndarray) -> np.ndarray:
+        """Street points to float (N, 2) pixels (x, y), clipped to what a fixed-point polygon can hold."""
+        ahead_N = np.maximum(points_N3[:, 2] - self.along, NEAR)
+        right_N = points_N3[:, 0] - self.across + 0.5 * self.bend * ahead_N * ahead_N
+        cos, sin = np.cos(self.yaw), np.sin(self.yaw)
+        scale_N = self.focal / np.maximum(ahead_N * cos + right_N * sin, NEAR)
+        x_N = 0.5 * self.width + scale_N * (right_N * cos - ahead_N * sin)
+        y_N = self.horizon + scale_N * (self.height - points_N3[:, 1])
+        return np.stack([x_N, y_N], axis=1).clip(-MAX_PIXEL, MAX_PIXEL)
+
+
+@dataclass(frozen=True)
+class Part:
+    """An outline in metres, (N, 3): a polygon as it stands, or, if `solid`, the corners of a convex body."""
+
+    label: Label
+    points_N3: np.ndarray
+    solid: bool = False
+
+
+@dataclass(frozen=True)
+class Pose:
+    """The parts of a thing at one moment, painted in order."""
+
+    parts: tuple[Part, ...]
+
+    @cached_property
+    def points_N3(self) -> np.ndarray:
+        return np.concatenate([part.points_N3 for part in self.parts])
+
+    @cached_property
+    def top(self) -> float:
+        return float(self.points_N3[:, 1].max())
+
+    @cached_property
+    def reach(self) -> float:
+        return float(self.points_N3[:, 2].max())
+
+
+@dataclass(frozen=True)
+class Thing:
+    """Something in the street: poses that it cycles through, its place and its speed (across, up, along)."""
+
+    poses: tuple[Pose, ...]
+    place: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    velocity: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    instance: int = 0
+    poses_per_second: float = 0.0
+
+    def far_end(self, time: float) -> float:
+        """How far along the street it reaches, in metres: what the painter sorts by."""
+        return self.place[2] + self.velocity[2] * time + self.poses[0].reach
+
+    def paint(self, codes_HW: np.ndarray, camera: Camera) -> None:
+        """Fills the thing's outlines in `codes_HW` (int32, label + 256 * instance)."""
+        pose = self.poses[int(camera.time * self.poses_per_second) % len(self.poses)]
+        place_3 = np.add(self.place, np.multiply(self.velocity, camera.time))
+        pixels_N2 = camera.project(pose.points_N3 + place_3)
+        if pixels_N2[:, 0].max() < 0 or pixels_N2[:, 0].min() > camera.width:
+            return
+        fixed_N2 = np.rint(pixels_N2 * (1 << SUBPIXEL_BITS)).astype(np.int32)
+        start = 0
+        for part in pose.parts:
+            outline_N2 = fixed_N2[start : start + len(part.points_N3)]
+            start += len(outline_N2)
+            outline = cv2.convexHull(outline_N2) if part.solid else outline_N2
+            cv2.fillPoly(codes_HW, [outline], int(part.label) + 256 * self.instance, shift=SUBPIXEL_BITS)
+
+
+class World(Protocol):
+    """What can be painted: ground in painting order, and the things that stand on it."""
+
+    @property
+    def base(self) -> Label: ...
+
+    @property
+    def ground(self) -> Sequence[Thing]: ...
+
+    @property
+    def things(self) -> Sequence[Thing]: ...
+
+
+def paint_frame(world: World, camera: Camera) -> np.ndarray:
+    """One picture: int32 (H, W) of label + 256 * instance, painted from far to near."""
+    codes_HW = np.full((camera.rows, camera.width), int(Label.SKY), np.int32)
+    codes_HW[max(0, int(np.ceil(camera.horizon))) :] = int(world.base)
+    for patch in world.ground:
+        patch.paint(codes_HW, camera)
+    visible: list[tuple[float, Thing]] = []
+    for thing in world.things:
+        ahead = thing.far_end(camera.time) - camera.along
+        if NEAR < ahead < FAR and thing.poses[0].top * camera.focal >= MIN_VISIBLE * ahead:
+            visible.append((ahead, thing))
+    for _, thing in sorted(visible, key=lambda item: -item[0]):
+        thing.paint(codes_HW, camera)
+    return codes_HW

@@ -1,0 +1,25 @@
+"""What a spec leaves to `auto`, settled by rules: the same spec and checkpoint always give the same settings."""
+
+from typing import Literal
+
+from pipeline.generator.checkpoint import Checkpoint
+from schemas.errors import UsageError
+from schemas.plan import RenderSettings
+from schemas.spec import Spec
+
+GPU_BATCH_PIXELS = 8 * 512 * 256  # lock-step pixels that fill a GPU with the official networks, as a first rule
+
+
+def settle(spec: Spec, checkpoint: Checkpoint) -> RenderSettings:
+    """Device, batch, precision and size for a spec. A rule over device, network and size, never a stopwatch."""
+    device: Literal["cpu", "cuda"] = "cuda" if spec.execution.num_gpus > 0 else "cpu"
+    size = spec.generator.size or checkpoint.config.size
+    if size is None:
+        raise UsageError("generator.size: the checkpoint names no size of its own; write for example [512, 256]")
+    batch, precision = spec.generator.batch, spec.generator.precision
+    if batch == "auto":
+        # On CPUs a batch falls out of the cache and loses.
+        batch = 1 if device == "cpu" else max(1, GPU_BATCH_PIXELS // (size[0] * size[1]))
+    if precision == "auto":
+        precision = "float32" if device == "cpu" else "bfloat16"
+    return RenderSettings(device, batch, precision, size, checkpoint.digest)

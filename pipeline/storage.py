@@ -1,0 +1,248 @@
+"""Where sequences, checkpoints and datasets lie: one root in a bucket or on a disk, behind `open_store`.
+
+A store that misbehaves is assumed: what is read is checked for its length, transient errors are tried again,
+listings are never cached, and whatever a backend raises leaves as a StorageError without secrets in it.
+"""
+
+import io
+import logging
+import os
+import re
+import traceback
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+from urllib.parse import unquote, urlsplit
+
+import fsspec
+from fsspec.utils import glob_translate
+
+from pipeline.put_if_absent import TEMPORARY_SUFFIX, temporary_name
+from pipeline.storage_backends import EXTRAS, Backend, Bucket, FileInfo, Folder
+from pipeline.storage_errors import TRIES, NotFound, TryAgain, Unavailable, explained, redact, retry
+from schemas.errors import StorageError
+
+__all__ = ["TEMPORARY_SUFFIX", "FileInfo", "NotFound", "Store", "Unavailable", "open_store", "redact"]
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+MAX_CREATE_BYTES = 5 * 2**20  # one PUT: S3 servers differ in what a condition on a multipart upload means
+PREFLIGHT_TRIES = 2  # a preflight has to answer soon, also when the network swallows packets
+DELETE_THREADS = 8
+
+
+def open_store(uri: str, options: Mapping[str, Any] | None = None) -> "Store":
+    """The store at a local path, `file://` URL or fsspec URL (`s3://bucket/folder`, `gs://`, `abfs://`, `memory://`).
+
+    `options` go to fsspec's driver; local paths ignore them. Nothing is contacted yet. Raises StorageError for URIs
+    that name no place, that contain credentials, or whose driver isn't installed.
+    """
+    scheme, separator, rest = uri.partition("://")
+    if not uri or "\0" in uri or "::" in uri:
+        raise StorageError(f"{uri!r} is no storage URI: give a local path or a URL such as s3://bucket/folder.")
+    if not separator or scheme == "file":
+        return Store(_local_path(uri))
+    netloc = rest.partition("/")[0]
+    user, _, host = netloc.rpartition("@")
+    if "?" in rest or (user and (":" in user or EXTRAS.get(scheme) != "azure")):  # abfs://container@account is none
+        shown = f"{scheme}://{host.partition('?')[0]}/..."
+        raise StorageError(f"The URI {shown} has credentials or a query: put them into storage_options instead.")
+    place = rest.strip("/")
+    if not netloc and scheme != "memory":
+        raise StorageError(f"{uri!r} names no bucket: write {scheme}://BUCKET/FOLDER.")
+    if place:
+        _check_path(place, f"{scheme}://")
+    try:
+        fsspec.get_filesystem_class(scheme)
+    except (ImportError, ValueError) as error:
+        extra = EXTRAS.get(scheme)
+        step = f'Install it: pip install "flowreel[{extra}]"' if extra else "Use a local path, s3://, gs:// or abfs://"
+        raise StorageError(f"Cannot use {uri}: no driver for {scheme}:// ({error}). {step}.") from None
+    return Store(f"{scheme}://{place}", dict(options or {}))
+
+
+@dataclass(frozen=True)
+class Store:
+    """One root and how to reach it. Made by `open_store`; threads may share it, processes may send it to each other.
+
+    Paths are relative to the root, with `/` between their parts, and cannot leave it. All methods raise
+    StorageError: NotFound for what isn't there, Unavailable when the store kept failing.
+    """
+
+    uri: str  # without credentials: an absolute local path, or a URL
+    _options: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
+
+    def url(self, path: str = "") -> str:
+        """Where an object or folder lies, for messages and for other tools."""
+        if not path:
+            return self.uri
+        _check_path(path, self.uri)
+        return self.uri + ("" if self.uri.endswith("/") else "/") + path
+
+    def child(self, path: str) -> "Store":
+        """The store whose root is a folder of this one."""
+        return Store(self.url(path), self._options)
+
+    def list(self, prefix: str = "", pattern: str | None = None) -> list[FileInfo]:
+        """All objects below the folder `prefix`, at any depth, sorted by path; [] if there is no such folder.
+
+        `pattern` is matched against the path from the root: `*` stays within one part, `**` is any number of parts.
+        Files still being written are left out, unless the pattern ends with TEMPORARY_SUFFIX.
+        """
+        folder = prefix.removesuffix("/")
+        matches = re.compile(glob_translate(pattern or "**")).match
+        temporaries = (pattern or "").endswith(TEMPORARY_SUFFIX)
+        found = self._attempt(f"list {self.url(folder)}", lambda backend: [*backend.walk(folder)])
+        kept = [f for f in found if matches(f.path) and (temporaries or not f.path.endswith(TEMPORARY_SUFFIX))]
+        return sorted(kept, key=lambda f: f.path)
+
+    def info(self, path: str) -> FileInfo:
+        """Size and tag of one object."""
+        return self._object("find", path, lambda backend: backend.stat(path))
+
+    def exists(self, path: str) -> bool:
+        """Whether there is such an object (a folder is none)."""
+        with suppress(NotFound):
+            return bool(self.info(path))
+        return False
+
+    def read(self, path: str, size: int | None = None) -> bytes:
+        """An object's bytes. `size`: what a listing or a record says it has; without, the store is asked first.
+
+        A body of another length is read again, then refused: bodies cut short pass unnoticed through some clients.
+        """
+
+        def once(backend: Backend) -> bytes:
+            expected = backend.stat(path).size if size is None else size
+            return _of_length(backend.read(path, 0, expected + 1), expected)  # one more, so that growth shows
+
+        return self._object("read", path, once)
+
+    def read_range(self, path: str, start: int, stop: int) -> bytes:
+        """The bytes [start, stop) of an object, which has to be that long."""
+        length = max(0, stop - start)
+        return self._object("read", path, lambda b: _of_length(b.read(path, start, stop), length)) if length else b""
+
+    def open_input(self, path: str) -> io.RawIOBase:
+        """A seekable file for pyarrow and others that need parts of a large object: each read is a checked request."""
+        return _RangedFile(self, self.info(path))
+
+    def write(self, path: str, data: bytes) -> None:
+        """Creates or replaces an object in one step: nobody sees a part of it."""
+        self._object("write", path, lambda backend: backend.replace(path, data))
+
+    def put_if_absent(self, path: str, data: bytes) -> bool:
+        """Creates an object if there is none: of all concurrent callers exactly one gets True.
+
+        `data` is at most 5 MiB and holds something unique to the caller: when an answer gets lost, what is stored is
+        compared with it. After Unavailable it isn't known whether the object was created.
+        """
+        if len(data) > MAX_CREATE_BYTES:
+            raise StorageError(f"Cannot create {self.url(path)}: {len(data)} bytes, {MAX_CREATE_BYTES} are the most.")
+        return self._object("create", path, lambda backend: backend.create(path, data))
+
+    def delete(self, *paths: str) -> None:
+        """Deletes objects; those that are gone already are no error."""
+        for path in paths:
+            _check_path(path, self.uri)  # before anything is deleted
+        with ThreadPoolExecutor(DELETE_THREADS) as pool:
+            list(pool.map(self._delete_one, paths))
+
+    def check_readable(self) -> None:
+        """Raises if the root can't be listed: no such bucket or local folder, no access, no answer."""
+        self._attempt(f"list {self.uri}", lambda backend: backend.check(make=False), PREFLIGHT_TRIES)
+
+    def check_writable(self) -> None:
+        """Raises unless objects can be created once and deleted here. Makes a local folder, never a bucket."""
+        self._attempt(f"write to {self.uri}", lambda backend: backend.check(make=True), PREFLIGHT_TRIES)
+        probe = temporary_name()
+        created = self.put_if_absent(probe, b"first")
+        refused = not self.put_if_absent(probe, b"second")
+        self.delete(probe)
+        if not (created and refused):
+            raise StorageError(
+                f"Cannot publish to {self.uri}: the store ignores conditional writes (If-None-Match), so concurrent "
+                "runs could overwrite each other's versions. Use a store that honours them."
+            )
+
+    def _delete_one(self, path: str) -> None:
+        with suppress(NotFound):
+            self._object("delete", path, lambda backend: backend.delete(path))
+
+    def _object(self, action: str, path: str, call: Callable[[Backend], T]) -> T:
+        _check_path(path, self.uri)
+        return self._attempt(f"{action} {self.url(path)}", call)
+
+    def _attempt(self, what: str, call: Callable[[Backend], T], tries: int = TRIES) -> T:
+        """Calls the backend, again after transient errors; `from None`: a traceback's cause could show secrets."""
+
+        def note(error: Exception) -> None:
+            log.info("trying again: %s", explained(error, what, self._options))
+
+        try:
+            return retry(lambda: call(self._backend()), tries, note)
+        except StorageError:
+            raise
+        except Exception as error:
+            log.debug("%s", redact(traceback.format_exc(), self._options))
+            raise explained(error, what, self._options) from None
+
+    def _backend(self) -> Backend:
+        """Looked up at each call: fsspec keeps the connections, also across fork."""
+        return Bucket(self.uri, self._options) if "://" in self.uri else Folder(self.uri)
+
+
+class _RangedFile(io.RawIOBase):
+    """Random access to one object through ranged reads."""
+
+    def __init__(self, store: Store, info: FileInfo) -> None:
+        self._store, self._info, self._position = store, info, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._info.size}[whence]
+        self._position = max(0, base + offset)
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        stop = min(self._position + len(buffer), self._info.size)
+        data = self._store.read_range(self._info.path, self._position, stop)
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+    def readall(self) -> bytes:
+        return self.read(max(0, self._info.size - self._position)) or b""  # not in pieces of 8 KiB
+
+
+def _local_path(uri: str) -> str:
+    """The absolute path of a local path or file:// URL (whose %20 and the like are decoded)."""
+    if not uri.startswith("file://"):
+        return os.path.abspath(os.path.expanduser(uri))
+    host, path = urlsplit(uri).netloc, unquote(uri.removeprefix("file://").partition("/")[2])
+    if host not in ("", "localhost"):
+        raise StorageError(f"{uri!r} names a host, {host!r}: write file:///ABSOLUTE/PATH, or the plain path.")
+    return os.path.abspath("/" + path)
+
+
+def _check_path(path: str, uri: str) -> None:
+    """Refuses what could leave the root or mean different things to different stores."""
+    if re.search(r"[\\\x00-\x1f\x7f]", path) or any(part in ("", ".", "..") for part in path.split("/")):
+        raise StorageError(f"{path!r} is no path below {uri}: write parts/joined/by/slashes, no '..', no backslash.")
+
+
+def _of_length(data: bytes, expected: int) -> bytes:
+    if len(data) != expected:
+        raise TryAgain(f"{len(data)} bytes came, {expected} were expected")
+    return data

@@ -1,0 +1,228 @@
+"""What differs between a local folder and a bucket, one call each: no retries, errors as they come.
+
+Paths are relative to the root and have been checked by the Store.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import fsspec
+
+from pipeline.put_if_absent import create_file, create_in_memory, create_object, replace_file
+from pipeline.storage_errors import NotFound, TryAgain, status_of
+from schemas.errors import StorageError
+
+EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "abfs": "azure", "abfss": "azure", "az": "azure"}
+# Retries are the Store's alone: with botocore's and s3fs's own on top, an outage takes minutes to show.
+S3_CONFIG = {"retries": {"total_max_attempts": 1}, "max_pool_connections": 32}
+RANGE_BEYOND_END = 416
+TAG_KEYS = ("ETag", "etag", "md5Hash", "generation")
+TIME_KEYS = ("LastModified", "last_modified", "mtime", "updated", "created")
+
+
+@dataclass(frozen=True)
+class FileInfo:
+    """One object: path relative to the root, size in bytes, and a tag that changes when the content does.
+
+    The tag is the etag, or the time of the last change where a store has no etags. `modified_s` is that time in
+    Unix seconds by the store's clock, 0.0 where it isn't known.
+    """
+
+    path: str
+    size: int
+    tag: str
+    modified_s: float
+
+
+class Backend(Protocol):
+    """The operations that a Store is made of."""
+
+    def walk(self, folder: str) -> Iterator[FileInfo]:
+        """All objects below a folder, at any depth, in any order."""
+
+    def stat(self, path: str) -> FileInfo:
+        """Raises FileNotFoundError for folders too."""
+
+    def read(self, path: str, start: int, stop: int) -> bytes:
+        """The bytes [start, stop), fewer where the object ends before."""
+
+    def replace(self, path: str, data: bytes) -> None:
+        """In one step."""
+
+    def create(self, path: str, data: bytes) -> bool:
+        """In one step; False if there is such an object."""
+
+    def delete(self, path: str) -> None:
+        """May raise FileNotFoundError."""
+
+    def check(self, make: bool) -> None:
+        """Raises if the root can't be listed; `make`: creates it where that takes no decision (a folder, no bucket)."""
+
+
+class Folder:
+    """A folder on a disk."""
+
+    def __init__(self, root: str) -> None:
+        self._root = Path(root)
+
+    def walk(self, folder: str) -> Iterator[FileInfo]:
+        """Follows links. Raises for folders that can't be read: skipped ones would look like missing frames.
+
+        A link to nowhere is listed, so that the one who reads it gets the error.
+        """
+        top = self._root / folder
+        if top.exists():
+            yield from self._walk(top, ())
+
+    def _walk(self, folder: Path, above: tuple[str, ...]) -> Iterator[FileInfo]:
+        here = os.path.realpath(folder)
+        if here in above:
+            raise StorageError(f"Cannot list {folder}: it is a link to a folder that holds it. Remove the link.")
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir():
+                    yield from self._walk(Path(entry.path), (*above, here))
+                    continue
+                with suppress(FileNotFoundError):  # gone meanwhile
+                    stat = entry.stat() if os.path.exists(entry.path) else os.lstat(entry.path)  # a link to nowhere
+                    yield _info_of_file(os.path.relpath(entry.path, self._root).replace(os.sep, "/"), stat)
+
+    def stat(self, path: str) -> FileInfo:
+        full = self._root / path
+        if full.is_dir():
+            raise FileNotFoundError(f"{full} is a folder")
+        return _info_of_file(path, os.stat(full))
+
+    def read(self, path: str, start: int, stop: int) -> bytes:
+        with open(self._root / path, "rb") as file:
+            file.seek(start)
+            return file.read(stop - start)
+
+    def replace(self, path: str, data: bytes) -> None:
+        replace_file(self._root / path, data)
+
+    def create(self, path: str, data: bytes) -> bool:
+        return create_file(self._root / path, data)
+
+    def delete(self, path: str) -> None:
+        os.unlink(self._root / path)
+
+    def check(self, make: bool) -> None:
+        if make:
+            self._root.mkdir(parents=True, exist_ok=True)
+        with os.scandir(self._root):
+            pass
+
+
+class Bucket:
+    """A place in an object store (or in fsspec's memory store)."""
+
+    def __init__(self, uri: str, options: Mapping[str, Any]) -> None:
+        self._uri = uri
+        self._protocol = uri.partition("://")[0]
+        is_s3 = EXTRAS.get(self._protocol) == "s3"
+        settings = {} if self._protocol == "memory" else {**options, "use_listings_cache": False}
+        if is_s3:
+            settings["config_kwargs"] = {**S3_CONFIG, **(options.get("config_kwargs") or {})}
+        self._fs, root = fsspec.core.url_to_fs(uri, **settings)  # fsspec keeps one instance a process and settings
+        self._root = root.rstrip("/")
+        if is_s3:
+            self._fs.retries = 1
+
+    def walk(self, folder: str) -> Iterator[FileInfo]:
+        top = f"{self._root}/{folder}".rstrip("/")
+        try:
+            found = self._fs.find(top, detail=True)
+        except FileNotFoundError:
+            found = {}
+        if not found:
+            self._check_bucket()
+        for name, raw in found.items():
+            # a root that is an object itself, and the empty objects that stand for folders, are no files below it
+            if name.startswith(top + "/") and not name.endswith("/") and raw["type"] == "file":
+                yield _info_of_object(name[len(self._root) + 1 :], raw)
+
+    def stat(self, path: str) -> FileInfo:
+        raw = self._fs.info(self._full(path))
+        if raw["type"] != "file":
+            raise FileNotFoundError(f"{path} is a folder")
+        return _info_of_object(path, raw)
+
+    def read(self, path: str, start: int, stop: int) -> bytes:
+        try:
+            return bytes(self._fs.cat_file(self._full(path), start=start, end=stop))
+        except Exception as error:
+            if status_of(error) == RANGE_BEYOND_END:  # also for any range of an empty object
+                return b""
+            raise
+
+    def replace(self, path: str, data: bytes) -> None:
+        self._fs.pipe_file(self._full(path), data)
+
+    def create(self, path: str, data: bytes) -> bool:
+        full = self._full(path)
+        if self._protocol == "memory":
+            return create_in_memory(self._fs, full, data)
+        if self._protocol not in EXTRAS:
+            known = ", ".join(sorted(EXTRAS))
+            raise StorageError(f"Cannot create {self._uri}/{path} safely: use a local folder or one of {known}.")
+        return create_object(lambda: self._fs.pipe_file(full, data, mode="create"), lambda: self._holds(path, data))
+
+    def delete(self, path: str) -> None:
+        self._fs.rm_file(self._full(path))
+
+    def check(self, make: bool) -> None:
+        """An empty place in a bucket is readable, as an empty folder is."""
+        try:
+            if "/" not in self._root:
+                self._fs.ls(self._root, detail=False)
+            elif self._fs.info(self._root)["type"] == "file":
+                raise NotADirectoryError(f"{self._uri} is an object, not a folder")
+        except FileNotFoundError:
+            self._check_bucket()
+
+    def _check_bucket(self) -> None:
+        """Tells an absent bucket from an empty one; says nothing where only the bucket's content may be seen."""
+        if self._protocol not in EXTRAS:
+            return
+        try:
+            self._fs.info(self._root.partition("/")[0])
+        except FileNotFoundError:
+            raise NotFound(
+                f"Cannot use {self._uri}: there is no such bucket. Create it, or correct its name or endpoint_url."
+            ) from None
+        except (OSError, ValueError):
+            return
+
+    def _holds(self, path: str, data: bytes) -> bool:
+        if self.stat(path).size != len(data):
+            return False
+        stored = self.read(path, 0, len(data))
+        if len(stored) != len(data):
+            raise TryAgain(f"{len(stored)} bytes came instead of {len(data)}")
+        return stored == data
+
+    def _full(self, path: str) -> str:
+        return f"{self._root}/{path}"
+
+
+def _info_of_file(path: str, stat: os.stat_result) -> FileInfo:
+    return FileInfo(path, stat.st_size, str(stat.st_mtime_ns), stat.st_mtime)
+
+
+def _info_of_object(path: str, raw: Mapping[str, Any]) -> FileInfo:
+    times = [raw[key] for key in TIME_KEYS if raw.get(key)]
+    modified_s = _seconds(times[0]) if times else 0.0
+    tags = [str(raw[key]).strip('"') for key in TAG_KEYS if raw.get(key)]
+    return FileInfo(path, int(raw["size"]), tags[0] if tags else repr(modified_s), modified_s)
+
+
+def _seconds(time: Any) -> float:
+    if isinstance(time, str):
+        time = datetime.fromisoformat(time)
+    return float(time.timestamp() if isinstance(time, datetime) else time)

@@ -1,0 +1,167 @@
+"""What a storage backend raises, turned into Flowreel's errors: worth another try or not, and what the user can do.
+
+Backends raise their own types (botocore, aiohttp, azure, gcsfs, plain OSError). Types of optional packages are
+recognised by class name, so that nothing has to be imported to recognise them.
+"""
+
+import errno
+import random
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from schemas.errors import StorageError
+
+T = TypeVar("T")
+
+TRIES = 4  # with the pauses below: 2 to 5 s of trouble are sat out
+FIRST_PAUSE_S = 0.5
+CONFLICT = 409  # S3: "another conditional write is under way, try again"
+TRANSIENT_STATUS = {408, CONFLICT, 425, 429}
+PERMANENT_5XX = {501, 505}
+TRANSIENT_ERRNO = {errno.ESTALE, errno.EAGAIN}  # ESTALE: NFS, a file replaced while it was being read
+TRANSIENT_TYPES = {
+    *("HTTPClientError", "ConnectionError", "IncompleteReadError", "ResponseStreamingError", "ResponseParserError"),
+    *("ClientConnectionError", "ClientPayloadError", "ServiceRequestError", "ServiceResponseError", "IncompleteRead"),
+    *("ChunkedEncodingError", "Timeout", "TimeoutError", "ChecksumError", "FlexibleChecksumError"),
+}
+NO_CREDENTIALS_TYPES = {"NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError", "NoAuthTokenError"}
+PERMANENT_TYPES = (FileNotFoundError, PermissionError, FileExistsError, NotADirectoryError, IsADirectoryError)
+
+# Options whose values may be shown. Every other text among the options counts as a secret.
+HARMLESS_OPTIONS = {
+    *("endpoint_url", "endpoint", "region_name", "region", "profile", "project", "location", "account_name", "account"),
+    *("addressing_style", "signature_version", "request_checksum_calculation", "response_checksum_validation", "mode"),
+}
+USERINFO = re.compile(r"(?<=://)[^/@\s]+:[^/@\s]*@")
+SIGNED_QUERY = re.compile(r"(?i)\b((?:x-(?:amz|goog)-[a-z-]+|sig|signature|token|awsaccesskeyid)=)[^&\s'\"]+")
+
+_jitter = random.Random()  # its own state: the global one may have been seeded for a render
+
+
+class NotFound(StorageError, FileNotFoundError):
+    """An object, folder or bucket that isn't there."""
+
+
+class Unavailable(StorageError):
+    """The store kept failing or didn't answer. Nothing is wrong with the request: it may work later."""
+
+
+class TryAgain(OSError):
+    """Raised inside a storage call whose answer can't be trusted, such as a body cut short."""
+
+
+def retry(call: Callable[[], T], tries: int, note: Callable[[Exception], None]) -> T:
+    """Runs `call` until it returns, at most `tries` times with growing pauses; a permanent error is raised at once.
+
+    `note` is told of every error that is tried again.
+    """
+    for attempt in range(tries - 1):
+        try:
+            return call()
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            note(error)
+        time.sleep(FIRST_PAUSE_S * 2**attempt * _jitter.uniform(0.5, 1.5))
+    return call()
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same request may work a moment later."""
+    if isinstance(error, PERMANENT_TYPES + (StorageError,)):
+        return False
+    for e in _chain(error):  # before the status: aiohttp reports a body cut short as a 400
+        if isinstance(e, (TryAgain, TimeoutError, ConnectionError)) or _is_a(e, TRANSIENT_TYPES):
+            return True
+        if getattr(e, "errno", None) in TRANSIENT_ERRNO:
+            return True
+    status = status_of(error) or 0
+    return status in TRANSIENT_STATUS or (status >= 500 and status not in PERMANENT_5XX)
+
+
+def status_of(error: BaseException) -> int | None:
+    """The HTTP status behind an error, which s3fs keeps only in the error's cause; None if there is none."""
+    for e in _chain(error):
+        response = getattr(e, "response", None)
+        found = [response.get("ResponseMetadata", {}).get("HTTPStatusCode")] if isinstance(response, Mapping) else []
+        found += [getattr(e, name, None) for name in ("status", "status_code", "code")]
+        for value in found:
+            if str(value).isdigit() and 100 <= int(str(value)) < 600:
+                return int(str(value))
+    return None
+
+
+def explained(error: Exception, action: str, options: Mapping[str, Any]) -> StorageError:
+    """The error for the user: `action` ("read s3://b/k"), what failed, the next step; no value of `options` in it."""
+    kind, reason, step = diagnosis(error)
+    detail = " ".join(f"{type(error).__name__}: {error}".split())[:500]
+    return kind(redact(f"Cannot {action}: {reason} ({detail}). {step}", options))
+
+
+def diagnosis(error: Exception) -> tuple[type[StorageError], str, str]:
+    """Error class, reason and next step."""
+    status = status_of(error)
+    if "NoSuchBucket" in _codes(error):
+        return NotFound, "there is no such bucket", "Create it or correct its name; buckets are never made here."
+    if isinstance(error, FileNotFoundError) or status == 404:
+        return NotFound, "it does not exist", "Check the path, and the bucket or folder that should hold it."
+    if any(_is_a(e, NO_CREDENTIALS_TYPES) for e in _chain(error)):
+        step = "Set them in the environment (for S3: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY) or in storage_options."
+        return StorageError, "no credentials were found", step
+    if isinstance(error, PermissionError) or status in (401, 403) or str(error).startswith("Forbidden"):
+        return StorageError, "access denied", "Check the credentials and what they, or the file mode, allow here."
+    if isinstance(error, TryAgain):
+        return StorageError, "the answer can't be trusted", "If the object was replaced meanwhile, run it again."
+    if is_transient(error):
+        step = "Check the network and the endpoint (endpoint_url), then run the same command again."
+        return Unavailable, "the store doesn't answer, or only with errors", step
+    if isinstance(error, (NotADirectoryError, IsADirectoryError, FileExistsError)):
+        return StorageError, "a file is where a folder should be, or the reverse", "Choose another path."
+    if getattr(error, "errno", None) in (errno.EROFS, errno.ENOSPC, errno.EDQUOT):
+        return StorageError, "the file system is read-only or full", "Choose another path or free some space."
+    return StorageError, "the store or its driver refuses", "Check the URI and storage_options."
+
+
+def redact(text: str, options: Mapping[str, Any]) -> str:
+    """`text` with every secret among the values of `options` replaced by ***, as well as passwords within URLs."""
+    for secret in sorted(_secrets(options), key=len, reverse=True):
+        text = text.replace(secret, "***").replace(quote(secret, safe=""), "***")
+    return SIGNED_QUERY.sub(r"\1***", USERINFO.sub("***@", text))
+
+
+def _secrets(value: Any) -> Iterator[str]:
+    """Texts of 4 characters or more within options, and the parts of connection strings (`Name=value;...`)."""
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            if name not in HARMLESS_OPTIONS:
+                yield from _secrets(item)
+    elif isinstance(value, (list, tuple, set)):
+        for item in value:
+            yield from _secrets(item)
+    elif isinstance(value, (str, bytes)):
+        text = value.decode(errors="replace") if isinstance(value, bytes) else value
+        parts = [text, *(part.partition("=")[2] for part in text.split(";"))] if ";" in text else [text]
+        yield from (part for part in parts if len(part) >= 4)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error and what caused it."""
+    current: BaseException | None = error
+    for _ in range(8):
+        if current is None:
+            return
+        yield current
+        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
+
+
+def _is_a(error: BaseException, names: set[str]) -> bool:
+    return any(cls.__name__ in names for cls in type(error).__mro__)
+
+
+def _codes(error: BaseException) -> set[str]:
+    """S3 error codes behind an error, such as NoSuchBucket."""
+    responses = [getattr(e, "response", None) for e in _chain(error)]
+    return {str(r.get("Error", {}).get("Code")) for r in responses if isinstance(r, Mapping)}

@@ -1,0 +1,42 @@
+"""Templates such as ``{sequence}/labels/*.png``: which files are frames of which sequence."""
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+
+
+@dataclass(frozen=True)
+class Template:
+    """A path pattern below the source's root: {sequence} is one or more path parts, * a part of the file name."""
+
+    text: str
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        folder, name = self.text.rsplit("/", 1)
+        folder = re.escape(folder).replace(re.escape("{sequence}"), "(?P<sequence>.+)")
+        first, *rest = name.split("*")
+        name = re.escape(first) + "(?P<frame>[^/]*)" + "[^/]*".join(re.escape(part) for part in rest)
+        return re.compile(f"{folder}/{name}")
+
+    def match(self, path: str) -> tuple[str, str] | None:
+        """(sequence, frame name) of a path, or None if it is no frame."""
+        found = self._pattern.fullmatch(path)
+        return (found["sequence"], found["frame"]) if found else None
+
+    @property
+    def prefix(self) -> str:
+        """The folder below which all matches lie: listing starts there."""
+        parts = self.text.split("/")
+        return "/".join(parts[: parts.index("{sequence}")])
+
+
+def natural(text: str) -> list[tuple[int, int | str]]:
+    """Sort key: frame2 comes before frame10."""
+    return [(0, int(part)) if part[0] in "0123456789" else (1, part) for part in re.split(r"([0-9]+)", text) if part]
+
+
+def number_of(name: str) -> tuple[str, int] | None:
+    """(what stands before, the last number) of a frame name; None if it has no number."""
+    found = re.fullmatch(r"(.*?)([0-9]+)[^0-9]*", name)
+    return (found[1], int(found[2])) if found else None

@@ -1,0 +1,83 @@
+"""Published versions: which there are, and what they name."""
+
+import io
+import re
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import ValidationError
+
+from pipeline.storage import NotFound, Store
+from schemas.errors import IntegrityError, UsageError
+from schemas.version import VersionRecord
+
+RECORD, MANIFEST_FILE, FAILURES_FILE, SHARDS_FILE, CARD_FILE = (
+    "version.json", "manifest.parquet", "failures.parquet", "shards.parquet", "README.md",
+)  # fmt: skip
+
+
+def folder(number: int) -> str:
+    return f"versions/{number:06d}"
+
+
+@dataclass(frozen=True)
+class Version:
+    """A published version: its record, and access to its tables."""
+
+    dataset: Store
+    record: VersionRecord
+
+    @property
+    def number(self) -> int:
+        return self.record.number
+
+    def path(self, name: str) -> str:
+        return f"{folder(self.number)}/{name}"
+
+    def read(self, name: str) -> bytes:
+        return self.dataset.read(self.path(name), size=self.record.files[name].size)
+
+    def table(self, name: str, columns: list[str] | None = None) -> pa.Table:
+        """One of its Parquet files. Raises IntegrityError if it does not open."""
+        try:
+            return pq.read_table(io.BytesIO(self.read(name)), columns=columns)
+        except pa.ArrowException as error:
+            raise IntegrityError(f"{self.dataset.url(self.path(name))}: damaged: {error}") from None
+
+    def manifest(self, columns: list[str] | None = None) -> pa.Table:
+        return self.table(MANIFEST_FILE, columns)
+
+
+def numbers(dataset: Store) -> list[int]:
+    """Numbers of all published versions, rising."""
+    found = (re.fullmatch(r"versions/(\d{6,})/version\.json", i.path) for i in dataset.list("versions"))
+    return sorted(int(m[1]) for m in found if m)
+
+
+def load(dataset: Store, number: int) -> Version:
+    """Raises UsageError that lists the versions there are, IntegrityError for a damaged record."""
+    try:
+        data = dataset.read(f"{folder(number)}/{RECORD}")
+    except NotFound:
+        there = ", ".join(map(str, numbers(dataset))) or "none"
+        raise UsageError(f"{dataset.uri} has no version {number}; published versions: {there}") from None
+    try:
+        return Version(dataset, VersionRecord.model_validate_json(data))
+    except ValidationError as error:
+        raise IntegrityError(f"{dataset.url(folder(number))}/{RECORD}: damaged: {error.error_count()} problems") from None
+
+
+def newest(dataset: Store) -> Version | None:
+    there = numbers(dataset)
+    return load(dataset, there[-1]) if there else None
+
+
+def open_version(dataset: Store, number: int | None = None) -> Version:
+    """A version by number, or the newest. Raises UsageError if there is none."""
+    if number is not None:
+        return load(dataset, number)
+    found = newest(dataset)
+    if found is None:
+        raise UsageError(f"{dataset.uri} holds no published version; `flowreel render SPEC` publishes one")
+    return found

@@ -1,0 +1,29 @@
+"""The errors that Flowreel raises on purpose. Every message names the object, the value, the bound and the next step."""
+
+
+class FlowreelError(Exception):
+    """Base of all errors that a user can act on; the command line prints the message without a traceback."""
+
+    exit_code = 1
+
+
+class UsageError(FlowreelError):
+    """The command or the spec is wrong, or the input it names cannot be used: nothing was rendered."""
+
+    exit_code = 2
+
+
+class SourceError(UsageError):
+    """Label maps, instance maps or images that cannot be used, each problem with sequence and frame."""
+
+
+class StorageError(UsageError):
+    """A bucket or folder that cannot be listed, read or written."""
+
+
+class CheckpointError(UsageError):
+    """A generator checkpoint that is missing, unreadable or does not match its configuration."""
+
+
+class IntegrityError(FlowreelError):
+    """Stored bytes that differ from what their version or name promises."""

@@ -1,0 +1,79 @@
+"""The built-in label spaces."""
+
+from schemas.label_space import LabelClass, LabelSpace
+
+# id, name, RGB, kind, ignore. Ids, names and colours as published with Cityscapes; the licence plate, -1 there, is
+# 34 here, so that all 35 have a channel (as vid2vid's 35 label channels do).
+_CITYSCAPES = """
+0 unlabeled 0,0,0 stuff ignore
+1 ego_vehicle 0,0,0 stuff ignore
+2 rectification_border 0,0,0 stuff ignore
+3 out_of_roi 0,0,0 stuff ignore
+4 static 0,0,0 stuff ignore
+5 dynamic 111,74,0 stuff ignore
+6 ground 81,0,81 stuff ignore
+7 road 128,64,128 stuff
+8 sidewalk 244,35,232 stuff
+9 parking 250,170,160 stuff ignore
+10 rail_track 230,150,140 stuff ignore
+11 building 70,70,70 stuff
+12 wall 102,102,156 stuff
+13 fence 190,153,153 stuff
+14 guard_rail 180,165,180 stuff ignore
+15 bridge 150,100,100 stuff ignore
+16 tunnel 150,120,90 stuff ignore
+17 pole 153,153,153 stuff
+18 polegroup 153,153,153 stuff ignore
+19 traffic_light 250,170,30 stuff
+20 traffic_sign 220,220,0 stuff
+21 vegetation 107,142,35 stuff
+22 terrain 152,251,152 stuff
+23 sky 70,130,180 stuff
+24 person 220,20,60 thing
+25 rider 255,0,0 thing
+26 car 0,0,142 thing
+27 truck 0,0,70 thing
+28 bus 0,60,100 thing
+29 caravan 0,0,90 thing ignore
+30 trailer 0,0,110 thing ignore
+31 train 0,80,100 thing
+32 motorcycle 0,0,230 thing
+33 bicycle 119,11,32 thing
+34 license_plate 0,0,142 stuff ignore
+"""
+
+_CAMVID11 = """
+0 sky 128,128,128 stuff
+1 building 128,0,0 stuff
+2 pole 192,192,128 stuff
+3 road 128,64,128 stuff
+4 pavement 60,40,222 stuff
+5 tree 128,128,0 stuff
+6 sign 192,128,128 stuff
+7 fence 64,64,128 stuff
+8 car 64,0,128 thing
+9 pedestrian 64,64,0 thing
+10 bicyclist 0,128,192 thing
+11 void 0,0,0 stuff ignore
+"""
+
+
+def _space(name: str, table: str) -> LabelSpace:
+    classes = []
+    for line in table.strip().splitlines():
+        number, label, rgb, kind, *flags = line.split()
+        r, g, b = (int(v) for v in rgb.split(","))
+        thing: bool = kind == "thing"
+        classes.append(
+            LabelClass(
+                id=int(number),
+                name=label.replace("_", " "),
+                color=(r, g, b),
+                kind="thing" if thing else "stuff",
+                ignore="ignore" in flags,
+            )
+        )
+    return LabelSpace(name=name, classes=tuple(classes))
+
+
+BUILT_IN = {name: _space(name, table) for name, table in (("cityscapes", _CITYSCAPES), ("camvid11", _CAMVID11))}

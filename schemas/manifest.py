@@ -1,0 +1,71 @@
+"""Arrow schemas of what is published. Consumers build on these columns; see DESIGN, "Dataset layout"."""
+
+import json
+
+import pyarrow as pa
+
+MANIFEST = pa.schema(
+    [
+        ("clip_id", pa.string()),
+        ("sequence_id", pa.string()),
+        ("variant", pa.int32()),
+        ("style", pa.string()),
+        ("edits", pa.list_(pa.string())),
+        ("frame_index", pa.int32()),
+        ("source_frame", pa.string()),
+        ("timestamp_s", pa.float64()),
+        ("split", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("label_space", pa.string()),
+        ("class_ids", pa.list_(pa.int32())),
+        ("class_pixels", pa.list_(pa.int64())),
+        ("num_instances", pa.int32()),
+        ("warp_error", pa.float32()),
+        ("label_agreement", pa.float32()),
+        ("shard", pa.string()),
+        ("row_group", pa.int32()),
+        ("row", pa.int32()),
+        ("generator", pa.string()),
+    ]
+)
+
+FAILURES = pa.schema(
+    [
+        ("clip_id", pa.string()),
+        ("sequence_id", pa.string()),
+        ("variant", pa.int32()),
+        ("start", pa.int32()),
+        ("frames", pa.int32()),
+        ("kind", pa.string()),  # failed | rejected
+        ("reason", pa.string()),
+        ("error", pa.string()),
+        ("attempts", pa.int32()),
+    ]
+)
+
+_MEDIA = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+MEDIA_COLUMNS = ("image", "label", "instance", "flow")
+_KEYS = [
+    ("clip_id", pa.string()),
+    ("sequence_id", pa.string()),
+    ("variant", pa.int32()),
+    ("frame_index", pa.int32()),
+    ("split", pa.string()),
+    ("timestamp_s", pa.float64()),
+]
+
+
+def _hugging_face() -> bytes:
+    """Features that let `datasets` decode the media columns by themselves."""
+    features: dict[str, dict[str, str]] = {
+        name: {"dtype": "float64" if kind == pa.float64() else str(kind), "_type": "Value"} for name, kind in _KEYS
+    }
+    features |= {name: {"_type": "Image"} for name in MEDIA_COLUMNS}
+    return json.dumps({"info": {"features": features}}).encode()
+
+
+DATA = pa.schema([*_KEYS, *((name, _MEDIA) for name in MEDIA_COLUMNS)], metadata={b"huggingface": _hugging_face()})
+ROWS_KEY = b"flowreel.manifest"  # footer key of a data file: its manifest rows, so that publishing reads no media
+
+SHARDS = pa.schema([("path", pa.string()), ("size", pa.int64()), ("sha256", pa.string())])

@@ -1,0 +1,128 @@
+"""YAML text and `--set` overrides -> a checked Spec, with error messages that a person can act on."""
+
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from schemas.errors import UsageError
+from schemas.model import Model
+from schemas.spec import Spec
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def parse_spec(text: str, overrides: Iterable[str] = (), name: str = "spec") -> Spec:
+    """The spec in ``text`` (YAML) with ``a.b.c=value`` overrides. Raises UsageError that lists every problem."""
+    tree = parse_yaml(text, name)
+    for override in overrides:
+        _override(tree, override)
+    return check(Spec, tree, name)
+
+
+def parse_yaml(text: str, name: str) -> dict[str, Any]:
+    """A YAML mapping. Raises UsageError with line and column."""
+    try:
+        tree = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)  # its text shows file contents, which may hold secrets
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise UsageError(f"{name}: not valid YAML: {where}{getattr(error, 'problem', None) or 'unreadable'}") from None
+    if not isinstance(tree, dict):
+        raise UsageError(f"{name}: must be a mapping of fields, is {type(tree).__name__}; see `flowreel schema`")
+    return tree
+
+
+def check(model: type[M], tree: Any, name: str) -> M:
+    """``tree`` as a ``model``. Raises UsageError with one line per problem: field, value, bound, next step."""
+    try:
+        return model.model_validate(tree)
+    except ValidationError as error:
+        lines = [f"  {_problem(model, dict(e))}" for e in error.errors()]
+        count = "1 problem" if len(lines) == 1 else f"{len(lines)} problems"
+        raise UsageError("\n".join([f"{name}: {count}", *lines])) from None
+
+
+def _override(tree: dict[str, Any], override: str) -> None:
+    path, sign, value = override.partition("=")
+    if not sign or not path.strip():
+        raise UsageError(f"--set {override}: must be FIELD=VALUE; write for example --set clips.frames=16")
+    *parents, last = path.strip().split(".")
+    node: Any = tree
+    for part in parents:
+        node = _enter(node, part, override)
+    new = yaml.safe_load(value)
+    if isinstance(node, list):
+        node[_index(node, last, override)] = new
+    else:
+        node[last] = new
+
+
+def _enter(node: Any, part: str, override: str) -> Any:
+    if isinstance(node, list):
+        return node[_index(node, part, override)]
+    if node.get(part) is None:
+        node[part] = {}
+    if not isinstance(node[part], dict | list):
+        raise UsageError(f"--set {override}: '{part}' is {node[part]!r}, not a group of fields")
+    return node[part]
+
+
+def _index(node: list[Any], part: str, override: str) -> int:
+    if not part.isdigit() or int(part) >= len(node):
+        raise UsageError(f"--set {override}: '{part}' must be an index below {len(node)}")
+    return int(part)
+
+
+def _problem(model: type[BaseModel], error: dict[str, Any]) -> str:
+    place = _place(error["loc"])
+    if error["type"] == "extra_forbidden":
+        known = _fields_at(model, error["loc"][:-1])
+        near = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else "fields here: " + ", ".join(known)
+        return f"{place}: unknown field; {hint}"
+    if error["type"] == "missing":
+        return f"{place}: required, but missing; `flowreel schema` lists all fields"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "value_error":
+        return f"{place}: {message}" if place else message
+    shown = "***" if error["loc"][0] == "storage_options" else _shown(error["input"])
+    return f"{place}: {shown}: {message}"
+
+
+def _place(loc: Sequence[int | str]) -> str:
+    text = ""
+    for part in loc:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return text.lstrip(".")
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _fields_at(model: type[BaseModel], loc: Sequence[int | str]) -> list[str]:
+    """Field names of the model found by following ``loc`` from ``model``; of ``model`` itself where that fails."""
+    here: type[BaseModel] = model
+    for part in loc:
+        if isinstance(part, int):
+            continue
+        field = next((f for n, f in here.model_fields.items() if part in (n, f.alias)), None)
+        inner = _inner_model(field.annotation) if field else None
+        if inner is None:
+            return []
+        here = inner
+    return [f.alias or n for n, f in here.model_fields.items()]
+
+
+def _inner_model(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, Model):
+        return annotation
+    for argument in getattr(annotation, "__args__", ()):
+        found = _inner_model(argument)
+        if found:
+            return found
+    return None

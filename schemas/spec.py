@@ -1,0 +1,176 @@
+"""The spec: one YAML file that says what to render from where to where. Printed as JSON Schema by `flowreel schema`."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from schemas.edit import Edit
+from schemas.model import Model
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[int, Field(ge=1)]
+GENERATE = "generate"
+SEQUENCE = "{sequence}"
+
+
+class DatasetSpec(Model):
+    """Where versions are published."""
+
+    uri: str = Field(min_length=1, description="folder or bucket URL of the dataset")
+    name: str = Field("", description="for people; default: the last part of the uri")
+    keep_versions: Positive = Field(5, description="`refresh` and `gc` keep this many newest versions")
+
+    @property
+    def title(self) -> str:
+        return self.name or self.uri.rstrip("/").rsplit("/", 1)[-1]
+
+
+class SourceSpec(Model):
+    """Where the label-map sequences lie and what their ids mean."""
+
+    uri: str = Field(min_length=1, description="folder or bucket URL that holds the sequences")
+    labels: str = Field("{sequence}/labels/*.png", description="label maps; {sequence} is one or more path parts")
+    instances: str | None = Field(None, description="instance maps, one per label map, matched by frame name")
+    images: str | None = Field(None, description="real images, for exemplars and training")
+    label_space: str = Field("cityscapes", description="`cityscapes`, `camvid11`, or a path to a label-space file")
+    remap: dict[int, int | str] = Field({}, description="source id -> id or class name of the label space")
+    fps: Annotated[float, Field(gt=0, le=1000)] = Field(17.0, description="frames per second of the sequences")
+
+    @field_validator("labels", "instances", "images")
+    @classmethod
+    def _template(cls, template: str | None) -> str | None:
+        if template is None:
+            return None
+        if template.count(SEQUENCE) != 1:
+            found = "missing" if SEQUENCE not in template else "more than once"
+            raise ValueError(f"'{SEQUENCE}' {found} in '{template}'; write for example '{{sequence}}/labels/*.png'")
+        parts = template.split("/")
+        if SEQUENCE not in parts[:-1] or "*" not in parts[-1]:
+            raise ValueError(
+                f"'{template}' must have '{SEQUENCE}' as a folder of its own and a '*' in the file name;"
+                " write for example '{sequence}/labels/*.png'"
+            )
+        if template.startswith("/") or ".." in parts or any("*" in part for part in parts[:-1]):
+            raise ValueError(f"'{template}' must be relative to source.uri, without '..', with '*' in the file name only")
+        return template
+
+
+class GeneratorSpec(Model):
+    """Which generator renders, and how."""
+
+    checkpoint: str = Field("bundled", description="`bundled`, or folder / URL of a checkpoint directory")
+    size: tuple[Positive, Positive] | None = Field(
+        None, description="width, height of the frames; default: the size the checkpoint was trained at"
+    )
+    batch: Positive | Literal["auto"] = Field("auto", description="clips rendered in lock-step")
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+
+
+class ClipsSpec(Model):
+    """How sequences are cut into clips."""
+
+    frames: Annotated[int, Field(ge=0)] = Field(30, description="label frames per clip; 0: the whole sequence")
+    stride: Positive | None = Field(None, description="frames from one clip's start to the next; default: `frames`")
+    seed: Annotated[int, Field(ge=0)] = 0
+    lead_in: Literal["repeat", "drop"] = Field(
+        "repeat", description="repeat: every label frame gets an image; drop: the first T-1 get none, as in vid2vid"
+    )
+
+
+class Variant(Model):
+    """One look of every sequence."""
+
+    style: str = Field(GENERATE, min_length=1, description="`generate`, or the uri of an exemplar image")
+    edits: tuple[Edit, ...] = Field((), description="changes to the label maps before rendering, in order")
+    seed: Annotated[int, Field(ge=0)] | None = Field(None, description="default: clips.seed")
+
+
+class OutputSpec(Model):
+    """What is stored per frame."""
+
+    image_codec: Literal["jpeg", "png", "webp"] = "jpeg"
+    image_quality: Annotated[int, Field(ge=1, le=100)] = Field(92, description="of jpeg and webp")
+    instances: bool = Field(True, description="publish instance maps where the source has them")
+    flow: bool = Field(False, description="publish backward flow (16-bit PNG); costs about 10x an image")
+
+
+class QualitySpec(Model):
+    """Clips beyond these bounds are rejected with a reason. null: no bound."""
+
+    max_warp_error: Annotated[float, Field(gt=0)] | None = None
+    min_label_agreement: Fraction | None = None
+
+    @field_validator("min_label_agreement")
+    @classmethod
+    def _needs_segmenter(cls, bound: float | None) -> float | None:
+        if bound is not None:
+            raise ValueError(f"{bound} cannot be checked: this release has no segmenter to measure it; leave it null")
+        return bound
+
+
+class FailureSpec(Model):
+    """How much may go wrong."""
+
+    max_attempts: Positive = Field(3, description="tries per clip before it counts as failed")
+    max_failed_fraction: Fraction = Field(0.01, description="of the run's clips; above it nothing is published")
+
+
+class ExecutionSpec(Model):
+    """What each worker is given, and how many there may be. Never part of any identity."""
+
+    num_gpus: Annotated[float, Field(ge=0)] = Field(1, description="GPUs per worker; fractions share one; 0: CPU")
+    num_cpus: Positive = Field(2, description="CPUs per worker")
+    workers: tuple[Positive, Positive] = Field((1, 8), description="least and most workers")
+
+    @field_validator("workers")
+    @classmethod
+    def _ordered(cls, workers: tuple[int, int]) -> tuple[int, int]:
+        if workers[0] > workers[1]:
+            raise ValueError(f"least {workers[0]} is above most {workers[1]}; write for example [1, {workers[0]}]")
+        return workers
+
+    @field_validator("num_gpus")
+    @classmethod
+    def _whole_above_one(cls, gpus: float) -> float:
+        if gpus > 1 and gpus != int(gpus):
+            raise ValueError(f"{gpus} must be a whole number above 1, or a fraction of one GPU below it")
+        return gpus
+
+
+class Spec(Model):
+    """A whole job."""
+
+    dataset: DatasetSpec
+    source: SourceSpec
+    generator: GeneratorSpec = GeneratorSpec()
+    clips: ClipsSpec = ClipsSpec()
+    variants: tuple[Variant, ...] = (Variant(),)
+    output: OutputSpec = OutputSpec()
+    split: dict[str, Fraction] = Field({"train": 0.9, "val": 0.1}, description="share of sequences per split")
+    quality: QualitySpec = QualitySpec()
+    failure: FailureSpec = FailureSpec()
+    execution: ExecutionSpec = ExecutionSpec()
+    # Kept out of repr, dumps and records: it may hold secrets.
+    storage_options: dict[str, Any] = Field({}, repr=False, exclude=True, description="given to fsspec, never stored")
+
+    @field_validator("split")
+    @classmethod
+    def _sums_to_one(cls, split: dict[str, float]) -> dict[str, float]:
+        if not split or abs(sum(split.values()) - 1) > 1e-6:
+            raise ValueError(f"shares sum to {sum(split.values()):g}, must be 1; write for example train: 0.9, val: 0.1")
+        return split
+
+    @model_validator(mode="after")
+    def _distinct_variants(self) -> Self:
+        if not self.variants:
+            raise ValueError("variants: empty; write for example variants: [{style: generate}], or leave it out")
+        seen: dict[str, int] = {}
+        for index, variant in enumerate(self.variants):
+            key = variant.model_copy(update={"seed": self.seed_of(variant)}).model_dump_json()
+            if key in seen:
+                raise ValueError(f"variants[{index}] repeats variants[{seen[key]}]; remove one or change its seed")
+            seen[key] = index
+        return self
+
+    def seed_of(self, variant: Variant) -> int:
+        return self.clips.seed if variant.seed is None else variant.seed

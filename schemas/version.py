@@ -1,0 +1,47 @@
+"""The version record, ``versions/NNNNNN/version.json``: written last; a version exists when it does."""
+
+from typing import Any
+
+from schemas.model import Model
+from schemas.spec import Spec
+
+
+class FileRecord(Model):
+    """A file of the version: bytes and SHA-256."""
+
+    size: int
+    sha256: str
+
+
+class Counts(Model):
+    """What the version holds, and how it came about."""
+
+    sequences: int
+    clips: int
+    frames: int
+    shards: int
+    bytes: int  # of all data files that it names
+    rendered: int  # clips rendered by the run that published it
+    reused: int  # clips taken over from the version before
+    dropped: int  # clips of the version before that it no longer holds
+    failed: int
+    rejected: int
+
+
+class VersionRecord(Model):
+    """Everything about a version that is not in its manifest. The only file with times, hosts and tokens."""
+
+    number: int
+    name: str
+    base_version: int | None
+    plan_id: str
+    created: str  # UTC, ISO 8601
+    host: str
+    token: str  # unique to the writer: tells one's own commit from another's
+    flowreel: str
+    render_format: int
+    counts: Counts
+    files: dict[str, FileRecord]  # manifest.parquet, failures.parquet, shards.parquet, README.md
+    label_space: dict[str, Any]
+    generator: dict[str, Any]
+    spec: Spec  # without storage_options

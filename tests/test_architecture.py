@@ -1,0 +1,209 @@
+"""The house rules that a program can check: who imports whom, how long things are, what gets packaged."""
+
+import ast
+import tomllib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from functools import cache, cached_property
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+LAYERS = ("schemas", "pipeline", "jobs")  # each may import those before it
+
+MAX_FILE_LINES = 250
+MAX_FUNCTION_LINES = 45
+MAX_ARGUMENTS = 7
+
+JOBS_ONLY = {"ray", "typer", "rich"}
+STORAGE_ONLY = {"fsspec", "s3fs", "gcsfs", "adlfs", "botocore", "aiobotocore", "boto3"}
+
+Finding = tuple[int, str]  # line, what stands there
+
+
+@dataclass(frozen=True)
+class Source:
+    """A Python file: where it lies in the repository, and what it says."""
+
+    path: str
+    text: str
+
+    @property
+    def layer(self) -> str:
+        return PurePosixPath(self.path).parts[0]
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.text, self.path)
+
+
+Rule = Callable[[Source], Iterator[Finding]]
+
+
+def imported_modules(source: Source) -> Iterator[Finding]:
+    """Absolute names of the imported modules, those in functions and under TYPE_CHECKING as well."""
+    package = PurePosixPath(source.path).parent.parts
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, name.name) for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            modules = [node.module] if node.module else [name.name for name in node.names]
+            yield from ((node.lineno, ".".join([*base, module])) for module in modules)
+
+
+def imports_of(source: Source, forbidden: Iterable[str]) -> Iterator[Finding]:
+    names = set(forbidden)
+    return ((line, f"imports {name}") for line, name in imported_modules(source) if name.split(".")[0] in names)
+
+
+def imports_of_higher_layers(source: Source) -> Iterator[Finding]:
+    return imports_of(source, LAYERS[LAYERS.index(source.layer) + 1 :])
+
+
+def jobs_only_imports(source: Source) -> Iterator[Finding]:
+    return iter(()) if source.layer == "jobs" else imports_of(source, JOBS_ONLY)
+
+
+def torch_imports(source: Source) -> Iterator[Finding]:
+    return imports_of(source, {"torch"}) if source.layer == "schemas" else iter(())
+
+
+def storage_imports(source: Source) -> Iterator[Finding]:
+    return iter(()) if fnmatch(source.path, "pipeline/storage*.py") else imports_of(source, STORAGE_ONLY)
+
+
+def long_files(source: Source) -> Iterator[Finding]:
+    lines = len(source.text.splitlines())
+    if lines > MAX_FILE_LINES:
+        yield lines, f"{lines} lines, at most {MAX_FILE_LINES}: split by what changes together"
+
+
+def functions(source: Source) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return (node for node in ast.walk(source.tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def long_functions(source: Source) -> Iterator[Finding]:
+    for node in functions(source):
+        lines = (node.end_lineno or node.lineno) - node.lineno + 1
+        if lines > MAX_FUNCTION_LINES:
+            yield node.lineno, f"{node.name} has {lines} lines, at most {MAX_FUNCTION_LINES}"
+
+
+def wide_functions(source: Source) -> Iterator[Finding]:
+    for node in functions(source):
+        count = len(node.args.posonlyargs) + len(node.args.args) + len(node.args.kwonlyargs)
+        if count > MAX_ARGUMENTS:
+            yield (
+                node.lineno,
+                f"{node.name} takes {count} arguments, at most {MAX_ARGUMENTS}: group them",
+            )
+
+
+def prints(source: Source) -> Iterator[Finding]:
+    if source.layer == "jobs":
+        return
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
+            yield node.lineno, "prints: return it, or log it"
+
+
+RULES: list[Rule] = [
+    imports_of_higher_layers,
+    jobs_only_imports,
+    torch_imports,
+    storage_imports,
+    long_files,
+    long_functions,
+    wide_functions,
+    prints,
+]
+
+
+@cache
+def sources() -> list[Source]:
+    files = sorted(file for layer in LAYERS for file in (ROOT / layer).rglob("*.py"))
+    return [Source(file.relative_to(ROOT).as_posix(), file.read_text(encoding="utf-8")) for file in files]
+
+
+def offenders(rule: Rule, among: Iterable[Source]) -> list[str]:
+    return [f"{source.path}:{line} {what}" for source in among for line, what in rule(source)]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_the_code_keeps_the_house_rules(rule: Rule) -> None:
+    found = offenders(rule, sources())
+    assert not found, "\n" + "\n".join(found)
+
+
+def test_there_is_code_in_every_layer() -> None:
+    assert {source.layer for source in sources()} == set(LAYERS)
+
+
+UPWARD, ARGUMENTS = imports_of_higher_layers, "    async def f(a, b, c, /, d, e, f, *, g, h): ..."
+
+
+@pytest.mark.parametrize(
+    ("rule", "path", "text", "expected"),
+    [
+        (UPWARD, "schemas/a.py", "import os\nimport pipeline.render", ["schemas/a.py:2 imports pipeline.render"]),
+        (UPWARD, "pipeline/a.py", "def f():\n    from jobs import cli", ["pipeline/a.py:2 imports jobs"]),
+        (UPWARD, "pipeline/b/a.py", "from ...jobs.cli import main", ["pipeline/b/a.py:1 imports jobs.cli"]),
+        (UPWARD, "pipeline/a.py", "from .. import jobs, schemas", ["pipeline/a.py:1 imports jobs"]),
+        (UPWARD, "pipeline/b/a.py", "from . import jobs\nfrom ..d import jobs\nimport schemas.spec", []),
+        (UPWARD, "jobs/a.py", "import schemas.spec\nfrom pipeline import render", []),
+        (jobs_only_imports, "pipeline/a.py", "import ray.exceptions as e", ["pipeline/a.py:1 imports ray.exceptions"]),
+        (jobs_only_imports, "pipeline/a.py", "import raymarch", []),
+        (jobs_only_imports, "jobs/a.py", "import ray, rich, typer", []),
+        (torch_imports, "schemas/a.py", "from torch import Tensor", ["schemas/a.py:1 imports torch"]),
+        (torch_imports, "pipeline/a.py", "import torch", []),
+        (storage_imports, "pipeline/render.py", "import fsspec", ["pipeline/render.py:1 imports fsspec"]),
+        (storage_imports, "jobs/storage.py", "import s3fs", ["jobs/storage.py:1 imports s3fs"]),
+        (storage_imports, "pipeline/storage_backends.py", "import fsspec", []),
+        (long_files, "a.py", "x = 1\n" * 251, ["a.py:251 251 lines, at most 250: split by what changes together"]),
+        (long_files, "a.py", "x = 1\n" * 250, []),
+        (long_functions, "a.py", "def f():\n" + "    x = 1\n" * 45, ["a.py:1 f has 46 lines, at most 45"]),
+        (long_functions, "a.py", "def f():\n" + "    x = 1\n" * 44, []),
+        (wide_functions, "a.py", f"class A:\n{ARGUMENTS}", ["a.py:2 f takes 8 arguments, at most 7: group them"]),
+        (wide_functions, "a.py", "def f(a, b, c, d, e, f, g, *rest, **named): ...", []),
+        (prints, "schemas/a.py", "def f():\n    print(1)", ["schemas/a.py:2 prints: return it, or log it"]),
+        (prints, "jobs/a.py", "print(1)", []),
+        (prints, "pipeline/a.py", "log.print(2)", []),
+    ],
+)
+def test_each_rule_finds_what_it_is_for(rule: Rule, path: str, text: str, expected: list[str]) -> None:
+    assert offenders(rule, [Source(path, text)]) == expected
+
+
+def setuptools_settings() -> dict[str, object]:
+    settings: dict[str, object] = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    return settings
+
+
+def test_pyproject_lists_every_package() -> None:
+    tree = {str(PurePosixPath(source.path).parent).replace("/", ".") for source in sources()}
+    listed = setuptools_settings()["packages"]
+    assert listed == sorted(tree), "pyproject.toml's [tool.setuptools] packages must be the folders with code, sorted"
+
+
+def test_every_package_folder_has_an_init_file() -> None:
+    folders = {(ROOT / source.path).parent for source in sources()}
+    missing = sorted(str(folder.relative_to(ROOT)) for folder in folders if not (folder / "__init__.py").is_file())
+    assert not missing, f"without __init__.py: {missing}"
+
+
+def test_pyproject_packages_every_data_file() -> None:
+    data = setuptools_settings()["package-data"]
+    assert isinstance(data, dict)
+    patterns = [f"{package.replace('.', '/')}/{pattern}" for package, globs in data.items() for pattern in globs]
+    files = [file for layer in LAYERS for file in (ROOT / layer).rglob("*") if file.is_file()]
+    left_out = [
+        file.relative_to(ROOT).as_posix()
+        for file in sorted(files)
+        if file.suffix not in (".py", ".pyc") and not any(file.relative_to(ROOT).match(glob) for glob in patterns)
+    ]
+    assert not left_out, (
+        f"in no package-data pattern of pyproject.toml, so missing from an installed Flowreel: {left_out}"
+    )
