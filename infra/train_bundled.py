@@ -1,4 +1,4 @@
-"""Trains the small generator that ships as ``bundled``. A short script on purpose: the real trainer is `flowreel train`.
+"""Trains the small generator that ships as ``bundled``. Short on purpose: the real trainer is `flowreel train`.
 
     python infra/train_bundled.py DATA OUT [--minutes 90]
 
@@ -20,9 +20,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipeline.generator import rollout
-from pipeline.generator.loading import save_checkpoint
 from pipeline.generator.conditioning import encode, pool
 from pipeline.generator.config import GeneratorConfig
+from pipeline.generator.loading import save_checkpoint
 from pipeline.generator.networks import VideoGenerator
 from pipeline.generator.warp import warp
 
@@ -71,8 +71,18 @@ def gan(outputs: list[list[Tensor]], target: float) -> Tensor:
 
 def feature_matching(fake: list[list[Tensor]], real: list[list[Tensor]]) -> Tensor:
     return torch.stack(
-        [(f - r.detach()).abs().mean() / len(a) for a, b in zip(fake, real, strict=True) for f, r in zip(a[:-1], b[:-1], strict=True)]
+        [
+            (f - r.detach()).abs().mean() / len(a)
+            for a, b in zip(fake, real, strict=True)
+            for f, r in zip(a[:-1], b[:-1], strict=True)
+        ]
     ).sum()
+
+
+def read_frames(folder: Path, how: int, flag: int) -> np.ndarray:
+    """All pictures of a folder in order of their names, resized to SIZE."""
+    frames = [cv2.imread(str(file), flag) for file in sorted(folder.iterdir())]
+    return np.stack([cv2.resize(frame, SIZE, interpolation=how) for frame in frames])
 
 
 def load_clips(root: Path) -> list[dict[str, np.ndarray]]:
@@ -80,14 +90,11 @@ def load_clips(root: Path) -> list[dict[str, np.ndarray]]:
     clips = []
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     for folder in sorted(root.iterdir()):
-        read = lambda kind, how, flag: np.stack(  # noqa: E731
-            [cv2.resize(cv2.imread(str(p), flag), SIZE, interpolation=how) for p in sorted((folder / kind).iterdir())]
-        )
-        image = read("images", cv2.INTER_AREA, cv2.IMREAD_COLOR)[..., ::-1]
+        image = read_frames(folder / "images", cv2.INTER_AREA, cv2.IMREAD_COLOR)[..., ::-1]
         grey = [cv2.cvtColor(f, cv2.COLOR_RGB2GRAY) for f in image]
         flow = [dis.calc(grey[max(t, 1)], grey[max(t, 1) - 1], None) for t in range(len(grey))]
-        labels = read("labels", cv2.INTER_NEAREST, cv2.IMREAD_UNCHANGED)
-        instances = read("instances", cv2.INTER_NEAREST, cv2.IMREAD_UNCHANGED)
+        labels = read_frames(folder / "labels", cv2.INTER_NEAREST, cv2.IMREAD_UNCHANGED)
+        instances = read_frames(folder / "instances", cv2.INTER_NEAREST, cv2.IMREAD_UNCHANGED)
         clips.append({"label": labels, "instance": instances, "image": image.copy(), "flow": np.stack(flow)})
     return clips
 
@@ -99,7 +106,11 @@ def prepare(clip: dict[str, np.ndarray], start: int, stop: int, flip: bool) -> t
     images = cut["image"].movedim(-1, 1).float() / 127.5 - 1
     flows = cut["flow"].movedim(-1, 1)
     if flip:
-        labels, images, flows = labels.flip(-1), images.flip(-1), flows.flip(-1) * torch.tensor([-1.0, 1.0]).view(1, 2, 1, 1)
+        labels, images, flows = (
+            labels.flip(-1),
+            images.flip(-1),
+            flows.flip(-1) * torch.tensor([-1.0, 1.0]).view(1, 2, 1, 1),
+        )
     return labels, images, flows
 
 
@@ -150,7 +161,11 @@ class Trainer:
         loss = 15 * loss_l1 + loss_gan + 10 * loss_fm
         if not fresh and out.flow_B2HW is not None:
             sure = ((warp(before, flow) - real).pow(2).sum(1, keepdim=True) < 0.05).float()
-            loss = loss + ((out.flow_B2HW - flow) * sure).abs().mean() + 10 * F.l1_loss(warp(before, out.flow_B2HW) * sure, real * sure)
+            loss = (
+                loss
+                + ((out.flow_B2HW - flow) * sure).abs().mean()
+                + 10 * F.l1_loss(warp(before, out.flow_B2HW) * sure, real * sure)
+            )
         self.opt_g.zero_grad()
         loss.backward()
         self.opt_g.step()
@@ -207,7 +222,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--minutes", type=float, default=90, help="stop after this much training time, all runs together")
+    parser.add_argument(
+        "--minutes", type=float, default=90, help="stop after this much training time, all runs together"
+    )
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(2)
@@ -221,7 +238,10 @@ def main() -> None:
         log = trainer.walk(clips, rng, frames=4 if done < 0.3 else 8 if done < 0.7 else 14)
         trainer.seconds += time.monotonic() - began
         l1, g, fm, d = np.mean(log, axis=0)
-        print(f"{trainer.seconds / 60:6.1f} min  step {trainer.steps}  l1 {l1:.3f}  gan {g:.3f}  fm {fm:.3f}  d {d:.3f}", flush=True)
+        print(
+            f"{trainer.seconds / 60:6.1f} min  step {trainer.steps}  l1 {l1:.3f}  gan {g:.3f}  fm {fm:.3f}  d {d:.3f}",
+            flush=True,
+        )
         if time.monotonic() - saved > 240 or trainer.seconds >= limit:
             trainer.save(args.out)
             preview(trainer, clips, args.out / "preview.png")

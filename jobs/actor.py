@@ -56,7 +56,8 @@ class RenderActor:
 def start_actor(job: RenderJob, plan_id: str, load: Load) -> Any:
     """An actor handle; Ray places it, and restarts it when it dies."""
     execution: ExecutionSpec = job.spec.execution
-    remote = ray.remote(
+    remote: Any = ray.remote  # its stubs do not know the options of actors
+    actor = remote(
         num_gpus=execution.num_gpus,
         num_cpus=execution.num_cpus,
         max_restarts=-1,
@@ -64,4 +65,4 @@ def start_actor(job: RenderJob, plan_id: str, load: Load) -> Any:
         concurrency_groups={"status": 2},
         runtime_env={"env_vars": ALLOCATOR},
     )(RenderActor)
-    return remote.remote(job, plan_id, load)
+    return actor.remote(job, plan_id, load)

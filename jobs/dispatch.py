@@ -55,7 +55,7 @@ class Dispatcher:
         self._queue: deque[_Attempt] = deque()
 
     def run(self, shards: Iterable[Shard], beat: Callable[[list[Worker]], None]) -> Iterator[ShardOutcome]:
-        """Outcomes as they come; ``beat`` is called about once a second. Raises FlowreelError if no worker can start."""
+        """Outcomes as they come; ``beat`` is called each second or so. Raises FlowreelError if no worker starts."""
         self._queue.extend(_Attempt(shard) for shard in shards)
         while self._queue or any(w.attempts for w in self.workers):
             self._hand_out()

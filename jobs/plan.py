@@ -20,7 +20,7 @@ JPEG_BYTES_PER_PIXEL = 0.25  # image and label together, quality 92
 
 
 def plan(spec: Spec, out: str | None) -> tuple[Prepared, dict[str, Any]]:
-    """The plan and its summary; ``out``: also writes the table of clips to render there. Problems are in the summary."""
+    """The plan and its summary; ``out``: also writes the clips to render there. Problems are in the summary."""
     prepared = prepare(spec, dry=True)
     check_weights(prepared.job.checkpoint)
     if out:
@@ -75,7 +75,10 @@ def lines(figures: dict[str, Any]) -> Iterator[str]:
         f" in {figures['shards']:,} shards"
     )
     yield f"  reused     {figures['clips_reused']:,} clips; {figures['clips_dropped']:,} dropped"
-    yield f"  rendering  {width}x{height}, {figures['precision']} on {figures['device']}, {figures['batch']} clip(s) in lock-step"
+    yield (
+        f"  rendering  {width}x{height}, {figures['precision']} on {figures['device']},"
+        f" {figures['batch']} clip(s) in lock-step"
+    )
     yield (
         f"  estimate   {figures['estimated_worker_hours']:.2f} worker-hours ({figures['device']}),"
         f" {figures['estimated_bytes'] / 1e9:.2f} GB (rules of thumb)"

@@ -53,7 +53,13 @@ class Display:
     @contextmanager
     def task(self, name: str) -> Iterator[Callable[[int, int], None]]:
         """A bar for a step of unknown length; the value is called with (done, total)."""
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
         with Progress(*columns, console=self.console, transient=True, disable=not self.live) as bar:
             task = bar.add_task(name, total=None)
             yield lambda done, total: bar.update(task, completed=done, total=total)
@@ -106,7 +112,10 @@ class RenderProgress:
         rate = self._seen() / seconds
         left = f"{(self.total - self._seen()) / rate:.0f} s left" if rate > 0 else "starting"
         ready = sum(bool(w.name) for w in self.workers)
-        return f"{self.clips:,} clips done, {self.lost:,} lost, {rate:.1f} frames/s, {left}, {ready}/{len(self.workers)} workers ready"
+        return (
+            f"{self.clips:,} clips done, {self.lost:,} lost, {rate:.1f} frames/s, {left},"
+            f" {ready}/{len(self.workers)} workers ready"
+        )
 
     def view(self) -> Group:
         self.bar.update(self.task, completed=self._seen())

@@ -65,7 +65,9 @@ def _run(prepared: Prepared, display: Display, load: Load) -> Result:
     if base and not plan.shards and not plan.dropped:
         return Result(Exit.DONE, base, published=False)
     done = runs.load_outcomes(job.dataset, plan.plan_id)
-    runs.save_run(job.dataset, plan, {"started": datetime.now(UTC).isoformat(timespec="seconds"), "host": platform.node()})
+    runs.save_run(
+        job.dataset, plan, {"started": datetime.now(UTC).isoformat(timespec="seconds"), "host": platform.node()}
+    )
     display.resumed(sum(len(outcome.clips) for outcome in done.values()))
     left = list(runs.remaining(plan, done))
     frames = 0

@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 
 from pipeline.edits import remap_table
 from pipeline.file_index import FileFacts, Role, inspect, key_of
@@ -61,10 +62,11 @@ def scan(
     if not labels:
         raise SourceError(_nothing_found(store, source.labels))
     instances = _listed(store, source.instances) if source.instances else {}
-    wanted = [(info, "label") for frames in labels.values() for info in frames.values()]
+    wanted: list[tuple[FileInfo, Role]] = [(info, "label") for frames in labels.values() for info in frames.values()]
     wanted += [(info, "instance") for frames in instances.values() for info in frames.values()]
     facts, read = _facts(store, wanted, known, progress)
-    problems, pixels, unknown, sequences = [], Counter[int](), _UnknownIds(space), []
+    problems: list[str] = []
+    pixels, unknown, sequences = Counter[int](), _UnknownIds(space), []
     table = remap_table(source.remap, space)
     for name in sorted(labels, key=natural):
         frames = {k: _Entry(i, facts[key_of(store.url(i.path), i, "label")]) for k, i in labels[name].items()}
@@ -154,9 +156,7 @@ def _sequence_problems(name: str, frames: dict[str, _Entry], paired: dict[str, _
 def _gaps(name: str, ordered: list[str]) -> Iterator[str]:
     """Frames missing between two neighbours: consecutive numbers must rise by the sequence's smallest step."""
     numbers = [number_of(k) for k in ordered]
-    steps = [
-        (b[1] - a[1], i) for i, (a, b) in enumerate(zip(numbers, numbers[1:], strict=False)) if a and b and a[0] == b[0]
-    ]
+    steps = [(b[1] - a[1], i) for i, (a, b) in enumerate(pairwise(numbers)) if a and b and a[0] == b[0]]
     usual = min((step for step, _ in steps), default=0)
     for step, i in steps:
         if usual > 0 and step != usual:
@@ -190,7 +190,9 @@ class _UnknownIds:
 def _nothing_found(store: Store, template: str) -> str:
     lines = [f"no frames found: nothing below {store.uri} matches source.labels '{template}'"]
     there = store.list()
-    lines += [f"  {len(there):,} files lie there, for example:", *(f"    {info.path}" for info in there[:5])] if there else [
-        "  the folder is empty or does not exist"
-    ]
+    lines += (
+        [f"  {len(there):,} files lie there, for example:", *(f"    {info.path}" for info in there[:5])]
+        if there
+        else ["  the folder is empty or does not exist"]
+    )
     return "\n".join(lines)

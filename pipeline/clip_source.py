@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.codec import decode_ids, decode_image, resize_ids, resize_image
-from pipeline.edits import apply_edits, remap_table, thing_regions
+from pipeline.edits import Ids, apply_edits, remap_table, thing_regions
 from pipeline.generator.clips import Conditioning
 from pipeline.job import RenderJob
 from pipeline.storage import NotFound, Store, open_store
@@ -37,8 +37,8 @@ def fetch_clip(clip: Clip, job: RenderJob) -> ClipMaps:
     size, count = job.settings.size, len(clip.frames)
     table = remap_table(job.spec.source.remap, job.space)
     kind = np.uint8 if max(job.space.ids) < 256 else np.uint16
-    label_THW = np.stack([resize_ids(table[m], size) for m in maps[:count]]).astype(kind)
-    instance_THW = np.stack([resize_ids(m, size) for m in maps[count:]]) if wants_instances else None
+    label_THW: Ids = np.stack([resize_ids(table[m], size) for m in maps[:count]]).astype(kind)
+    instance_THW: Ids | None = np.stack([resize_ids(m, size) for m in maps[count:]]) if wants_instances else None
     edits = job.spec.variants[clip.variant].edits
     label_THW, instance_THW = apply_edits(label_THW, instance_THW, edits, job.space)
     edges = instance_THW
@@ -69,7 +69,7 @@ def _ids(store: Store, file: SourceFile) -> NDArray[np.integer]:
 
 
 def _checked(store: Store, file: SourceFile) -> bytes:
-    """A source file's bytes, if they still are what the plan saw. A file that changes in between must not be half used."""
+    """A source file's bytes, if they still are what the plan saw. A change in between is never half used."""
     try:
         data = store.read(file.path)
     except NotFound:

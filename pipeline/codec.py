@@ -75,7 +75,7 @@ def decode_image(data: bytes) -> NDArray[np.uint8]:
 
 def encode_flow(flow_HW2: NDArray[np.float32]) -> bytes:
     """Flow in pixels (x, y) as KITTI's 16-bit PNG: 64 x value + 32768 in R and G, valid in B; beyond +-511 invalid."""
-    valid = (np.abs(flow_HW2) < 511).all(axis=-1) & np.isfinite(flow_HW2).all(axis=-1)
+    valid = np.asarray((np.abs(flow_HW2) < 511).all(axis=-1))  # False for NaN too
     scaled = np.where(valid[..., None], flow_HW2, 0) * 64.0 + 32768.0
     bgr = np.dstack([valid, scaled[..., 1], scaled[..., 0]]).round().astype(np.uint16)
     return _encode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 4])

@@ -14,7 +14,7 @@ Ids = NDArray[np.integer]
 def apply_edits(
     label_THW: Ids, instance_THW: Ids | None, edits: Iterable[Edit], space: LabelSpace
 ) -> tuple[Ids, Ids | None]:
-    """Edited copies of a clip's maps; the inputs stay as they are. Raises ValueError for a class that does not exist."""
+    """Edited copies of a clip's maps; the inputs stay as they are. Raises ValueError for an unknown class."""
     for edit in edits:
         old, new = space.resolve(edit.replace), space.resolve(edit.with_)
         gone = label_THW == old

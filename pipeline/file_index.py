@@ -82,7 +82,7 @@ def load_index(store: Store) -> dict[str, FileFacts]:
 
 
 def save_index(store: Store, facts: Iterable[tuple[str, FileFacts]]) -> None:
-    """Replaces what is kept. Files that are gone are left out by the caller, so that the index does not grow for ever."""
+    """Replaces what is kept. The caller leaves out files that are gone, so that it does not grow for ever."""
     rows = [
         {"key": k, "digest": f.digest, "width": f.width, "height": f.height,
          "ids": f.ids, "counts": f.counts, "error": f.error}

@@ -19,5 +19,7 @@ def open_label_space(name: str, options: Mapping[str, Any]) -> LabelSpace:
         text = open_store(folder or ("/" if name.startswith("/") else "."), options).read(file).decode()
     except (StorageError, UnicodeDecodeError) as error:
         known = ", ".join(BUILT_IN)
-        raise UsageError(f"source.label_space: '{name}' is neither built in ({known}) nor a readable file: {error}") from None
+        raise UsageError(
+            f"source.label_space: '{name}' is neither built in ({known}) nor a readable file: {error}"
+        ) from None
     return check(LabelSpace, parse_yaml(text, name), name)

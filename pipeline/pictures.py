@@ -32,7 +32,7 @@ def color_flow(flow_HW2: NDArray[np.float32], most: float) -> Rgb:
     angle = np.arctan2(flow_HW2[..., 1], flow_HW2[..., 0])
     length = np.clip(np.hypot(flow_HW2[..., 0], flow_HW2[..., 1]) / max(most, 1e-6), 0, 1)
     hsv = np.dstack([(angle + np.pi) / (2 * np.pi) * 179, length * 255, np.full_like(length, 255)])
-    return cv2.cvtColor(hsv.astype(np.uint8), cv2.COLOR_HSV2RGB)
+    return np.asarray(cv2.cvtColor(hsv.astype(np.uint8), cv2.COLOR_HSV2RGB), np.uint8)
 
 
 def panels(clip: ClipData, space: LabelSpace) -> list[Rgb]:

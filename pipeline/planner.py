@@ -65,7 +65,7 @@ def plan(sequences: Iterable[Sequence], inputs: Inputs, held: Held) -> Plan:
 
 
 def spans(length: int, frames: int, stride: int | None) -> Iterator[tuple[int, int]]:
-    """[start, stop) of the clips of a sequence of ``length`` frames; the last one may be shorter: no frame is left out."""
+    """[start, stop) of the clips of a sequence of ``length`` frames; the last may be shorter: no frame is left out."""
     frames = frames or length
     for start in range(0, length, stride or frames):
         yield start, min(start + frames, length)

@@ -69,7 +69,11 @@ def commit(job: RenderJob, plan: Plan, new: Draft) -> Version:
     """Publishes ``new`` as the next version. Raises Conflict if another writer was first."""
     dataset = job.dataset
     number = (plan.base_version or 0) + 1
-    files = {MANIFEST_FILE: _parquet(new.manifest), FAILURES_FILE: _parquet(new.failures), SHARDS_FILE: _parquet(new.shards)}
+    files = {
+        MANIFEST_FILE: _parquet(new.manifest),
+        FAILURES_FILE: _parquet(new.failures),
+        SHARDS_FILE: _parquet(new.shards),
+    }
     counts = _counts(plan, new)
     files[CARD_FILE] = dataset_card(job, number, counts, new.manifest).encode()
     claim, sums = f"runs/claims/{number:06d}.json", {n: hashlib.sha256(b).hexdigest() for n, b in files.items()}
@@ -86,7 +90,7 @@ def commit(job: RenderJob, plan: Plan, new: Draft) -> Version:
 
 
 def _claim(dataset: Store, path: str, number: int, body: bytes) -> None:
-    """Returns once the number is ours to write below. A claim whose writer is silent for CLAIM_LEASE_S is taken over."""
+    """Returns once the number is ours to write below. A claim that stays for CLAIM_LEASE_S is taken over."""
     since = time.monotonic()
     while True:
         claimed = dataset.put_if_absent(path, body)
@@ -167,9 +171,7 @@ def _counts(plan: Plan, new: Draft) -> Counts:
     )
 
 
-def _record(
-    job: RenderJob, plan: Plan, number: int, counts: Counts, files: dict[str, FileRecord]
-) -> VersionRecord:
+def _record(job: RenderJob, plan: Plan, number: int, counts: Counts, files: dict[str, FileRecord]) -> VersionRecord:
     config = job.checkpoint.config.model_dump(mode="json")
     return VersionRecord(
         number=number,

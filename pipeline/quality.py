@@ -1,5 +1,7 @@
 """Quality of rendered frames, and the gates that reject clips."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +19,8 @@ def warp_errors(image_THW3: NDArray[np.uint8]) -> list[float | None]:
     grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in image_THW3]
     errors: list[float | None] = [None]
     for t in range(1, len(grey)):
-        back = dis.calc(grey[t], grey[t - 1], None)
-        forth = _sampled(dis.calc(grey[t - 1], grey[t], None), back)
+        back = dis.calc(grey[t], grey[t - 1], np.zeros((*grey[t].shape, 2), np.float32))
+        forth = _sampled(dis.calc(grey[t - 1], grey[t], np.zeros_like(back)), back)
         apart = ((back + forth) ** 2).sum(axis=-1)
         seen = apart < 0.01 * ((back**2).sum(axis=-1) + (forth**2).sum(axis=-1)) + 0.5
         moved = _sampled(image_THW3[t - 1], back).astype(np.float32)
@@ -36,8 +38,10 @@ def gate(errors: list[float | None], bounds: QualitySpec) -> str | None:
     return None
 
 
-def _sampled(image_HWC: NDArray[np.generic], flow_HW2: NDArray[np.float32]) -> NDArray[np.generic]:
+def _sampled(image_HWC: Any, flow_HW2: Any) -> Any:
     """``image`` at (x + u, y + v)."""
     h, w = flow_HW2.shape[:2]
     x, y = np.meshgrid(np.arange(w, dtype=np.float32), np.arange(h, dtype=np.float32))
-    return cv2.remap(image_HWC, x + flow_HW2[..., 0], y + flow_HW2[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.remap(
+        image_HWC, x + flow_HW2[..., 0], y + flow_HW2[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )

@@ -42,7 +42,7 @@ def decode_clip(rows: pa.Table) -> ClipData:
         return [cell["bytes"] if cell else None for cell in rows[column].to_pylist()]
 
     instances, flows = media("instance"), media("flow")
-    labels = np.stack([decode_ids(data) for data in media("label") if data is not None])
+    labels: NDArray[np.integer] = np.stack([decode_ids(data) for data in media("label") if data is not None])
     flow = None
     if any(flows):
         still = np.zeros((*labels.shape[1:], 2), np.float32)

@@ -16,10 +16,10 @@ def settle(spec: Spec, checkpoint: Checkpoint) -> RenderSettings:
     size = spec.generator.size or checkpoint.config.size
     if size is None:
         raise UsageError("generator.size: the checkpoint names no size of its own; write for example [512, 256]")
-    batch, precision = spec.generator.batch, spec.generator.precision
-    if batch == "auto":
-        # On CPUs a batch falls out of the cache and loses.
-        batch = 1 if device == "cpu" else max(1, GPU_BATCH_PIXELS // (size[0] * size[1]))
+    # On CPUs a batch falls out of the cache and loses.
+    fitting = 1 if device == "cpu" else max(1, GPU_BATCH_PIXELS // (size[0] * size[1]))
+    batch = fitting if spec.generator.batch == "auto" else spec.generator.batch
+    precision = spec.generator.precision
     if precision == "auto":
         precision = "float32" if device == "cpu" else "bfloat16"
     return RenderSettings(device, batch, precision, size, checkpoint.digest)

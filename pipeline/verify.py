@@ -65,7 +65,7 @@ def _differs(url: str, data: bytes, size: int, sha256: str) -> Iterator[str]:
     if len(data) != size:
         yield f"{url}: {len(data):,} bytes, {size:,} were published; restore it or publish the dataset again"
     elif (found := hashlib.sha256(data).hexdigest()) != sha256:
-        yield f"{url}: content changed: SHA-256 {found[:16]}..., {sha256[:16]}... was published; restore it or publish again"
+        yield f"{url}: content changed: SHA-256 {found[:12]}..., published {sha256[:12]}...; restore or republish it"
 
 
 def _miscounted(version: Version, manifest: pa.Table, shards: pa.Table) -> Iterator[str]:
@@ -134,7 +134,9 @@ def _check_clip(rows: pa.Table, manifest: pa.Table) -> None:
             maps["instance"] = decode_ids(row["instance"]["bytes"]).shape
         for what, found in maps.items():
             if found != shape:
-                raise IntegrityError(f"{where}: {what} is {found[1]}x{found[0]}, the manifest says {shape[1]}x{shape[0]}")
+                raise IntegrityError(
+                    f"{where}: {what} is {found[1]}x{found[0]}, the manifest says {shape[1]}x{shape[0]}"
+                )
         counts = np.bincount(label.ravel())
         present = np.flatnonzero(counts)
         if present.tolist() != said["class_ids"] or counts[present].tolist() != said["class_pixels"]:

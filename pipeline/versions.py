@@ -65,7 +65,9 @@ def load(dataset: Store, number: int) -> Version:
     try:
         return Version(dataset, VersionRecord.model_validate_json(data))
     except ValidationError as error:
-        raise IntegrityError(f"{dataset.url(folder(number))}/{RECORD}: damaged: {error.error_count()} problems") from None
+        raise IntegrityError(
+            f"{dataset.url(folder(number))}/{RECORD}: damaged: {error.error_count()} problems"
+        ) from None
 
 
 def newest(dataset: Store) -> Version | None:

@@ -1,4 +1,4 @@
-"""The errors that Flowreel raises on purpose. Every message names the object, the value, the bound and the next step."""
+"""The errors that Flowreel raises on purpose. Messages name the object, the value, the bound and the next step."""
 
 
 class FlowreelError(Exception):

@@ -51,7 +51,9 @@ class SourceSpec(Model):
                 " write for example '{sequence}/labels/*.png'"
             )
         if template.startswith("/") or ".." in parts or any("*" in part for part in parts[:-1]):
-            raise ValueError(f"'{template}' must be relative to source.uri, without '..', with '*' in the file name only")
+            raise ValueError(
+                f"'{template}' must be relative to source.uri, without '..', with '*' in the file name only"
+            )
         return template
 
 
@@ -157,7 +159,9 @@ class Spec(Model):
     @classmethod
     def _sums_to_one(cls, split: dict[str, float]) -> dict[str, float]:
         if not split or abs(sum(split.values()) - 1) > 1e-6:
-            raise ValueError(f"shares sum to {sum(split.values()):g}, must be 1; write for example train: 0.9, val: 0.1")
+            raise ValueError(
+                f"shares sum to {sum(split.values()):g}, must be 1; write for example train: 0.9, val: 0.1"
+            )
         return split
 
     @model_validator(mode="after")

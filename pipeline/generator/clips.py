@@ -53,9 +53,14 @@ def render_clips(
     Raises ValueError naming clip and frame if the network gives values that are not finite.
     """
     config, device = generator.config, generator.device
-    labels = [torch.from_numpy(np.stack([c.label_THW[t] for c in clips]).astype(np.int32)) for t in range(_length(clips))]
+    labels = [
+        torch.from_numpy(np.stack([c.label_THW[t] for c in clips]).astype(np.int32)) for t in range(_length(clips))
+    ]
     instances = _stacked_instances(clips, config.use_instance)
-    encoded = [encode(la.to(device), None if i is None else i.to(device), config) for la, i in zip(labels, instances, strict=True)]
+    encoded = [
+        encode(la.to(device), None if i is None else i.to(device), config)
+        for la, i in zip(labels, instances, strict=True)
+    ]
     first = 0 if how.lead_in == "repeat" else config.n_frames - 1
     window = deque([encoded[max(0, first - back)] for back in range(config.n_frames, 0, -1)], maxlen=config.n_frames)
     state = _start(generator, clips, encoded[0])

@@ -8,7 +8,7 @@ from pipeline.generator.config import GeneratorConfig
 
 
 def instance_edges(instance_THW: Tensor) -> Tensor:
-    """1 where a pixel's id differs from a left, right, upper or lower neighbour's: both sides of a boundary. Bool, THW."""
+    """1 where a pixel's id differs from a left, right, upper or lower neighbour's, on both sides. Bool, THW."""
     edge_THW = torch.zeros_like(instance_THW, dtype=torch.bool)
     across = instance_THW[..., :, 1:] != instance_THW[..., :, :-1]
     edge_THW[..., :, 1:] |= across

@@ -8,7 +8,7 @@ Positive = Annotated[int, Field(ge=1)]
 
 
 class GeneratorConfig(BaseModel):
-    """Architecture and input encoding of a composite coarse-to-fine generator (vid2vid, section 3; options of its code).
+    """Architecture and input encoding of a composite coarse-to-fine generator (vid2vid, section 3).
 
     Symbols used in this package: T = ``n_frames`` seen at once, S = ``n_scales``, L = channels of one encoded frame.
     """
@@ -33,7 +33,9 @@ class GeneratorConfig(BaseModel):
     @model_validator(mode="after")
     def _widths_and_labels(self) -> Self:
         if self.ngf % 2 ** (self.n_scales - 1):
-            raise ValueError(f"ngf {self.ngf} must be divisible by {2 ** (self.n_scales - 1)} for {self.n_scales} scales")
+            raise ValueError(
+                f"ngf {self.ngf} must be divisible by {2 ** (self.n_scales - 1)} for {self.n_scales} scales"
+            )
         bad = [label for label in self.fg_labels if not 0 <= label < self.label_nc]
         if bad:
             raise ValueError(f"fg_labels {bad} outside the label channels 0..{self.label_nc - 1}")

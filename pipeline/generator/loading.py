@@ -22,7 +22,9 @@ def check_weights(checkpoint: Checkpoint) -> None:
     missing = [k for k in wanted if k not in checkpoint.shapes and not k.endswith(_DEAD_WEIGHT)]
     extra = [k for k in checkpoint.shapes if k not in wanted]
     other = [
-        f"{k}: {s} in the file, {wanted[k]} in the network" for k, s in checkpoint.shapes.items() if wanted.get(k, s) != s
+        f"{k}: {s} in the file, {wanted[k]} in the network"
+        for k, s in checkpoint.shapes.items()
+        if wanted.get(k, s) != s
     ]
     parts = [("missing", missing), ("not in the network", extra), ("of another shape", other)]
     if any(keys for _, keys in parts):

@@ -50,6 +50,6 @@ def step(generator: VideoGenerator, state: RolloutState, window_BTLHW: Tensor) -
 
 
 def foreground_mask(labels_BCHW: Tensor, config: GeneratorConfig) -> Tensor:
-    """Share of foreground classes in the window's current (last) frame, (B, 1, H, W) in [0, 1]; fractional when pooled."""
+    """Share of foreground classes in the window's current (last) frame, (B, 1, H, W), fractional when pooled."""
     current_BLHW = labels_BCHW[:, -config.frame_channels :]
     return current_BLHW[:, list(config.fg_labels)].sum(dim=1, keepdim=True).clamp(0, 1)
