@@ -171,19 +171,20 @@ class _UnknownIds:
 
     def __init__(self, space: LabelSpace) -> None:
         self.space = space
-        self.pixels, self.files, self.first = Counter[int](), Counter[int](), dict[int, str]()
+        self.pixels, self.files = Counter[int](), defaultdict[int, list[str]](list)
 
     def see(self, path: str, raw: int, mapped: int, count: int) -> None:
         if mapped not in self.space.ids:
             self.pixels[raw] += count
-            self.files[raw] += 1
-            self.first.setdefault(raw, path)
+            self.files[raw].append(path)
 
     def problems(self) -> Iterator[str]:
         for raw in sorted(self.pixels):
+            files = self.files[raw]
+            more = f" and {len(files) - 3:,} more" if len(files) > 3 else ""
             yield (
                 f"label id {raw} is unknown in label space '{self.space.name}': {self.pixels[raw]:,} pixels in"
-                f" {self.files[raw]:,} file(s), first {self.first[raw]}; add it to source.remap"
+                f" {len(files):,} file(s): {', '.join(files[:3])}{more}; add it to source.remap"
             )
 
 

@@ -21,13 +21,13 @@ def decode_ids(data: bytes) -> NDArray[np.uint8] | NDArray[np.uint16]:
     """
     try:
         with Image.open(io.BytesIO(data)) as image:
-            if image.format in _LOSSY:
-                raise ValueError(f"{image.format} is lossy and changes ids; store label maps as PNG")
             if image.mode not in _ID_MODES:
                 raise ValueError(
                     f"{image.mode} image with {len(image.getbands())} channels, where one channel of ids is needed;"
                     " is it a colour picture? Point the template at the id maps"
                 )
+            if image.format in _LOSSY:
+                raise ValueError(f"{image.format} is lossy and changes ids; store label maps as PNG")
             image.load()
             ids = np.asarray(image)
     except UnidentifiedImageError:

@@ -53,7 +53,10 @@ def _override(tree: dict[str, Any], override: str) -> None:
     node: Any = tree
     for part in parents:
         node = _enter(node, part, override)
-    new = yaml.safe_load(value)
+    try:
+        new = yaml.safe_load(value)
+    except yaml.YAMLError:  # plain text such as {sequence}/labels/*.png
+        new = value
     if isinstance(node, list):
         node[_index(node, last, override)] = new
     else:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
@@ -62,3 +62,50 @@ def _first_line(server: "subprocess.Popen[str]") -> dict[str, Any]:
         pytest.fail(f"the S3 server was not ready after {START_LIMIT_S} s, or ended with {server.poll()}")
     ready: dict[str, Any] = json.loads(line)
     return ready
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The checkpoint directory of a very small real generator with random weights: all parts, 64x32, T = 3."""
+    import torch
+
+    from pipeline.generator.config import GeneratorConfig
+    from pipeline.generator.loading import save_checkpoint
+    from pipeline.generator.networks import VideoGenerator
+
+    config = GeneratorConfig(ngf=4, n_downsample=2, n_blocks=2, n_scales=2, size=(64, 32))
+    folder = tmp_path_factory.mktemp("tiny-checkpoint")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        save_checkpoint(folder, VideoGenerator(config))
+    return folder
+
+
+class MakeSource(Protocol):
+    """Writes drawn sequences below ``root``: ``seq_00/labels/000000.png``, ``seq_00/instances/000000.png``, ..."""
+
+    def __call__(
+        self, root: Path, sequences: int = 2, frames: int = 5, size: tuple[int, int] = (64, 32), instances: bool = True
+    ) -> Path: ...
+
+
+@pytest.fixture
+def make_source() -> MakeSource:
+    """A source of procedurally drawn Cityscapes sequences, laid out as the default templates say; returns ``root``."""
+    from pipeline.codec import encode_ids
+    from pipeline.scenes import street_scene
+
+    def make(
+        root: Path, sequences: int = 2, frames: int = 5, size: tuple[int, int] = (64, 32), instances: bool = True
+    ) -> Path:
+        for s in range(sequences):
+            scene = street_scene(s, frames, size)
+            maps = {"labels": scene.label_THW} | ({"instances": scene.instance_THW} if instances else {})
+            for role, ids_THW in maps.items():
+                folder = root / f"seq_{s:02d}" / role
+                folder.mkdir(parents=True, exist_ok=True)
+                for t, ids_HW in enumerate(ids_THW):
+                    (folder / f"{t:06d}.png").write_bytes(encode_ids(ids_HW))
+        return root
+
+    return make

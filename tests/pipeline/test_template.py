@@ -1,0 +1,75 @@
+"""Templates: which paths are frames of which sequence, and in which order."""
+
+import pytest
+
+from pipeline.template import Template, natural, number_of
+
+
+@pytest.mark.parametrize(
+    ("template", "path", "expected"),
+    [
+        ("{sequence}/labels/*.png", "a/labels/000.png", ("a", "000")),
+        ("{sequence}/labels/*.png", "city/a/labels/000.png", ("city/a", "000")),
+        ("{sequence}/labels/*.png", "a/labels/labels/0.png", ("a/labels", "0")),
+        ("{sequence}/labels/*.png", "labels/000.png", None),
+        ("{sequence}/labels/*.png", "a/labels/deep/000.png", None),
+        ("{sequence}/labels/*.png", "a/labels/000.png.part", None),
+        ("{sequence}/labels/*.png", "a/labels/000_png", None),
+        ("{sequence}/labels/*.png", "a/labels/000.PNG", None),
+        ("{sequence}/*_gtFine_labelIds.png", "a/a_000000_000019_gtFine_labelIds.png", ("a", "a_000000_000019")),
+        ("{sequence}/*_gtFine_labelIds.png", "aachen/aachen_000000_000019_gtFine_color.png", None),
+        ("train/{sequence}/*.png", "train/a/b/1.png", ("a/b", "1")),
+        ("train/{sequence}/*.png", "val/a/1.png", None),
+        ("train/{sequence}/*.png", "train/1.png", None),
+        ("{sequence}/*.png", "a.b+(c)/[1].png", ("a.b+(c)", "[1]")),
+        ("x.y/{sequence}/f(*)", "x.y/a/f(1)", ("a", "1")),
+        ("x.y/{sequence}/f(*)", "xzy/a/f(1)", None),
+    ],
+)
+def test_a_path_is_a_frame_of_a_sequence_or_not(template: str, path: str, expected: tuple[str, str] | None) -> None:
+    assert Template(template).match(path) == expected
+
+
+@pytest.mark.parametrize(
+    ("template", "prefix"),
+    [("{sequence}/labels/*.png", ""), ("train/{sequence}/*.png", "train"), ("a/b/{sequence}/c/*.png", "a/b")],
+)
+def test_listing_starts_at_the_folder_above_the_sequences(template: str, prefix: str) -> None:
+    assert Template(template).prefix == prefix
+
+
+@pytest.mark.xfail(raises=AssertionError, reason="only what the first * stands for names the frame")
+def test_frames_that_differ_anywhere_in_their_names_are_told_apart() -> None:
+    template = Template("{sequence}/a_*_*_gt.png")
+    found = [template.match(f"s/a_{scene}_{frame}_gt.png") for scene in "01" for frame in "012"]
+    assert len(set(found)) == 6
+
+
+@pytest.mark.parametrize(
+    "ordered",
+    [
+        ["frame2", "frame10"],
+        ["1", "02", "3", "10", "010a"],
+        ["a", "a1", "a1b", "a2", "b"],
+        ["s1/x10", "s2/x9", "s10/x1"],
+        ["9" * 30, "1" + "0" * 30],
+    ],
+)
+def test_numbers_are_ordered_by_value(ordered: list[str]) -> None:
+    assert sorted(reversed(ordered), key=natural) == ordered
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("000012", ("", 12)),
+        ("frame_7", ("frame_", 7)),
+        ("aachen_000003_000019_leftImg8bit", ("aachen_000003_000019_leftImg", 8)),
+        ("aachen_000003_000019_x", ("aachen_000003_", 19)),
+        ("0016E5_07959", ("0016E5_", 7959)),
+        ("first", None),
+        ("", None),
+    ],
+)
+def test_the_last_number_of_a_name_counts(name: str, expected: tuple[str, int] | None) -> None:
+    assert number_of(name) == expected
