@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline import versions
 from pipeline.catalog import Catalog, scan
@@ -59,6 +59,7 @@ def prepare(spec: Spec, progress: Progress | None = None, *, dry: bool = False) 
     used = {key: facts for key, facts in index.items() if key.startswith("other|")} | catalog.facts
     if not dry and (catalog.read or len(used) != len(index)):
         save_index(dataset, used.items())
+    catalog = replace(catalog, facts={})  # they are saved; a driver does not carry them through its run
     job = RenderJob(spec, space, settings, checkpoint, source, dataset)
     inputs = Inputs(spec, space, settings, checkpoint.config.n_frames, checkpoint.config.use_instance, exemplars)
     base = _base(dataset)

@@ -177,6 +177,13 @@ def test_what_decides_a_clip_changes_its_id_and_no_other(make: Callable[[], Plan
     assert len(before - after) == changed and len(after) == len(before)
 
 
+def test_the_same_frames_later_in_their_sequence_are_another_clip() -> None:
+    """Their times differ."""
+    whole = sequence("a", 8)
+    tail = replace(whole, frames=whole.frames[4:])
+    assert len(ids(planned(sequences=[tail])) | ids(planned(sequences=[whole]))) == 6
+
+
 def test_variants_in_another_order_are_others() -> None:
     assert not ids(planned(inputs("variants=[{style: dusk.png}, {style: generate}]"))) & ids(planned())
 
