@@ -11,6 +11,7 @@ from jobs.cluster import ray_session, worker_count
 from jobs.dispatch import Dispatcher
 from jobs.progress import Display
 from pipeline import publish, runs
+from pipeline.file_index import forget_index
 from pipeline.generator.loading import check_weights, load_generator
 from pipeline.prepare import Prepared, prepare
 from pipeline.versions import Version
@@ -99,6 +100,8 @@ def _publish(prepared: Prepared, outcomes: list[ShardOutcome], frames: int, disp
     job, plan, base = prepared.job, prepared.plan, prepared.base
     lost = [loss for outcome in outcomes for loss in outcome.lost]
     failed = sum(isinstance(loss, Failed) for loss in lost)
+    if failed:
+        forget_index(job.dataset)  # it may have been wrong about a source: the next run reads all files again
     lines = [f"clip {loss.clip_id}: {loss.reason}" for loss in lost]
     nothing_left = len(lost) == plan.clip_count and not plan.reused
     if failed > job.spec.failure.max_failed_fraction * plan.clip_count or nothing_left:

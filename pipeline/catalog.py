@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
+from statistics import median_low
 
 from pipeline.edits import remap_table
 from pipeline.file_index import FileFacts, Role, inspect, key_of
@@ -73,11 +74,15 @@ def scan(
         companions = instances.get(name, {})
         paired = {k: _Entry(i, facts[key_of(store.url(i.path), i, "instance")]) for k, i in companions.items()}
         problems += _sequence_problems(name, frames, paired if source.instances else None)
+        problems += (f"{paired[k].info.path}: instance map without a label map" for k in paired if k not in frames)
         for entry in frames.values():
             for raw, count in zip(entry.facts.ids, entry.facts.counts, strict=True):
                 pixels[int(table[raw])] += count
                 unknown.see(entry.info.path, raw, int(table[raw]), count)
         sequences.append(_sequence(name, frames, paired))
+    for name in sorted(instances.keys() - labels.keys(), key=natural):
+        first = min(info.path for info in instances[name].values())
+        problems.append(f"sequence '{name}': {len(instances[name])} instance maps, but no label map; first {first}")
     problems += unknown.problems()
     return Catalog(tuple(sequences), tuple(problems), facts, read, dict(pixels))
 
@@ -94,6 +99,8 @@ def problem_report(problems: tuple[str, ...]) -> str:
 def _listed(store: Store, text: str) -> Listed:
     template, found = Template(text), defaultdict[str, dict[str, FileInfo]](dict)
     for info in store.list(template.prefix):
+        if any("\udc80" <= c <= "\udcff" for c in info.path):
+            raise SourceError(f"{store.uri}: the name of the file {info.path!r} is no valid UTF-8; rename it")
         matched = template.match(info.path)
         if matched:
             sequence, frame = matched
@@ -154,14 +161,16 @@ def _sequence_problems(name: str, frames: dict[str, _Entry], paired: dict[str, _
 
 
 def _gaps(name: str, ordered: list[str]) -> Iterator[str]:
-    """Frames missing between two neighbours: consecutive numbers must rise by the sequence's smallest step."""
+    """Frames missing between two neighbours: numbers must rise evenly; time stamps, give or take half a step."""
     numbers = [number_of(k) for k in ordered]
     steps = [(b[1] - a[1], i) for i, (a, b) in enumerate(pairwise(numbers)) if a and b and a[0] == b[0]]
-    usual = min((step for step, _ in steps), default=0)
+    rising = [step for step, _ in steps if step > 0]
+    least = min(rising, default=1)
+    usual = least if all(step % least == 0 for step in rising) else median_low(rising)
     for step, i in steps:
-        if usual > 0 and step != usual:
+        if step > 1.5 * usual:
             yield (
-                f"sequence '{name}': {step / usual - 1:.0f} frame(s) missing between '{ordered[i]}' and"
+                f"sequence '{name}': {round(step / usual) - 1} frame(s) missing between '{ordered[i]}' and"
                 f" '{ordered[i + 1]}'; add them, or split the sequence there"
             )
 

@@ -11,6 +11,8 @@ from PIL import Image, UnidentifiedImageError
 ImageCodec = Literal["jpeg", "png", "webp"]
 ENDING = {"jpeg": ".jpg", "png": ".png", "webp": ".webp"}
 _ID_MODES = ("L", "P", "1", "I;16", "I;16B", "I")  # one channel of integers; P: the palette index is the id
+# Pillow raises SyntaxError for a broken PNG chunk, and an error of its own for a header of absurd size.
+_DAMAGE = (OSError, SyntaxError, Image.DecompressionBombError)
 _LOSSY = ("JPEG", "MPO", "WEBP", "JPEG2000", "AVIF")
 
 
@@ -21,6 +23,8 @@ def decode_ids(data: bytes) -> NDArray[np.uint8] | NDArray[np.uint16]:
     """
     try:
         with Image.open(io.BytesIO(data)) as image:
+            image.verify()  # checksums, which decoding does not look at: a flipped bit must not become another id
+        with Image.open(io.BytesIO(data)) as image:
             if image.mode not in _ID_MODES:
                 raise ValueError(
                     f"{image.mode} image with {len(image.getbands())} channels, where one channel of ids is needed;"
@@ -28,11 +32,14 @@ def decode_ids(data: bytes) -> NDArray[np.uint8] | NDArray[np.uint16]:
                 )
             if image.format in _LOSSY:
                 raise ValueError(f"{image.format} is lossy and changes ids; store label maps as PNG")
-            image.load()
+            if image.format == "PNG" and data[24] in (2, 4) and image.mode != "P":
+                raise ValueError(
+                    f"{data[24]}-bit grey PNG, whose ids readers scale; store label maps with 8 or 16 bits"
+                )
             ids = np.asarray(image)
     except UnidentifiedImageError:
         raise ValueError(f"no image: {len(data)} bytes that start with {data[:8]!r}") from None
-    except (OSError, SyntaxError) as error:  # Pillow raises SyntaxError for a broken PNG chunk
+    except _DAMAGE as error:
         raise ValueError(f"truncated or damaged image: {error}") from None
     if ids.dtype == np.bool_ or ids.dtype == np.uint8:
         return ids.astype(np.uint8)
@@ -66,10 +73,14 @@ def decode_image(data: bytes) -> NDArray[np.uint8]:
     """An RGB image, (H, W, 3). Raises ValueError for bytes that are no complete image."""
     try:
         with Image.open(io.BytesIO(data)) as image:
+            image.verify()
+        with Image.open(io.BytesIO(data)) as image:
+            if image.mode.startswith(("I", "F")):
+                raise ValueError(f"{image.mode} image; 8 bits per channel are needed")
             return np.asarray(image.convert("RGB"))
     except UnidentifiedImageError:
         raise ValueError(f"no image: {len(data)} bytes that start with {data[:8]!r}") from None
-    except (OSError, SyntaxError) as error:
+    except _DAMAGE as error:
         raise ValueError(f"truncated or damaged image: {error}") from None
 
 
@@ -83,7 +94,7 @@ def encode_flow(flow_HW2: NDArray[np.float32]) -> bytes:
 
 def decode_flow(data: bytes) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Flow (H, W, 2) in pixels and where it is valid (H, W)."""
-    bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
     if bgr is None or bgr.dtype != np.uint16 or bgr.ndim != 3:
         raise ValueError("no KITTI flow: a 16-bit PNG with three channels is needed")
     flow = (bgr[..., :0:-1].astype(np.float32) - 32768.0) / 64.0

@@ -69,7 +69,7 @@ def load_index(store: Store) -> dict[str, FileFacts]:
     """All facts kept beside a dataset; empty where there are none, or of another format: they can be found again."""
     try:
         table = pq.read_table(io.BytesIO(store.read(INDEX_PATH)))
-    except (StorageError, pa.ArrowInvalid):
+    except (StorageError, pa.ArrowException, OSError):  # pyarrow tells of flipped bits by OSError
         return {}
     if (table.schema.metadata or {}).get(b"flowreel.index") != FORMAT:
         return {}
@@ -79,6 +79,11 @@ def load_index(store: Store) -> dict[str, FileFacts]:
         )
         for row in table.to_pylist()
     }
+
+
+def forget_index(store: Store) -> None:
+    """After a file turned out to be another than the index says (same size, same time): all are read again."""
+    store.delete(INDEX_PATH)
 
 
 def save_index(store: Store, facts: Iterable[tuple[str, FileFacts]]) -> None:

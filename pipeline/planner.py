@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from pipeline.identity import clip_id, digest, shard_id, split_of
+from pipeline.template import natural
 from schemas.label_space import LabelSpace
 from schemas.plan import Clip, Exemplar, Plan, RenderSettings, Shard
 from schemas.sequence import Sequence
@@ -42,7 +43,7 @@ def plan(sequences: Iterable[Sequence], inputs: Inputs, held: Held) -> Plan:
     """
     new: dict[tuple[int, bool], list[Clip]] = defaultdict(list)  # clips in lock-step: one length, one kind of start
     reused, wanted, too_short = set(), set(), []
-    for sequence in sequences:
+    for sequence in sorted(sequences, key=lambda s: natural(s.sequence_id)):
         for clip in _clips(sequence, inputs):
             if published_frames(len(clip.frames), inputs) < 1:
                 too_short.append(f"{clip.sequence_id} frames {clip.start}..{clip.start + len(clip.frames) - 1}")
@@ -54,23 +55,29 @@ def plan(sequences: Iterable[Sequence], inputs: Inputs, held: Held) -> Plan:
                 new[len(clip.frames), clip.exemplar is None].append(clip)
     shards = tuple(shard for kind in sorted(new) for shard in _packed(new[kind], kind[0], inputs.settings))
     return Plan(
-        plan_id=digest([sorted(wanted), held.version, [s.shard_id for s in shards]]),
+        plan_id=_plan_id(wanted, held, shards, inputs.spec),
         base_version=held.version,
         settings=inputs.settings,
         shards=shards,
         reused=frozenset(reused),
         dropped=len(held.clip_ids - reused),
-        too_short=tuple(too_short),
+        too_short=tuple(dict.fromkeys(too_short)),
     )
 
 
 def spans(length: int, frames: int, stride: int | None) -> Iterator[tuple[int, int]]:
-    """[start, stop) of the clips of a sequence of ``length`` frames; the last may be shorter: no frame is left out."""
+    """[start, stop) of the clips of a sequence of ``length`` frames, to its end: the last one may be shorter."""
     frames = frames or length
     for start in range(0, length, stride or frames):
         yield start, min(start + frames, length)
         if start + frames >= length:
             return
+
+
+def _plan_id(wanted: set[str], held: Held, shards: tuple[Shard, ...], spec: Spec) -> str:
+    """Names the run. The gates are in it, so that outcomes recorded under other bounds are not taken for its own."""
+    gates = spec.quality.model_dump(mode="json")
+    return digest([sorted(wanted), held.version, [s.shard_id for s in shards], gates])
 
 
 def published_frames(label_frames: int, inputs: Inputs) -> int:
@@ -112,8 +119,12 @@ def _decides_variant(variant: Variant, exemplar: Exemplar | None, inputs: Inputs
         "size": settings.size,
         "precision": settings.precision,
         "lead_in": spec.clips.lead_in,
-        "output": spec.output.model_dump(mode="json"),
+        "output": spec.output.model_dump(mode="json", exclude=_without_effect(spec)),
     }
+
+
+def _without_effect(spec: Spec) -> set[str]:
+    return {"image_quality"} if spec.output.image_codec == "png" else set()
 
 
 def _packed(clips: list[Clip], length: int, settings: RenderSettings) -> Iterator[Shard]:

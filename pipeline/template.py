@@ -7,7 +7,7 @@ from functools import cached_property
 
 @dataclass(frozen=True)
 class Template:
-    """A path pattern below the source's root: {sequence} is one or more path parts, * a part of the file name."""
+    """A path pattern below the source's root: {sequence} is one or more path parts, * what names the frame."""
 
     text: str
 
@@ -15,8 +15,8 @@ class Template:
     def _pattern(self) -> re.Pattern[str]:
         folder, name = self.text.rsplit("/", 1)
         folder = re.escape(folder).replace(re.escape("{sequence}"), "(?P<sequence>.+)")
-        first, *rest = name.split("*")
-        name = re.escape(first) + "(?P<frame>[^/]*)" + "[^/]*".join(re.escape(part) for part in rest)
+        before, _, after = name.partition("*")
+        name = f"{re.escape(before)}(?P<frame>[^/]*){re.escape(after)}"
         return re.compile(f"{folder}/{name}")
 
     def match(self, path: str) -> tuple[str, str] | None:

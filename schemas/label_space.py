@@ -55,7 +55,7 @@ class LabelSpace(Model):
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
 
     def resolve(self, key: int | str) -> int:
-        """The id of a class given by id or name. Raises ValueError that names the nearest choices."""
+        """The id of a class given by id or name. Raises ValueError that lists the classes."""
         found = [c.id for c in self.classes if key in (c.id, c.name)]
         if not found:
             names = ", ".join(f"{c.id} {c.name}" for c in self.classes)

@@ -1,6 +1,7 @@
 """YAML text and `--set` overrides -> a checked Spec, with error messages that a person can act on."""
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
@@ -11,6 +12,7 @@ from schemas.errors import UsageError
 from schemas.model import Model
 from schemas.spec import Spec
 
+_BRANCH = r"constrained-\w+|literal\[.*\]|\[key\]|int|str"  # pydantic's names for the alternatives of a field
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -25,11 +27,16 @@ def parse_spec(text: str, overrides: Iterable[str] = (), name: str = "spec") -> 
 def parse_yaml(text: str, name: str) -> dict[str, Any]:
     """A YAML mapping. Raises UsageError with line and column."""
     try:
-        tree = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)  # its text shows file contents, which may hold secrets
+        tree = yaml.load(text, _Loader)
+    except (yaml.YAMLError, ValueError) as error:
+        mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise UsageError(f"{name}: not valid YAML: {where}{getattr(error, 'problem', None) or 'unreadable'}") from None
+        problem = str(getattr(error, "problem", None) or "unreadable")
+        # What it quotes is file content, which may be secret.
+        quoted = problem if problem.startswith("key ") else re.sub("'.*'", "'...'", problem)
+        raise UsageError(f"{name}: not valid YAML: {where}{quoted}") from None
+    if tree is None:
+        raise UsageError(f"{name}: empty; `flowreel schema` lists the fields, configs/ holds examples")
     if not isinstance(tree, dict):
         raise UsageError(f"{name}: must be a mapping of fields, is {type(tree).__name__}; see `flowreel schema`")
     return tree
@@ -45,37 +52,51 @@ def check(model: type[M], tree: Any, name: str) -> M:
         raise UsageError("\n".join([f"{name}: {count}", *lines])) from None
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key that stands twice is an error: the first one would be dropped in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
+                raise yaml.MarkedYAMLError(problem=f"key '{key.value}' stands twice", problem_mark=key.start_mark)
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
+
+
 def _override(tree: dict[str, Any], override: str) -> None:
     path, sign, value = override.partition("=")
-    if not sign or not path.strip():
-        raise UsageError(f"--set {override}: must be FIELD=VALUE; write for example --set clips.frames=16")
-    *parents, last = path.strip().split(".")
+    path = path.strip()
+    if not sign or not path:
+        shown = "storage_options..." if override.startswith("storage_options") else override
+        raise UsageError(f"--set {shown}: must be FIELD=VALUE; write for example --set clips.frames=16")
+    *parents, last = path.split(".")
     node: Any = tree
     for part in parents:
-        node = _enter(node, part, override)
+        node = _enter(node, part, path)
     try:
-        new = yaml.safe_load(value)
-    except yaml.YAMLError:  # plain text such as {sequence}/labels/*.png
+        new = yaml.load(value, _Loader)
+    except (yaml.YAMLError, ValueError):  # plain text such as {sequence}/labels/*.png
         new = value
     if isinstance(node, list):
-        node[_index(node, last, override)] = new
+        node[_index(node, last, path)] = new
     else:
         node[last] = new
 
 
-def _enter(node: Any, part: str, override: str) -> Any:
+def _enter(node: Any, part: str, path: str) -> Any:
     if isinstance(node, list):
-        return node[_index(node, part, override)]
+        return node[_index(node, part, path)]
     if node.get(part) is None:
         node[part] = {}
     if not isinstance(node[part], dict | list):
-        raise UsageError(f"--set {override}: '{part}' is {node[part]!r}, not a group of fields")
+        raise UsageError(f"--set {path}: '{part}' holds a single value, not a group of fields")
     return node[part]
 
 
-def _index(node: list[Any], part: str, override: str) -> int:
-    if not part.isdigit() or int(part) >= len(node):
-        raise UsageError(f"--set {override}: '{part}' must be an index below {len(node)}")
+def _index(node: list[Any], part: str, path: str) -> int:
+    if not re.fullmatch("[0-9]+", part) or int(part) >= len(node):
+        raise UsageError(f"--set {path}: '{part}' must be an index below {len(node)}")
     return int(part)
 
 
@@ -98,12 +119,14 @@ def _problem(model: type[BaseModel], error: dict[str, Any]) -> str:
 def _place(loc: Sequence[int | str]) -> str:
     text = ""
     for part in loc:
+        if isinstance(part, str) and re.fullmatch(_BRANCH, part):
+            continue
         text += f"[{part}]" if isinstance(part, int) else f".{part}"
     return text.lstrip(".")
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
+    text = re.sub(r"(?<=://)[^/@\s]+@", "***@", repr(value))
     return text if len(text) <= 60 else text[:57] + "..."
 
 

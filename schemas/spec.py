@@ -4,11 +4,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from schemas.edit import Edit
+from schemas.edit import ClassKey, Edit
 from schemas.model import Model
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[int, Field(ge=1)]
+Positive = Annotated[int, Field(ge=1, strict=True)]  # strict: `true` is no 1
+Natural = Annotated[int, Field(ge=0, strict=True)]
 GENERATE = "generate"
 SEQUENCE = "{sequence}"
 
@@ -33,7 +34,7 @@ class SourceSpec(Model):
     instances: str | None = Field(None, description="instance maps, one per label map, matched by frame name")
     images: str | None = Field(None, description="real images, for exemplars and training")
     label_space: str = Field("cityscapes", description="`cityscapes`, `camvid11`, or a path to a label-space file")
-    remap: dict[int, int | str] = Field({}, description="source id -> id or class name of the label space")
+    remap: dict[int, ClassKey] = Field({}, description="source id -> id or class name of the label space")
     fps: Annotated[float, Field(gt=0, le=1000)] = Field(17.0, description="frames per second of the sequences")
 
     @field_validator("labels", "instances", "images")
@@ -45,15 +46,13 @@ class SourceSpec(Model):
             found = "missing" if SEQUENCE not in template else "more than once"
             raise ValueError(f"'{SEQUENCE}' {found} in '{template}'; write for example '{{sequence}}/labels/*.png'")
         parts = template.split("/")
-        if SEQUENCE not in parts[:-1] or "*" not in parts[-1]:
+        if SEQUENCE not in parts[:-1] or template.count("*") != 1 or "*" not in parts[-1]:
             raise ValueError(
-                f"'{template}' must have '{SEQUENCE}' as a folder of its own and a '*' in the file name;"
+                f"'{template}' must have '{SEQUENCE}' as a folder of its own and one '*' in the file name;"
                 " write for example '{sequence}/labels/*.png'"
             )
-        if template.startswith("/") or ".." in parts or any("*" in part for part in parts[:-1]):
-            raise ValueError(
-                f"'{template}' must be relative to source.uri, without '..', with '*' in the file name only"
-            )
+        if "\\" in template or any(part in ("", ".", "..") for part in parts):
+            raise ValueError(f"'{template}' must be relative to source.uri, without empty parts, '.', '..' or '\\'")
         return template
 
 
@@ -71,12 +70,18 @@ class GeneratorSpec(Model):
 class ClipsSpec(Model):
     """How sequences are cut into clips."""
 
-    frames: Annotated[int, Field(ge=0)] = Field(30, description="label frames per clip; 0: the whole sequence")
+    frames: Natural = Field(30, description="label frames per clip; 0: the whole sequence")
     stride: Positive | None = Field(None, description="frames from one clip's start to the next; default: `frames`")
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Natural = 0
     lead_in: Literal["repeat", "drop"] = Field(
         "repeat", description="repeat: every label frame gets an image; drop: the first T-1 get none, as in vid2vid"
     )
+
+    @model_validator(mode="after")
+    def _stride_of_whole_sequences(self) -> Self:
+        if self.frames == 0 and self.stride is not None:
+            raise ValueError(f"stride {self.stride} means nothing with frames 0 (whole sequences); leave it out")
+        return self
 
 
 class Variant(Model):
@@ -84,7 +89,7 @@ class Variant(Model):
 
     style: str = Field(GENERATE, min_length=1, description="`generate`, or the uri of an exemplar image")
     edits: tuple[Edit, ...] = Field((), description="changes to the label maps before rendering, in order")
-    seed: Annotated[int, Field(ge=0)] | None = Field(None, description="default: clips.seed")
+    seed: Natural | None = Field(None, description="default: clips.seed")
 
 
 class OutputSpec(Model):
@@ -118,9 +123,14 @@ class FailureSpec(Model):
 
 
 class ExecutionSpec(Model):
-    """What each worker is given, and how many there may be. Never part of any identity."""
+    """What each worker is given, and how many there may be.
 
-    num_gpus: Annotated[float, Field(ge=0)] = Field(1, description="GPUs per worker; fractions share one; 0: CPU")
+    None of it is part of a clip's identity; but whether there is a GPU at all settles `precision: auto`, which is.
+    """
+
+    num_gpus: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        1, description="GPUs per worker; fractions share one; 0: CPU"
+    )
     num_cpus: Positive = Field(2, description="CPUs per worker")
     workers: tuple[Positive, Positive] = Field((1, 8), description="least and most workers")
 

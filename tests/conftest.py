@@ -5,12 +5,20 @@ import os
 import select
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
+
+if TYPE_CHECKING:
+    from pipeline.prepare import Prepared
+    from pipeline.versions import Version
+    from schemas.outcome import ShardOutcome
+    from schemas.plan import Shard
+    from schemas.spec import Spec
 
 START_LIMIT_S = 60
 S3_PAGE = 100  # keys in a page of the test server's listings, so that paging shows with few objects
@@ -109,3 +117,81 @@ def make_source() -> MakeSource:
         return root
 
     return make
+
+
+@dataclass(frozen=True)
+class LocalRun:
+    """A source and a dataset on disk, and all that `render` does with them, in this process instead of in workers.
+
+    The source has 2 sequences of 5 frames; clips of 3 frames make 2 shards: of 2 clips of 2 frames and 2 of 3.
+    """
+
+    root: Path
+    checkpoint: Path
+
+    @property
+    def source(self) -> Path:
+        return self.root / "source"
+
+    @property
+    def dataset(self) -> Path:
+        return self.root / "dataset"
+
+    def into(self, name: str) -> "LocalRun":
+        """The same source, another dataset."""
+        other = self.root / name
+        other.mkdir()
+        (other / "source").symlink_to(self.source)
+        return replace(self, root=other)
+
+    def spec(self, **groups: Any) -> "Spec":
+        from schemas.spec import Spec
+
+        tree: dict[str, Any] = {
+            "dataset": {"uri": str(self.dataset)},
+            "source": {"uri": str(self.source), "instances": "{sequence}/instances/*.png"},
+            "generator": {"checkpoint": str(self.checkpoint), "batch": 2},
+            "clips": {"frames": 3},
+            "execution": {"num_gpus": 0},
+        }
+        for name, group in groups.items():
+            tree[name] = tree.get(name, {}) | group if isinstance(group, dict) else group
+        return Spec.model_validate(tree)
+
+    def prepare(self, **groups: Any) -> "Prepared":
+        from pipeline.prepare import prepare
+
+        prepared = prepare(self.spec(**groups))
+        prepared.catalog.check()
+        return prepared
+
+    def render(self, prepared: "Prepared", shards: "Iterable[Shard] | None" = None) -> "list[ShardOutcome]":
+        """Renders, stores and records shards: the plan's, if none are given."""
+        from pipeline.generator.loading import load_generator
+        from pipeline.render import ShardRenderer
+
+        generator = load_generator(prepared.job.checkpoint, "cpu")
+        renderer = ShardRenderer(prepared.job, prepared.plan.plan_id, generator)
+        return [renderer.render(shard) for shard in (prepared.plan.shards if shards is None else shards)]
+
+    def publish(self, prepared: "Prepared", outcomes: "Iterable[ShardOutcome] | None" = None) -> "Version":
+        """Commits a version; renders the plan before if no outcomes are given."""
+        from pipeline import publish, runs
+
+        done = self.render(prepared) if outcomes is None else list(outcomes)
+        draft = publish.draft(prepared.job, prepared.plan, done, prepared.base)
+        version = publish.commit(prepared.job, prepared.plan, draft)
+        runs.end_run(prepared.job.dataset, prepared.plan.plan_id)
+        return version
+
+
+@pytest.fixture
+def local_run(tmp_path: Path, tiny_checkpoint: Path, make_source: MakeSource) -> Iterator[LocalRun]:
+    """A small source and the tiny generator, ready to render; on one thread, which is faster for so little."""
+    import torch
+
+    make_source(tmp_path / "source")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield LocalRun(tmp_path, tiny_checkpoint)
+    torch.set_num_threads(threads)
