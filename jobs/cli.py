@@ -43,10 +43,11 @@ def plan(
     set_: Set = NONE,
     as_json: Json = False,
     out: Annotated[str, typer.Option(metavar="FILE", help="write the clips to render as Parquet")] = "",
+    price: Annotated[float | None, typer.Option(min=0, help="of one worker's hour (GPU or CPU), for the cost")] = None,
 ) -> None:
     """Dry run: checks the spec, storage and every label map, prints what would be rendered. Needs no GPU."""
     display = Display()
-    prepared, figures = planning.plan(open_spec(spec, set_, display), out or None)
+    prepared, figures = planning.plan(open_spec(spec, set_, display), out or None, price)
     if as_json:
         print(planning.as_json(figures))
     else:

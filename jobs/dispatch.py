@@ -91,7 +91,10 @@ class Dispatcher:
         try:
             worker.name = ray.get(ref)
         except RayActorError as error:
-            self.workers.remove(worker)
+            if worker in self.workers:
+                self.workers.remove(worker)
+            self._queue.extend(worker.attempts.values())
+            worker.attempts.clear()
             if not self.workers:
                 raise FlowreelError(f"no worker could start; the last one said: {_cause(error)}") from None
 

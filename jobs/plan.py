@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.generator.loading import check_weights
@@ -19,7 +20,7 @@ SECONDS_PER_MEGAPIXEL = {"cuda": 0.5, "cpu": 8.0}  # of a generator like the bun
 JPEG_BYTES_PER_PIXEL = 0.25  # image and label together, quality 92
 
 
-def plan(spec: Spec, out: str | None) -> tuple[Prepared, dict[str, Any]]:
+def plan(spec: Spec, out: str | None, price: float | None) -> tuple[Prepared, dict[str, Any]]:
     """The plan and its summary; ``out``: also writes the clips to render there. Problems are in the summary."""
     prepared = prepare(spec, dry=True)
     check_weights(prepared.job.checkpoint)
@@ -28,15 +29,16 @@ def plan(spec: Spec, out: str | None) -> tuple[Prepared, dict[str, Any]]:
         sink = pa.BufferOutputStream()
         pq.write_table(pa.Table.from_pylist(list(_rows(prepared.plan))), sink)
         open_store(folder or ".", spec.storage_options).write(name, sink.getvalue().to_pybytes())
-    return prepared, summary(prepared)
+    return prepared, summary(prepared, price)
 
 
-def summary(prepared: Prepared) -> dict[str, Any]:
-    """Figures of a plan, ready for JSON."""
+def summary(prepared: Prepared, price: float | None) -> dict[str, Any]:
+    """Figures of a plan, ready for JSON. ``price``: of an hour of one worker, in any currency."""
     plan, settings = prepared.plan, prepared.plan.settings
     pixels = plan.frame_count * settings.size[0] * settings.size[1]
     classes = prepared.job.space.by_id
     total = sum(prepared.catalog.pixels.values()) or 1
+    hours = pixels / 1e6 * SECONDS_PER_MEGAPIXEL[settings.device] / 3600
     return {
         "plan_id": plan.plan_id,
         "base_version": plan.base_version,
@@ -47,6 +49,7 @@ def summary(prepared: Prepared) -> dict[str, Any]:
         "frames_to_render": plan.frame_count,
         "shards": len(plan.shards),
         "clips_reused": len(plan.reused),
+        "frames_reused": _frames_reused(prepared),
         "clips_dropped": plan.dropped,
         "pieces_too_short": list(plan.too_short),
         "device": settings.device,
@@ -54,7 +57,8 @@ def summary(prepared: Prepared) -> dict[str, Any]:
         "batch": settings.batch,
         "precision": settings.precision,
         "generator": settings.generator,
-        "estimated_worker_hours": round(pixels / 1e6 * SECONDS_PER_MEGAPIXEL[settings.device] / 3600, 4),
+        "estimated_worker_hours": round(hours, 4),
+        "estimated_cost": None if price is None else round(hours * price, 2),
         "estimated_bytes": int(pixels * JPEG_BYTES_PER_PIXEL),
         "class_shares": {
             classes[i].name if i in classes else str(i): round(n / total, 6)
@@ -74,7 +78,10 @@ def lines(figures: dict[str, Any]) -> Iterator[str]:
         f"  to render  {figures['clips_to_render']:,} clips, {figures['frames_to_render']:,} frames"
         f" in {figures['shards']:,} shards"
     )
-    yield f"  reused     {figures['clips_reused']:,} clips; {figures['clips_dropped']:,} dropped"
+    yield (
+        f"  reused     {figures['clips_reused']:,} clips, {figures['frames_reused']:,} frames;"
+        f" {figures['clips_dropped']:,} clips dropped"
+    )
     yield (
         f"  rendering  {width}x{height}, {figures['precision']} on {figures['device']},"
         f" {figures['batch']} clip(s) in lock-step"
@@ -83,10 +90,19 @@ def lines(figures: dict[str, Any]) -> Iterator[str]:
         f"  estimate   {figures['estimated_worker_hours']:.2f} worker-hours ({figures['device']}),"
         f" {figures['estimated_bytes'] / 1e9:.2f} GB (rules of thumb)"
     )
+    if figures["estimated_cost"] is not None:
+        yield f"  cost       {figures['estimated_cost']:,.2f} at the price given"
     top = sorted(figures["class_shares"].items(), key=lambda item: -item[1])[:6]
     yield "  classes    " + ", ".join(f"{name} {share:.1%}" for name, share in top)
     for piece in figures["pieces_too_short"][:5]:
         yield f"  too short  {piece}: gets no image with lead_in: drop"
+
+
+def _frames_reused(prepared: Prepared) -> int:
+    if prepared.base is None:
+        return 0
+    clip_ids = prepared.base.manifest(["clip_id"])["clip_id"]
+    return int(pc.sum(pc.is_in(clip_ids, value_set=pa.array(list(prepared.plan.reused), pa.string()))).as_py() or 0)
 
 
 def as_json(figures: dict[str, Any]) -> str:

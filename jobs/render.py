@@ -87,13 +87,15 @@ def _rendered(prepared: Prepared, shards: list[Shard], display: Display, load: L
     dispatcher = Dispatcher(
         lambda: start_actor(job, plan_id, load), worker_count(execution, len(shards)), job.spec.failure.max_attempts
     )
-    with display.rendering(sum(s.frame_count for s in shards)) as progress:
-        for outcome in dispatcher.run(shards, progress.beat):
-            if outcome.worker == "":  # it failed outside of any worker: nobody has recorded it yet
-                runs.save_outcome(job.dataset, plan_id, outcome)
-            progress.finished(outcome)
-            yield outcome
-    dispatcher.stop()
+    try:
+        with display.rendering(sum(s.frame_count for s in shards)) as progress:
+            for outcome in dispatcher.run(shards, progress.beat):
+                if outcome.worker == "":  # it failed outside of any worker: nobody has recorded it yet
+                    runs.save_outcome(job.dataset, plan_id, outcome)
+                progress.finished(outcome)
+                yield outcome
+    finally:
+        dispatcher.stop()
 
 
 def _publish(prepared: Prepared, outcomes: list[ShardOutcome], frames: int, display: Display) -> Result:

@@ -15,7 +15,7 @@ from pipeline.job import RenderJob
 from pipeline.label_spaces import open_label_space
 from pipeline.planner import Held, Inputs, plan
 from pipeline.settings import settle
-from pipeline.storage import Store, open_store
+from pipeline.storage import NotFound, Store, open_store
 from pipeline.versions import Version
 from schemas.errors import SourceError, StorageError, UsageError
 from schemas.label_space import LabelSpace
@@ -46,7 +46,9 @@ def prepare(spec: Spec, progress: Progress | None = None, *, dry: bool = False) 
     space = open_label_space(spec.source.label_space, options)
     _check_classes(spec, space)
     source.check_readable()
-    if not dry:
+    if dry:
+        _check_place(dataset)
+    else:
         dataset.check_writable()
     index = load_index(dataset)
     checkpoint = read_checkpoint(checkpoint_store(spec.generator.checkpoint, options), index)
@@ -62,7 +64,7 @@ def prepare(spec: Spec, progress: Progress | None = None, *, dry: bool = False) 
     catalog = replace(catalog, facts={})  # they are saved; a driver does not carry them through its run
     job = RenderJob(spec, space, settings, checkpoint, source, dataset)
     inputs = Inputs(spec, space, settings, checkpoint.config.n_frames, checkpoint.config.use_instance, exemplars)
-    base = _base(dataset)
+    base = versions.newest(dataset)
     return Prepared(job, catalog, base, plan(catalog.sequences, inputs, _held(base)))
 
 
@@ -71,11 +73,13 @@ def replan(prepared: Prepared) -> Prepared:
     return prepare(prepared.job.spec)
 
 
-def _base(dataset: Store) -> Version | None:
+def _check_place(dataset: Store) -> None:
+    """A dry run writes nothing: a bucket must be there, a local folder need not be yet."""
     try:
-        return versions.newest(dataset)
-    except StorageError:  # a dry run of a dataset whose folder does not exist yet
-        return None
+        dataset.check_readable()
+    except NotFound:
+        if "://" in dataset.uri:
+            raise
 
 
 def _held(base: Version | None) -> Held:

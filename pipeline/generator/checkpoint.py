@@ -31,7 +31,8 @@ _MAX_HEADER = 100 * 2**20  # safetensors' own bound
 class Checkpoint:
     """A checkpoint that was looked at but not loaded."""
 
-    store: Store
+    store: Store  # as the driver sees it; see `weights`
+    bundled: bool
     config: GeneratorConfig
     weights_sha256: str
     shapes: dict[str, tuple[int, ...]] = field(repr=False)  # per key of the weights file
@@ -40,6 +41,18 @@ class Checkpoint:
     def digest(self) -> str:
         """Identifies the generator: weights and architecture."""
         return digest([self.weights_sha256, self.config.model_dump(mode="json", exclude=_NOT_ARCHITECTURE)])
+
+    def weights(self) -> bytes:
+        """The weights file. Raises CheckpointError if it is another than the one that was looked at."""
+        # The bundled one lies where this machine has Flowreel, which may be elsewhere than on the driver's.
+        store = checkpoint_store(BUNDLED, {}) if self.bundled else self.store
+        data = store.read(WEIGHTS_FILE)
+        if hashlib.sha256(data).hexdigest() != self.weights_sha256:
+            raise CheckpointError(
+                f"{store.url(WEIGHTS_FILE)}: other weights than the plan was made with; run the command again,"
+                " with the same release of Flowreel on all machines"
+            )
+        return data
 
 
 def checkpoint_store(uri: str, options: Mapping[str, Any]) -> Store:
@@ -67,7 +80,7 @@ def read_checkpoint(store: Store, known: dict[str, FileFacts]) -> Checkpoint:
     except ValidationError as error:
         lines = [f"  {'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors()]
         raise CheckpointError("\n".join([f"{store.url(CONFIG_FILE)} is not a generator config:", *lines])) from None
-    return Checkpoint(store, config, known[key].digest, shapes)
+    return Checkpoint(store, store == checkpoint_store(BUNDLED, {}), config, known[key].digest, shapes)
 
 
 def check_fits(checkpoint: Checkpoint, space: LabelSpace, size: tuple[int, int]) -> None:

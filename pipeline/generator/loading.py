@@ -41,7 +41,7 @@ def load_generator(checkpoint: Checkpoint, device: str) -> VideoGenerator:
     with torch.device("meta"):
         generator = VideoGenerator(checkpoint.config)
     try:
-        weights = parse_weights(checkpoint.store.read(WEIGHTS_FILE))
+        weights = parse_weights(checkpoint.weights())
     except SafetensorError as error:
         raise CheckpointError(f"{checkpoint.store.url(WEIGHTS_FILE)}: {error}") from None
     dead = {k: torch.zeros(v.shape) for k, v in generator.state_dict().items() if k.endswith(_DEAD_WEIGHT)}
