@@ -9,7 +9,6 @@ from typing import Any
 import ray
 import torch
 
-from jobs.cluster import ALLOCATOR
 from pipeline.generator.checkpoint import Checkpoint
 from pipeline.generator.loading import load_generator
 from pipeline.job import RenderJob
@@ -63,6 +62,5 @@ def start_actor(job: RenderJob, plan_id: str, load: Load) -> Any:
         max_restarts=-1,
         max_concurrency=IN_FLIGHT,
         concurrency_groups={"status": 2},
-        runtime_env={"env_vars": ALLOCATOR},
     )(RenderActor)
     return actor.remote(job, plan_id, load)

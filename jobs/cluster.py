@@ -11,10 +11,6 @@ import ray
 from schemas.errors import UsageError
 from schemas.spec import ExecutionSpec, Spec
 
-# glibc gives large blocks back to the kernel at once and fetches them again for the next layer: kept, a frame on the
-# CPU takes half the time (measured; benchmarks/allocator.py).
-ALLOCATOR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**34), "MALLOC_TOP_PAD_": str(2**28)}
-
 
 def on_cluster() -> bool:
     """Whether an existing Ray cluster is used; otherwise one is started on this machine for the command's time."""

@@ -78,7 +78,7 @@ def _run(prepared: Prepared, display: Display, load: Load) -> Result:
                 frames += outcome.frames
                 # Outcomes are on storage as well; kept here they are a few hundred bytes per clip.
                 done[outcome.shard_id] = outcome
-    return _publish(prepared, list(done.values()), frames, display)
+    return _publish(prepared, runs.one_per_clip(plan, done.values()), frames, display)
 
 
 def _rendered(prepared: Prepared, shards: list[Shard], display: Display, load: Load) -> Iterator[ShardOutcome]:

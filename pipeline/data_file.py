@@ -1,6 +1,7 @@
 """Data files: one Parquet file per shard, one row group per clip, rows in frame order; manifest rows in the footer."""
 
 import base64
+import hashlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +10,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.storage import NotFound, Store
 from schemas.manifest import DATA, MANIFEST, MEDIA_COLUMNS, ROWS_KEY
+from schemas.outcome import DataFile
 
 _KEY_COLUMNS = [name for name in DATA.names if name not in MEDIA_COLUMNS]
 
@@ -44,6 +47,20 @@ def build(shard_id: str, clips: Sequence[EncodedClip]) -> bytes:
         rows = pa.Table.from_pylist(manifest, schema=MANIFEST)
         writer.add_key_value_metadata({ROWS_KEY.decode(): base64.b64encode(_to_ipc(rows)).decode()})
     return sink.getvalue()
+
+
+def describe(shard_id: str, data: bytes) -> DataFile:
+    """Path, size and hash of a data file's bytes."""
+    return DataFile(path_of(shard_id), len(data), hashlib.sha256(data).hexdigest())
+
+
+def stored(dataset: Store, shard_id: str) -> tuple[DataFile, pa.Table] | None:
+    """A data file that a dataset holds already, with its manifest rows; None if there is none or it does not open."""
+    try:
+        data = dataset.read(path_of(shard_id))
+        return describe(shard_id, data), manifest_rows(pq.read_metadata(io.BytesIO(data)), path_of(shard_id))
+    except (NotFound, ValueError, OSError, pa.ArrowException):
+        return None
 
 
 def manifest_rows(metadata: pq.FileMetaData, name: str) -> pa.Table:

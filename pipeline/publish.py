@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline import versions
+from pipeline import runs, versions
 from pipeline.card import dataset_card
 from pipeline.data_file import manifest_rows
 from pipeline.identity import RENDER_FORMAT
@@ -49,7 +49,7 @@ class Draft:
 
 def draft(job: RenderJob, plan: Plan, outcomes: Iterable[ShardOutcome], base: Version | None) -> Draft:
     """The tables of the version that a finished plan gives; the same for any order of ``outcomes``."""
-    done = sorted(outcomes, key=lambda o: o.shard_id)
+    done = runs.one_per_clip(plan, outcomes)
     with ThreadPoolExecutor(READERS) as pool:
         new = list(pool.map(lambda o: _rows(job, o), (o for o in done if o.file)))
     old = base.manifest() if base else MANIFEST.empty_table()

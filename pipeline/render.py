@@ -4,7 +4,6 @@ A shard goes through fetch, generate, encode, write. A clip that cannot be fetch
 its shard mates go on. What is stored is named by the clips that it holds, so doing a shard twice is harmless.
 """
 
-import hashlib
 import threading
 import time
 import traceback
@@ -12,8 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import pyarrow.compute as pc
+
 from pipeline.clip_source import ClipMaps, fetch_clip
-from pipeline.data_file import EncodedClip, build, path_of
+from pipeline.data_file import EncodedClip, build, describe, stored
 from pipeline.encode import encode_clip
 from pipeline.generator.clips import ClipFrames, How, render_clips
 from pipeline.generator.networks import VideoGenerator
@@ -23,7 +24,7 @@ from pipeline.quality import gate, warp_errors
 from pipeline.runs import save_outcome
 from pipeline.storage_errors import Unavailable
 from schemas.errors import FlowreelError
-from schemas.outcome import ClipOutcome, DataFile, Failed, Rejected, Rendered, ShardOutcome
+from schemas.outcome import ClipOutcome, Failed, Rejected, Rendered, ShardOutcome
 from schemas.plan import Clip, Shard
 
 Tick = Callable[[int], None]  # told of n more frames rendered
@@ -42,6 +43,9 @@ class ShardRenderer:
 
     def render(self, shard: Shard, worker: str = "") -> ShardOutcome:
         """Renders, stores and records a shard. Raises StorageError if the store keeps failing: try again later."""
+        finished = self._finished(shard, worker)
+        if finished:
+            return finished
         lost: dict[str, ClipOutcome] = {}
         clock = _Clock()
         with clock.stage("fetch"):
@@ -52,6 +56,22 @@ class ShardRenderer:
             encoded = [e for c in shard.clips if c.clip_id in frames and (e := self._encoded(c, maps, frames, lost))]
         with clock.stage("write"):
             return self._stored(shard, encoded, lost, worker, clock.seconds)
+
+    def _finished(self, shard: Shard, worker: str) -> ShardOutcome | None:
+        """The outcome of a shard whose file is there already: from an earlier run of another plan, or a lost record."""
+        found = stored(self.job.dataset, shard.shard_id)
+        if found is None:
+            return None
+        file, rows = found
+        clips: list[ClipOutcome] = []
+        for clip in shard.clips:
+            errors = rows.filter(pc.equal(rows["clip_id"], clip.clip_id))["warp_error"].to_pylist()
+            if not errors or gate(errors, self.job.spec.quality):
+                return None
+            clips.append(Rendered(clip.clip_id, len(errors)))
+        outcome = ShardOutcome(shard.shard_id, file, tuple(clips), worker)
+        save_outcome(self.job.dataset, self.plan_id, outcome)
+        return outcome
 
     def _fetched(self, clips: Sequence[Clip], lost: dict[str, ClipOutcome]) -> Iterator[tuple[str, ClipMaps]]:
         for clip in clips:
@@ -98,15 +118,20 @@ class ShardRenderer:
         worker: str,
         seconds: dict[str, float],
     ) -> ShardOutcome:
-        """Record first, data file last: the data file is the mark that the shard is done."""
+        """Record first, data file last: the data file is the mark that the shard is done.
+
+        A file that is there already stays as it is: a version may name it, and its clips are the same, though perhaps
+        rendered in batches of another size, which changes how results are rounded.
+        """
         name = shard_id(e.clip_id for e in encoded)
-        data = build(name, encoded) if encoded else b""
-        file = DataFile(path_of(name), len(data), hashlib.sha256(data).hexdigest()) if encoded else None
+        there = stored(self.job.dataset, name) if encoded else None
+        data = build(name, encoded) if encoded and not there else b""
+        file = there[0] if there else describe(name, data) if encoded else None
         rendered = {e.clip_id: Rendered(e.clip_id, len(e.rows)) for e in encoded}
         clips = tuple(rendered.get(c.clip_id) or lost[c.clip_id] for c in shard.clips)
         outcome = ShardOutcome(shard.shard_id, file, clips, worker, seconds)
         save_outcome(self.job.dataset, self.plan_id, outcome)
-        if file:
+        if file and not there:
             self.job.dataset.write(file.path, data)
         return outcome
 

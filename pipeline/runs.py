@@ -1,7 +1,7 @@
 """An unfinished run's records, ``runs/<plan_id>/``: what an interrupted render needs to go on."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any
@@ -51,6 +51,17 @@ def remaining(plan: Plan, done: Mapping[str, ShardOutcome]) -> Iterator[Shard]:
             yield shard
         else:
             yield from (Shard(shard_id([clip.clip_id]), (clip,)) for clip in left)
+
+
+def one_per_clip(plan: Plan, outcomes: Iterable[ShardOutcome]) -> list[ShardOutcome]:
+    """Outcomes such that each clip stands in one: those of whole shards before those of shards that were split."""
+    whole, seen, chosen = {shard.shard_id for shard in plan.shards}, set[str](), []
+    for outcome in sorted(outcomes, key=lambda o: (o.shard_id not in whole, o.shard_id)):
+        clip_ids = {clip.clip_id for clip in outcome.clips}
+        if not clip_ids & seen:
+            chosen.append(outcome)
+            seen |= clip_ids
+    return chosen
 
 
 def forget_losses(dataset: Store, plan_id: str, outcomes: list[ShardOutcome]) -> None:

@@ -128,6 +128,8 @@ def _check_clip(rows: pa.Table, manifest: pa.Table) -> None:
         raise IntegrityError(f"frames of clip {manifest['clip_id'][0]} are not 0..{len(manifest) - 1} in order")
     for row, said in zip(rows.to_pylist(), manifest.to_pylist(), strict=True):
         where, shape = f"clip {said['clip_id']} frame {said['frame_index']}", (said["height"], said["width"])
+        if not row["image"] or not row["label"]:
+            raise IntegrityError(f"{where}: its image or label is missing")
         image, label = decode_image(row["image"]["bytes"]), decode_ids(row["label"]["bytes"])
         maps = {"image": image.shape[:2], "label": label.shape}
         if row["instance"]:

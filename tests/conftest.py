@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -100,23 +101,31 @@ class MakeSource(Protocol):
 @pytest.fixture
 def make_source() -> MakeSource:
     """A source of procedurally drawn Cityscapes sequences, laid out as the default templates say; returns ``root``."""
+    return _write_source
+
+
+def _write_source(
+    root: Path, sequences: int = 2, frames: int = 5, size: tuple[int, int] = (64, 32), instances: bool = True
+) -> Path:
+    for s in range(sequences):
+        for role, files in _drawn(s, frames, size).items():
+            if role == "labels" or instances:
+                folder = root / f"seq_{s:02d}" / role
+                folder.mkdir(parents=True, exist_ok=True)
+                for t, data in enumerate(files):
+                    (folder / f"{t:06d}.png").write_bytes(data)
+    return root
+
+
+@cache
+def _drawn(seed: int, frames: int, size: tuple[int, int]) -> dict[str, list[bytes]]:
+    """PNGs of a sequence, by role."""
     from pipeline.codec import encode_ids
     from pipeline.scenes import street_scene
 
-    def make(
-        root: Path, sequences: int = 2, frames: int = 5, size: tuple[int, int] = (64, 32), instances: bool = True
-    ) -> Path:
-        for s in range(sequences):
-            scene = street_scene(s, frames, size)
-            maps = {"labels": scene.label_THW} | ({"instances": scene.instance_THW} if instances else {})
-            for role, ids_THW in maps.items():
-                folder = root / f"seq_{s:02d}" / role
-                folder.mkdir(parents=True, exist_ok=True)
-                for t, ids_HW in enumerate(ids_THW):
-                    (folder / f"{t:06d}.png").write_bytes(encode_ids(ids_HW))
-        return root
-
-    return make
+    scene = street_scene(seed, frames, size)
+    maps = {"labels": scene.label_THW, "instances": scene.instance_THW}
+    return {role: [encode_ids(ids_HW) for ids_HW in ids_THW] for role, ids_THW in maps.items()}
 
 
 @dataclass(frozen=True)
@@ -195,3 +204,13 @@ def local_run(tmp_path: Path, tiny_checkpoint: Path, make_source: MakeSource) ->
     torch.set_num_threads(1)
     yield LocalRun(tmp_path, tiny_checkpoint)
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> Path:
+    """A dataset with one version of 2 data files, as `local_run` publishes it. Copy it before changing anything."""
+    root = tmp_path_factory.mktemp("published")
+    _write_source(root / "source")
+    run = LocalRun(root, tiny_checkpoint)
+    run.publish(run.prepare())
+    return run.dataset

@@ -256,6 +256,7 @@ def test_the_gate_rejects_by_the_bound_and_keeps_the_rest(local_run: Run) -> Non
     assert kept == {clip_id for clip_id, error in worst.items() if error <= bound}
 
 
+@pytest.mark.slow  # the store's pauses between its tries
 def test_a_store_that_is_down_is_no_clip_s_failure(local_run: Run) -> None:
     pytest.importorskip("s3fs")
     prepared = local_run.prepare()
