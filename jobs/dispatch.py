@@ -10,11 +10,13 @@ from ray.exceptions import RayActorError, RayTaskError
 
 from jobs.actor import IN_FLIGHT
 from pipeline.identity import shard_id
+from pipeline.storage_errors import Unavailable
 from schemas.errors import FlowreelError
 from schemas.outcome import Failed, ShardOutcome
 from schemas.plan import Shard
 
 POLL_S = 1.0
+MAX_OUTAGES = 5  # of storage, per shard; each one has been sat out for seconds already
 
 
 @dataclass
@@ -23,6 +25,7 @@ class _Attempt:
 
     shard: Shard
     failures: int = 0
+    outages: int = 0  # of storage: nobody's fault
     suspect: bool = False
 
 
@@ -109,6 +112,11 @@ class Dispatcher:
             blamed = attempt.suspect
             attempt.suspect = True
             yield from self._failed(attempt, f"its worker died: {_cause(error)}", blamed)
+        except Unavailable as error:
+            attempt.outages += 1
+            if attempt.outages > MAX_OUTAGES:
+                raise FlowreelError(f"{_cause(error)}\n  nothing is lost: run the same command to go on") from None
+            self._queue.append(attempt)
         except RayTaskError as error:
             yield from self._failed(attempt, _cause(error), blamed=True)
 

@@ -15,6 +15,7 @@ from pipeline.file_index import forget_index
 from pipeline.generator.loading import check_weights, load_generator
 from pipeline.prepare import Prepared, prepare
 from pipeline.versions import Version
+from schemas.errors import SourceError
 from schemas.outcome import Failed, ShardOutcome
 from schemas.plan import Shard
 from schemas.spec import Spec
@@ -63,6 +64,8 @@ def _prepare(spec: Spec, display: Display) -> Prepared:
 def _run(prepared: Prepared, display: Display, load: Load) -> Result:
     job, plan, base = prepared.job, prepared.plan, prepared.base
     display.planned(prepared)
+    if not plan.shards and not plan.reused:
+        raise SourceError("nothing to render: every piece is too short for clips.lead_in: drop; set it to repeat")
     if base and not plan.shards and not plan.dropped:
         return Result(Exit.DONE, base, published=False)
     done = runs.load_outcomes(job.dataset, plan.plan_id)

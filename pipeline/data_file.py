@@ -10,7 +10,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.pairing import check_file
 from pipeline.storage import NotFound, Store
+from schemas.errors import IntegrityError
 from schemas.manifest import DATA, MANIFEST, MEDIA_COLUMNS, ROWS_KEY
 from schemas.outcome import DataFile
 
@@ -55,12 +57,14 @@ def describe(shard_id: str, data: bytes) -> DataFile:
 
 
 def stored(dataset: Store, shard_id: str) -> tuple[DataFile, pa.Table] | None:
-    """A data file that a dataset holds already, with its manifest rows; None if there is none or it does not open."""
+    """A data file that a dataset holds already, with its manifest rows; None if there is none or it is damaged."""
     try:
         data = dataset.read(path_of(shard_id))
-        return describe(shard_id, data), manifest_rows(pq.read_metadata(io.BytesIO(data)), path_of(shard_id))
-    except (NotFound, ValueError, OSError, pa.ArrowException):
+        rows = manifest_rows(pq.read_metadata(io.BytesIO(data)), path_of(shard_id))
+        check_file(data, rows)
+    except (NotFound, IntegrityError, ValueError, OSError, pa.ArrowException):
         return None
+    return describe(shard_id, data), rows
 
 
 def manifest_rows(metadata: pq.FileMetaData, name: str) -> pa.Table:

@@ -13,7 +13,7 @@ from pipeline.job import RenderJob
 from schemas.label_space import LabelSpace
 from schemas.plan import Clip
 
-NO_INSTANCE = (0, 255)  # ids that sources use for "no instance" (255 in 8-bit maps)
+NO_INSTANCE = {np.dtype(np.uint8): (0, 255), np.dtype(np.uint16): (0,)}  # ids that mean "no instance"
 
 
 def encode_clip(
@@ -33,7 +33,7 @@ def count_instances(label_HW: NDArray[np.integer], instance_HW: NDArray[np.integ
     if instance_HW is None:
         return 0
     ids = np.unique(instance_HW[np.isin(label_HW, list(space.things))])
-    return int(np.isin(ids, NO_INSTANCE, invert=True).sum())
+    return int(np.isin(ids, NO_INSTANCE[instance_HW.dtype], invert=True).sum())
 
 
 def _keys(clip: Clip, label_frame: int, index: int, job: RenderJob) -> dict[str, Any]:

@@ -51,6 +51,7 @@ def prepare(spec: Spec, progress: Progress | None = None, *, dry: bool = False) 
     else:
         dataset.check_writable()
     index = load_index(dataset)
+    known = dict(index)
     checkpoint = read_checkpoint(checkpoint_store(spec.generator.checkpoint, options), index)
     settings = settle(spec, checkpoint)
     check_fits(checkpoint, space, settings.size)
@@ -58,8 +59,9 @@ def prepare(spec: Spec, progress: Progress | None = None, *, dry: bool = False) 
         raise UsageError("output.flow: true, but this generator has no flow; set it to false")
     exemplars = {v.style: _exemplar(v.style, spec) for v in spec.variants if v.style != GENERATE}
     catalog = scan(source, spec.source, space, index, progress)
-    used = {key: facts for key, facts in index.items() if key.startswith("other|")} | catalog.facts
-    if not dry and (catalog.read or len(used) != len(index)):
+    weights = f"other|{checkpoint.store.uri}"
+    used = {key: facts for key, facts in index.items() if key.startswith(weights)} | catalog.facts
+    if not dry and used != known:
         save_index(dataset, used.items())
     catalog = replace(catalog, facts={})  # they are saved; a driver does not carry them through its run
     job = RenderJob(spec, space, settings, checkpoint, source, dataset)

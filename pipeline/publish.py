@@ -22,15 +22,16 @@ from pipeline.card import dataset_card
 from pipeline.data_file import manifest_rows
 from pipeline.identity import RENDER_FORMAT
 from pipeline.job import RenderJob
-from pipeline.storage import Store
+from pipeline.storage import NotFound, Store
 from pipeline.versions import CARD_FILE, FAILURES_FILE, MANIFEST_FILE, RECORD, SHARDS_FILE, Version
+from schemas.errors import IntegrityError, StorageError
 from schemas.manifest import FAILURES, MANIFEST, SHARDS
 from schemas.outcome import Failed, ShardOutcome
 from schemas.plan import Plan
 from schemas.version import Counts, FileRecord, VersionRecord
 
 READERS = 16
-CLAIM_LEASE_S = 60  # a commit writes a few small files; a writer that takes longer is gone
+CLAIM_LEASE_S = 300  # a commit writes a few small files; a writer that takes longer is gone
 _ORDER = ("sequence_id", "variant", "start", "clip_id", "frame_index")
 
 
@@ -78,11 +79,14 @@ def commit(job: RenderJob, plan: Plan, new: Draft) -> Version:
     files[CARD_FILE] = dataset_card(job, number, counts, new.manifest).encode()
     claim, sums = f"runs/claims/{number:06d}.json", {n: hashlib.sha256(b).hexdigest() for n, b in files.items()}
     # Whoever claims the number may write below it; the same plan writes the same bytes, so a rerun may take it over.
-    _claim(dataset, claim, number, json.dumps(sums, sort_keys=True).encode())
+    mine = json.dumps(sums, sort_keys=True).encode()
+    _claim(dataset, claim, number, mine)
     for name, data in files.items():
+        _check_claim(dataset, claim, number, mine)
         dataset.write(f"{versions.folder(number)}/{name}", data)
     records = {name: FileRecord(size=len(data), sha256=sums[name]) for name, data in files.items()}
     record = _record(job, plan, number, counts, records)
+    _check_claim(dataset, claim, number, mine)
     if not dataset.put_if_absent(f"{versions.folder(number)}/{RECORD}", record.model_dump_json(indent=2).encode()):
         raise Conflict(f"version {number} was published meanwhile")
     dataset.delete(claim)
@@ -91,26 +95,51 @@ def commit(job: RenderJob, plan: Plan, new: Draft) -> Version:
 
 def _claim(dataset: Store, path: str, number: int, body: bytes) -> None:
     """Returns once the number is ours to write below. A claim that stays for CLAIM_LEASE_S is taken over."""
-    since = time.monotonic()
+    seen, since = b"", time.monotonic()
     while True:
-        claimed = dataset.put_if_absent(path, body)
+        claimed = dataset.put_if_absent(path, body) or _claimed_by(dataset, path) == body
         if max(versions.numbers(dataset), default=0) >= number:
             if claimed:
                 dataset.delete(path)
             raise Conflict(f"version {number} was published meanwhile")
         if claimed:
             return
-        if time.monotonic() - since > CLAIM_LEASE_S:
+        now = _claimed_by(dataset, path)
+        if now != seen:
+            seen, since = now, time.monotonic()
+        elif time.monotonic() - since > CLAIM_LEASE_S:
             dataset.delete(path)
-            since = time.monotonic()
         time.sleep(0.5)
+
+
+def _check_claim(dataset: Store, path: str, number: int, body: bytes) -> None:
+    """Raises Conflict if another writer has taken the number over: what it has written must stay."""
+    if number in versions.numbers(dataset):
+        raise Conflict(f"version {number} was published meanwhile")
+    if _claimed_by(dataset, path) != body:
+        raise Conflict(f"version {number} was taken over by another run")
+
+
+def _claimed_by(dataset: Store, path: str) -> bytes:
+    try:
+        return dataset.read(path)
+    except NotFound:
+        return b""
 
 
 def _rows(job: RenderJob, outcome: ShardOutcome) -> pa.Table:
     """A new shard's manifest rows: from the footer, by ranged reads, no media."""
     assert outcome.file is not None
-    with job.dataset.open_input(outcome.file.path) as source:
-        return manifest_rows(pq.read_metadata(source), job.dataset.url(outcome.file.path))
+    url = job.dataset.url(outcome.file.path)
+    try:
+        with job.dataset.open_input(outcome.file.path) as source:
+            return manifest_rows(pq.read_metadata(source), url)
+    except StorageError:
+        raise
+    except (ValueError, OSError, pa.ArrowException) as error:
+        raise IntegrityError(
+            f"{url}: damaged: {error}; delete it and run the same command, it is rendered anew"
+        ) from None
 
 
 def _ordered(rows: pa.Table) -> pa.Table:

@@ -9,7 +9,8 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import pyarrow.compute as pc
 
@@ -27,6 +28,7 @@ from schemas.errors import FlowreelError
 from schemas.outcome import ClipOutcome, Failed, Rejected, Rendered, ShardOutcome
 from schemas.plan import Clip, Shard
 
+T = TypeVar("T")
 Tick = Callable[[int], None]  # told of n more frames rendered
 
 
@@ -49,13 +51,16 @@ class ShardRenderer:
         lost: dict[str, ClipOutcome] = {}
         clock = _Clock()
         with clock.stage("fetch"):
-            maps = dict(self._fetched(shard.clips, lost))
+            maps = self._each(shard.clips, lambda clip: fetch_clip(clip, self.job), lost)
         with self.device, clock.stage("generate"):
             frames = self._generated([c for c in shard.clips if c.clip_id in maps], maps, lost)
         with clock.stage("encode"):
-            encoded = [e for c in shard.clips if c.clip_id in frames and (e := self._encoded(c, maps, frames, lost))]
+            rendered = [c for c in shard.clips if c.clip_id in frames]
+            encoded = self._each(rendered, lambda c: self._encoded(c, maps[c.clip_id], frames[c.clip_id]), lost)
+        lost |= {clip_id: e for clip_id, e in encoded.items() if isinstance(e, Rejected)}
+        kept = [e for e in encoded.values() if isinstance(e, EncodedClip)]
         with clock.stage("write"):
-            return self._stored(shard, encoded, lost, worker, clock.seconds)
+            return self._stored(shard, kept, lost, ShardOutcome(shard.shard_id, None, (), worker, clock.seconds))
 
     def _finished(self, shard: Shard, worker: str) -> ShardOutcome | None:
         """The outcome of a shard whose file is there already: from an earlier run of another plan, or a lost record."""
@@ -73,10 +78,26 @@ class ShardRenderer:
         save_outcome(self.job.dataset, self.plan_id, outcome)
         return outcome
 
-    def _fetched(self, clips: Sequence[Clip], lost: dict[str, ClipOutcome]) -> Iterator[tuple[str, ClipMaps]]:
+    def _each(self, clips: Sequence[Clip], call: Callable[[Clip], T], lost: dict[str, ClipOutcome]) -> dict[str, T]:
+        """``call`` for every clip, tried ``max_attempts`` times. What goes wrong with a clip is that clip's failure;
+        a store that is down is nobody's, and errors that Flowreel raises on purpose would only come again."""
+        done: dict[str, T] = {}
         for clip in clips:
-            with _alone(clip, lost):
-                yield clip.clip_id, fetch_clip(clip, self.job)
+            for attempt in range(1, self.job.spec.failure.max_attempts + 1):
+                try:
+                    done[clip.clip_id] = call(clip)
+                    break
+                except Unavailable:
+                    raise
+                except FlowreelError as error:
+                    lost[clip.clip_id] = Failed(clip.clip_id, str(error), attempts=attempt)
+                    break
+                except Exception as error:
+                    reason = f"{type(error).__name__}: {error}"
+                    lost[clip.clip_id] = Failed(clip.clip_id, reason, traceback.format_exc(), attempt)
+            if clip.clip_id in done:
+                lost.pop(clip.clip_id, None)
+        return done
 
     def _generated(
         self, clips: list[Clip], maps: dict[str, ClipMaps], lost: dict[str, ClipOutcome]
@@ -84,39 +105,25 @@ class ShardRenderer:
         """Lock-step batches; one that fails is rendered clip by clip, so that only the culprit is lost."""
         spec, batch = self.job.spec, self.job.settings.batch
         how = How(self.job.settings.precision, spec.clips.lead_in, spec.output.flow)
+
+        def together(group: Sequence[Clip]) -> list[ClipFrames]:
+            return render_clips(self.generator, [maps[c.clip_id].conditioning for c in group], how, self.tick)
+
         done: dict[str, ClipFrames] = {}
-        groups = [clips[i : i + batch] for i in range(0, len(clips), batch)]
-        while groups:
-            group = groups.pop(0)
+        for group in (clips[i : i + batch] for i in range(0, len(clips), batch)):
             try:
-                frames = render_clips(self.generator, [maps[c.clip_id].conditioning for c in group], how, self.tick)
-            except Exception as error:
-                if len(group) > 1:
-                    groups = [[clip] for clip in group] + groups
-                else:
-                    lost[group[0].clip_id] = _failed(group[0], error)
-            else:
-                done.update(zip([c.clip_id for c in group], frames, strict=True))
+                done |= zip([c.clip_id for c in group], together(group), strict=True)
+            except Exception:  # the clip that caused it says so again below, alone
+                done |= self._each(group, lambda clip: together([clip])[0], lost)
         return done
 
-    def _encoded(
-        self, clip: Clip, maps: dict[str, ClipMaps], frames: dict[str, ClipFrames], lost: dict[str, ClipOutcome]
-    ) -> EncodedClip | None:
-        with _alone(clip, lost):
-            errors = warp_errors(frames[clip.clip_id].image_THW3)
-            reason = gate(errors, self.job.spec.quality)
-            if reason is None:
-                return encode_clip(clip, maps[clip.clip_id], frames[clip.clip_id], errors, self.job)
-            lost[clip.clip_id] = Rejected(clip.clip_id, reason)
-        return None
+    def _encoded(self, clip: Clip, maps: ClipMaps, frames: ClipFrames) -> EncodedClip | Rejected:
+        errors = warp_errors(frames.image_THW3)
+        reason = gate(errors, self.job.spec.quality)
+        return Rejected(clip.clip_id, reason) if reason else encode_clip(clip, maps, frames, errors, self.job)
 
     def _stored(
-        self,
-        shard: Shard,
-        encoded: list[EncodedClip],
-        lost: dict[str, ClipOutcome],
-        worker: str,
-        seconds: dict[str, float],
+        self, shard: Shard, encoded: list[EncodedClip], lost: dict[str, ClipOutcome], about: ShardOutcome
     ) -> ShardOutcome:
         """Record first, data file last: the data file is the mark that the shard is done.
 
@@ -129,28 +136,11 @@ class ShardRenderer:
         file = there[0] if there else describe(name, data) if encoded else None
         rendered = {e.clip_id: Rendered(e.clip_id, len(e.rows)) for e in encoded}
         clips = tuple(rendered.get(c.clip_id) or lost[c.clip_id] for c in shard.clips)
-        outcome = ShardOutcome(shard.shard_id, file, clips, worker, seconds)
+        outcome = replace(about, file=file, clips=clips)
         save_outcome(self.job.dataset, self.plan_id, outcome)
         if file and not there:
             self.job.dataset.write(file.path, data)
         return outcome
-
-
-@contextmanager
-def _alone(clip: Clip, lost: dict[str, ClipOutcome]) -> Iterator[None]:
-    """Whatever goes wrong with this clip is this clip's failure; a store that is down is nobody's."""
-    try:
-        yield
-    except Unavailable:
-        raise
-    except Exception as error:
-        lost[clip.clip_id] = _failed(clip, error)
-
-
-def _failed(clip: Clip, error: Exception) -> Failed:
-    known = isinstance(error, FlowreelError)
-    reason = str(error) if known else f"{type(error).__name__}: {error}"
-    return Failed(clip.clip_id, reason, "" if known else traceback.format_exc())
 
 
 class _Clock:

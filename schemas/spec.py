@@ -102,7 +102,10 @@ class OutputSpec(Model):
 
 
 class QualitySpec(Model):
-    """Clips beyond these bounds are rejected with a reason. null: no bound."""
+    """Clips beyond these bounds are rejected as they are rendered, with a reason. null: no bound.
+
+    Clips that a version holds already stay, whatever the bounds have become.
+    """
 
     max_warp_error: Annotated[float, Field(gt=0)] | None = None
     min_label_agreement: Fraction | None = None

@@ -24,6 +24,7 @@ BUNDLED = "bundled"
 BUNDLED_DIR = Path(__file__).parent.parent / "bundled"
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 _NOT_ARCHITECTURE = {"size", "description"}  # of the config: they do not change what is rendered
+MIN_SIDE = 16  # pixels: optical flow, which measures quality, needs as much
 _MAX_HEADER = 100 * 2**20  # safetensors' own bound
 
 
@@ -98,10 +99,11 @@ def check_fits(checkpoint: Checkpoint, space: LabelSpace, size: tuple[int, int])
             f"label space '{space.name}' has ids {beyond}, but the generator {where} knows 0..{config.label_nc - 1}"
         )
     multiple = config.size_multiple
-    if any(side % multiple or side < 2 * multiple for side in size):
-        fits = tuple(max(2, round(side / multiple)) * multiple for side in size)
+    least = max(2 * multiple, -(-MIN_SIDE // multiple) * multiple)
+    if any(side % multiple or side < least for side in size):
+        fits = tuple(max(least, round(side / multiple) * multiple) for side in size)
         raise CheckpointError(
-            f"generator.size [{size[0]}, {size[1]}] must be multiples of {multiple}, at least {2 * multiple}, for"
+            f"generator.size [{size[0]}, {size[1]}] must be multiples of {multiple}, at least {least}, for"
             f" {where}; the nearest is [{fits[0]}, {fits[1]}]"
         )
 

@@ -50,25 +50,26 @@ def render_clips(
 ) -> list[ClipFrames]:
     """Renders clips of one length, all with or all without exemplar; ``tick(n)`` is told of n more frames.
 
-    Raises ValueError naming clip and frame if the network gives values that are not finite.
+    Raises ValueError naming the frame if the network gives values that are not finite.
     """
     config, device = generator.config, generator.device
-    labels = [
-        torch.from_numpy(np.stack([c.label_THW[t] for c in clips]).astype(np.int32)) for t in range(_length(clips))
-    ]
-    instances = _stacked_instances(clips, config.use_instance)
-    encoded = [
-        encode(la.to(device), None if i is None else i.to(device), config)
-        for la, i in zip(labels, instances, strict=True)
-    ]
+    length = _length(clips)
     first = 0 if how.lead_in == "repeat" else config.n_frames - 1
-    window = deque([encoded[max(0, first - back)] for back in range(config.n_frames, 0, -1)], maxlen=config.n_frames)
-    state = _start(generator, clips, encoded[0])
+
+    def encoded(t: int) -> Tensor:
+        """Frame t of all clips, (B, L, H, W); made when it is needed, a one-hot map is large."""
+        label_BHW, instance_BHW = _frame([c.label_THW[t] for c in clips], device), None
+        if config.use_instance:
+            instance_BHW = _frame([c.instance_THW[t] for c in clips if c.instance_THW is not None], device)
+        return encode(label_BHW, instance_BHW, config)
+
+    window = deque((encoded(max(0, first - back)) for back in range(config.n_frames, 0, -1)), maxlen=config.n_frames)
+    state = _start(generator, clips, window[0])
     images: list[Tensor] = []
     flows: list[Tensor] = []
     with torch.autocast(device.type, DTYPES[how.precision], enabled=how.precision != "float32"):
-        for t in range(first, len(encoded)):
-            window.append(encoded[t])
+        for t in range(first, length):
+            window.append(encoded(t))
             state, out = step(generator, state, torch.stack(tuple(window), dim=1))
             images.append(_to_uint8(out.image_B3HW, t))
             if how.flow and out.flow_B2HW is not None:
@@ -87,12 +88,9 @@ def _length(clips: Sequence[Conditioning]) -> int:
     return lengths.pop()
 
 
-def _stacked_instances(clips: Sequence[Conditioning], needed: bool) -> list[Tensor | None]:
-    maps = [c.instance_THW for c in clips]
-    if not needed:
-        return [None] * len(clips[0].label_THW)
-    stacked = np.stack([m.astype(np.int32) for m in maps if m is not None], axis=1)
-    return list(torch.from_numpy(stacked))
+def _frame(maps: Sequence[NDArray[np.integer]], device: torch.device) -> Tensor:
+    """One frame of all clips, (B, H, W)."""
+    return torch.from_numpy(np.stack(maps).astype(np.int32)).to(device)
 
 
 def _start(generator: VideoGenerator, clips: Sequence[Conditioning], like: Tensor) -> RolloutState:
