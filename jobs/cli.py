@@ -3,6 +3,8 @@
 import json
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -64,7 +66,8 @@ def render(spec: SpecArg, set_: Set = NONE) -> None:
     """
     display = Display()
     checked = open_spec(spec, set_, display)
-    result = run_render(checked, display)
+    with _interruptible(display):
+        result = run_render(checked, display)
     _tell(result, checked)
     raise typer.Exit(result.exit)
 
@@ -105,7 +108,10 @@ def demo(
     folder: Annotated[str, typer.Argument(metavar="FOLDER", help="where everything goes")] = DEMO_FOLDER,
 ) -> None:
     """Everything on this machine in one go: makes street scenes, renders, publishes, verifies, and leaves pictures."""
-    raise typer.Exit(run_demo(folder, Display()))
+    display = Display()
+    with _interruptible(display):
+        code = run_demo(folder, display)
+    raise typer.Exit(code)
 
 
 def _tell(result: Result, spec: Spec) -> None:
@@ -130,6 +136,16 @@ def _tell(result: Result, spec: Spec) -> None:
         print(f"nothing changed: version {result.version.number} of {spec.dataset.uri} is up to date")
 
 
+@contextmanager
+def _interruptible(display: Display) -> Iterator[None]:
+    """Ctrl-C ends a command with a word on what is left, and the exit code that shells expect."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        display.say("interrupted: finished shards are kept, the same command goes on from there")
+        raise typer.Exit(130) from None
+
+
 def _split_version(dataset: str) -> tuple[str, int | None]:
     """DATASET@N -> (DATASET, N)."""
     found = re.fullmatch(r"(.+)@(\d+)", dataset)
@@ -143,6 +159,3 @@ def main() -> None:
     except FlowreelError as error:
         print(f"flowreel: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("flowreel: interrupted; run the same command to go on", file=sys.stderr)
-        sys.exit(130)
