@@ -34,7 +34,7 @@ CONFIG = GeneratorConfig(
 
 
 class PatchDiscriminator(nn.Module):
-    """Conditional patch discriminator at one size; returns every layer's output (spec section 10.4)."""
+    """Conditional patch discriminator at one size; returns every layer's output (pix2pix)."""
 
     def __init__(self, channels: int, width: int = 32) -> None:
         super().__init__()
@@ -115,7 +115,7 @@ def prepare(clip: dict[str, np.ndarray], start: int, stop: int, flip: bool) -> t
 
 
 def initialise(module: nn.Module) -> None:
-    """N(0, 0.02) for convolutions (spec section 5)."""
+    """N(0, 0.02) for convolutions, as in pix2pix."""
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
         nn.init.normal_(module.weight, 0, 0.02)
 
@@ -124,10 +124,8 @@ class Trainer:
     def __init__(self, out: Path) -> None:
         torch.manual_seed(0)
         self.g, self.d = VideoGenerator(CONFIG), Discriminators(CONFIG.frame_channels + 3)
-        self.g.apply(initialise)
-        self.d.apply(initialise)
-        self.g.to(memory_format=torch.channels_last)
-        self.d.to(memory_format=torch.channels_last)
+        for network in (self.g, self.d):
+            network.apply(initialise).to(memory_format=torch.channels_last)
         self.ema = copy.deepcopy(self.g)
         self.opt_g = torch.optim.Adam(self.g.parameters(), 2e-4, betas=(0.5, 0.999))
         self.opt_d = torch.optim.Adam(self.d.parameters(), 2e-4, betas=(0.5, 0.999))

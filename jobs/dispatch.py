@@ -29,7 +29,7 @@ class _Attempt:
     suspect: bool = False
 
 
-@dataclass
+@dataclass(eq=False)
 class Worker:
     """An actor as the driver sees it."""
 
@@ -104,11 +104,12 @@ class Dispatcher:
     def _finished(self, ref: Any, worker: Worker) -> Iterator[ShardOutcome]:
         attempt = worker.attempts.pop(ref)
         try:
-            yield ray.get(ref)
+            outcome = ray.get(ref)
         except RayActorError as error:
             worker.deaths += 1
             worker.name = ""
-            self._starting.setdefault(worker.handle.ready.remote(), worker)
+            if worker not in self._starting.values():
+                self._starting[worker.handle.ready.remote()] = worker
             blamed = attempt.suspect
             attempt.suspect = True
             yield from self._failed(attempt, f"its worker died: {_cause(error)}", blamed)
@@ -119,6 +120,8 @@ class Dispatcher:
             self._queue.append(attempt)
         except RayTaskError as error:
             yield from self._failed(attempt, _cause(error), blamed=True)
+        else:
+            yield outcome
 
     def _failed(self, attempt: _Attempt, reason: str, blamed: bool) -> Iterator[ShardOutcome]:
         """Tries again, then clip by clip, so that only the culprit fails."""

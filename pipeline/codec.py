@@ -110,7 +110,7 @@ def resize_ids(ids_HW: NDArray[np.integer], size: tuple[int, int]) -> NDArray[np
 
 
 def resize_image(rgb_HW3: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Bicubic with antialiasing (Pillow's), as the original does for real images (spec section 3.5)."""
+    """Bicubic with antialiasing (Pillow's), as the original does for real images."""
     if rgb_HW3.shape[:2] == (size[1], size[0]):
         return rgb_HW3
     return np.asarray(Image.fromarray(rgb_HW3).resize(size, Image.Resampling.BICUBIC))

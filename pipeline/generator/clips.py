@@ -106,7 +106,7 @@ def _start(generator: VideoGenerator, clips: Sequence[Conditioning], like: Tenso
 
 
 def _to_uint8(image_B3HW: Tensor, frame: int) -> Tensor:
-    """[-1, 1] -> 0..255 by truncation, as the original stores images (spec section 9); (B, H, W, 3) on the CPU."""
+    """[-1, 1] -> 0..255 by truncation, as the original stores images; (B, H, W, 3) on the CPU."""
     finite = torch.isfinite(image_B3HW).flatten(1).all(dim=1)
     if not bool(finite.all()):
         raise ValueError(f"the generator gave values that are not finite at label frame {frame}")
