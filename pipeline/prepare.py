@@ -70,11 +70,6 @@ def prepare(spec: Spec, progress: Progress | None = None, *, dry: bool = False) 
     return Prepared(job, catalog, base, plan(catalog.sequences, inputs, _held(base)))
 
 
-def replan(prepared: Prepared) -> Prepared:
-    """The same job on top of what is newest now: after another writer has published."""
-    return prepare(prepared.job.spec)
-
-
 def _check_place(dataset: Store) -> None:
     """A dry run writes nothing: a bucket must be there, a local folder need not be yet."""
     try:
