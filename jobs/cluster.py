@@ -59,6 +59,18 @@ def ray_session() -> Iterator[None]:
         ray.shutdown()
 
 
+def waiting_for(execution: ExecutionSpec) -> str | None:
+    """What to tell the user if no node of the cluster can hold a worker as it is now."""
+    wanted = {"CPU": float(execution.num_cpus)} | ({"GPU": execution.num_gpus} if execution.num_gpus else {})
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    if any(all(node.get(kind, 0) >= amount for kind, amount in wanted.items()) for node in nodes):
+        return None
+    return (
+        f"waiting: no node of the cluster has the {execution.num_gpus:g} GPU(s) and {execution.num_cpus} CPU(s) of a"
+        " worker; an autoscaler may bring one, else set execution.num_gpus and execution.num_cpus"
+    )
+
+
 def worker_count(execution: ExecutionSpec, shards: int) -> int:
     """How many actors to start. On a cluster, those that find no room yet wait and drive its autoscaler."""
     least, most = execution.workers

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from enum import IntEnum
 
 from jobs.actor import Load, start_actor
-from jobs.cluster import ray_session, worker_count
+from jobs.cluster import ray_session, waiting_for, worker_count
 from jobs.dispatch import Dispatcher
 from jobs.progress import Display
 from pipeline import publish, runs
@@ -77,6 +77,8 @@ def _run(prepared: Prepared, display: Display, load: Load) -> Result:
     frames = 0
     if left:
         with ray_session():
+            if hint := waiting_for(job.spec.execution):
+                display.say(hint)
             for outcome in _rendered(prepared, left, display, load):
                 frames += outcome.frames
                 # Outcomes are on storage as well; kept here they are a few hundred bytes per clip.
