@@ -1,4 +1,4 @@
-"""Trains the small generator that ships as ``bundled``. Short on purpose: the real trainer is `flowreel train`.
+"""Trains the small generator that ships as ``bundled``. Short on purpose: a real trainer is to come.
 
     python infra/train_bundled.py DATA OUT [--minutes 90]
 

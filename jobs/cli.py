@@ -73,7 +73,9 @@ def render(spec: SpecArg, set_: Set = NONE) -> None:
 
 
 @app.command()
-def status(dataset: DatasetArg, as_json: Json = False) -> None:
+def status(
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="folder or bucket URL")], as_json: Json = False
+) -> None:
     """Versions, sizes, and runs that are under way or interrupted."""
     figures = state.status(open_store(dataset))
     print(json.dumps(figures, indent=2) if as_json else "\n".join(state.lines(figures)))

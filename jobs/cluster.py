@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,8 @@ import ray
 
 from schemas.errors import UsageError
 from schemas.spec import ExecutionSpec, Spec
+
+CONNECT_S = 10
 
 
 def on_cluster() -> bool:
@@ -45,6 +48,7 @@ def ray_session() -> Iterator[None]:
     logging.getLogger("ray").setLevel(logging.ERROR)
     try:
         if on_cluster():
+            _check_address(os.environ["RAY_ADDRESS"])
             ray.init(log_to_driver=False, logging_level=logging.ERROR)
         else:
             ray.init(
@@ -57,6 +61,18 @@ def ray_session() -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _check_address(address: str) -> None:
+    """Raises UsageError if nobody answers at HOST:PORT; Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        try:
+            socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
+        except OSError as error:
+            raise UsageError(
+                f"RAY_ADDRESS={address}: nobody answers there ({error}); correct it, or unset it to render here"
+            ) from None
 
 
 def waiting_for(execution: ExecutionSpec) -> str | None:

@@ -87,8 +87,8 @@ def lines(figures: dict[str, Any]) -> Iterator[str]:
         f" {figures['batch']} clip(s) in lock-step"
     )
     yield (
-        f"  estimate   {figures['estimated_worker_hours']:.2f} worker-hours ({figures['device']}),"
-        f" {figures['estimated_bytes'] / 1e9:.2f} GB (rules of thumb)"
+        f"  estimate   {figures['estimated_worker_hours'] * 60:,.1f} worker-minutes ({figures['device']}),"
+        f" {figures['estimated_bytes'] / 1e6:,.1f} MB (rules of thumb)"
     )
     if figures["estimated_cost"] is not None:
         yield f"  cost       {figures['estimated_cost']:,.2f} at the price given"

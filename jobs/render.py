@@ -22,7 +22,7 @@ from schemas.spec import Spec
 
 
 class Exit(IntEnum):
-    """Exit codes that DESIGN promises."""
+    """Exit codes of `flowreel render`: schedulers build on them."""
 
     DONE = 0
     FAILED = 1

@@ -89,7 +89,7 @@ def scan(
 
 def problem_report(problems: tuple[str, ...]) -> str:
     """One screen of problems."""
-    head = f"the source has {len(problems)} problem{'s' if len(problems) > 1 else ''}; nothing was rendered"
+    head = f"the source has {len(problems)} problem{'s' if len(problems) > 1 else ''} and cannot be rendered"
     lines = [head, *(f"  {p}" for p in problems[:SHOWN])]
     if len(problems) > SHOWN:
         lines.append(f"  ... and {len(problems) - SHOWN} more: `flowreel plan SPEC --json` lists all")
@@ -148,7 +148,7 @@ def _sequence_problems(name: str, frames: dict[str, _Entry], paired: dict[str, _
         for e in other:
             yield (
                 f"{e.info.path}: size {e.facts.width}x{e.facts.height}, but sequence '{name}' is"
-                f" {usual[0]}x{usual[1]}; all frames of a sequence must have one size"
+                f" {usual[0]}x{usual[1]}; label and instance maps of a sequence must have one size"
             )
     yield from _gaps(name, ordered)
     if paired is not None:
@@ -168,6 +168,11 @@ def _gaps(name: str, ordered: list[str]) -> Iterator[str]:
     least = min(rising, default=1)
     usual = least if all(step % least == 0 for step in rising) else median_low(rising)
     for step, i in steps:
+        if step == 0:
+            yield (
+                f"sequence '{name}': frames '{ordered[i]}' and '{ordered[i + 1]}' have the same number; is one of them"
+                " a stray copy? Remove it"
+            )
         if step > 1.5 * usual:
             yield (
                 f"sequence '{name}': {round(step / usual) - 1} frame(s) missing between '{ordered[i]}' and"

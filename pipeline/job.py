@@ -1,6 +1,6 @@
 """What a worker needs besides its shards: made once by the driver, sent to every actor."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from pipeline.generator.checkpoint import Checkpoint
 from pipeline.storage import Store
@@ -18,7 +18,7 @@ class RenderJob:
     settings: RenderSettings
     checkpoint: Checkpoint
     source: Store
-    dataset: Store = field()
+    dataset: Store
 
     @property
     def needs_instances(self) -> bool:

@@ -106,5 +106,5 @@ def _exemplar(uri: str, spec: Spec) -> Exemplar:
         data = store.read(name)
         decode_image(data)
     except (StorageError, ValueError) as error:
-        raise SourceError(f"variants: style '{uri}': {error}; give `generate` or an image's uri") from None
+        raise SourceError(f"variants: style '{uri}': {error}\n  give `generate`, or the uri of an image") from None
     return Exemplar(uri, hashlib.sha256(data).hexdigest())

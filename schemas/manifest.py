@@ -1,4 +1,4 @@
-"""Arrow schemas of what is published. Consumers build on these columns; see DESIGN, "Dataset layout"."""
+"""Arrow schemas of what is published. Consumers build on these columns."""
 
 import json
 

@@ -9,6 +9,7 @@ from schemas.model import Model
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1, strict=True)]  # strict: `true` is no 1
+Side = Annotated[int, Field(ge=1, le=16384, strict=True)]  # pixels
 Natural = Annotated[int, Field(ge=0, strict=True)]
 GENERATE = "generate"
 SEQUENCE = "{sequence}"
@@ -17,9 +18,9 @@ SEQUENCE = "{sequence}"
 class DatasetSpec(Model):
     """Where versions are published."""
 
-    uri: str = Field(min_length=1, description="folder or bucket URL of the dataset")
+    uri: str = Field(min_length=1, description="folder (relative: to where the command runs) or bucket URL")
     name: str = Field("", description="for people; default: the last part of the uri")
-    keep_versions: Positive = Field(5, description="`refresh` and `gc` keep this many newest versions")
+    keep_versions: Positive = Field(5, description="how many newest versions retention keeps")
 
     @property
     def title(self) -> str:
@@ -32,7 +33,7 @@ class SourceSpec(Model):
     uri: str = Field(min_length=1, description="folder or bucket URL that holds the sequences")
     labels: str = Field("{sequence}/labels/*.png", description="label maps; {sequence} is one or more path parts")
     instances: str | None = Field(None, description="instance maps, one per label map, matched by frame name")
-    images: str | None = Field(None, description="real images, for exemplars and training")
+    images: str | None = Field(None, description="real images, for training; rendering reads none")
     label_space: str = Field("cityscapes", description="`cityscapes`, `camvid11`, or a path to a label-space file")
     remap: dict[int, ClassKey] = Field({}, description="source id -> id or class name of the label space")
     fps: Annotated[float, Field(gt=0, le=1000)] = Field(17.0, description="frames per second of the sequences")
@@ -60,7 +61,7 @@ class GeneratorSpec(Model):
     """Which generator renders, and how."""
 
     checkpoint: str = Field("bundled", description="`bundled`, or folder / URL of a checkpoint directory")
-    size: tuple[Positive, Positive] | None = Field(
+    size: tuple[Side, Side] | None = Field(
         None, description="width, height of the frames; default: the size the checkpoint was trained at"
     )
     batch: Positive | Literal["auto"] = Field("auto", description="clips rendered in lock-step")
@@ -85,7 +86,8 @@ class ClipsSpec(Model):
 
 
 class Variant(Model):
-    """One look of every sequence."""
+    """One look of every sequence. Its place in the list is published as its number: add new ones at the end, or the
+    clips of those behind are rendered again."""
 
     style: str = Field(GENERATE, min_length=1, description="`generate`, or the uri of an exemplar image")
     edits: tuple[Edit, ...] = Field((), description="changes to the label maps before rendering, in order")

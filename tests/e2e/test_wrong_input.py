@@ -99,6 +99,11 @@ def gap(s: Setup) -> list[str]:
     return []
 
 
+def stray_copy(s: Setup) -> list[str]:
+    (s.label.parent / "000002 (copy).png").write_bytes(s.label.read_bytes())
+    return ["--set", "source.instances=null"]
+
+
 def missing_instances(s: Setup) -> list[str]:
     (s.source / "seq_01" / "instances" / "000002.png").unlink()
     return []
@@ -150,6 +155,7 @@ CASES: list[tuple[Spoil, list[str]]] = [
     (rgb_jpeg, ["seq_01/labels/000002.png", "RGB"]),
     (unknown_ids, ["label id 99", "10 pixels", "1 file(s): seq_01/labels/000002.png", "source.remap"]),
     (gap, ["seq_01", "missing between '000001' and '000003'"]),
+    (stray_copy, ["seq_01", "'000002' and '000002 (copy)' have the same number"]),
     (missing_instances, ["seq_01", "no instance map", "000002"]),
     (no_checkpoint, ["generator.checkpoint", "nothing", "config.json"]),
     (broken_checkpoint, ["model.safetensors", "cut short"]),

@@ -23,6 +23,8 @@ from schemas.spec import SourceSpec
 ROAD = np.full((4, 6), 7, np.uint8)
 WITH_INSTANCES: dict[str, Any] = {"instances": "{sequence}/instances/*.png"}
 
+ONE_SIZE = "label and instance maps of a sequence must have one size"
+
 
 def put(root: Path, path: str, ids_HW: NDArray[np.uint8] | NDArray[np.uint16] = ROAD) -> Path:
     file = root / path
@@ -134,11 +136,11 @@ def gone(path: str) -> Damage:
         (as_jpeg("a/labels/002.png"), ["a/labels/002.png: JPEG is lossy and changes ids; store label maps as PNG"]),
         (
             written("b/labels/002.png", ROAD[:2]),
-            ["b/labels/002.png: size 6x2, but sequence 'b' is 6x4; all frames of a sequence must have one size"],
+            [f"b/labels/002.png: size 6x2, but sequence 'b' is 6x4; {ONE_SIZE}"],
         ),
         (
             written("b/instances/000.png", ROAD[:, :5]),
-            ["b/instances/000.png: size 5x4, but sequence 'b' is 6x4; all frames of a sequence must have one size"],
+            [f"b/instances/000.png: size 5x4, but sequence 'b' is 6x4; {ONE_SIZE}"],
         ),
         (
             gone("a/instances/001.png"),
@@ -166,7 +168,7 @@ def test_every_kind_of_problem_names_its_file_or_frames(clean: Path, damage: Dam
     with pytest.raises(SourceError) as caught:
         catalog.check()
     assert all(problem in str(caught.value) for problem in catalog.problems)
-    assert "nothing was rendered" in str(caught.value)
+    assert "cannot be rendered" in str(caught.value)
 
 
 def test_all_problems_are_found_in_one_go(clean: Path) -> None:
@@ -273,10 +275,10 @@ def test_an_empty_source_is_an_error(tmp_path: Path, root: str) -> None:
 
 
 def test_a_long_list_of_problems_is_one_screen() -> None:
-    assert problem_report(("p",)).splitlines() == ["the source has 1 problem; nothing was rendered", "  p"]
+    assert problem_report(("p",)).splitlines() == ["the source has 1 problem and cannot be rendered", "  p"]
     lines = problem_report(tuple(f"p{i}" for i in range(SHOWN + 3))).splitlines()
     assert (
-        lines[0] == f"the source has {SHOWN + 3} problems; nothing was rendered" and lines[SHOWN] == f"  p{SHOWN - 1}"
+        lines[0] == f"the source has {SHOWN + 3} problems and cannot be rendered" and lines[SHOWN] == f"  p{SHOWN - 1}"
     )
     assert lines[-1] == "  ... and 3 more: `flowreel plan SPEC --json` lists all" and len(lines) == SHOWN + 2
 
