@@ -81,13 +81,16 @@ class Dispatcher:
             ray.kill(worker.handle)
 
     def _hand_out(self) -> None:
-        for worker in self.workers:
-            while self._queue and worker.room:
-                # A suspect must be alone, so that a death can be blamed on it.
-                if self._queue[0].suspect and worker.attempts:
+        """One shard to every worker before anyone gets a second one; the last ones wait for workers still starting."""
+        starting = sum(not worker.name for worker in self.workers)
+        for depth in range(IN_FLIGHT):
+            for worker in self.workers:
+                if len(self._queue) <= (starting if depth else 0):
                     break
-                attempt = self._queue.popleft()
-                worker.attempts[worker.handle.render.remote(attempt.shard)] = attempt
+                # A suspect must be alone, so that a death can be blamed on it.
+                if len(worker.attempts) == depth and worker.room and not (depth and self._queue[0].suspect):
+                    attempt = self._queue.popleft()
+                    worker.attempts[worker.handle.render.remote(attempt.shard)] = attempt
 
     def _started(self, ref: Any) -> None:
         worker = self._starting.pop(ref)
