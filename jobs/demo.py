@@ -1,6 +1,7 @@
 """`flowreel demo`: the main job on this machine, with nothing but what is bundled."""
 
 import io
+import shlex
 import time
 from pathlib import Path
 
@@ -69,7 +70,7 @@ def run_demo(folder: str, display: Display) -> Exit:
         f"  contact sheet  {root / sheet}\n"
         f"  video          {root / video}  (label | render | flow)\n"
         f"  spec           {place}\n"
-        f"next: edit the spec and run `flowreel render {place}`"
+        f"next: edit the spec and run `flowreel render {shlex.quote(str(place))}`"
     )
     return Exit.DONE
 
