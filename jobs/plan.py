@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipeline.file_uri import open_file
 from pipeline.generator.loading import check_weights
 from pipeline.prepare import Prepared, prepare
-from pipeline.storage import open_store
 from schemas.errors import FlowreelError
 from schemas.plan import Plan
 from schemas.spec import Spec
@@ -25,10 +25,10 @@ def plan(spec: Spec, out: str | None, price: float | None) -> tuple[Prepared, di
     prepared = prepare(spec, dry=True)
     check_weights(prepared.job.checkpoint)
     if out:
-        folder, _, name = out.rpartition("/")
+        store, name = open_file(out, spec.storage_options)
         sink = pa.BufferOutputStream()
         pq.write_table(pa.Table.from_pylist(list(_rows(prepared.plan))), sink)
-        open_store(folder or ".", spec.storage_options).write(name, sink.getvalue().to_pybytes())
+        store.write(name, sink.getvalue().to_pybytes())
     return prepared, summary(prepared, price)
 
 

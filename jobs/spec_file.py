@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from jobs.cluster import fit_to_machine
 from jobs.progress import Display
-from pipeline.storage import NotFound, open_store
+from pipeline.file_uri import open_file
+from pipeline.storage import NotFound
 from schemas.errors import UsageError
 from schemas.parse import parse_spec
 from schemas.spec import Spec
@@ -12,9 +13,9 @@ from schemas.spec import Spec
 
 def open_spec(place: str, overrides: Sequence[str], display: Display) -> Spec:
     """The checked spec. Raises UsageError for a spec that cannot be read or is wrong."""
-    folder, _, name = place.rpartition("/")
     try:
-        text = open_store(folder or ("/" if place.startswith("/") else ".")).read(name).decode()
+        store, name = open_file(place)
+        text = store.read(name).decode()
     except NotFound:
         raise UsageError(f"spec {place}: there is no such file; give the path or URL of a YAML file") from None
     except UnicodeDecodeError:

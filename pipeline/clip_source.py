@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from pipeline.codec import decode_ids, decode_image, resize_ids, resize_image
 from pipeline.edits import Ids, apply_edits, remap_table, thing_regions
+from pipeline.file_uri import open_file
 from pipeline.generator.clips import Conditioning
 from pipeline.job import RenderJob
-from pipeline.storage import NotFound, Store, open_store
+from pipeline.storage import NotFound, Store
 from schemas.errors import SourceError
 from schemas.plan import Clip, Exemplar
 from schemas.sequence import SourceFile
@@ -50,15 +51,9 @@ def fetch_clip(clip: Clip, job: RenderJob) -> ClipMaps:
 
 def fetch_exemplar(exemplar: Exemplar, job: RenderJob) -> NDArray[np.uint8]:
     """The exemplar image at the rendered size, (H, W, 3) RGB."""
-    store, name = exemplar_store(exemplar.uri, job.spec.storage_options)
+    store, name = open_file(exemplar.uri, job.spec.storage_options)
     data = _checked(store, SourceFile(name, exemplar.digest))
     return resize_image(decode_image(data), job.settings.size)
-
-
-def exemplar_store(uri: str, options: dict[str, object]) -> tuple[Store, str]:
-    """The folder and file name of an exemplar's uri."""
-    folder, _, name = uri.rpartition("/")
-    return open_store(folder or ("/" if uri.startswith("/") else "."), options), name
 
 
 def _ids(store: Store, file: SourceFile) -> NDArray[np.integer]:

@@ -1,6 +1,8 @@
 """Pixels <-> bytes: lossless label and instance PNGs, images, KITTI flow."""
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import cv2
@@ -21,26 +23,17 @@ def decode_ids(data: bytes) -> NDArray[np.uint8] | NDArray[np.uint16]:
 
     Raises ValueError, naming what was found, for bytes that are no complete lossless one-channel image.
     """
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            image.verify()  # checksums, which decoding does not look at: a flipped bit must not become another id
-        with Image.open(io.BytesIO(data)) as image:
-            if image.mode not in _ID_MODES:
-                raise ValueError(
-                    f"{image.mode} image with {len(image.getbands())} channels, where one channel of ids is needed;"
-                    " is it a colour picture? Point the template at the id maps"
-                )
-            if image.format in _LOSSY:
-                raise ValueError(f"{image.format} is lossy and changes ids; store label maps as PNG")
-            if image.format == "PNG" and data[24] in (2, 4) and image.mode != "P":
-                raise ValueError(
-                    f"{data[24]}-bit grey PNG, whose ids readers scale; store label maps with 8 or 16 bits"
-                )
-            ids = np.asarray(image)
-    except UnidentifiedImageError:
-        raise ValueError(f"no image: {len(data)} bytes that start with {data[:8]!r}") from None
-    except _DAMAGE as error:
-        raise ValueError(f"truncated or damaged image: {error}") from None
+    with _opened(data) as image:
+        if image.mode not in _ID_MODES:
+            raise ValueError(
+                f"{image.mode} image with {len(image.getbands())} channels, where one channel of ids is needed;"
+                " is it a colour picture? Point the template at the id maps"
+            )
+        if image.format in _LOSSY:
+            raise ValueError(f"{image.format} is lossy and changes ids; store label maps as PNG")
+        if image.format == "PNG" and data[24] in (2, 4) and image.mode != "P":
+            raise ValueError(f"{data[24]}-bit grey PNG, whose ids readers scale; store label maps with 8 or 16 bits")
+        ids = np.asarray(image)
     if ids.dtype == np.bool_ or ids.dtype == np.uint8:
         return ids.astype(np.uint8)
     low, high = int(ids.min()), int(ids.max())
@@ -71,13 +64,20 @@ def encode_image(rgb_HW3: NDArray[np.uint8], codec: ImageCodec, quality: int) ->
 
 def decode_image(data: bytes) -> NDArray[np.uint8]:
     """An RGB image, (H, W, 3). Raises ValueError for bytes that are no complete image."""
+    with _opened(data) as image:
+        if image.mode.startswith(("I", "F")):
+            raise ValueError(f"{image.mode} image; 8 bits per channel are needed")
+        return np.asarray(image.convert("RGB"))
+
+
+@contextmanager
+def _opened(data: bytes) -> Iterator[Image.Image]:
+    """An image whose checksums are right; what Pillow finds wrong, then or while decoding, is a ValueError."""
     try:
         with Image.open(io.BytesIO(data)) as image:
-            image.verify()
+            image.verify()  # decoding does not look at checksums: a flipped bit must not become another id
         with Image.open(io.BytesIO(data)) as image:
-            if image.mode.startswith(("I", "F")):
-                raise ValueError(f"{image.mode} image; 8 bits per channel are needed")
-            return np.asarray(image.convert("RGB"))
+            yield image
     except UnidentifiedImageError:
         raise ValueError(f"no image: {len(data)} bytes that start with {data[:8]!r}") from None
     except _DAMAGE as error:

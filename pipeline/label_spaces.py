@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.storage import open_store
+from pipeline.file_uri import open_file
 from schemas.errors import StorageError, UsageError
 from schemas.label_space import LabelSpace
 from schemas.label_spaces import BUILT_IN
@@ -14,9 +14,9 @@ def open_label_space(name: str, options: Mapping[str, Any]) -> LabelSpace:
     """A built-in label space, or the one in a file. Raises UsageError that names the built-in ones."""
     if name in BUILT_IN:
         return BUILT_IN[name]
-    folder, _, file = name.rpartition("/")
     try:
-        text = open_store(folder or ("/" if name.startswith("/") else "."), options).read(file).decode()
+        store, file = open_file(name, options)
+        text = store.read(file).decode()
     except (StorageError, UnicodeDecodeError) as error:
         known = ", ".join(BUILT_IN)
         raise UsageError(

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 from pipeline import versions
 from pipeline.catalog import Catalog, scan
-from pipeline.clip_source import exemplar_store
 from pipeline.codec import decode_image
 from pipeline.edits import remap_table
 from pipeline.file_index import load_index, save_index
+from pipeline.file_uri import open_file
 from pipeline.generator.checkpoint import check_fits, checkpoint_store, read_checkpoint
 from pipeline.job import RenderJob
 from pipeline.label_spaces import open_label_space
@@ -101,7 +101,7 @@ def _check_classes(spec: Spec, space: LabelSpace) -> None:
 
 def _exemplar(uri: str, spec: Spec) -> Exemplar:
     """Fingerprints an exemplar image after checking that it decodes."""
-    store, name = exemplar_store(uri, spec.storage_options)
+    store, name = open_file(uri, spec.storage_options)
     try:
         data = store.read(name)
         decode_image(data)

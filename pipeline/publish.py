@@ -97,16 +97,15 @@ def _claim(dataset: Store, path: str, number: int, body: bytes) -> None:
     """Returns once the number is ours to write below. A claim that stays for CLAIM_LEASE_S is taken over."""
     seen, since = b"", time.monotonic()
     while True:
-        claimed = dataset.put_if_absent(path, body) or _claimed_by(dataset, path) == body
+        holder = body if dataset.put_if_absent(path, body) else _claimed_by(dataset, path)
         if max(versions.numbers(dataset), default=0) >= number:
-            if claimed:
+            if holder == body:
                 dataset.delete(path)
             raise Conflict(f"version {number} was published meanwhile")
-        if claimed:
+        if holder == body:
             return
-        now = _claimed_by(dataset, path)
-        if now != seen:
-            seen, since = now, time.monotonic()
+        if holder != seen:
+            seen, since = holder, time.monotonic()
         elif time.monotonic() - since > CLAIM_LEASE_S:
             dataset.delete(path)
         time.sleep(0.5)
@@ -114,7 +113,7 @@ def _claim(dataset: Store, path: str, number: int, body: bytes) -> None:
 
 def _check_claim(dataset: Store, path: str, number: int, body: bytes) -> None:
     """Raises Conflict if another writer has taken the number over: what it has written must stay."""
-    if number in versions.numbers(dataset):
+    if dataset.exists(f"{versions.folder(number)}/{RECORD}"):
         raise Conflict(f"version {number} was published meanwhile")
     if _claimed_by(dataset, path) != body:
         raise Conflict(f"version {number} was taken over by another run")

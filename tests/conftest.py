@@ -73,6 +73,17 @@ def _first_line(server: "subprocess.Popen[str]") -> dict[str, Any]:
     return ready
 
 
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Pictures as small as those of the tests are rendered faster by one."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="session")
 def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The checkpoint directory of a very small real generator with random weights: all parts, 64x32, T = 3."""
@@ -195,15 +206,10 @@ class LocalRun:
 
 
 @pytest.fixture
-def local_run(tmp_path: Path, tiny_checkpoint: Path, make_source: MakeSource) -> Iterator[LocalRun]:
-    """A small source and the tiny generator, ready to render; on one thread, which is faster for so little."""
-    import torch
-
+def local_run(tmp_path: Path, tiny_checkpoint: Path, make_source: MakeSource, one_thread: None) -> LocalRun:
+    """A small source and the tiny generator, ready to render."""
     make_source(tmp_path / "source")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield LocalRun(tmp_path, tiny_checkpoint)
-    torch.set_num_threads(threads)
+    return LocalRun(tmp_path, tiny_checkpoint)
 
 
 @pytest.fixture(scope="session")

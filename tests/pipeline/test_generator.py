@@ -1,6 +1,6 @@
 """The rollout and its parts on small real networks; `tests/golden` holds them against the reference."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -21,13 +21,7 @@ CONFIG = GeneratorConfig(ngf=4, n_downsample=2, n_blocks=2, n_scales=2)
 T = CONFIG.n_frames
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Pictures this small are rendered faster by one."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def build(config: GeneratorConfig = CONFIG, dtype: torch.dtype = torch.float32) -> VideoGenerator:
