@@ -4,6 +4,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from pipeline.generator.image_config import ImageGeneratorConfig
+
 Positive = Annotated[int, Field(ge=1)]
 
 
@@ -17,7 +19,8 @@ class GeneratorConfig(BaseModel):
 
     architecture: Literal["vid2vid"] = "vid2vid"
     label_space: str = "cityscapes"
-    label_nc: Annotated[int, Field(ge=1, le=256)] = 35
+    label_nc: Annotated[int, Field(ge=0, le=256)] = 35  # 0: frames are pictures (pose, face, plain), not label maps
+    input_nc: Positive = 3  # channels of such a picture; unused with labels
     use_instance: bool = True
     fg_labels: tuple[int, ...] = (26,)  # empty: no foreground branch
     ngf: Positive = 128
@@ -27,6 +30,7 @@ class GeneratorConfig(BaseModel):
     n_frames: Annotated[int, Field(ge=2)] = 3
     n_scales: Positive = 1
     flow: bool = True
+    single: ImageGeneratorConfig | None = None  # makes the first frames; none: they are given, or there are none
     size: tuple[Positive, Positive] | None = None  # width, height of the training frames: where it looks best
     description: str = ""
 
@@ -36,15 +40,16 @@ class GeneratorConfig(BaseModel):
             raise ValueError(
                 f"ngf {self.ngf} must be divisible by {2 ** (self.n_scales - 1)} for {self.n_scales} scales"
             )
-        bad = [label for label in self.fg_labels if not 0 <= label < self.label_nc]
+        channels = self.label_nc or self.input_nc
+        bad = [label for label in self.fg_labels if not 0 <= label < channels]
         if bad:
-            raise ValueError(f"fg_labels {bad} outside the label channels 0..{self.label_nc - 1}")
+            raise ValueError(f"fg_labels {bad} outside the label channels 0..{channels - 1}")
         return self
 
     @property
     def frame_channels(self) -> int:
         """L: channels of one encoded frame."""
-        return self.label_nc + int(self.use_instance)
+        return (self.label_nc or self.input_nc) + int(self.use_instance)
 
     @property
     def size_multiple(self) -> int:
