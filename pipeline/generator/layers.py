@@ -5,6 +5,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+EPS = 1e-5
+
+
 class ClipNorm(nn.Module):
     """Normalises each clip's frame by its own mean and biased variance per channel, then scales and shifts.
 
@@ -26,7 +29,7 @@ class ClipNorm(nn.Module):
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         # One group per channel is instance normalisation, by a kernel 2 to 4 times as fast on CPUs.
-        return F.group_norm(x_BCHW, x_BCHW.shape[1], self.weight, self.bias, eps=1e-5)
+        return F.group_norm(x_BCHW, x_BCHW.shape[1], self.weight, self.bias, eps=EPS)
 
 
 class ResBlock(nn.Module):

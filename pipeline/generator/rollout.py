@@ -1,13 +1,14 @@
 """A clip through time: state in, frame and state out (vid2vid, eq. 1 and 3). Nothing of a clip stays on the model."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from pipeline.generator.conditioning import pyramid
 from pipeline.generator.config import GeneratorConfig
-from pipeline.generator.networks import ScaleInput, ScaleOutput, VideoGenerator
+from pipeline.generator.networks import ScaleInput, VideoGenerator
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,21 @@ class RolloutState:
 
     history: tuple[Tensor, ...]  # per scale, coarsest first: (B, 3 (T-1), h, w) in [-1, 1], oldest frame first
     raw_only: bool  # the history is empty: the next frame must not be blended with a warp of it
+
+    def after(self, images: Sequence[Tensor]) -> "RolloutState":
+        """The state after a frame: ``images``, (B, 3, h, w) per scale; each scale keeps its own generated frames."""
+        pairs = zip(self.history, images, strict=True)
+        return RolloutState(tuple(torch.cat((old[:, 3:], image), dim=1) for old, image in pairs), raw_only=False)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One rendered frame of B clips, at the finest scale."""
+
+    image_B3HW: Tensor  # blended result in [-1, 1]
+    raw_B3HW: Tensor  # synthesised image before blending with the warp
+    flow_B2HW: Tensor | None  # backward flow t -> t-1, pixels (x, y)
+    weight_B1HW: Tensor | None  # weight of the synthesised image against the warped one, in [0, 1]
 
 
 def start_empty(config: GeneratorConfig, batch: int, size: tuple[int, int], like: Tensor) -> RolloutState:
@@ -31,11 +47,8 @@ def start_from(config: GeneratorConfig, first_BT3HW: Tensor) -> RolloutState:
     return RolloutState(tuple(pyramid(first_BT3HW.flatten(1, 2), config.n_scales)), raw_only=False)
 
 
-def step(generator: VideoGenerator, state: RolloutState, window_BTLHW: Tensor) -> tuple[RolloutState, ScaleOutput]:
-    """Renders the last frame of each clip's window of T encoded frames.
-
-    Each scale keeps its own generated frames: coarse histories are not pooled from the finest output.
-    """
+def step(generator: VideoGenerator, state: RolloutState, window_BTLHW: Tensor) -> tuple[RolloutState, Frame]:
+    """Renders the last frame of each clip's window of T encoded frames."""
     config = generator.config
     labels = pyramid(window_BTLHW.flatten(1, 2), config.n_scales)
     inputs = [
@@ -43,10 +56,9 @@ def step(generator: VideoGenerator, state: RolloutState, window_BTLHW: Tensor) -
         for labels_BCHW, history in zip(labels, state.history, strict=True)
     ]
     outputs = generator(inputs)
-    history = tuple(
-        torch.cat((old[:, 3:], out.image_B3HW), dim=1) for old, out in zip(state.history, outputs, strict=True)
-    )
-    return replace(state, history=history, raw_only=False), outputs[-1]
+    last = outputs[-1]
+    frame = Frame(last.image_B3HW, last.raw_B3HW, last.flow_B2HW, last.weight_B1HW)
+    return state.after([out.image_B3HW for out in outputs]), frame
 
 
 def foreground_mask(labels_BCHW: Tensor, config: GeneratorConfig) -> Tensor:

@@ -1,0 +1,129 @@
+"""The networks' building blocks on maps of one clip: what ``layers`` does, from the parts in this package."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numba import prange
+from torch import Tensor, nn
+
+from pipeline.generator.fast.activations import Floats, Map, Norm, consumed, add_normed, padded
+from pipeline.generator.fast.kernels import kernel
+from pipeline.generator.fast.winograd import Winograd
+from pipeline.generator.layers import ClipNorm, ResBlock
+
+Block = Callable[[Map], Map]
+
+
+def blocks(modules: nn.Module) -> list[Block]:
+    """The blocks of a ``Sequential`` of downs, residual blocks and ups, in its order."""
+    return list(_blocks(list(modules.children())))
+
+
+def run(steps: list[Block], given: Map) -> Map:
+    """One block after the other."""
+    for step in steps:
+        given = step(given)
+    return given
+
+
+def _blocks(modules: list[nn.Module]) -> Iterator[Block]:
+    for module, after in zip(modules, [*modules[1:], None], strict=True):
+        if isinstance(module, ResBlock):
+            yield Residual(module)
+        elif isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            assert isinstance(after, ClipNorm), "every inner convolution is followed by its norm"
+            yield Strided(module, Norm(after))
+
+
+class Strided:
+    """A convolution or transposed convolution with stride 2, norm pending. Its bias is left out: the norm removes it."""
+
+    def __init__(self, conv: nn.Conv2d | nn.ConvTranspose2d, norm: Norm) -> None:
+        self.weight = conv.weight.detach().to(memory_format=torch.channels_last)
+        self.up = isinstance(conv, nn.ConvTranspose2d)
+        self.norm = norm
+
+    def __call__(self, given: Map) -> Map:
+        x_1CHW = as_torch(consumed(given))
+        if self.up:
+            y_1CHW = F.conv_transpose2d(x_1CHW, self.weight, stride=2, padding=1, output_padding=1)
+        else:
+            y_1CHW = F.conv2d(x_1CHW, self.weight, stride=2, padding=1)
+        return self.norm.of(from_torch(y_1CHW))
+
+
+class Residual:
+    """x + norm(conv(relu(norm(conv(x)))))."""
+
+    def __init__(self, block: ResBlock) -> None:
+        _, first, norm1, _, _, second, norm2 = block.conv_block
+        assert isinstance(first, nn.Conv2d) and isinstance(second, nn.Conv2d)
+        assert isinstance(norm1, ClipNorm) and isinstance(norm2, ClipNorm)
+        self.first, self.second = Winograd(first, Norm(norm1)), Winograd(second, Norm(norm2))
+
+    def __call__(self, given: Map) -> Map:
+        x = Map(consumed(given))
+        return add_normed(x, self.second(self.first(x)))
+
+
+class PictureConv:
+    """Reflection padding 3, 7x7 convolution of a dense picture, norm pending."""
+
+    def __init__(self, conv: nn.Conv2d, norm: Norm) -> None:
+        self.weight = conv.weight.detach().to(memory_format=torch.channels_last)
+        self.norm = norm
+
+    def __call__(self, picture_CHW: Tensor) -> Map:
+        x_1CHW = F.pad(picture_CHW[None], (3, 3, 3, 3), mode="reflect").to(memory_format=torch.channels_last)
+        return self.norm.of(from_torch(F.conv2d(x_1CHW, self.weight)))
+
+
+class Head:
+    """Reflection padding 3 and a 7x7 convolution to a few channels: lines of 7 weights as 7 outputs each, then summed.
+
+    A convolution with 3 outputs leaves most of a vector instruction empty; with 21 outputs it does a third of the work.
+    """
+
+    def __init__(self, *convs: nn.Conv2d) -> None:
+        weight_OIYX = torch.cat([conv.weight.detach() for conv in convs])
+        lines = weight_OIYX.permute(0, 3, 1, 2).flatten(0, 1)[..., None]  # (O X, I, Y, 1)
+        self.weight = lines.contiguous(memory_format=torch.channels_last)
+        self.bias_O: Floats = torch.cat([_bias(conv).detach() for conv in convs]).numpy()
+
+    def __call__(self, given: Map) -> Tensor:
+        """(H, W, I) -> (O, H, W), bias added, before the activation."""
+        height, width, _ = given.values_HWC.shape
+        lines_HXL = from_torch(F.conv2d(as_torch(padded(given, 3)), self.weight))
+        out_OHW = np.empty((len(self.bias_O), height, width), lines_HXL.dtype)
+        _sum_lines(lines_HXL, self.bias_O, out_OHW)
+        return torch.from_numpy(out_OHW)
+
+
+@kernel
+def _sum_lines(lines_HXL: Floats, bias_O: Floats, out_OHW: Floats) -> None:
+    outputs, height, width = out_OHW.shape
+    for y in prange(height):
+        for x in range(width):
+            for o in range(outputs):
+                total = bias_O[o]
+                for j in range(7):
+                    total += lines_HXL[y, x + j, o * 7 + j]
+                out_OHW[o, y, x] = total
+
+
+def _bias(conv: nn.Conv2d) -> Tensor:
+    assert conv.bias is not None
+    return conv.bias
+
+
+def as_torch(values_HWC: Floats) -> Tensor:
+    """(1, C, H, W) in channels_last layout, on the same memory."""
+    return torch.from_numpy(values_HWC).permute(2, 0, 1)[None]
+
+
+def from_torch(x_1CHW: Tensor) -> Floats:
+    """(H, W, C), on the same memory where its layout is channels_last."""
+    values_HWC: Floats = x_1CHW[0].permute(1, 2, 0).contiguous().numpy()
+    return values_HWC

@@ -1,0 +1,61 @@
+"""How the loops in this package are compiled (numba, LLVM): in parallel over rows, cached on disk."""
+
+import ctypes
+import os
+import sys
+from collections.abc import Callable
+from functools import cache
+from typing import Any, TypeVar
+
+import numba
+import torch
+
+# The same OpenMP threads as PyTorch's, which would otherwise spin beside a second pool on the same cores.
+os.environ.setdefault("NUMBA_THREADING_LAYER_PRIORITY", "omp tbb workqueue")
+numba.config.THREADING_LAYER_PRIORITY = os.environ["NUMBA_THREADING_LAYER_PRIORITY"].split()
+
+# Fused multiply-add, and no care for the sign of zero. Never `nnan`: values that are not finite must be seen.
+_FAST = {"contract", "nsz"}
+_KEPT = 2**30  # bytes: larger blocks than any map's
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def kernel(function: F) -> F:
+    """A loop over rows (``numba.prange``) that all threads share; compiled at its first call, then kept on disk."""
+    compiled: F = numba.njit(parallel=True, cache=True, fastmath=_FAST, error_model="numpy")(function)
+    return compiled
+
+
+def helper(function: F) -> F:
+    """A function that kernels call."""
+    compiled: F = numba.njit(cache=True, fastmath=_FAST, error_model="numpy")(function)
+    return compiled
+
+
+@cache
+def _keep_freed_memory() -> None:
+    """Asks glibc to keep freed maps: fetching fresh pages for each costs more than many of the sums."""
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
+        if hasattr(libc, "mallopt"):
+            for option in (-1, -3):  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
+                libc.mallopt(option, _KEPT)
+
+
+def use_torch_threads() -> None:
+    """As many threads as PyTorch is set to use; called before each frame, for settings may change in between."""
+    _keep_freed_memory()
+    threads = torch.get_num_threads()
+    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+    torch.set_num_threads(threads)  # numba's first start resets the pool that both share
+
+
+@helper
+def reflect(i: int, size: int) -> int:
+    """The index that reflection padding reads at ``i``, which may lie outside 0..size-1."""
+    if i < 0:
+        i = -i
+    if i >= size:
+        i = 2 * size - 2 - i
+    return max(i, 0)
