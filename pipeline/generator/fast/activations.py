@@ -72,23 +72,33 @@ def added(x: Map, y: Map) -> Map:
 
 
 @helper
-def row_moments(values_HWC: Floats, mean_C: Floats, spread_C: Floats) -> None:
-    """Mean and sum of squared deviations per channel, in two passes: exact where the mean is large."""
-    height, width, channels = values_HWC.shape
+def row_moments(v: Floats, mean_C: Floats, spread_C: Floats) -> None:
+    """Mean and sum of squared deviations per channel of (H, W, C), in two passes: exact where the mean is large."""
+    height, width, channels = v.shape
+    fours = width - width % 4  # four pixels at a time, so that loops are worth their start
     mean_C[:] = 0
     spread_C[:] = 0
     for y in range(height):
-        for x in range(width):
+        for x in range(0, fours, 4):
+            x1, x2, x3 = x + 1, x + 2, x + 3
             for c in range(channels):
-                mean_C[c] += values_HWC[y, x, c]
-    count = values_HWC.dtype.type(height * width)
+                mean_C[c] += (v[y, x, c] + v[y, x1, c]) + (v[y, x2, c] + v[y, x3, c])
+        for x in range(fours, width):
+            for c in range(channels):
+                mean_C[c] += v[y, x, c]
+    count = v.dtype.type(height * width)
     for c in range(channels):
         mean_C[c] /= count
     for y in range(height):
-        for x in range(width):
+        for x in range(0, fours, 4):
+            x1, x2, x3 = x + 1, x + 2, x + 3
             for c in range(channels):
-                difference = values_HWC[y, x, c] - mean_C[c]
-                spread_C[c] += difference * difference
+                m = mean_C[c]
+                d0, d1, d2, d3 = v[y, x, c] - m, v[y, x1, c] - m, v[y, x2, c] - m, v[y, x3, c] - m
+                spread_C[c] += (d0 * d0 + d1 * d1) + (d2 * d2 + d3 * d3)
+        for x in range(fours, width):
+            for c in range(channels):
+                spread_C[c] += (v[y, x, c] - mean_C[c]) ** 2
 
 
 @kernel

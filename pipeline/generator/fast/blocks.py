@@ -13,7 +13,7 @@ from pipeline.generator.fast.kernels import kernel
 from pipeline.generator.fast.winograd import Winograd
 from pipeline.generator.layers import ClipNorm, ResBlock
 
-Block = Callable[[Map], Map]
+Block = Callable[[list[Map]], list[Map]]  # maps of several frames, which share the reading of the weights
 
 
 def blocks(modules: nn.Module) -> list[Block]:
@@ -21,11 +21,11 @@ def blocks(modules: nn.Module) -> list[Block]:
     return list(_blocks(list(modules.children())))
 
 
-def run(steps: list[Block], given: Map) -> Map:
+def run(steps: list[Block], maps: list[Map]) -> list[Map]:
     """One block after the other."""
     for step in steps:
-        given = step(given)
-    return given
+        maps = step(maps)
+    return maps
 
 
 def _blocks(modules: list[nn.Module]) -> Iterator[Block]:
@@ -45,7 +45,10 @@ class Strided:
         self.up = isinstance(conv, nn.ConvTranspose2d)
         self.norm = norm
 
-    def __call__(self, given: Map) -> Map:
+    def __call__(self, maps: list[Map]) -> list[Map]:
+        return [self._convolved(given) for given in maps]
+
+    def _convolved(self, given: Map) -> Map:
         x_1CHW = as_torch(consumed(given))
         if self.up:
             y_1CHW = F.conv_transpose2d(x_1CHW, self.weight, stride=2, padding=1, output_padding=1)
@@ -63,9 +66,10 @@ class Residual:
         assert isinstance(norm1, ClipNorm) and isinstance(norm2, ClipNorm)
         self.first, self.second = Winograd(first, Norm(norm1)), Winograd(second, Norm(norm2))
 
-    def __call__(self, given: Map) -> Map:
-        x = Map(consumed(given))
-        return add_normed(x, self.second(self.first(x)))
+    def __call__(self, maps: list[Map]) -> list[Map]:
+        settled = [Map(consumed(given)) for given in maps]
+        made = self.second(self.first(settled))
+        return [add_normed(x, y) for x, y in zip(settled, made, strict=True)]
 
 
 class PictureConv:

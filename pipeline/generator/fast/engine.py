@@ -1,4 +1,4 @@
-"""A frame of several clips by the fast networks: the counterpart of ``rollout.step``."""
+"""Frames of several clips by the fast networks: the counterpart of ``rollout.step``."""
 
 from collections.abc import Sequence
 
@@ -10,16 +10,19 @@ from pipeline.generator.conditioning import instance_edges, pyramid
 from pipeline.generator.config import GeneratorConfig
 from pipeline.generator.fast.kernels import use_torch_threads
 from pipeline.generator.fast.labels import SparsePicture, from_labels, joined, pooled
-from pipeline.generator.fast.scales import FastScale, ScaleGiven, ScaleMade, Window
+from pipeline.generator.fast.scales import FastScale, Made, Seen, Window
 from pipeline.generator.networks import VideoGenerator
 from pipeline.generator.rollout import Frame, RolloutState, foreground_mask
 
-Picture = SparsePicture | Tensor  # one encoded frame: label maps are sparse, other pictures (L, H, W)
+Picture = SparsePicture | Tensor  # one encoded frame: label maps are sparse, other pictures dense, (L, H, W)
 Encoded = list[list[Picture]]  # one frame of each clip at all scales, coarsest first
+Looked = list[list[Seen]]  # what each scale makes of each clip's frame before its history is known, coarsest first
 
 
 class FastEngine:
-    """Steps clips through time on CPUs, each on its own, so that a clip's result never depends on the others."""
+    """Steps clips through time on CPUs."""
+
+    ahead = 4  # frames that are looked at together: small maps share the reading of the weights
 
     def __init__(self, generator: VideoGenerator) -> None:
         """``generator``: on the CPU, in float32 or float64."""
@@ -38,28 +41,34 @@ class FastEngine:
             edge_BHW = instance_edges(instance_BHW)
         return [self._levels(frame[b], None if edge_BHW is None else edge_BHW[b]) for b in range(len(frame))]
 
-    def step(self, state: RolloutState, window: Sequence[Encoded]) -> tuple[RolloutState, Frame]:
-        """Renders the last frame of each clip's window of T encoded frames."""
+    def look(self, windows: Sequence[Sequence[Encoded]]) -> list[Looked]:
+        """Several windows of T encoded frames each, of all clips: the work on their last frames that needs no history."""
         use_torch_threads()
-        made = [self._clip(state, [frame[b] for frame in window], b) for b in range(len(window[0]))]
-        images = [torch.stack([clip[s].image_3HW for clip in made]) for s in range(len(self.scales))]
-        flows = [clip[-1].flow_2HW for clip in made if clip[-1].flow_2HW is not None]
-        weights = [clip[-1].weight_1HW for clip in made if clip[-1].weight_1HW is not None]
+        clips = len(windows[0][0])
+        given = [[levels[b] for levels in window] for window in windows for b in range(clips)]  # (window, clip), time
+        masks = [self._masks(frames[-1]) for frames in given]
+        seen: list[list[Seen]] = []
+        for s, scale in enumerate(self.scales):
+            at_scale = [_window([levels[s] for levels in frames]) for frames in given]
+            seen.append(scale.look(at_scale, [mask[s] for mask in masks], seen[-1] if seen else None))
+        return [[scale[w * clips : (w + 1) * clips] for scale in seen] for w in range(len(windows))]
+
+    def step(self, state: RolloutState, looked: Looked) -> tuple[RolloutState, Frame]:
+        """Renders a frame of each clip."""
+        use_torch_threads()
+        made: list[list[Made]] = []
+        for s, scale in enumerate(self.scales):
+            made.append(scale(looked[s], list(state.history[s]), state.raw_only, made[-1] if made else None))
+        images = [torch.stack([clip.image_3HW for clip in clips]) for clips in made]
+        flows = [clip.flow_2HW for clip in made[-1] if clip.flow_2HW is not None]
+        weights = [clip.weight_1HW for clip in made[-1] if clip.weight_1HW is not None]
         frame = Frame(
             image_B3HW=images[-1],
-            raw_B3HW=torch.stack([clip[-1].raw_3HW for clip in made]),
+            raw_B3HW=torch.stack([clip.raw_3HW for clip in made[-1]]),
             flow_B2HW=torch.stack(flows) if flows else None,
             weight_B1HW=torch.stack(weights) if weights else None,
         )
         return state.after(images), frame
-
-    def _clip(self, state: RolloutState, window: Sequence[list[Picture]], clip: int) -> list[ScaleMade]:
-        made: list[ScaleMade] = []
-        masks = self._masks(window[-1])
-        for s, scale in enumerate(self.scales):
-            given = ScaleGiven(_window([levels[s] for levels in window]), state.history[s][clip], masks[s], state.raw_only)
-            made.append(scale(given, made[-1] if made else None))
-        return made
 
     def _levels(self, label_HW: Tensor, edge_HW: Tensor | None) -> list[Picture]:
         config, kind = self.config, np.float64 if self.dtype == torch.float64 else np.float32

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import numba
 import torch
+from llvmlite import binding as llvm
 
 # The same OpenMP threads as PyTorch's, which would otherwise spin beside a second pool on the same cores.
 os.environ.setdefault("NUMBA_THREADING_LAYER_PRIORITY", "omp tbb workqueue")
@@ -16,7 +17,11 @@ numba.config.THREADING_LAYER_PRIORITY = os.environ["NUMBA_THREADING_LAYER_PRIORI
 
 # Fused multiply-add, and no care for the sign of zero. Never `nnan`: values that are not finite must be seen.
 _FAST = {"contract", "nsz"}
-_KEPT = 2**30  # bytes: larger blocks than any map's
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of glibc's malloc.h
+_KEPT = 2**30  # bytes
+
+# By default LLVM gives up on vector instructions where a loop has more than 8 pairs of arrays that might overlap.
+llvm.set_option("", "-runtime-memory-check-threshold=100")
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -39,8 +44,8 @@ def _keep_freed_memory() -> None:
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)
         if hasattr(libc, "mallopt"):
-            for option in (-1, -3):  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
-                libc.mallopt(option, _KEPT)
+            libc.mallopt(_M_TRIM_THRESHOLD, _KEPT)
+            libc.mallopt(_M_MMAP_MAX, 0)
 
 
 def use_torch_threads() -> None:

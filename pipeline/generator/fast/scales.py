@@ -1,5 +1,6 @@
 """One scale's network for one clip's frame: what ``networks.ScaleNetwork`` does, on maps."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,18 +19,18 @@ Window = SparseWindow | Tensor  # T encoded frames, oldest first: label maps are
 
 
 @dataclass(frozen=True)
-class ScaleGiven:
-    """What one scale is given of one clip."""
+class Seen:
+    """What one scale makes of one frame's conditioning alone, whatever was rendered before it."""
 
-    window: Window
-    history_PHW: Tensor  # T-1 previous outputs in [-1, 1], oldest first
+    features: Map
     mask_HW: Tensor | None  # share of foreground, in [0, 1]; None: there is none, its branch has nothing to do
-    raw_only: bool
+    front_3HW: Tensor | None  # the foreground's image
+    front: Map | None  # its features, for the next finer scale
 
 
 @dataclass(frozen=True)
-class ScaleMade:
-    """What one scale returns; the maps go to the next finer scale."""
+class Made:
+    """What one scale returns of one clip's frame; the maps go to the next finer scale."""
 
     image_3HW: Tensor
     raw_3HW: Tensor
@@ -37,7 +38,6 @@ class ScaleMade:
     weight_1HW: Tensor | None
     image: Map
     flow: Map | None
-    foreground: Map | None
 
 
 class FramesPath:
@@ -49,22 +49,15 @@ class FramesPath:
         self.pictures = None if self.labels else PictureConv(conv, norm)
         self.blocks = blocks(modules[3:])
 
-    def __call__(self, window: Window) -> Map:
+    def __call__(self, windows: Sequence[Window]) -> list[Map]:
+        return run(self.blocks, [self._entered(window) for window in windows])
+
+    def _entered(self, window: Window) -> Map:
         if isinstance(window, SparseWindow):
             assert self.labels
-            return run(self.blocks, self.labels(window))
+            return self.labels(window)
         assert self.pictures
-        return run(self.blocks, self.pictures(window))
-
-
-class HistoryPath:
-    """Previous outputs through the first convolution and what follows it."""
-
-    def __init__(self, modules: nn.Sequential) -> None:
-        self.entry, self.blocks = PictureConv(*_entry(modules)), blocks(modules[3:])
-
-    def __call__(self, history_PHW: Tensor) -> Map:
-        return run(self.blocks, self.entry(history_PHW))
+        return self.pictures(window)
 
 
 class FastScale:
@@ -73,7 +66,9 @@ class FastScale:
     def __init__(self, network: ScaleNetwork, config: GeneratorConfig) -> None:
         assert isinstance(network, CoarsestNetwork | FinerNetwork)
         first = isinstance(network, CoarsestNetwork)
-        self.down_labels, self.down_history = FramesPath(network.model_down_seg, config), HistoryPath(network.model_down_img)
+        self.see = FramesPath(network.model_down_seg, config)
+        self.enter_history = PictureConv(*_entry(network.model_down_img))
+        self.down_history = blocks(network.model_down_img[3:])
         self.up_image: list[Block] = [*(blocks(network.model_res_img) if first else []), *blocks(network.model_up_img)]
         self.image_head = Head(_conv(network.model_final_img))
         self.has_flow, self.has_foreground, self.flow_unit = network.has_flow, network.has_foreground, network.flow_unit
@@ -81,33 +76,61 @@ class FastScale:
             self.up_flow = [*(blocks(network.model_res_flow) if first else []), *blocks(network.model_up_flow)]
             self.flow_head = Head(_conv(network.model_final_flow), _conv(network.model_final_w))
         if self.has_foreground:
-            self.down_foreground = FramesPath(network.indv_down, config)
-            self.up_foreground = [*(blocks(network.indv_res) if first else []), *blocks(network.indv_up)]
-            self.foreground_head = Head(_conv(network.indv_final))
+            self.see_front = FramesPath(network.indv_down, config)
+            self.up_front = [*(blocks(network.indv_res) if first else []), *blocks(network.indv_up)]
+            self.front_head = Head(_conv(network.indv_final))
 
-    def __call__(self, given: ScaleGiven, coarser: ScaleMade | None) -> ScaleMade:
-        joint = added(self.down_labels(given.window), self.down_history(given.history_PHW))
-        image = run(self.up_image, _refined(joint, coarser and coarser.image))
-        raw_3HW = made_3HW = torch.tanh(self.image_head(image))
-        flow = flow_2HW = weight_1HW = foreground = None
+    def look(
+        self, windows: Sequence[Window], masks: Sequence[Tensor | None], coarser: Sequence[Seen] | None
+    ) -> list[Seen]:
+        """The part of several frames' work that needs no history."""
+        features = self.see(windows)
+        fronts: dict[int, Map] = {}
+        shown = [i for i, mask in enumerate(masks) if mask is not None and self.has_foreground]
+        if shown:
+            downs = self.see_front([windows[i] for i in shown])
+            downs = _refined(downs, [coarser[i].front for i in shown] if coarser else None)
+            fronts = dict(zip(shown, run(self.up_front, downs), strict=True))
+        seen = []
+        for i, mask in enumerate(masks):
+            front = fronts.get(i)
+            seen.append(Seen(features[i], mask, torch.tanh(self.front_head(front)) if front else None, front))
+        return seen
+
+    def __call__(
+        self, seen: Sequence[Seen], histories_PHW: Sequence[Tensor], raw_only: bool, coarser: Sequence[Made] | None
+    ) -> list[Made]:
+        """One frame of each clip; ``histories_PHW``: T-1 previous outputs in [-1, 1], oldest first."""
+        entered = [self.enter_history(history_PHW) for history_PHW in histories_PHW]
+        joint = [added(s.features, h) for s, h in zip(seen, run(self.down_history, entered), strict=True)]
+        images = run(self.up_image, _refined(joint, [made.image for made in coarser] if coarser else None))
+        flows: list[Map | None] = [None] * len(seen)
         if self.has_flow:
-            flow = run(self.up_flow, _refined(joint, coarser and coarser.flow))
+            flows[:] = run(self.up_flow, _refined(joint, [made.flow for made in coarser] if coarser else None))
+        return [self._blended(*parts, raw_only) for parts in zip(seen, histories_PHW, images, flows, strict=True)]
+
+    def _blended(self, seen: Seen, history_PHW: Tensor, image: Map, flow: Map | None, raw_only: bool) -> Made:
+        """Heads, warp, foreground: as ``ScaleNetwork.forward``."""
+        raw_3HW = made_3HW = torch.tanh(self.image_head(image))
+        flow_2HW = weight_1HW = None
+        if flow is not None:
             head_3HW = self.flow_head(flow)
             flow_2HW, weight_1HW = self.flow_unit * head_3HW[:2], torch.sigmoid(head_3HW[2:])
-            if not given.raw_only:
-                warped_3HW = warp(given.history_PHW[None, -3:], flow_2HW[None])[0]
+            if not raw_only:
+                warped_3HW = warp(history_PHW[None, -3:], flow_2HW[None])[0]
                 made_3HW = raw_3HW * weight_1HW + warped_3HW * (1 - weight_1HW)
-        if self.has_foreground and given.mask_HW is not None:
-            down = _refined(self.down_foreground(given.window), coarser and coarser.foreground)
-            foreground, m = run(self.up_foreground, down), given.mask_HW
-            front_3HW = torch.tanh(self.foreground_head(foreground))
+        if seen.front_3HW is not None and seen.mask_HW is not None:
+            front_3HW, m = seen.front_3HW, seen.mask_HW
             made_3HW = front_3HW * m + made_3HW * (1 - m)
             raw_3HW = front_3HW * m + raw_3HW * (1 - m)
-        return ScaleMade(made_3HW, raw_3HW, flow_2HW, weight_1HW, image, flow, foreground)
+        return Made(made_3HW, raw_3HW, flow_2HW, weight_1HW, image, flow)
 
 
-def _refined(made: Map, coarser: Map | None) -> Map:
-    return made if coarser is None else added(made, coarser)
+def _refined(maps: list[Map], coarser: Sequence[Map | None] | None) -> list[Map]:
+    """With the features that the next coarser scale hands over."""
+    if coarser is None:
+        return maps
+    return [added(fine, coarse) for fine, coarse in zip(maps, coarser, strict=True) if coarse is not None]
 
 
 def _entry(modules: nn.Sequential) -> tuple[nn.Conv2d, Norm]:

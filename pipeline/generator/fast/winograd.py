@@ -5,6 +5,8 @@ infinity: with P = 3/4 and Q = 3/2, instead of the usual 1 and 2, rounding error
 constants of the transforms of maps are exact in binary.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numba import prange
@@ -15,7 +17,7 @@ from pipeline.generator.fast.kernels import helper, kernel, reflect
 
 P, Q = 0.75, 1.5
 PP, QQ, PPP, QQQ = P**2, Q**2, P**3, Q**3
-_BLOCK = 600_000  # numbers in the transformed tiles that are worked on at once, so that they stay in the cache
+_BLOCK = 2_400_000  # numbers in the transformed tiles that are worked on at once, so that they stay in the cache
 
 
 class Winograd:
@@ -23,26 +25,35 @@ class Winograd:
 
     def __init__(self, conv: nn.Conv2d, norm: Norm) -> None:
         g_63 = torch.from_numpy(_weight_transform())
-        u_66IO = torch.einsum("ia,ocab,jb->ijco", g_63, conv.weight.detach().double(), g_63)
-        self.weight_36IO: Tensor = u_66IO.flatten(0, 1).to(conv.weight.dtype).contiguous()
+        outputs, inputs = conv.weight.shape[:2]
+        u_36OI = torch.kron(g_63, g_63) @ conv.weight.detach().double().reshape(-1, 9).T
+        u_36OI = u_36OI.to(conv.weight.dtype).reshape(36, outputs, inputs)
+        self.weight_36IO: Tensor = u_36OI.transpose(1, 2).contiguous()
         self.norm = norm
 
-    def __call__(self, given: Map) -> Map:
-        """(H, W, I) -> (H, W, O)."""
-        height, width, inputs = given.values_HWC.shape
-        outputs = self.weight_36IO.shape[2]
+    def __call__(self, maps: Sequence[Map]) -> list[Map]:
+        """Maps of one size, (H, W, I) -> (H, W, O); small ones share the reading of the weights."""
+        tiles = -(-maps[0].values_HWC.shape[0] // 4) * -(-maps[0].values_HWC.shape[1] // 4)
+        together = max(1, _BLOCK // (36 * tiles * max(self.weight_36IO.shape[1:])))
+        return [map_ for i in range(0, len(maps), together) for map_ in self._convolved(maps[i : i + together])]
+
+    def _convolved(self, maps: Sequence[Map]) -> list[Map]:
+        height, width, inputs = maps[0].values_HWC.shape
+        outputs, kind = self.weight_36IO.shape[2], maps[0].values_HWC.dtype
         rows, columns = -(-height // 4), -(-width // 4)
         block = max(1, min(rows, _BLOCK // (36 * columns * max(inputs, outputs))))
-        values_HWC = np.empty((height, width, outputs), given.values_HWC.dtype)
-        moments_2RC = np.empty((2, rows, outputs), given.values_HWC.dtype)
+        values = [np.empty((height, width, outputs), kind) for _ in maps]
+        moments = [np.empty((2, rows, outputs), kind) for _ in maps]
         for row in range(0, rows, block):
             tiles = min(block, rows - row) * columns
-            v_36TI = torch.empty((36, tiles, inputs), dtype=self.weight_36IO.dtype)
-            _transform(given.values_HWC, given.pending_2C, row, v_36TI.numpy())
+            v_36TI = torch.empty((36, tiles * len(maps), inputs), dtype=self.weight_36IO.dtype)
+            for i, given in enumerate(maps):
+                _transform(given.values_HWC, given.pending_2C, row, i * tiles, tiles, v_36TI.numpy())
             m_36TO = torch.bmm(v_36TI, self.weight_36IO)
-            _restore(m_36TO.numpy(), row, values_HWC, moments_2RC)
+            for i in range(len(maps)):
+                _restore(m_36TO.numpy(), i * tiles, tiles, row, values[i], moments[i])
         counts_R = np.array([width * min(4, height - 4 * row) for row in range(rows)], np.float64)
-        return Map(values_HWC, self.norm.from_rows(moments_2RC, counts_R))
+        return [Map(v, self.norm.from_rows(m, counts_R)) for v, m in zip(values, moments, strict=True)]
 
 
 def _weight_transform() -> Floats:
@@ -52,121 +63,92 @@ def _weight_transform() -> Floats:
     return np.array([*rows, [0.0, 0.0, 1.0]])
 
 
-# Below, one output and few inputs per loop: more, and the compiler gives up on vector instructions.
+Lines6 = tuple[Floats, Floats, Floats, Floats, Floats, Floats]
+Lines4 = tuple[Floats, Floats, Floats, Floats]
 
 
 @helper
-def _columns_in(x_6N: Floats, out_6N: Floats) -> None:
-    """B' x: six rows of the map to six rows of samples."""
-    kind, count = x_6N.dtype.type, x_6N.shape[1]
+def _samples(x: Lines6, out: Lines6) -> None:
+    """B' x."""
+    kind = x[0].dtype.type
     p, q, pp, qq, sum_, product = kind(P), kind(Q), kind(PP), kind(QQ), kind(PP + QQ), kind(PP * QQ)
-    for n in range(count):
-        out_6N[0, n] = product * x_6N[0, n] - sum_ * x_6N[2, n] + x_6N[4, n]
-    for n in range(count):
-        out_6N[1, n] = (x_6N[4, n] - qq * x_6N[2, n]) + p * (x_6N[3, n] - qq * x_6N[1, n])
-    for n in range(count):
-        out_6N[2, n] = (x_6N[4, n] - qq * x_6N[2, n]) - p * (x_6N[3, n] - qq * x_6N[1, n])
-    for n in range(count):
-        out_6N[3, n] = (x_6N[4, n] - pp * x_6N[2, n]) + q * (x_6N[3, n] - pp * x_6N[1, n])
-    for n in range(count):
-        out_6N[4, n] = (x_6N[4, n] - pp * x_6N[2, n]) - q * (x_6N[3, n] - pp * x_6N[1, n])
-    for n in range(count):
-        out_6N[5, n] = product * x_6N[1, n] - sum_ * x_6N[3, n] + x_6N[5, n]
+    for n in range(len(x[0])):
+        x1, x2, x3, x4 = x[1][n], x[2][n], x[3][n], x[4][n]
+        a, b, d, e = x4 - qq * x2, p * (x3 - qq * x1), x4 - pp * x2, q * (x3 - pp * x1)
+        out[0][n] = product * x[0][n] - sum_ * x2 + x4
+        out[1][n] = a + b
+        out[2][n] = a - b
+        out[3][n] = d + e
+        out[4][n] = d - e
+        out[5][n] = product * x1 - sum_ * x3 + x[5][n]
 
 
 @helper
-def _tile_in(x_XC: Floats, first: int, v_36TC: Floats, i: int, t: int) -> None:
-    """x B: six columns of row i of the samples, from ``first`` on, to the operands of tile t's products."""
-    kind, channels = x_XC.dtype.type, x_XC.shape[1]
-    p, q, pp, qq, sum_, product = kind(P), kind(Q), kind(PP), kind(QQ), kind(PP + QQ), kind(PP * QQ)
-    x0, x1, x2, x3, x4, x5 = first, first + 1, first + 2, first + 3, first + 4, first + 5
-    for c in range(channels):
-        v_36TC[i * 6, t, c] = product * x_XC[x0, c] - sum_ * x_XC[x2, c] + x_XC[x4, c]
-    for c in range(channels):
-        v_36TC[i * 6 + 1, t, c] = (x_XC[x4, c] - qq * x_XC[x2, c]) + p * (x_XC[x3, c] - qq * x_XC[x1, c])
-    for c in range(channels):
-        v_36TC[i * 6 + 2, t, c] = (x_XC[x4, c] - qq * x_XC[x2, c]) - p * (x_XC[x3, c] - qq * x_XC[x1, c])
-    for c in range(channels):
-        v_36TC[i * 6 + 3, t, c] = (x_XC[x4, c] - pp * x_XC[x2, c]) + q * (x_XC[x3, c] - pp * x_XC[x1, c])
-    for c in range(channels):
-        v_36TC[i * 6 + 4, t, c] = (x_XC[x4, c] - pp * x_XC[x2, c]) - q * (x_XC[x3, c] - pp * x_XC[x1, c])
-    for c in range(channels):
-        v_36TC[i * 6 + 5, t, c] = product * x_XC[x1, c] - sum_ * x_XC[x3, c] + x_XC[x5, c]
+def _outputs(m: Lines6, out: Lines4) -> None:
+    """A' m."""
+    kind = m[0].dtype.type
+    p, q, pp, qq, ppp, qqq = kind(P), kind(Q), kind(PP), kind(QQ), kind(PPP), kind(QQQ)
+    for n in range(len(m[0])):
+        a, b, d, e = m[1][n] + m[2][n], m[1][n] - m[2][n], m[3][n] + m[4][n], m[3][n] - m[4][n]
+        out[0][n] = m[0][n] + a + d
+        out[1][n] = p * b + q * e
+        out[2][n] = pp * a + qq * d
+        out[3][n] = ppp * b + qqq * e + m[5][n]
 
 
 @kernel
-def _transform(x_HWC: Floats, pending_2C: Floats | None, first: int, v_36TC: Floats) -> None:
-    """V = B' d B for the rows of tiles from ``first`` on."""
+def _transform(x_HWC: Floats, pending_2C: Floats | None, first: int, offset: int, tiles: int, v_36TC: Floats) -> None:
+    """V = B' d B for so many tiles of the rows of tiles from ``first`` on, to place ``offset``.
+
+    Columns of the padded map are kept by their position in a tile, so that loops run over a whole row of tiles.
+    """
     height, width, channels = x_HWC.shape
     columns = (width + 3) // 4
-    span = columns * 4 + 2
-    for row in prange(v_36TC.shape[1] // columns):
-        rows_6XC = np.empty((6, span, channels), x_HWC.dtype)
-        samples_6XC = np.empty((6, span, channels), x_HWC.dtype)
+    v_36N = v_36TC.reshape(36, v_36TC.shape[1] * channels)
+    for row in prange(tiles // columns):
+        count = columns * channels
+        rows_6X = np.empty((6, 4, columns + 1, channels), x_HWC.dtype)
+        rows_6X[:, 2:, columns] = 0  # not read, but calculated with
         for i in range(6):
             y = reflect((first + row) * 4 + i - 1, height)
-            for x in range(span):
-                read_pixel(x_HWC, pending_2C, y, reflect(x - 1, width), rows_6XC[i, x])
-        _columns_in(rows_6XC.reshape(6, span * channels), samples_6XC.reshape(6, span * channels))
+            for x in range(columns * 4 + 2):
+                read_pixel(x_HWC, pending_2C, y, reflect(x - 1, width), rows_6X[i, x % 4, x // 4])
+        r = rows_6X.reshape(6, 4 * (columns + 1) * channels)
+        s = np.empty_like(r)
+        _samples((r[0], r[1], r[2], r[3], r[4], r[5]), (s[0], s[1], s[2], s[3], s[4], s[5]))
+        begin = (offset + row * columns) * channels
+        end = begin + count
         for i in range(6):
-            for column in range(columns):
-                _tile_in(samples_6XC[i], column * 4, v_36TC, i, row * columns + column)
-
-
-@helper
-def _columns_out(m_36TC: Floats, j: int, t: int, out_46TC: Floats, column: int) -> None:
-    """A' m: column j of tile t."""
-    kind, channels = m_36TC.dtype.type, m_36TC.shape[2]
-    p, q, pp, qq, ppp, qqq = kind(P), kind(Q), kind(PP), kind(QQ), kind(PPP), kind(QQQ)
-    m0, m1, m2, m3, m4, m5 = j, 6 + j, 12 + j, 18 + j, 24 + j, 30 + j
-    for c in range(channels):
-        even = (m_36TC[m1, t, c] + m_36TC[m2, t, c]) + (m_36TC[m3, t, c] + m_36TC[m4, t, c])
-        out_46TC[0, j, column, c] = m_36TC[m0, t, c] + even
-    for c in range(channels):
-        odd = p * (m_36TC[m1, t, c] - m_36TC[m2, t, c]) + q * (m_36TC[m3, t, c] - m_36TC[m4, t, c])
-        out_46TC[1, j, column, c] = odd
-    for c in range(channels):
-        even = pp * (m_36TC[m1, t, c] + m_36TC[m2, t, c]) + qq * (m_36TC[m3, t, c] + m_36TC[m4, t, c])
-        out_46TC[2, j, column, c] = even
-    for c in range(channels):
-        odd = ppp * (m_36TC[m1, t, c] - m_36TC[m2, t, c]) + qqq * (m_36TC[m3, t, c] - m_36TC[m4, t, c])
-        out_46TC[3, j, column, c] = odd + m_36TC[m5, t, c]
-
-
-@helper
-def _tile_out(m_6TC: Floats, t: int, y_HWC: Floats, y: int) -> None:
-    """m A: one row of tile t to four pixels of row y, or as many as the map has."""
-    kind = m_6TC.dtype.type
-    _, width, channels = y_HWC.shape
-    p, q, pp, qq, ppp, qqq = kind(P), kind(Q), kind(PP), kind(QQ), kind(PPP), kind(QQQ)
-    x = t * 4
-    for c in range(channels):
-        y_HWC[y, x, c] = m_6TC[0, t, c] + (m_6TC[1, t, c] + m_6TC[2, t, c]) + (m_6TC[3, t, c] + m_6TC[4, t, c])
-    if x + 1 < width:
-        for c in range(channels):
-            y_HWC[y, x + 1, c] = p * (m_6TC[1, t, c] - m_6TC[2, t, c]) + q * (m_6TC[3, t, c] - m_6TC[4, t, c])
-    if x + 2 < width:
-        for c in range(channels):
-            y_HWC[y, x + 2, c] = pp * (m_6TC[1, t, c] + m_6TC[2, t, c]) + qq * (m_6TC[3, t, c] + m_6TC[4, t, c])
-    if x + 3 < width:
-        for c in range(channels):
-            odd = ppp * (m_6TC[1, t, c] - m_6TC[2, t, c]) + qqq * (m_6TC[3, t, c] - m_6TC[4, t, c])
-            y_HWC[y, x + 3, c] = odd + m_6TC[5, t, c]
+            x, k = s[i].reshape(4, count + channels), i * 6
+            tile = (x[0, :count], x[1, :count], x[2, :count], x[3, :count], x[0, channels:], x[1, channels:])
+            v0, v1, v2 = v_36N[k, begin:end], v_36N[k + 1, begin:end], v_36N[k + 2, begin:end]
+            v3, v4, v5 = v_36N[k + 3, begin:end], v_36N[k + 4, begin:end], v_36N[k + 5, begin:end]
+            _samples(tile, (v0, v1, v2, v3, v4, v5))
 
 
 @kernel
-def _restore(m_36TC: Floats, first: int, y_HWC: Floats, moments_2RC: Floats) -> None:
-    """Y = A' m A for the rows of tiles from ``first`` on, and each row's moments."""
+def _restore(m_36TC: Floats, offset: int, tiles: int, first: int, y_HWC: Floats, moments_2RC: Floats) -> None:
+    """Y = A' m A of the tiles from ``offset`` on, for the rows of tiles from ``first`` on; and each row's moments."""
     height, width, channels = y_HWC.shape
     columns = (width + 3) // 4
-    for row in prange(m_36TC.shape[1] // columns):
+    m_36N = m_36TC.reshape(36, m_36TC.shape[1] * channels)
+    for row in prange(tiles // columns):
         top = (first + row) * 4
         rows = min(4, height - top)
-        lines_46TC = np.empty((4, 6, columns, channels), y_HWC.dtype)
+        count = columns * channels
+        begin = (offset + row * columns) * channels
+        end = begin + count
+        l = np.empty((4, 6, count), y_HWC.dtype)
         for j in range(6):
-            for column in range(columns):
-                _columns_out(m_36TC, j, row * columns + column, lines_46TC, column)
+            m0, m1, m2 = m_36N[j, begin:end], m_36N[6 + j, begin:end], m_36N[12 + j, begin:end]
+            m3, m4, m5 = m_36N[18 + j, begin:end], m_36N[24 + j, begin:end], m_36N[30 + j, begin:end]
+            _outputs((m0, m1, m2, m3, m4, m5), (l[0, j], l[1, j], l[2, j], l[3, j]))
+        pixels_4N = np.empty((4, count), y_HWC.dtype)
+        pixels_4TC = pixels_4N.reshape(4, columns, channels)
         for i in range(rows):
-            for column in range(columns):
-                _tile_out(lines_46TC[i], column, y_HWC, top + i)
+            parts = (l[i, 0], l[i, 1], l[i, 2], l[i, 3], l[i, 4], l[i, 5])
+            _outputs(parts, (pixels_4N[0], pixels_4N[1], pixels_4N[2], pixels_4N[3]))
+            for x in range(width):
+                for c in range(channels):
+                    y_HWC[top + i, x, c] = pixels_4TC[x % 4, x // 4, c]
         row_moments(y_HWC[top : top + rows], moments_2RC[0, first + row], moments_2RC[1, first + row])
