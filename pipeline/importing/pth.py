@@ -1,0 +1,135 @@
+"""Reads the weights in a `.pth` file. Such files are pickles, which can hold code: none of it is ever run."""
+
+import pickle
+import re
+import warnings
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from schemas.errors import CheckpointError
+
+ZIP, PICKLE = b"PK\x03\x04", b"\x80"
+DEAD_WEIGHT = ("running_mean", "running_var", "num_batches_tracked")  # never read by the networks
+_PREFIX = "module."  # what DataParallel puts before every key
+_OTHER_FILES = {
+    b"\x89PNG": "a PNG image",
+    b"\xff\xd8\xff": "a JPEG image",
+    b"\x93NUMPY": "a NumPy array",
+    b"\x1f\x8b": "a gzip archive: unpack it first",
+    b"version https://git-lfs": "a Git LFS pointer: fetch the file itself with `git lfs pull`",
+    b"<": "HTML or XML, perhaps a download page in place of the file: download it again",
+    b"{": "JSON",
+}
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A file's tensors on the CPU, as stored; perhaps mapped from the file, so that must stay until they are copied."""
+
+    name: str  # the file, for messages
+    tensors: dict[str, Tensor]  # without the entries that no network reads
+    unwrapped: bool = False  # every key began with `module.`, which was taken off
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        return {key: tuple(tensor.shape) for key, tensor in self.tensors.items()}
+
+    @property
+    def parameters(self) -> int:
+        return sum(tensor.numel() for tensor in self.tensors.values())
+
+
+def read_pth(file: Path, name: str) -> Weights:
+    """The state_dict in ``file``, called ``name`` in messages; also in the format of PyTorch before 1.6.
+
+    Raises CheckpointError for what is no state_dict, is damaged, or holds anything that only code could restore.
+    """
+    loaded = _load(file, name)
+    if not isinstance(loaded, Mapping):
+        raise CheckpointError(f"{name} holds a {_kind(loaded)}, not a state_dict (names and tensors)")
+    if not loaded:
+        raise CheckpointError(f"{name} holds an empty state_dict")
+    for key, value in loaded.items():
+        _check_entry(name, key, value)
+    unwrapped = all(key.startswith(_PREFIX) for key in loaded)
+    tensors = {key.removeprefix(_PREFIX) if unwrapped else key: value.detach() for key, value in loaded.items()}
+    return Weights(name, {k: v for k, v in tensors.items() if not k.endswith(DEAD_WEIGHT)}, unwrapped)
+
+
+def check_finite(weights: Weights) -> None:
+    """Raises CheckpointError naming the tensors with NaN or infinite values."""
+    bad = [key for key, tensor in weights.tensors.items() if not bool(torch.isfinite(tensor).all())]
+    if bad:
+        more = f", and {len(bad) - 10} more" if len(bad) > 10 else ""
+        raise CheckpointError(
+            f"{weights.name}: NaN or infinite values in {', '.join(bad[:10])}{more}; training diverged before it was"
+            " saved: take an earlier one with --epoch"
+        )
+
+
+def _load(file: Path, name: str) -> Any:
+    with file.open("rb") as stream:
+        head = stream.read(64)
+    if not head:
+        raise CheckpointError(f"{name} is empty; download or copy it again")
+    if head.startswith(ZIP) and not zipfile.is_zipfile(file):
+        raise CheckpointError(f"{name} is cut short: its table of contents is missing; download or copy it again")
+    if not head.startswith((ZIP, PICKLE)):
+        raise CheckpointError(f"{name} is no PyTorch file but {_looks_like(head)}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # on old pickle protocols
+            # Mapped files are read as needed; the format of PyTorch before 1.6 does not allow it.
+            return torch.load(file, map_location="cpu", weights_only=True, mmap=head.startswith(ZIP))
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged pickle makes its reader fail in any way
+        raise _refusal(name, error) from None
+
+
+def _refusal(name: str, error: Exception) -> CheckpointError:
+    text = str(error)
+    if isinstance(error, pickle.UnpicklingError) and (wanted := re.search(r"(?:GLOBAL|class) ([\w.]+)", text)):
+        return CheckpointError(
+            f"{name} contains code: loading it would call {wanted[1]}. It was refused and nothing was run. A whole"
+            " network was pickled, or the file is malicious; if you trust where it comes from, save the weights alone"
+            " there: torch.save(network.state_dict(), FILE)"
+        )
+    if isinstance(error, EOFError) or "EOF" in text or "truncated" in text:
+        return CheckpointError(f"{name} is cut short; download or copy it again")
+    detail = " ".join(text.split())[:120]
+    return CheckpointError(
+        f"{name} is damaged, or was not written by torch.save ({type(error).__name__}: {detail}); download or copy it"
+        " again"
+    )
+
+
+def _looks_like(head: bytes) -> str:
+    for magic, what in _OTHER_FILES.items():
+        if head.lstrip().startswith(magic):
+            return what
+    return f"text ({head[:20].decode('ascii')!r}...)" if head.isascii() else f"something that begins with {head[:8]!r}"
+
+
+def _check_entry(name: str, key: object, value: object) -> None:
+    if not isinstance(key, str):
+        raise CheckpointError(f"{name}: the name {key!r} is a {_kind(key)}, not text: not a state_dict")
+    if not isinstance(value, Tensor):
+        hint = ""
+        if isinstance(value, Mapping):
+            hint = f"; if the weights lie in there, save them alone: torch.save(checkpoint[{key!r}], FILE)"
+        raise CheckpointError(f"{name}: entry {key!r} is a {_kind(value)}, not a tensor{hint}")
+    if value.layout != torch.strided or value.device.type != "cpu" or value.is_quantized:
+        raise CheckpointError(f"{name}: entry {key!r} is sparse, quantised or empty; save a plain tensor")
+    if not value.is_floating_point() and not key.endswith(DEAD_WEIGHT):
+        raise CheckpointError(f"{name}: entry {key!r} has type {value.dtype}; weights are floating-point numbers")
+
+
+def _kind(value: object) -> str:
+    return type(value).__name__
