@@ -1,4 +1,4 @@
-"""Label and instance maps -> the generator's input channels, and their image pyramid."""
+"""Label and instance maps, or pictures -> the generator's input channels, and their image pyramid."""
 
 import torch
 import torch.nn.functional as F
@@ -22,13 +22,33 @@ def instance_edges(instance_THW: Tensor) -> Tensor:
 def encode(label_THW: Tensor, instance_THW: Tensor | None, config: GeneratorConfig) -> Tensor:
     """One-hot labels, then the instance edge channel if the generator has one: float32 (T, L, H, W), values 0 and 1.
 
-    Ids must be below ``config.label_nc``; ``instance_THW`` may be missing only where the generator has no edge channel.
+    ``instance_THW`` may be missing only where the generator has no edge channel. Raises ValueError for an id that has
+    no channel.
     """
+    if not config.label_nc:
+        raise ValueError("this generator is conditioned on pictures, not on label maps (label_nc is 0)")
+    lowest, highest = int(label_THW.min()), int(label_THW.max())
+    if lowest < 0 or highest >= config.label_nc:
+        wrong = lowest if lowest < 0 else highest
+        raise ValueError(f"label id {wrong} is not in 0..{config.label_nc - 1}, the ids that this generator knows")
     hot = F.one_hot(label_THW.long(), config.label_nc).movedim(-1, -3)
-    if config.use_instance:
-        assert instance_THW is not None, "this generator needs instance maps"
-        hot = torch.cat((hot, instance_edges(instance_THW).unsqueeze(-3)), dim=-3)
-    return hot.float()
+    return _with_edges(hot.float(), instance_THW, config)
+
+
+def encode_pictures(picture_TLHW: Tensor, instance_THW: Tensor | None, config: GeneratorConfig) -> Tensor:
+    """Pictures that are in the network's range already (`pose`, `face`), with the edge channel if there is one."""
+    channels = picture_TLHW.shape[-3]
+    if config.label_nc or channels != config.input_nc:
+        wanted = f"label maps with {config.label_nc} ids" if config.label_nc else f"pictures of {config.input_nc}"
+        raise ValueError(f"pictures of {channels} channels were given; this generator is conditioned on {wanted}")
+    return _with_edges(picture_TLHW, instance_THW, config)
+
+
+def _with_edges(frame_TLHW: Tensor, instance_THW: Tensor | None, config: GeneratorConfig) -> Tensor:
+    if not config.use_instance:
+        return frame_TLHW
+    assert instance_THW is not None, "this generator needs instance maps"
+    return torch.cat((frame_TLHW, instance_edges(instance_THW).unsqueeze(-3).to(frame_TLHW.dtype)), dim=-3)
 
 
 def pool(x_BCHW: Tensor) -> Tensor:

@@ -44,6 +44,11 @@ class GeneratorConfig(BaseModel):
         bad = [label for label in self.fg_labels if not 0 <= label < channels]
         if bad:
             raise ValueError(f"fg_labels {bad} outside the label channels 0..{channels - 1}")
+        if self.single and self.single.input_nc not in (channels, self.frame_channels):
+            raise ValueError(
+                f"single.input_nc is {self.single.input_nc}, but a frame has {channels} channels"
+                + (" and an edge channel" if self.use_instance else "")
+            )
         return self
 
     @property
@@ -54,7 +59,8 @@ class GeneratorConfig(BaseModel):
     @property
     def size_multiple(self) -> int:
         """Width and height must be multiples of this, so that every stride-2 step halves exactly."""
-        return int(2 ** (self.n_scales - 1 + self.n_downsample))
+        own = int(2 ** (self.n_scales - 1 + self.n_downsample))
+        return max(own, self.single.size_multiple) if self.single else own
 
     def width(self, scale: int) -> int:
         """Base width n of a scale (0 = coarsest)."""

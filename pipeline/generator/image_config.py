@@ -1,8 +1,8 @@
-"""What decides a single-image generator: it makes first frames for a video generator (vid2vid), or works alone (pix2pixHD)."""
+"""What decides a single-image generator. It makes first frames for a video generator, or works alone (pix2pixHD)."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Positive = Annotated[int, Field(ge=1)]
 
@@ -29,7 +29,40 @@ class ImageGeneratorConfig(BaseModel):
     n_blocks: Positive = 9
     n_blocks_local: Positive = 3
     n_local_enhancers: Positive = 1
-    feat_num: Annotated[int, Field(ge=0)] = 0  # channels of the feature map; 0: none
+    feat_num: Annotated[int, Field(ge=0)] = (
+        0  # channels of the feature map; 0: none. Plain kinds append it to the input
+    )
     width_limit: Positive | None = 1024  # vid2vid's copies cap the width; pix2pixHD's own do not
     encoder: EncoderConfig | None = None
     feature_rows: tuple[int, ...] = ()  # vectors known per part label 0, 1, ...: the feature table that is looked up
+
+    @model_validator(mode="after")
+    def _features(self) -> Self:
+        if self.joins_features and not self.feat_num:
+            raise ValueError(f"kind {self.kind} needs feat_num, the channels of its feature map")
+        if self.encoder and self.encoder.output_nc != self.feat_num:
+            raise ValueError(f"the encoder makes {self.encoder.output_nc} channels, but feat_num is {self.feat_num}")
+        if self.feature_rows and not self.encoder:
+            raise ValueError("feature_rows name tables of encoded features, but there is no encoder")
+        if short := [label for label, rows in enumerate(self.feature_rows) if rows < self.feature_rows[-1]]:
+            raise ValueError(
+                f"feature_rows {list(self.feature_rows)}: labels {short} have fewer rows than the last label; the last"
+                " one's number is how many images can be looked up, and every table must know them all"
+            )
+        return self
+
+    @property
+    def joins_features(self) -> bool:
+        """Features enter at the bottleneck and before the last convolution, not only with the input."""
+        return self.kind.endswith("_with_features")
+
+    @property
+    def enhancers(self) -> int:
+        """Networks around the global one, each doubling the size: none for the global kinds."""
+        return self.n_local_enhancers if self.kind.startswith("local") else 0
+
+    @property
+    def size_multiple(self) -> int:
+        """Width and height must be multiples of this, so that every stride-2 step halves exactly."""
+        deepest = max(self.enhancers + self.n_downsample, self.encoder.n_downsample if self.encoder else 0)
+        return int(2**deepest)

@@ -1,8 +1,13 @@
 """Building blocks of the vid2vid networks. Module positions matter: they are the names in official checkpoints."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+Norm = Callable[[int], nn.Module]  # channels -> what follows an inner convolution
+EPS = 1e-5  # added to the variance by all norms
 
 
 class ClipNorm(nn.Module):
@@ -26,22 +31,36 @@ class ClipNorm(nn.Module):
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         # One group per channel is instance normalisation, by a kernel 2 to 4 times as fast on CPUs.
-        return F.group_norm(x_BCHW, x_BCHW.shape[1], self.weight, self.bias, eps=1e-5)
+        return F.group_norm(x_BCHW, x_BCHW.shape[1], self.weight, self.bias, eps=EPS)
+
+
+class PlainNorm(nn.Module):
+    """ClipNorm without scale and shift: what single-image generators and the encoder have (InstanceNorm2d).
+
+    It has no keys. vid2vid's files hold running statistics here, which are never read; pix2pixHD's hold nothing.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        return F.group_norm(x_BCHW, self.channels, eps=EPS)
 
 
 class ResBlock(nn.Module):
     """x + [pad, 3x3, norm, ReLU, pad, 3x3, norm](x); no activation after the sum."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, norm: Norm = ClipNorm) -> None:
         super().__init__()
         self.conv_block = nn.Sequential(
             nn.ReflectionPad2d(1),
             nn.Conv2d(width, width, 3),
-            ClipNorm(width),
+            norm(width),
             nn.ReLU(inplace=True),
             nn.ReflectionPad2d(1),
             nn.Conv2d(width, width, 3),
-            ClipNorm(width),
+            norm(width),
         )
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
@@ -53,39 +72,47 @@ def conv7(inputs: int, outputs: int) -> list[nn.Module]:
     return [nn.ReflectionPad2d(3), nn.Conv2d(inputs, outputs, 7)]
 
 
-def normed(outputs: int) -> list[nn.Module]:
+def normed(outputs: int, norm: Norm = ClipNorm) -> list[nn.Module]:
     """What follows every inner convolution."""
-    return [ClipNorm(outputs), nn.ReLU(inplace=True)]
+    return [norm(outputs), nn.ReLU(inplace=True)]
 
 
-def entry(inputs: int, outputs: int) -> list[nn.Module]:
+def entry(inputs: int, outputs: int, norm: Norm = ClipNorm) -> list[nn.Module]:
     """conv7, norm, ReLU."""
-    return [*conv7(inputs, outputs), *normed(outputs)]
+    return [*conv7(inputs, outputs), *normed(outputs, norm)]
 
 
-def down(inputs: int) -> list[nn.Module]:
-    """Halves the size, doubles the channels."""
-    return [nn.Conv2d(inputs, inputs * 2, 3, stride=2, padding=1), *normed(inputs * 2)]
+def down(inputs: int, outputs: int, norm: Norm = ClipNorm) -> list[nn.Module]:
+    """Halves the size."""
+    return [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), *normed(outputs, norm)]
 
 
-def up(inputs: int) -> list[nn.Module]:
-    """Doubles the size, halves the channels."""
-    conv = nn.ConvTranspose2d(inputs, inputs // 2, 3, stride=2, padding=1, output_padding=1)
-    return [conv, *normed(inputs // 2)]
+def up(inputs: int, outputs: int, norm: Norm = ClipNorm) -> list[nn.Module]:
+    """Doubles the size."""
+    conv = nn.ConvTranspose2d(inputs, outputs, 3, stride=2, padding=1, output_padding=1)
+    return [conv, *normed(outputs, norm)]
 
 
-def downs(width: int, steps: int) -> list[nn.Module]:
-    """``steps`` stride-2 convolutions, from ``width`` channels to ``width * 2**steps``."""
-    return [m for i in range(steps) for m in down(width * 2**i)]
+def widths(width: int, steps: int, limit: int | None = None) -> list[int]:
+    """Channels before and after each of ``steps`` halvings of the size: they double, up to ``limit``."""
+    return [min(width * 2**i, limit or width * 2**i) for i in range(steps + 1)]
 
 
-def ups(width: int, steps: int) -> list[nn.Module]:
-    """``steps`` stride-2 transposed convolutions, from ``width * 2**steps`` channels to ``width``."""
-    return [m for i in range(steps, 0, -1) for m in up(width * 2**i)]
+def downs(width: int, steps: int, norm: Norm = ClipNorm, limit: int | None = None) -> list[nn.Module]:
+    """``steps`` stride-2 convolutions, from ``width`` channels to ``width * 2**steps``, at most ``limit``."""
+    w = widths(width, steps, limit)
+    return [m for i in range(steps) for m in down(w[i], w[i + 1], norm)]
 
 
-def res_blocks(width: int, count: int) -> list[nn.Module]:
-    return [ResBlock(width) for _ in range(count)]
+def ups(width: int, steps: int, norm: Norm = ClipNorm, limit: int | None = None, joined: int = 0) -> list[nn.Module]:
+    """The way back to ``width`` channels by transposed convolutions; the first one has ``joined`` more inputs."""
+    w = widths(width, steps, limit)
+    w_in = [*w[:-1], w[-1] + joined]
+    return [m for i in range(steps, 0, -1) for m in up(w_in[i], w[i - 1], norm)]
+
+
+def res_blocks(width: int, count: int, norm: Norm = ClipNorm) -> list[nn.Module]:
+    return [ResBlock(width, norm) for _ in range(count)]
 
 
 def head(inputs: int, outputs: int, activation: nn.Module | None = None) -> nn.Sequential:

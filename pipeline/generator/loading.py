@@ -20,7 +20,7 @@ def check_weights(checkpoint: Checkpoint) -> None:
     with torch.device("meta"):
         wanted = {k: tuple(v.shape) for k, v in VideoGenerator(checkpoint.config).state_dict().items()}
     missing = [k for k in wanted if k not in checkpoint.shapes and not k.endswith(_DEAD_WEIGHT)]
-    extra = [k for k in checkpoint.shapes if k not in wanted]
+    extra = [k for k in checkpoint.shapes if k not in wanted and not k.endswith(_DEAD_WEIGHT)]
     other = [
         f"{k}: {s} in the file, {wanted[k]} in the network"
         for k, s in checkpoint.shapes.items()
@@ -45,7 +45,8 @@ def load_generator(checkpoint: Checkpoint, device: str) -> VideoGenerator:
     except SafetensorError as error:
         raise CheckpointError(f"{checkpoint.store.url(WEIGHTS_FILE)}: {error}") from None
     dead = {k: torch.zeros(v.shape) for k, v in generator.state_dict().items() if k.endswith(_DEAD_WEIGHT)}
-    generator.load_state_dict({**dead, **{k: v.float() for k, v in weights.items()}}, strict=True, assign=True)
+    live = {k: v.float() for k, v in weights.items() if not k.endswith(_DEAD_WEIGHT)}
+    generator.load_state_dict(dead | live, strict=True, assign=True)
     return generator.to(device).requires_grad_(False)
 
 

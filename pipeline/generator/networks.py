@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from pipeline.generator import layers
 from pipeline.generator.config import GeneratorConfig
+from pipeline.generator.features import FeatureTables
+from pipeline.generator.image_networks import Encoder, ImageGenerator
 from pipeline.generator.warp import warp
 
 FLOW_UNIT = 20.0  # pixels per unit of the flow head at the coarsest scale; doubles with each finer scale
@@ -140,7 +142,15 @@ class FinerNetwork(ScaleNetwork):
 
 
 class VideoGenerator(nn.Module):
-    """All scales of a generator; holds weights and nothing of any clip."""
+    """All scales of a generator; holds weights and nothing of any clip.
+
+    Where it makes its first frames itself: ``S`` makes a frame from a frame's input, ``E`` describes the regions of a
+    real image, ``features`` are descriptions of images that ``S`` was trained on.
+    """
+
+    S: ImageGenerator | None
+    E: Encoder | None
+    features: FeatureTables | None
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
@@ -148,6 +158,10 @@ class VideoGenerator(nn.Module):
         for scale in range(config.n_scales):
             network = CoarsestNetwork(config) if scale == 0 else FinerNetwork(config, scale)
             self.add_module(f"G{scale}", network)
+        single = config.single
+        self.S = ImageGenerator(single) if single else None
+        self.E = Encoder(single.encoder) if single and single.encoder else None
+        self.features = FeatureTables(single) if single and single.feature_rows else None
 
     @property
     def scales(self) -> list[ScaleNetwork]:

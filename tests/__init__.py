@@ -1,0 +1,1 @@
+"""The tests; `tests.golden.check` is also a program."""

@@ -1,0 +1,1 @@
+"""Numbers and bytes that must not change unnoticed."""

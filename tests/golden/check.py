@@ -1,0 +1,133 @@
+"""Checks Flowreel against a folder of reference vectors: ``python -m tests.golden.check FOLDER``.
+
+One line per file on stdout, progress on stderr; ends with 0 only if every file passes and there is one that does.
+Training vectors are skipped: the training tests read them.
+"""
+
+import argparse
+import resource
+import sys
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import torch
+
+from tests.golden.encodings import ENCODINGS
+from tests.golden.networks import (
+    ENGINES,
+    IMAGE_INPUTS,
+    VIDEO_INPUTS,
+    Engine,
+    build_image,
+    build_video,
+    image_outputs,
+    plain,
+    video_outputs,
+)
+from tests.golden.outputs import compare_float32, compare_float64, unknown_arrays
+from tests.golden.vectors import Report, Unusable, Vector, find_weights, read_vector
+
+NOT_VECTORS = {"golden_weights.py", "__pycache__"}
+
+
+@dataclass(frozen=True)
+class How:
+    """What is checked, and with what."""
+
+    weights: ModuleType | None  # none was found: files of networks cannot be checked
+    missing: str = ""  # says where it was looked for
+    engine: Engine = plain
+    float64: bool = True
+    float32: bool = False
+
+
+def check_file(path: Path, how: How) -> Report:
+    """Everything in one file. What goes wrong is in the report; nothing is raised."""
+    report = Report(path.stem)
+    try:
+        check_vector(read_vector(path), how, report)
+    except Unusable as error:
+        report.problems.append(str(error))
+    except Exception as error:
+        traceback.print_exc()
+        report.problems.append(f"{type(error).__name__}: {error}")
+    return report
+
+
+def check_vector(vector: Vector, how: How, report: Report) -> None:
+    if vector.kind == "training":
+        report.skipped = "training vectors, checked by the training tests"
+    elif vector.kind in ENCODINGS:
+        found = ENCODINGS[vector.kind](vector)
+        report.differences += found.differences
+        report.problems += [f"unknown array {name}" for name in found.unknown]
+    else:
+        _check_network(vector, how, report)
+
+
+def _check_network(vector: Vector, how: How, report: Report) -> None:
+    """Float64 first; float32 with the same networks, whose weights are float32 numbers."""
+    if how.weights is None:
+        raise Unusable(how.missing)
+    is_video = vector.kind == "video"
+    types = [torch.float64] * how.float64 + [torch.float32] * how.float32
+    video = build_video(vector, how.weights, types[0]) if is_video else None
+    images = None if is_video else build_image(vector, how.weights, types[0])
+    inputs = VIDEO_INPUTS | {name for name in vector.arrays if name.startswith("features_")} if video else IMAGE_INPUTS
+    for dtype in types:
+        if video:
+            found = video_outputs(vector, video.to(dtype), how.engine, dtype)
+        else:
+            assert images is not None
+            found = image_outputs(vector, images.to(dtype), dtype)
+        report.problems += [f"unknown array {name}" for name in unknown_arrays(vector, inputs, found)]
+        compared = compare_float64 if dtype == torch.float64 else compare_float32
+        report.differences += compared(vector, found)
+
+
+def check_folder(folder: Path, how: How) -> list[Report]:
+    """A report per file, in the order of names, told on stdout as soon as it is there."""
+    reports = []
+    paths = sorted(path for path in folder.iterdir() if path.name not in NOT_VECTORS)
+    for number, path in enumerate(paths, 1):
+        print(f"[{number}/{len(paths)}] {path.name} ...", file=sys.stderr, flush=True)
+        began = time.perf_counter()
+        reports.append(check_file(path, how))
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        seconds = time.perf_counter() - began
+        print(f"    {seconds:.1f} s, largest memory so far {peak:.1f} GiB", file=sys.stderr, flush=True)
+        print(reports[-1].line, flush=True)
+    return reports
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.golden.check", description=__doc__)
+    parser.add_argument("folder", type=Path, help="reference vectors: .npz and .json files")
+    parser.add_argument("--weights", type=Path, help="golden_weights.py; otherwise above or in the folder")
+    parser.add_argument("--engine", choices=sorted(ENGINES), default="plain", help="what renders the clips")
+    parser.add_argument("--float32", action="store_true", help="float32 as well, at its own tolerances")
+    given = parser.parse_args(arguments)
+    if not given.folder.is_dir():
+        print(f"FAIL     {given.folder} is not a folder")
+        return 1
+    weights, missing = None, ""
+    try:
+        weights = find_weights(given.folder, given.weights)
+    except Unusable as error:
+        missing = str(error)
+        print(missing, file=sys.stderr)
+    how = How(weights, missing, ENGINES[given.engine], float32=given.float32)
+    reports = check_folder(given.folder, how)
+    checked = [report for report in reports if not report.skipped]
+    passed = sum(report.ok for report in checked)
+    skipped = len(reports) - len(checked)
+    good = bool(checked) and passed == len(checked)
+    print(f"{'ok' if good else 'FAIL':<7}  {passed} of {len(checked)} files pass, {skipped} skipped: {given.folder}")
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
