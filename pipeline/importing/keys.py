@@ -4,10 +4,9 @@ import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from pipeline.generator.differences import Shape
 from pipeline.importing.pth import Weights
 from schemas.errors import CheckpointError
-
-Shape = tuple[int, ...]
 
 
 def shape_of(weights: Weights, key: str, what: str) -> Shape:

@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pipeline.generator.loading import DEAD_WEIGHT
 from schemas.errors import CheckpointError
 
 ZIP, PICKLE = b"PK\x03\x04", b"\x80"
-DEAD_WEIGHT = ("running_mean", "running_var", "num_batches_tracked")  # never read by the networks
 _PREFIX = "module."  # what DataParallel puts before every key
 _OTHER_FILES = {
     b"\x89PNG": "a PNG image",
