@@ -116,8 +116,8 @@ def _config(store: Store) -> GeneratorConfig:
     with suppress(ValidationError):
         ImageCheckpointConfig.model_validate_json(text)
         raise CheckpointError(
-            f"{store.uri} is a generator of single images (pix2pixHD) and renders no video; it can make the first frames"
-            f" of a video generator: flowreel import-checkpoint VIDEO_FILES DEST --single {store.uri}"
+            f"{store.uri} is a generator of single images (pix2pixHD) and renders no video; it can make"
+            f" a video generator's first frames: flowreel import-checkpoint VIDEO_FILES DEST --single {store.uri}"
         )
     lines = [f"  {'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in wrong.errors()]
     raise CheckpointError("\n".join([f"{store.url(CONFIG_FILE)} is not a generator config:", *lines]))

@@ -6,10 +6,14 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as parse_weights
 from safetensors.torch import save as serialize_weights
+from torch import nn
 
 from pipeline.generator.checkpoint import CONFIG_FILE, WEIGHTS_FILE, Checkpoint
 from pipeline.generator.config import GeneratorConfig
 from pipeline.generator.differences import Shape, differences
+from pipeline.generator.features import FeatureTables
+from pipeline.generator.image_config import ImageCheckpointConfig
+from pipeline.generator.image_networks import Encoder, ImageGenerator
 from pipeline.generator.networks import VideoGenerator
 from schemas.errors import CheckpointError
 
@@ -24,11 +28,22 @@ def check_weights(checkpoint: Checkpoint) -> None:
         raise CheckpointError("\n".join([f"{checkpoint.store.uri}: weights do not match {CONFIG_FILE}", *lines]))
 
 
-def wanted_shapes(config: GeneratorConfig) -> dict[str, Shape]:
+def wanted_shapes(config: GeneratorConfig | ImageCheckpointConfig) -> dict[str, Shape]:
     """Every key that a checkpoint of this architecture must have, with its shape."""
     with torch.device("meta"):
-        state = VideoGenerator(config).state_dict()
+        state = (VideoGenerator(config) if isinstance(config, GeneratorConfig) else _alone(config)).state_dict()
     return {k: tuple(v.shape) for k, v in state.items() if not k.endswith(DEAD_WEIGHT)}
+
+
+def _alone(config: ImageCheckpointConfig) -> nn.ModuleDict:
+    """The networks of a generator of single images, named as within a video generator."""
+    single = config.single
+    networks: dict[str, nn.Module] = {"S": ImageGenerator(single)}
+    if single.encoder:
+        networks["E"] = Encoder(single.encoder)
+    if single.feature_rows:
+        networks["features"] = FeatureTables(single)
+    return nn.ModuleDict(networks)
 
 
 def load_generator(checkpoint: Checkpoint, device: str) -> VideoGenerator:
