@@ -13,6 +13,11 @@ Positive = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]
 T = TypeVar("T")
 
+FLAGS = {
+    *("label_space", "label_nc", "input_nc", "use_instance", "fg_labels", "feat_num", "size", "load_size"),
+    *("n_scales", "n_frames", "flow"),
+}  # what the command line has a flag for; the weights tell the rest
+_TASTES = {"size", "load_size"}  # training and testing differ in them rightly: the first source counts
 OPT_FILE = "opt.txt"
 MAX_OPT_BYTES = 2**20
 
@@ -66,10 +71,11 @@ class Said:
             return Claim(value, flag_of(name))
         claims = [Claim(v, o.origin) for o in self.others if (v := getattr(o, name)) is not None]
         for other in claims[1:]:
-            if other.value != claims[0].value:
+            if other.value != claims[0].value and name not in _TASTES:
+                decide = f", or decide with {flag_of(name)}" if name in FLAGS else ""
                 raise CheckpointError(
-                    f"{name}: {claims[0].origin} says {shown(claims[0].value)}, {other.origin} says"
-                    f" {shown(other.value)}; leave --preset out, or decide with {flag_of(name)}"
+                    f"{name}: {shown(claims[0].value)} by {claims[0].origin}, {shown(other.value)} by {other.origin};"
+                    f" leave --preset out or move {OPT_FILE} away{decide}"
                 )
         return claims[0] if claims else None
 
@@ -79,7 +85,7 @@ class Said:
 
 
 def flag_of(name: str) -> str:
-    """The command line's flag for an option, or where else it can be said."""
+    """The command line's flag for one of FLAGS."""
     special = {"use_instance": "--use-instance / --no-instance", "flow": "--flow / --no-flow"}
     return special.get(name, "--" + name.replace("_", "-"))
 

@@ -85,11 +85,9 @@ def import_checkpoint(request: Request) -> Imported:
 
 
 def _said(folder: Folder, request: Request) -> Said:
-    others = []
+    others = [preset(request.preset)] if request.preset else []
     if opt := folder.files.get(OPT_FILE):
         others.append(read_opt(opt.read(MAX_OPT_BYTES), opt.url))
-    if request.preset:
-        others.append(preset(request.preset))
     return Said(request.flags, others)
 
 

@@ -48,8 +48,8 @@ def _scales(files: Sequence[SourceFile], epoch: str, said: Said) -> tuple[Sequen
         return files, ()
     if claim.value > count:
         raise CheckpointError(
-            f"{files[0].store.uri}: {epoch}_net_G{count}.pth is missing: {claim.origin} says n_scales {claim.value}, there"
-            f" are files of {count}"
+            f"{files[0].store.uri}: {epoch}_net_G{count}.pth is missing: {claim.origin} says n_scales {claim.value},"
+            f" there are files of {count}"
         )
     if claim.origin != "--n-scales":
         raise CheckpointError(
