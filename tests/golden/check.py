@@ -83,7 +83,7 @@ def _check_network(vector: Vector, how: How, report: Report) -> None:
         else:
             assert images is not None
             found = image_outputs(vector, images.to(dtype), dtype)
-        report.problems += [f"unknown array {name}" for name in unknown_arrays(vector, inputs, found)]
+        report.problems = [f"unknown array {name}" for name in unknown_arrays(vector, inputs, found)]
         compared = compare_float64 if dtype == torch.float64 else compare_float32
         report.differences += compared(vector, found)
 

@@ -1,185 +1,96 @@
-"""The generator against reference vectors: every number of seven label-map configurations, and the official sizes."""
+"""Everything in the reference files, and the sizes of the official checkpoints."""
 
-import importlib.util
-import json
-from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import nn
 
-from pipeline.generator.clips import _to_uint8
-from pipeline.generator.conditioning import encode
 from pipeline.generator.config import GeneratorConfig
+from pipeline.generator.image_config import EncoderConfig, ImageGeneratorConfig
+from pipeline.generator.image_networks import Encoder, ImageGenerator
+from pipeline.generator.layers import PlainNorm
 from pipeline.generator.networks import VideoGenerator
-from pipeline.generator.rollout import start_from, step
-
-# Label maps with real first frames: all that the rollout alone has to give.
-NAMES = [
-    "g01_s1_fg_inst_down3",
-    "g02_s2_fg2_inst_down2",
-    "g03_s3_fg_inst_down2",
-    "g04_s3_fg_inst_down3",
-    "g05_s1_noflow_plain",
-    "g11_s1_two_frames_two_sequences",
-    "g13_s2_noflow_fg_four_frames",
-]
-FLOAT32_ROUNDING = 1e-6  # flows reach some pixels, so half a unit in the last place is below this
-
-Rendered = dict[str, np.ndarray]  # array name -> (output frames, channels, height, width), float64
-
-
-@dataclass(frozen=True)
-class Golden:
-    """One reference file: settings, inputs and expected outputs."""
-
-    name: str
-    settings: dict[str, Any]
-    arrays: dict[str, np.ndarray]
-
-    @property
-    def config(self) -> GeneratorConfig:
-        s = self.settings
-        return GeneratorConfig(
-            label_nc=s["label_nc"],
-            use_instance=s["use_instance"],
-            fg_labels=tuple(s["fg_labels"]) if s["fg"] else (),
-            ngf=s["ngf"],
-            n_downsample=s["n_downsample_G"],
-            n_blocks=s["n_blocks"],
-            n_blocks_local=s["n_blocks_local"],
-            n_frames=s["n_frames_G"],
-            n_scales=s["n_scales_spatial"],
-            flow=not s["no_flow"],
-        )
-
-    @property
-    def outputs(self) -> list[str]:
-        return [name for name in self.settings["stored_stride"] if name in self.arrays]
-
-    def stored_part(self, name: str, full: np.ndarray) -> np.ndarray:
-        """The pixels of a full array that the file holds under this name."""
-        stride = self.settings["stored_stride"][name]
-        return full[..., ::2, 1::2] if stride == 2 else full
-
+from tests.golden.check import NOT_VECTORS, How, check_file
+from tests.golden.networks import ENGINES
+from tests.golden.vectors import find_weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
+FILES = [
+    "e01_pose_encoding.npz",
+    "e02_face_encoding.npz",
+    "e03_resize_rules.json",
+    "g01_s1_fg_inst_down3.npz",
+    "g02_s2_fg2_inst_down2.npz",
+    "g03_s3_fg_inst_down2.npz",
+    "g04_s3_fg_inst_down3.npz",
+    "g05_s1_noflow_plain.npz",
+    "g06_s1_pose_nofirst.npz",
+    "g07_s2_pose_nofirst.npz",
+    "g08_s1_single_global.npz",
+    "g09_s2_single_local.npz",
+    "g10_s1_face_features.npz",
+    "g11_s1_two_frames_two_sequences.npz",
+    "g12_s2_openpose_noflow_nofirst.npz",
+    "g13_s2_noflow_fg_four_frames.npz",
+    "p14_pix2pixHD_global_plain.npz",
+    "p15_pix2pixHD_local_features.npz",
+    "p16_vid2vid_local_with_features.npz",
+]
+TRAINING = ["t01_train_s1_fg_inst.npz", "t02_train_s2_pose_face_fixglobal.npz"]
+
 
 @pytest.fixture(scope="module")
-def reference(shared: Path) -> Path:
-    if not (shared / "reference" / "golden").is_dir():
+def golden(shared: Path) -> Path:
+    folder = shared / "reference" / "golden"
+    if not folder.is_dir():
         pytest.skip(f"no reference vectors in {shared}")
-    return shared / "reference"
-
-
-@pytest.fixture(scope="module")
-def weights(reference: Path) -> ModuleType:
-    """The rule that the reference networks' weights follow."""
-    spec = importlib.util.spec_from_file_location("golden_weights", reference / "golden_weights.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module", params=NAMES)
-def golden(reference: Path, request: pytest.FixtureRequest) -> Golden:
-    with np.load(reference / "golden" / f"{request.param}.npz") as file:
-        arrays = {key: file[key] for key in file.files}
-    settings = json.loads(str(arrays["config"]))
-    assert settings["first"] == "real" and settings["label_nc"]
-    return Golden(request.param, settings, arrays)
-
-
-def build(config: GeneratorConfig, weights: ModuleType, dtype: torch.dtype) -> VideoGenerator:
-    generator = VideoGenerator(config)
-    for label, network in generator.named_children():
-        shapes = {key: tuple(value.shape) for key, value in network.state_dict().items()}
-        arrays = weights.state_dict(label, shapes)
-        network.load_state_dict({key: torch.from_numpy(array) for key, array in arrays.items()}, strict=True)
-    return generator.to(dtype)
-
-
-@torch.inference_mode()
-def render(golden: Golden, generator: VideoGenerator, dtype: torch.dtype) -> Rendered:
-    """All outputs; every sequence starts anew from its own first frames."""
-    config, window = generator.config, generator.config.n_frames
-    label_THW = torch.from_numpy(golden.arrays["label"])
-    instance_THW = torch.from_numpy(golden.arrays["inst"]) if config.use_instance else None
-    first_T3HW = (torch.from_numpy(golden.arrays["first_u8"]).to(dtype) / 255 - 0.5) / 0.5
-    frames: dict[str, list[Tensor]] = {name: [] for name in golden.outputs}
-    start = 0
-    for length in golden.settings.get("seq_lengths", [len(label_THW)]):
-        part = slice(start, start + length)
-        encoded_TLHW = encode(label_THW[part], None if instance_THW is None else instance_THW[part], config).to(dtype)
-        state = start_from(config, first_T3HW[start : start + window - 1][None])
-        for t in range(window - 1, length):
-            state, out = step(generator, state, encoded_TLHW[t - window + 1 : t + 1][None])
-            found = {"final": out.image_B3HW, "flow": out.flow_B2HW, "weight": out.weight_B1HW, "raw": out.raw_B3HW}
-            found |= {f"final_scale{s}": h[:, -3:] for s, h in enumerate(state.history[:-1])}
-            for name in golden.outputs:
-                frames[name].append(found[name][0])
-        start += length
-    return {name: torch.stack(found).double().numpy() for name, found in frames.items()}
-
-
-@pytest.fixture(scope="module")
-def in_float64(golden: Golden, weights: ModuleType) -> Rendered:
-    return render(golden, build(golden.config, weights, torch.float64), torch.float64)
+    return folder
 
 
 @pytest.mark.shared
-def test_every_kind_of_output_is_compared(golden: Golden) -> None:
-    config = golden.config
-    expected = {"final", "raw"} | ({"flow", "weight"} if config.flow else set())
-    assert set(golden.outputs) == expected | {f"final_scale{s}" for s in range(config.n_scales - 1)}
+def test_no_file_is_left_out(golden: Path) -> None:
+    assert sorted(path.name for path in golden.iterdir() if path.name not in NOT_VECTORS) == FILES + TRAINING
 
 
 @pytest.mark.shared
-def test_float64_gives_the_reference_numbers(golden: Golden, in_float64: Rendered) -> None:
-    for name, full in in_float64.items():
-        if f"{name}_f64" in golden.arrays:
-            np.testing.assert_allclose(full[..., 1::8, 2::8], golden.arrays[f"{name}_f64"], rtol=0, atol=1e-9)
-        stored = golden.arrays[name]
-        np.testing.assert_allclose(golden.stored_part(name, full), stored, rtol=0, atol=FLOAT32_ROUNDING, err_msg=name)
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("name", FILES)
+def test_reference_file(golden: Path, name: str, engine: str) -> None:
+    """In float64 the reference's numbers, in float32 as close as the original itself is."""
+    report = check_file(golden / name, How(find_weights(golden), engine=ENGINES[engine], float32=True))
+    assert report.ok, report.line
 
 
 @pytest.mark.shared
-def test_the_images_are_converted_as_the_reference_does(golden: Golden, in_float64: Rendered) -> None:
-    image_THW3 = _to_uint8(torch.from_numpy(in_float64["final"]), 0).numpy()
-    expected_THW3 = golden.arrays["final_u8"].transpose(0, 2, 3, 1)
-    difference = np.abs(image_THW3.astype(int) - expected_THW3)
-    assert difference.max() <= 1
-    assert np.mean(difference > 0) < 1e-3  # ties only
+@pytest.mark.parametrize("name", TRAINING)
+def test_training_vectors_do_not_count(golden: Path, name: str) -> None:
+    report = check_file(golden / name, How(find_weights(golden)))
+    assert report.skipped and not report.ok
 
 
-@pytest.mark.shared
-def test_float32_is_as_close_as_the_official_networks(golden: Golden, weights: ModuleType) -> None:
-    """Per frame: ten times the difference that the reference itself has in float32, at least 1e-5."""
-    official = json.loads(str(golden.arrays["official_float32_max_abs_diff"]))
-    rendered = render(golden, build(golden.config, weights, torch.float32), torch.float32)
-    for name, full in rendered.items():
-        difference = np.abs(golden.stored_part(name, full) - golden.arrays[name]).reshape(len(full), -1).max(axis=1)
-        bound = np.maximum(1e-5, 10 * np.array(official[name]))
-        assert (difference <= bound).all(), f"{name}: {difference} above {bound}"
-
-
-# Learned parameters and state_dict entries per scale of the official checkpoints, from the specification's section
-# 2.2. What a frame's channels mean does not change a size, so faces and poses are built as that many labels.
-STREET, NO_FOREGROUND = {"n_scales": 3}, {"use_instance": False, "fg_labels": ()}
-FACE, POSE = {"label_nc": 15, **NO_FOREGROUND}, {"label_nc": 6, **NO_FOREGROUND}
+# Learned parameters and state_dict entries per scale of the official checkpoints, from the specification's section 2.2.
+NO_FOREGROUND = {"use_instance": False, "fg_labels": ()}
+STREET: dict[str, Any] = {"n_scales": 3}
+FACE: dict[str, Any] = {"label_nc": 0, "input_nc": 15, **NO_FOREGROUND}
+POSE: dict[str, Any] = {"label_nc": 0, "input_nc": 6, **NO_FOREGROUND}
+FACE_SMALL, POSE_SMALL = FACE | {"ngf": 64}, POSE | {"ngf": 64}
+FACE_G1, POSE_FULL = [(91_370_310, 356), (608_550, 132)], [(364_826_886, 356), (2_164_614, 132), (566_214, 132)]
+POSE_G1 = [(91_285_638, 356), (566_214, 132), (154_086, 132)]
 OFFICIAL: dict[str, tuple[dict[str, Any], list[tuple[int, int]]]] = {
     "label2city_2048": (STREET, [(411_335_241, 533), (2_880_489, 197), (859_641, 197)]),
     "label2city_1024_g1": (STREET | {"n_downsample": 2}, [(137_792_649, 491), (3_830_217, 197), (1_140_969, 197)]),
     "edge2face_512": (FACE, [(364_996_230, 356)]),
-    "edge2face_512_g1": (FACE | {"ngf": 64, "n_scales": 2}, [(91_370_310, 356), (608_550, 132)]),
-    "pose2body_1024p": (POSE | {"n_scales": 3}, [(364_826_886, 356), (2_164_614, 132), (566_214, 132)]),
-    "pose2body_1024p_g1": (POSE | {"ngf": 64, "n_scales": 3}, [(91_285_638, 356), (566_214, 132), (154_086, 132)]),
+    "edge2face_256_g1": (FACE_SMALL, FACE_G1[:1]),
+    "edge2face_512_g1": (FACE_SMALL | {"n_scales": 2}, FACE_G1),
+    "pose2body_256p": (POSE, POSE_FULL[:1]),
+    "pose2body_512p": (POSE | {"n_scales": 2}, POSE_FULL[:2]),
+    "pose2body_1024p": (POSE | {"n_scales": 3}, POSE_FULL),
+    "pose2body_256p_g1": (POSE_SMALL, POSE_G1[:1]),
+    "pose2body_512p_g1": (POSE_SMALL | {"n_scales": 2}, POSE_G1[:2]),
+    "pose2body_1024p_g1": (POSE_SMALL | {"n_scales": 3}, POSE_G1),
 }
 
 
@@ -193,6 +104,64 @@ def test_sizes_of_the_official_checkpoints(name: str) -> None:
     settings, expected = OFFICIAL[name]
     scales = on_meta(settings).scales
     assert [(sum(p.numel() for p in scale.parameters()), len(scale.state_dict())) for scale in scales] == expected
+
+
+FACE_SINGLE: dict[str, Any] = {"kind": "global_with_features", "input_nc": 15, "n_downsample": 3, "feat_num": 16}
+SINGLE: dict[str, tuple[dict[str, Any], tuple[int, int]]] = {
+    "city 512": ({"n_downsample": 3}, (45_693_699, 127)),
+    "city 1024": ({}, (182_543_619, 137)),
+    "city 2048": ({"kind": "local", "ngf": 32}, (182_852_355, 182)),
+    "face": (FACE_SINGLE, (48_453_203, 127)),
+}
+
+
+def official_size(network: nn.Module) -> tuple[int, int]:
+    """Parameters, and entries with the three running statistics that each norm has in vid2vid's files."""
+    norms = sum(isinstance(module, PlainNorm) for module in network.modules())
+    return sum(p.numel() for p in network.parameters()), len(network.state_dict()) + 3 * norms
+
+
+@pytest.mark.parametrize("name", SINGLE)
+def test_sizes_of_the_official_single_image_generators(name: str) -> None:
+    settings, expected = SINGLE[name]
+    with torch.device("meta"):
+        assert official_size(ImageGenerator(ImageGeneratorConfig(**settings))) == expected
+
+
+def test_size_of_the_official_encoder() -> None:
+    with torch.device("meta"):
+        assert official_size(Encoder(EncoderConfig(output_nc=16))) == (799_008, 47)
+
+
+def test_names_of_an_official_face_checkpoint() -> None:
+    """Entries of edge2face's single-image generator and encoder from the tables 7.3 and 7.5, and our feature tables."""
+    single = ImageGeneratorConfig(encoder=EncoderConfig(output_nc=16), feature_rows=(5,) * 7, **FACE_SINGLE)
+    shapes = {key: tuple(value.shape) for key, value in on_meta(FACE | {"single": single}).state_dict().items()}
+    expected = {
+        "S.model_downsample.1.weight": (64, 31, 7, 7),
+        "S.model_downsample.10.weight": (512, 256, 3, 3),
+        "S.model_resnet.8.conv_block.5.weight": (528, 528, 3, 3),
+        "S.model_upsample.0.weight": (544, 256, 3, 3),
+        "S.model_upsample.6.weight": (128, 64, 3, 3),
+        "S.model_upsample_conv.1.weight": (3, 80, 7, 7),
+        "E.model.1.weight": (16, 3, 7, 7),
+        "E.model.13.weight": (256, 128, 3, 3),
+        "E.model.16.weight": (256, 128, 3, 3),
+        "E.model.29.weight": (16, 16, 7, 7),
+        "features.0": (5, 16),
+        "features.6": (5, 16),
+    }
+    assert {key: shapes.get(key) for key in expected} == expected
+
+
+def test_the_last_convolutions_of_official_city_generators() -> None:
+    """`model.32` for 512, `model.38` for 1024, `model1_2.7` for 2048."""
+    lasts = {"city 512": "model.32.weight", "city 1024": "model.38.weight", "city 2048": "model1_2.7.weight"}
+    for name, key in lasts.items():
+        config = ImageGeneratorConfig(**SINGLE[name][0])
+        with torch.device("meta"):
+            shapes = {key: tuple(value.shape) for key, value in ImageGenerator(config).state_dict().items()}
+        assert shapes[key] == (3, config.ngf, 7, 7)
 
 
 def test_names_and_shapes_of_an_official_checkpoint() -> None:
