@@ -1,6 +1,7 @@
 """Reads the weights in a `.pth` file. Such files are pickles, which can hold code: none of it is ever run."""
 
 import pickle
+import pickletools
 import re
 import warnings
 import zipfile
@@ -16,6 +17,7 @@ from pipeline.generator.loading import DEAD_WEIGHT
 from schemas.errors import CheckpointError
 
 ZIP, PICKLE = b"PK\x03\x04", b"\x80"
+_OLD_MAGIC, _OLD_PICKLES = 0x1950A86A20F9469CFC6C, 5  # what files of PyTorch before 1.6 begin with, before tensors
 _PREFIX = "module."  # what DataParallel puts before every key
 _OTHER_FILES = {
     b"\x89PNG": "a PNG image",
@@ -90,24 +92,54 @@ def _load(file: Path, name: str) -> Any:
     except MemoryError:
         raise
     except Exception as error:  # a damaged pickle makes its reader fail in any way
-        raise _refusal(name, error) from None
+        raise _refusal(name, error, None if head.startswith(ZIP) else file) from None
 
 
-def _refusal(name: str, error: Exception) -> CheckpointError:
+def _refusal(name: str, error: Exception, pickles: Path | None) -> CheckpointError:
+    """Why a file was not loaded. ``pickles``: the file, if it is no zip archive."""
     text = str(error)
-    if isinstance(error, pickle.UnpicklingError) and (wanted := re.search(r"(?:GLOBAL|class) ([\w.]+)", text)):
+    cut = isinstance(error, EOFError) or "EOF" in text
+    called = re.findall(r"(?:GLOBAL|class) ([\w.]+)", text) if isinstance(error, pickle.UnpicklingError) else []
+    try:
+        called = [*called, *(_names_in(pickles) if pickles else [])]
+    except ValueError:  # a pickle ends early, perhaps within a name
+        cut = True
+    if cut:
+        return CheckpointError(f"{name} is cut short; download or copy it again")
+    if called:
         return CheckpointError(
-            f"{name} contains code: loading it would call {wanted[1]}. It was refused and nothing was run. A whole"
+            f"{name} contains code: loading it would call {called[0]}. It was refused and nothing was run. A whole"
             " network was pickled, or the file is malicious; if you trust where it comes from, save the weights alone"
             " there: torch.save(network.state_dict(), FILE)"
         )
-    if isinstance(error, EOFError) or "EOF" in text or "truncated" in text:
-        return CheckpointError(f"{name} is cut short; download or copy it again")
     detail = " ".join(text.split())[:120]
     return CheckpointError(
         f"{name} is damaged, or was not written by torch.save ({type(error).__name__}: {detail}); download or copy it"
         " again"
     )
+
+
+def _names_in(pickles: Path) -> list[str]:
+    """What loading a lone pickle would look up, without loading it. Raises ValueError if the pickle ends early.
+
+    PyTorch before 1.6 wrote several pickles, the first of them a number. They are only followed to their ends.
+    """
+    names: list[str] = []
+    texts: list[str] = []
+    left = 1
+    with pickles.open("rb") as stream:
+        while left:
+            for op, argument, _ in pickletools.genops(stream):
+                if op.name == "LONG1" and argument == _OLD_MAGIC:
+                    left = _OLD_PICKLES
+                elif op.name == "GLOBAL" and left == 1:
+                    names.append(str(argument).replace(" ", "."))
+                elif op.name == "STACK_GLOBAL" and left == 1:
+                    names.append(".".join(texts[-2:]))
+                elif isinstance(argument, str):
+                    texts.append(argument)
+            left -= 1
+    return names
 
 
 def _looks_like(head: bytes) -> str:
