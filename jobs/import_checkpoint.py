@@ -138,7 +138,8 @@ def lines(figures: dict[str, Any]) -> Iterator[str]:
     kind = f"video generator, {config['n_scales']} scale(s)" if figures["renders_video"] else "image generator"
     yield f"{kind}, {figures['parameters']:,} parameters, from {figures['source']}"
     for network in figures["networks"]:
-        yield f"  {network['label']:<10} {network['parameters']:>13,} parameters  {network['file'].removeprefix(figures['source'] + '/')}"
+        file = network["file"].removeprefix(figures["source"] + "/")
+        yield f"  {network['label']:<10} {network['parameters']:>13,} parameters  {file}"
     yield f"  input      {_input(config)}"
     if figures["renders_video"]:
         yield f"  layout     {_layout(config)}"

@@ -31,12 +31,24 @@ def check_free(dest: Store, overwrite: bool) -> None:
 
 def write_checkpoint(dest: Store, config: BaseModel, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> Written:
     """Replaces what is there. Raises StorageError if it cannot be written; then no checkpoint is left in its place."""
-    data = serialize_weights({key: value.to(dtype).contiguous() for key, value in tensors.items()})
+    data = serialize_weights(_apart(tensors, dtype))
     dest.delete(CONFIG_FILE)  # until the new one is there, the old weights must not pass for a checkpoint
     dest.write(WEIGHTS_FILE, data)
     text = config.model_dump_json(indent=2) + "\n"
     dest.write(CONFIG_FILE, text.encode())
     return Written(len(data), hashlib.sha256(data).hexdigest())
+
+
+def _apart(tensors: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
+    """Each tensor with memory of its own, which the format asks for; .pth files may let several share theirs."""
+    apart: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for key, tensor in tensors.items():
+        stored = tensor.to(dtype).contiguous()
+        place = stored.untyped_storage().data_ptr()
+        apart[key] = stored.clone() if place in seen else stored
+        seen.add(place)
+    return apart
 
 
 def check_range(name: str, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> None:

@@ -147,6 +147,17 @@ def test_statistics_may_be_missing(source: Path, dest: Path) -> None:
     load(dest)
 
 
+def test_tensors_that_share_memory_are_stored_apart(source: Path, dest: Path) -> None:
+    def share(found: State) -> State:
+        same = torch.arange(8.0)
+        return found | {"model_down_seg.2.weight": same[:4], "model_down_seg.2.bias": same[2:6]}
+
+    write_official(source, build(SMALL.model_copy(update={"n_scales": 1})), share)
+    bring(source, dest)
+    norm = load(dest).get_submodule("G0.model_down_seg.2").state_dict()
+    assert (norm["weight"].tolist(), norm["bias"].tolist()) == ([0, 1, 2, 3], [2, 3, 4, 5])
+
+
 def test_the_prefix_of_parallel_training_is_taken_off(source: Path, dest: Path) -> None:
     original = build(SMALL)
     write_official(source, original, lambda found: {f"module.{k}": v for k, v in found.items()})
@@ -170,7 +181,7 @@ def test_float16_halves_the_file_and_refuses_what_it_cannot_hold(source: Path, d
     full = bring(source, dest).written
     half = bring(source, tmp_path / "half", dtype=torch.float16).written
     assert full and half and half.size < 0.6 * full.size
-    large = state(original.G0)
+    large = state(original.scales[0])
     large["model_final_img.1.bias"] = torch.tensor([1e5, 0, 0])
     write_pth(source / "latest_net_G0.pth", large)
     message = refused(source, tmp_path / "none", dtype=torch.float16)
@@ -201,9 +212,8 @@ def test_of_several_the_size_chooses_or_the_user(source: Path, dest: Path, tmp_p
     message = refused(source, dest)
     assert "has several generators of single images: latest_net_G_1024.pth, latest_net_G_512.pth" in message
     assert f"name the one to use: --single {beside}/latest_net_G_1024.pth" in message
-    for number, request in enumerate(
-        [{"flags": {"load_size": 512}}, {"single": str(beside / "latest_net_G_512.pth")}],
-    ):
+    requests: list[dict[str, Any]] = [{"flags": {"load_size": 512}}, {"single": str(beside / "latest_net_G_512.pth")}]
+    for number, request in enumerate(requests):
         config_made = bring(source, tmp_path / str(number), **request).config
         assert config_made.single is not None and config_made.single.ngf == 2
     assert bring(source, dest, single="").config.single is None
@@ -245,7 +255,7 @@ def test_a_face_generator_needs_its_tables(source: Path, dest: Path) -> None:
         (ImageGeneratorConfig(input_nc=36, ngf=2, n_downsample=2, n_blocks=1, feat_num=3, encoder=EncoderConfig()), 2),
         (
             ImageGeneratorConfig(
-                kind="local_with_features", input_nc=35, ngf=2, n_downsample=1, n_blocks=2, n_local_enhancers=2, feat_num=4
+                kind="local_with_features", ngf=2, n_downsample=1, n_blocks=2, n_local_enhancers=2, feat_num=4
             ),
             1,
         ),
@@ -306,7 +316,7 @@ def test_the_first_convolution_renamed_is_named_too(source: Path, dest: Path) ->
 
 
 def test_a_wrong_shape_is_listed(source: Path, dest: Path) -> None:
-    found = state(build(SMALL).G0)
+    found = state(build(SMALL).scales[0])
     found["indv_up.1.bias"] = torch.zeros(9)
     write_official(source, build(SMALL))
     write_pth(source / "latest_net_G0.pth", found)
@@ -337,7 +347,7 @@ def test_files_of_two_generators_are_told_apart(source: Path, dest: Path) -> Non
 
 
 def test_a_foreground_of_another_width_is_named(source: Path, dest: Path) -> None:
-    found = state(build(SMALL).G0)
+    found = state(build(SMALL).scales[0])
     found["indv_down.1.weight"] = found["indv_down.1.weight"][:2].clone()
     write_pth(source / "latest_net_G0.pth", found)
     message = refused(source, dest)
@@ -346,7 +356,7 @@ def test_a_foreground_of_another_width_is_named(source: Path, dest: Path) -> Non
 
 
 def test_values_that_are_no_numbers_are_named(source: Path, dest: Path) -> None:
-    found = state(build(SMALL).G0)
+    found = state(build(SMALL).scales[0])
     found["model_final_img.1.bias"][0] = float("nan")
     write_pth(source / "latest_net_G0.pth", found)
     assert "latest_net_G0.pth: NaN or infinite values in model_final_img.1.bias" in refused(source, dest)
