@@ -11,6 +11,7 @@ from pipeline.importing.match import Part
 from pipeline.importing.opened import Opened
 from pipeline.importing.pth import Weights
 from pipeline.importing.single import Single
+from pipeline.importing.write import TABLES
 from schemas.errors import CheckpointError
 
 _MAX_CONFIG = 2**20
@@ -37,5 +38,5 @@ def read_converted(folder: Folder, opened: Opened) -> Single:
     for label in ("S", "E") if image.single.encoder else ("S",):
         own = {key[2:]: tensor for key, tensor in tensors.items() if key.startswith(f"{label}.")}
         parts.append(Part(label, Weights(weights.url, own)))
-    tables = {i: tensors[f"features.{i}"].numpy() for i in range(len(image.single.feature_rows))}
+    tables = {i: tensors[f"{TABLES}{i}"].numpy() for i in range(len(image.single.feature_rows))}
     return Single(image.single, tuple(parts), tables)

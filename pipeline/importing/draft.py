@@ -9,6 +9,7 @@ from pipeline.generator.config import GeneratorConfig
 from pipeline.generator.image_config import ImageCheckpointConfig
 from pipeline.importing.match import Part
 from pipeline.importing.single import Tables
+from pipeline.importing.write import TABLES
 from schemas.errors import CheckpointError
 
 
@@ -26,7 +27,7 @@ class Draft:
     def tensors(self) -> dict[str, Tensor]:
         """By the key that they get in the checkpoint directory."""
         networks = {f"{p.label}.{key}": tensor for p in self.parts for key, tensor in p.weights.tensors.items()}
-        return networks | {f"features.{label}": from_numpy(table) for label, table in self.tables.items()}
+        return networks | {f"{TABLES}{label}": from_numpy(table) for label, table in self.tables.items()}
 
 
 def impossible(where: str, error: ValidationError) -> CheckpointError:

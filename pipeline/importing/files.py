@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 from pipeline.file_uri import open_file
 from pipeline.generator.checkpoint import CONFIG_FILE
-from pipeline.storage import FileInfo, Store, open_store
+from pipeline.storage import Store, open_store
 from schemas.errors import CheckpointError
 
 LATEST = "latest"
@@ -96,9 +96,6 @@ class Folder:
     def encoder(self, epoch: str) -> SourceFile | None:
         return self.weights(epoch).get("E")
 
-    def file(self, name: str) -> SourceFile | None:
-        return self.files.get(name)
-
     @property
     def features(self) -> SourceFile | None:
         return self.files.get(_FEATURES)
@@ -126,7 +123,7 @@ def look(store: Store) -> Folder:
     """Lists a folder once. Raises StorageError if it cannot be."""
     store.check_readable()
     listed = store.list()
-    own = {info.path: _file(store, info) for info in listed if "/" not in info.path}
+    own = {i.path: SourceFile(store, i.path, i.size) for i in listed if "/" not in i.path}
     deeper = (info.path.rpartition("/") for info in listed if "/" in info.path)
     below = sorted({store.url(folder) for folder, _, name in deeper if _WEIGHTS.fullmatch(name)})
     return Folder(store, own, tuple(below))
@@ -150,7 +147,3 @@ def single_folder(uri: str) -> tuple[Folder, SourceFile | None]:
     if name not in folder.files:
         raise CheckpointError(f"--single {uri}: there is no such file; there are {', '.join(sorted(folder.files))}")
     return folder, folder.files[name]
-
-
-def _file(store: Store, info: FileInfo) -> SourceFile:
-    return SourceFile(store, info.path, info.size)

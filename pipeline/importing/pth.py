@@ -64,24 +64,13 @@ def read_pth(file: Path, name: str) -> Weights:
     return Weights(name, {k: v for k, v in tensors.items() if not k.endswith(DEAD_WEIGHT)}, unwrapped)
 
 
-def check_finite(weights: Weights) -> None:
-    """Raises CheckpointError naming the tensors with NaN or infinite values."""
-    bad = [key for key, tensor in weights.tensors.items() if not bool(torch.isfinite(tensor).all())]
-    if bad:
-        more = f", and {len(bad) - 10} more" if len(bad) > 10 else ""
-        raise CheckpointError(
-            f"{weights.name}: NaN or infinite values in {', '.join(bad[:10])}{more}; training diverged before it was"
-            " saved: take an earlier one with --epoch"
-        )
-
-
 def _load(file: Path, name: str) -> Any:
     with file.open("rb") as stream:
         head = stream.read(64)
     if not head:
         raise CheckpointError(f"{name} is empty; download or copy it again")
-    if head.startswith(ZIP) and not zipfile.is_zipfile(file):
-        raise CheckpointError(f"{name} is cut short: its table of contents is missing; download or copy it again")
+    if head.startswith(ZIP) and not _is_whole_zip(file):
+        raise CheckpointError(f"{name} is cut short or damaged at its end; download or copy it again")
     if not head.startswith((ZIP, PICKLE)):
         raise CheckpointError(f"{name} is no PyTorch file but {_looks_like(head)}")
     try:
@@ -89,8 +78,6 @@ def _load(file: Path, name: str) -> Any:
             warnings.simplefilter("ignore")  # on old pickle protocols
             # Mapped files are read as needed; the format of PyTorch before 1.6 does not allow it.
             return torch.load(file, map_location="cpu", weights_only=True, mmap=head.startswith(ZIP))
-    except MemoryError:
-        raise
     except Exception as error:  # a damaged pickle makes its reader fail in any way
         raise _refusal(name, error, None if head.startswith(ZIP) else file) from None
 
@@ -102,8 +89,8 @@ def _refusal(name: str, error: Exception, pickles: Path | None) -> CheckpointErr
     called = re.findall(r"(?:GLOBAL|class) ([\w.]+)", text) if isinstance(error, pickle.UnpicklingError) else []
     try:
         called = [*called, *(_names_in(pickles) if pickles else [])]
-    except ValueError:  # a pickle ends early, perhaps within a name
-        cut = True
+    except (ValueError, MemoryError) as early:  # a pickle ends early, perhaps within a name; or means nothing
+        cut, called = "unknown" not in str(early), []
     if cut:
         return CheckpointError(f"{name} is cut short; download or copy it again")
     if called:
@@ -117,6 +104,14 @@ def _refusal(name: str, error: Exception, pickles: Path | None) -> CheckpointErr
         f"{name} is damaged, or was not written by torch.save ({type(error).__name__}: {detail}); download or copy it"
         " again"
     )
+
+
+def _is_whole_zip(file: Path) -> bool:
+    """Whether its table of contents, which lies at the end, is there."""
+    try:
+        return zipfile.is_zipfile(file)
+    except zipfile.BadZipFile:
+        return False
 
 
 def _names_in(pickles: Path) -> list[str]:

@@ -15,9 +15,8 @@ from pipeline.importing.match import check_match
 from pipeline.importing.opened import Opened
 from pipeline.importing.options import MAX_OPT_BYTES, OPT_FILE, Options, Said, read_opt
 from pipeline.importing.presets import preset
-from pipeline.importing.pth import check_finite
 from pipeline.importing.video_draft import draft_video
-from pipeline.importing.write import Written, check_free, check_range, write_checkpoint
+from pipeline.importing.write import Written, check_free, check_numbers, write_checkpoint
 from pipeline.storage import open_store
 
 
@@ -95,5 +94,4 @@ def _check(draft: Draft, dtype: torch.dtype) -> None:
     """Names and shapes first: only then is the amount of numbers known to be sane."""
     check_match(draft.parts, wanted_shapes(draft.config))
     for part in draft.parts:
-        check_finite(part.weights)
-        check_range(part.weights.name, part.weights.tensors, dtype)
+        check_numbers(part.weights, dtype)

@@ -238,6 +238,15 @@ def test_features_that_do_not_fit_are_refused(source: Path, dest: Path) -> None:
     assert "latest_net_E.pth makes 4 feature channels" in message and "latest_net_G.pth takes 5" in message
 
 
+def test_feature_tables_keep_their_precision(source: Path, dest: Path) -> None:
+    bring(write_official(source, build(FACE)), dest, dtype=torch.float16)
+    stored = load_file(dest / WEIGHTS_FILE)
+    assert {k: v.dtype for k, v in stored.items() if k.startswith("features.")} == {
+        f"features.{label}": torch.float32 for label in range(7)
+    }
+    assert stored["E.model.1.weight"].dtype == torch.float16
+
+
 def test_a_face_generator_needs_its_tables(source: Path, dest: Path) -> None:
     write_official(source, build(FACE))
     (source / "features.npy").unlink()

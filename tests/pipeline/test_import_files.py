@@ -199,7 +199,7 @@ def test_the_array_class_cannot_be_called() -> None:
         ({0: TABLES[0][:, 0]}, "part label 0: an array (3,) of float32"),
         ({0: TABLES[0] * np.nan}, "part label 0: NaN or infinite values"),
         ({0: TABLES[0][:0]}, "part label 0: a table (0, 4)"),
-        ({0: TABLES[0].astype(object)}, "part label 0: an array (3, 4) of object"),
+        ({0: TABLES[0].astype(object)}, "part label 0: damaged, or no table of numbers: numbers of type |O8"),
     ],
 )
 def test_tables_that_cannot_be_used_are_refused(tmp_path: Path, content: object, said: str) -> None:
