@@ -30,7 +30,9 @@ class Draft:
         return networks | {f"{TABLES}{label}": from_numpy(table) for label, table in self.tables.items()}
 
 
-def impossible(where: str, error: ValidationError) -> CheckpointError:
-    """The error for weights and options that no configuration can hold together."""
+def impossible(where: str, error: ValidationError, hint: str = "") -> CheckpointError:
+    """The error for weights and options that no configuration can hold together. ``hint``: what may help."""
     lines = [f"  {'.'.join(map(str, e['loc'])) + ': ' if e['loc'] else ''}{e['msg']}" for e in error.errors()]
-    return CheckpointError("\n".join([f"{where} cannot become a checkpoint:", *lines]))
+    return CheckpointError(
+        "\n".join([f"{where} cannot become a checkpoint:", *lines, *([f"  {hint}"] if hint else [])])
+    )

@@ -118,4 +118,5 @@ def _config(
             size=said.value("size"),
         )
     except ValidationError as error:
-        raise impossible(" and ".join(facts.files), error) from None
+        hint = "leave the generator of first frames out with --no-single, or name another: --single" if first else ""
+        raise impossible(" and ".join(facts.files), error, hint) from None

@@ -63,7 +63,7 @@ def check_vector(vector: Vector, how: How, report: Report) -> None:
     elif vector.kind in ENCODINGS:
         found = ENCODINGS[vector.kind](vector)
         report.differences += found.differences
-        report.problems += [f"unknown array {name}" for name in found.unknown]
+        report.problems += found.problems
     else:
         _check_network(vector, how, report)
 
@@ -109,6 +109,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--weights", type=Path, help="golden_weights.py; otherwise above or in the folder")
     parser.add_argument("--engine", choices=sorted(ENGINES), default="plain", help="what renders the clips")
     parser.add_argument("--float32", action="store_true", help="float32 as well, at its own tolerances")
+    parser.add_argument("--no-float64", action="store_true", help="float32 alone, for engines that know no other")
     given = parser.parse_args(arguments)
     if not given.folder.is_dir():
         print(f"FAIL     {given.folder} is not a folder")
@@ -119,7 +120,8 @@ def main(arguments: list[str] | None = None) -> int:
     except Unusable as error:
         missing = str(error)
         print(missing, file=sys.stderr)
-    how = How(weights, missing, ENGINES[given.engine], float32=given.float32)
+    float32 = given.float32 or given.no_float64
+    how = How(weights, missing, ENGINES[given.engine], float64=not given.no_float64, float32=float32)
     reports = check_folder(given.folder, how)
     checked = [report for report in reports if not report.skipped]
     passed = sum(report.ok for report in checked)

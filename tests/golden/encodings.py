@@ -17,10 +17,10 @@ from tests.golden.vectors import TENSOR, Array, Difference, Unusable, Vector, co
 
 @dataclass(frozen=True)
 class Encoded:
-    """What was compared, and arrays of the file that nothing is known about."""
+    """What was compared, and what of the file nothing is known about."""
 
     differences: list[Difference]
-    unknown: list[str]
+    problems: list[str]
 
 
 def check_sizes(vector: Vector) -> Encoded:
@@ -35,7 +35,8 @@ def check_sizes(vector: Vector) -> Encoded:
         error = max(abs(w - c["new_width"]), abs(h - c["new_height"]))
         what = f"{c['width']}x{c['height']} {c['resize_or_crop']} {c['loadSize']}"
         differences.append(Difference(what, "size", error, 0))
-    return Encoded(differences, [f"setting {name}" for name in set(vector.settings) - {"columns", "rows"}])
+    unknown = sorted(set(vector.settings) - {"columns", "rows"})
+    return Encoded(differences, [f"unknown entry {name}" for name in unknown])
 
 
 def check_pose(vector: Vector) -> Encoded:
@@ -77,7 +78,11 @@ def check_face(vector: Vector) -> Encoded:
         "inst": lambda: _stack(encode_parts(face, own_size, crop, size) for face in landmark_T68),
         "B_frame0": lambda: _real(vector, crop, size),
     }
-    return _compared(vector, {"landmarks", "image_frame0"}, found)
+    compared = _compared(vector, {"landmarks", "image_frame0"}, found)
+    if "n_channels_without_distance_maps" in vector.settings:
+        wanted, channels = vector.settings["n_channels_without_distance_maps"], FaceOptions(distances=False).channels
+        compared.differences.append(Difference("channels without distances", "exact", abs(wanted - channels), 0))
+    return compared
 
 
 def _size(vector: Vector, own_size: tuple[int, int]) -> tuple[int, int]:
@@ -104,7 +109,8 @@ def _compared(vector: Vector, inputs: set[str], found: dict[str, Callable[[], Ar
         exact = expected.dtype.kind in "iu" or name == "inst"
         group = "exact" if exact else "tensor"
         differences.append(compare(group, name, found[name](), expected, 0.0 if exact else TENSOR))
-    return Encoded(differences, sorted(set(vector.arrays) - inputs - set(found)))
+    unknown = sorted(set(vector.arrays) - inputs - set(found))
+    return Encoded(differences, [f"unknown array {name}" for name in unknown])
 
 
 ENCODINGS: dict[str, Callable[[Vector], Encoded]] = {"sizes": check_sizes, "pose": check_pose, "face": check_face}

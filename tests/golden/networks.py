@@ -51,7 +51,6 @@ def video_config(vector: Vector) -> GeneratorConfig:
     """What a file does not say has vid2vid's default."""
     s = vector.settings
     names = {
-        "label_nc": "label_nc",
         "input_nc": "input_nc",
         "ngf": "ngf",
         "n_blocks": "n_blocks",
@@ -60,12 +59,13 @@ def video_config(vector: Vector) -> GeneratorConfig:
         "n_frames_G": "n_frames",
         "n_scales_spatial": "n_scales",
     }
-    single = s.get("single")
+    single, channels = s.get("single"), s.get("label_nc") or s.get("input_nc", 3)
     return GeneratorConfig(
         use_instance=s.get("use_instance", False),
+        label_nc=s.get("label_nc", 0),
         fg_labels=tuple(s.get("fg_labels", [26])) if s.get("fg") else (),
         flow=not (s.get("no_flow") or s.get("openpose_only")),
-        single=image_config(single, feature_tables(vector)) if single else None,
+        single=image_config({"input_nc": channels} | single, feature_tables(vector)) if single else None,
         **{ours: s[theirs] for theirs, ours in names.items() if theirs in s},
     )
 

@@ -226,7 +226,7 @@ def test_the_command_passes_and_fails(
 ) -> None:
     rule = ["--weights", str(golden.parent / "golden_weights.py")]
     folder = changed(SMALL).parent
-    assert main([str(folder), *rule, "--float32"]) == 0
+    assert main([str(folder), *rule, "--float32"]) == 0 == main([str(folder), *rule, "--no-float64"])
     assert "1 of 1 files pass, 0 skipped" in capsys.readouterr().out
     changed(SMALL, final=one_more(0.1))
     assert main([str(folder), *rule]) == 1

@@ -23,7 +23,7 @@ FLOAT64 = 1e-9  # against arrays that are stored in float64
 TENSOR = 2e-7  # encoded pictures
 FLOAT32_LEAST, FLOAT32_FACTOR = 1e-5, 10.0  # per frame: the factor times what the reference itself is off in float32
 TIE = 1e-4  # levels: so close to a whole one, float32 rounding decides where truncation ends up
-U8_SHARE = 0.05  # of the values may be off by a level in float32: what 4e-4 of [-1, 1] can change
+U8_SHARE = 0.01  # of the values may be off by a level in float32, or as many as the reference's difference can change
 
 
 class Unusable(ValueError):

@@ -229,6 +229,7 @@ def test_a_generator_of_other_channels_is_refused(source: Path, dest: Path) -> N
     file = write_pth(source / "latest_net_G.pth", state(build_image(ImageGeneratorConfig(input_nc=20, ngf=2))))
     message = refused(source, dest, single=str(file))
     assert "single.input_nc is 20, but a frame has 35 channels and an edge channel" in message
+    assert message.endswith("with --no-single, or name another: --single")
 
 
 def test_features_that_do_not_fit_are_refused(source: Path, dest: Path) -> None:
