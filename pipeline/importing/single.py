@@ -53,19 +53,21 @@ def read_single(folder: Folder, file: SourceFile, said: Said, opened: Opened, ep
     facts = image_facts(weights)
     _check_said(facts, said, file.name)
     feat_num, assumed = _feature_channels(facts, said)
-    encoder = folder.encoder(epoch)
-    if not feat_num:
-        left = (f"{encoder.name} is left out: {file.name} takes no features",) if encoder else ()
-        return Single(_config(facts, 0, None, {}), (Part("S", weights),), assumed=assumed, notes=left)
-    if encoder is None:
-        note = f"no {epoch}_net_E.pth beside {file.name}: its features have to come from elsewhere"
-        return Single(_config(facts, feat_num, None, {}), (Part("S", weights),), assumed=assumed, notes=(note,))
-    encoding = opened.weights(encoder)
-    encoder_config = encoder_facts(encoding)
-    tables, notes = _tables(folder, facts, opened)
-    _check_widths(file, feat_num, encoder, encoder_config, tables)
-    config = _config(facts, feat_num, encoder_config, tables)
-    return Single(config, (Part("S", weights), Part("E", encoding)), tables, assumed, notes)
+    file_of_encoder = folder.encoder(epoch)
+    parts = [Part("S", weights)]
+    encoder: EncoderConfig | None = None
+    tables: Tables = {}
+    notes: list[str] = []
+    if feat_num and file_of_encoder:
+        parts.append(Part("E", opened.weights(file_of_encoder)))
+        encoder = encoder_facts(parts[-1].weights)
+        tables, notes = _tables(folder, facts, opened)
+        _check_widths(file, feat_num, file_of_encoder, encoder, tables)
+    elif feat_num:
+        notes = [f"no {epoch}_net_E.pth beside {file.name}: its features have to come from elsewhere"]
+    elif file_of_encoder:
+        notes = [f"{file_of_encoder.name} is left out: {file.name} takes no features"]
+    return Single(_config(facts, feat_num, encoder, tables), tuple(parts), tables, assumed, tuple(notes))
 
 
 def _check_said(facts: ImageFacts, said: Said, where: str) -> None:
@@ -92,12 +94,12 @@ def _feature_channels(facts: ImageFacts, said: Said) -> tuple[int, tuple[str, ..
     return 0, ()
 
 
-def _tables(folder: Folder, facts: ImageFacts, opened: Opened) -> tuple[Tables, tuple[str, ...]]:
+def _tables(folder: Folder, facts: ImageFacts, opened: Opened) -> tuple[Tables, list[str]]:
     """Feature tables: vid2vid looks faces up in them. pix2pixHD's are samples by label, which nothing here reads."""
     file = folder.features
     if facts.feat_num is None:
-        return {}, (f"{file.name} is left out: only face generators look features up",) if file else ()
-    return (opened.features(file), ()) if file else ({}, (f"no features.npy in {folder.store.uri}",))
+        return {}, [f"{file.name} is left out: only face generators look features up"] if file else []
+    return (opened.features(file), []) if file else ({}, [f"no features.npy in {folder.store.uri}"])
 
 
 def _check_widths(file: SourceFile, feat_num: int, encoder: SourceFile, config: EncoderConfig, tables: Tables) -> None:
