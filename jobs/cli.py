@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from jobs import import_checkpoint as importing
 from jobs import plan as planning
 from jobs import status as state
 from jobs.demo import DEMO_FOLDER, run_demo
@@ -114,6 +115,9 @@ def demo(
     with _interruptible(display):
         code = run_demo(folder, display)
     raise typer.Exit(code)
+
+
+app.command("import-checkpoint")(importing.command)
 
 
 def _tell(result: Result, spec: Spec) -> None:

@@ -7,6 +7,7 @@ import hashlib
 import json
 import struct
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from pydantic import ValidationError
 
 from pipeline.file_index import FileFacts, key_of
 from pipeline.generator.config import GeneratorConfig
+from pipeline.generator.image_config import ImageCheckpointConfig
 from pipeline.identity import digest
 from pipeline.storage import Store, open_store
 from schemas.errors import CheckpointError, StorageError
@@ -23,7 +25,7 @@ from schemas.label_space import LabelSpace
 BUNDLED = "bundled"
 BUNDLED_DIR = Path(__file__).parent.parent / "bundled"
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
-_NOT_ARCHITECTURE = {"size", "description"}  # of the config: they do not change what is rendered
+_NOT_ARCHITECTURE = {"size", "description", "sources"}  # of the config: they do not change what is rendered
 MIN_SIDE = 16  # pixels: optical flow, which measures quality, needs as much
 _MAX_HEADER = 100 * 2**20  # safetensors' own bound
 
@@ -67,7 +69,7 @@ def read_checkpoint(store: Store, known: dict[str, FileFacts]) -> Checkpoint:
     Raises CheckpointError for a missing, unreadable or truncated file, naming it.
     """
     try:
-        config = GeneratorConfig.model_validate_json(store.read(CONFIG_FILE))
+        config = _config(store)
         shapes = _header(store)
         info = store.info(WEIGHTS_FILE)
         key = key_of(store.url(WEIGHTS_FILE), info, "other")
@@ -78,9 +80,6 @@ def read_checkpoint(store: Store, known: dict[str, FileFacts]) -> Checkpoint:
             f"generator.checkpoint {store.uri}: {error}\n"
             f"  a checkpoint directory holds {CONFIG_FILE} and {WEIGHTS_FILE}; `bundled` names the one that ships"
         ) from None
-    except ValidationError as error:
-        lines = [f"  {'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors()]
-        raise CheckpointError("\n".join([f"{store.url(CONFIG_FILE)} is not a generator config:", *lines])) from None
     return Checkpoint(store, store == checkpoint_store(BUNDLED, {}), config, known[key].digest, shapes)
 
 
@@ -106,6 +105,22 @@ def check_fits(checkpoint: Checkpoint, space: LabelSpace, size: tuple[int, int])
             f"generator.size [{size[0]}, {size[1]}] must be multiples of {multiple}, at least {least}, for"
             f" {where}; the nearest is [{fits[0]}, {fits[1]}]"
         )
+
+
+def _config(store: Store) -> GeneratorConfig:
+    text = store.read(CONFIG_FILE)
+    try:
+        return GeneratorConfig.model_validate_json(text)
+    except ValidationError as error:
+        wrong = error
+    with suppress(ValidationError):
+        ImageCheckpointConfig.model_validate_json(text)
+        raise CheckpointError(
+            f"{store.uri} is a generator of single images (pix2pixHD) and renders no video; it can make"
+            f" a video generator's first frames: flowreel import-checkpoint VIDEO_FILES DEST --single {store.uri}"
+        )
+    lines = [f"  {'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in wrong.errors()]
+    raise CheckpointError("\n".join([f"{store.url(CONFIG_FILE)} is not a generator config:", *lines]))
 
 
 def _header(store: Store) -> dict[str, tuple[int, ...]]:

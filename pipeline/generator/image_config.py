@@ -66,3 +66,21 @@ class ImageGeneratorConfig(BaseModel):
         """Width and height must be multiples of this, so that every stride-2 step halves exactly."""
         deepest = max(self.enhancers + self.n_downsample, self.encoder.n_downsample if self.encoder else 0)
         return int(2**deepest)
+
+
+class ImageCheckpointConfig(BaseModel):
+    """``config.json`` of a generator that works alone: pictures, no video. Can give a video generator its first frames.
+
+    Its weights' keys are those of ``single`` in a video generator: ``S.*``, ``E.*``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    architecture: Literal["pix2pixHD"]
+    label_space: str
+    label_nc: Annotated[int, Field(ge=0, le=256)]  # 0: its input are pictures
+    use_instance: bool  # the last channel of its input, without features, are instance edges
+    single: ImageGeneratorConfig
+    size: tuple[Positive, Positive] | None = None  # width, height that it looks best at
+    description: str = ""
+    sources: dict[str, str] = {}  # imported weights: file name -> SHA-256

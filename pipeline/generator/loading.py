@@ -6,33 +6,44 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as parse_weights
 from safetensors.torch import save as serialize_weights
+from torch import nn
 
 from pipeline.generator.checkpoint import CONFIG_FILE, WEIGHTS_FILE, Checkpoint
+from pipeline.generator.config import GeneratorConfig
+from pipeline.generator.differences import Shape, differences
+from pipeline.generator.features import FeatureTables
+from pipeline.generator.image_config import ImageCheckpointConfig
+from pipeline.generator.image_networks import Encoder, ImageGenerator
 from pipeline.generator.networks import VideoGenerator
 from schemas.errors import CheckpointError
 
-_DEAD_WEIGHT = ("running_mean", "running_var", "num_batches_tracked")  # never read; may be missing in files
-_LISTED = 10
+DEAD_WEIGHT = ("running_mean", "running_var", "num_batches_tracked")  # never read; may be missing in files
 
 
 def check_weights(checkpoint: Checkpoint) -> None:
     """Compares keys and shapes with the architecture, without reading weights. Raises CheckpointError listing all."""
+    wanted = wanted_shapes(checkpoint.config)
+    found = {k: shape for k, shape in checkpoint.shapes.items() if not k.endswith(DEAD_WEIGHT)}
+    if lines := differences(found, wanted):
+        raise CheckpointError("\n".join([f"{checkpoint.store.uri}: weights do not match {CONFIG_FILE}", *lines]))
+
+
+def wanted_shapes(config: GeneratorConfig | ImageCheckpointConfig) -> dict[str, Shape]:
+    """Every key that a checkpoint of this architecture must have, with its shape."""
     with torch.device("meta"):
-        wanted = {k: tuple(v.shape) for k, v in VideoGenerator(checkpoint.config).state_dict().items()}
-    missing = [k for k in wanted if k not in checkpoint.shapes and not k.endswith(_DEAD_WEIGHT)]
-    extra = [k for k in checkpoint.shapes if k not in wanted and not k.endswith(_DEAD_WEIGHT)]
-    other = [
-        f"{k}: {s} in the file, {wanted[k]} in the network"
-        for k, s in checkpoint.shapes.items()
-        if wanted.get(k, s) != s
-    ]
-    parts = [("missing", missing), ("not in the network", extra), ("of another shape", other)]
-    if any(keys for _, keys in parts):
-        lines = [f"{checkpoint.store.uri}: weights do not match {CONFIG_FILE}"]
-        for what, keys in parts:
-            more = f", and {len(keys) - _LISTED} more" if len(keys) > _LISTED else ""
-            lines += [f"  {len(keys)} {what}: {', '.join(keys[:_LISTED])}{more}"] if keys else []
-        raise CheckpointError("\n".join(lines))
+        state = (VideoGenerator(config) if isinstance(config, GeneratorConfig) else _alone(config)).state_dict()
+    return {k: tuple(v.shape) for k, v in state.items() if not k.endswith(DEAD_WEIGHT)}
+
+
+def _alone(config: ImageCheckpointConfig) -> nn.ModuleDict:
+    """The networks of a generator of single images, named as within a video generator."""
+    single = config.single
+    networks: dict[str, nn.Module] = {"S": ImageGenerator(single)}
+    if single.encoder:
+        networks["E"] = Encoder(single.encoder)
+    if single.feature_rows:
+        networks["features"] = FeatureTables(single)
+    return nn.ModuleDict(networks)
 
 
 def load_generator(checkpoint: Checkpoint, device: str) -> VideoGenerator:
@@ -44,8 +55,8 @@ def load_generator(checkpoint: Checkpoint, device: str) -> VideoGenerator:
         weights = parse_weights(checkpoint.weights())
     except SafetensorError as error:
         raise CheckpointError(f"{checkpoint.store.url(WEIGHTS_FILE)}: {error}") from None
-    dead = {k: torch.zeros(v.shape) for k, v in generator.state_dict().items() if k.endswith(_DEAD_WEIGHT)}
-    live = {k: v.float() for k, v in weights.items() if not k.endswith(_DEAD_WEIGHT)}
+    dead = {k: torch.zeros(v.shape) for k, v in generator.state_dict().items() if k.endswith(DEAD_WEIGHT)}
+    live = {k: v.float() for k, v in weights.items() if not k.endswith(DEAD_WEIGHT)}
     generator.load_state_dict(dead | live, strict=True, assign=True)
     return generator.to(device).requires_grad_(False)
 
@@ -56,7 +67,7 @@ def save_checkpoint(folder: Path, generator: VideoGenerator, dtype: torch.dtype 
     weights = {
         key: value.detach().to(dtype).contiguous()
         for key, value in generator.state_dict().items()
-        if not key.endswith(_DEAD_WEIGHT)
+        if not key.endswith(DEAD_WEIGHT)
     }
     (folder / WEIGHTS_FILE).write_bytes(serialize_weights(weights))
     (folder / CONFIG_FILE).write_text(generator.config.model_dump_json(indent=2) + "\n")

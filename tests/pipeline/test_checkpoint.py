@@ -204,15 +204,18 @@ def test_other_weights_than_the_architecture_has_are_listed(folder: Path) -> Non
             refuse()
         assert str(caught.value).splitlines() == [
             f"{folder}: weights do not match config.json",
-            "  1 missing: G0.model_final_w.1.bias",
-            "  1 not in the network: G9.model_final_w.1.bias",
-            "  1 of another shape: G1.model_final_img.1.bias: (4,) in the file, (3,) in the network",
+            "  1 missing",
+            "    G0.model_final_w.1.bias (renamed? the file has G9.model_final_w.1.bias)",
+            "  1 not in the network",
+            "    G9.model_final_w.1.bias",
+            "  1 of another shape",
+            "    G1.model_final_img.1.bias: (4,) here, (3,) in the network",
         ]
 
 
 def test_long_lists_are_cut(folder: Path) -> None:
     edit_config(folder, fg_labels=[])  # now the whole foreground branch is too much
-    with pytest.raises(CheckpointError, match=r"(?m)^  \d\d not in the network: (G\S+, ){9}\S+, and \d\d more$"):
+    with pytest.raises(CheckpointError, match=r"(?m)^  \d\d not in the network\n(    G\S+\n){10}    and \d\d more$"):
         check_weights(read(folder))
 
 

@@ -1,0 +1,38 @@
+"""What an import has found out and not yet compared: a configuration and the files that should fit it."""
+
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+from torch import Tensor, from_numpy
+
+from pipeline.generator.config import GeneratorConfig
+from pipeline.generator.image_config import ImageCheckpointConfig
+from pipeline.importing.match import Part
+from pipeline.importing.single import Tables
+from pipeline.importing.write import TABLES
+from schemas.errors import CheckpointError
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A checkpoint that is yet to be compared, checked and written."""
+
+    config: GeneratorConfig | ImageCheckpointConfig
+    parts: tuple[Part, ...]
+    tables: Tables
+    assumed: tuple[str, ...]  # what nobody said and no weight tells, with the flag that changes it
+    notes: tuple[str, ...]  # what was left out, or is missing
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """By the key that they get in the checkpoint directory."""
+        networks = {f"{p.label}.{key}": tensor for p in self.parts for key, tensor in p.weights.tensors.items()}
+        return networks | {f"{TABLES}{label}": from_numpy(table) for label, table in self.tables.items()}
+
+
+def impossible(where: str, error: ValidationError, hint: str = "") -> CheckpointError:
+    """The error for weights and options that no configuration can hold together. ``hint``: what may help."""
+    lines = [f"  {'.'.join(map(str, e['loc'])) + ': ' if e['loc'] else ''}{e['msg']}" for e in error.errors()]
+    return CheckpointError(
+        "\n".join([f"{where} cannot become a checkpoint:", *lines, *([f"  {hint}"] if hint else [])])
+    )

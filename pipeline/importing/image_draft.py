@@ -1,0 +1,33 @@
+"""A pix2pixHD checkpoint's files and options -> its configuration."""
+
+from pydantic import ValidationError
+
+from pipeline.generator.image_config import ImageCheckpointConfig
+from pipeline.importing.draft import Draft, impossible
+from pipeline.importing.files import Folder, single_folder
+from pipeline.importing.opened import Opened
+from pipeline.importing.options import Said
+from pipeline.importing.settle import channels
+from pipeline.importing.single import choose, read_single
+
+
+def draft_image(folder: Folder, epoch: str, single: str | None, said: Said, opened: Opened) -> Draft:
+    """``single``: the file to take if the folder has several. Raises CheckpointError."""
+    named = single_folder(single)[1] if single else None
+    file = named or choose(folder, epoch, said.value("load_size"))
+    if file is None:
+        raise folder.nothing(epoch)
+    found = read_single(folder, file, said, opened, epoch)
+    content = channels(found.config.input_nc, said, f"{file.name}, without a feature map")
+    try:
+        config = ImageCheckpointConfig(
+            architecture="pix2pixHD",
+            label_space=content.label_space,
+            label_nc=content.label_nc,
+            use_instance=content.use_instance,
+            single=found.config,
+            size=said.value("size"),
+        )
+    except ValidationError as error:
+        raise impossible(file.url, error) from None
+    return Draft(config, found.parts, found.tables, (*found.assumed, *content.assumed), found.notes)

@@ -1,0 +1,36 @@
+"""The files of one import while they are open: read once each, fingerprinted, remembered for the report."""
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.importing.features import MAX_BYTES, read_features
+from pipeline.importing.files import SourceFile
+from pipeline.importing.pth import Weights, read_pth
+
+
+@dataclass
+class Opened:
+    """Opens files; ``stack`` closes them, so use what they hold before it does."""
+
+    stack: ExitStack
+    digests: dict[str, str] = field(default_factory=dict)  # SHA-256 by file name
+    unwrapped: list[str] = field(default_factory=list)  # names of files whose keys began with `module.`
+
+    def weights(self, file: SourceFile) -> Weights:
+        """A `.pth` file's tensors. Raises CheckpointError if it is none."""
+        path, self.digests[file.name] = self.stack.enter_context(file.local())
+        weights = read_pth(path, file.url)
+        if weights.unwrapped:
+            self.unwrapped.append(file.name)
+        return weights
+
+    def features(self, file: SourceFile) -> Mapping[int, NDArray[np.float32]]:
+        """Tables by part label, (rows, Z). Raises CheckpointError if it is no such file."""
+        data = file.read(MAX_BYTES)
+        self.digests[file.name] = sha256(data).hexdigest()
+        return read_features(data, file.url)

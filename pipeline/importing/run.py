@@ -1,0 +1,97 @@
+"""An import from beginning to end: look, read, settle, compare; only if everything is right, write."""
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import torch
+
+from pipeline.generator.config import GeneratorConfig
+from pipeline.generator.image_config import ImageCheckpointConfig
+from pipeline.generator.loading import wanted_shapes
+from pipeline.importing.draft import Draft
+from pipeline.importing.files import LATEST, Folder, look
+from pipeline.importing.image_draft import draft_image
+from pipeline.importing.match import check_match
+from pipeline.importing.opened import Opened
+from pipeline.importing.options import MAX_OPT_BYTES, OPT_FILE, Options, Said, read_opt
+from pipeline.importing.presets import preset
+from pipeline.importing.video_draft import draft_video
+from pipeline.importing.write import Written, check_free, check_numbers, write_checkpoint
+from pipeline.storage import open_store
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to import, from where to where, and what is said about it."""
+
+    source: str
+    dest: str
+    flags: Options
+    preset: str = ""
+    epoch: str = LATEST
+    single: str | None = None  # folder or file of the generator of first frames; "": none; None: where it usually lies
+    dtype: torch.dtype = torch.float32
+    overwrite: bool = False
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class Network:
+    """One network of an imported checkpoint."""
+
+    label: str  # G0, G1, ..., S: first frames, E: encoder
+    file: str
+    parameters: int
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What was found, and where it went."""
+
+    source: str
+    dest: str
+    config: GeneratorConfig | ImageCheckpointConfig
+    networks: tuple[Network, ...]
+    said_by: tuple[str, ...]  # where options came from, besides flags
+    assumed: tuple[str, ...]  # what nobody said and no weight tells, with the flag that changes it
+    notes: tuple[str, ...]
+    written: Written | None  # None: a dry run
+
+
+def import_checkpoint(request: Request) -> Imported:
+    """Raises CheckpointError for files that are damaged, incomplete, not what is said, or no such networks."""
+    dest = open_store(request.dest)
+    check_free(dest, request.overwrite)
+    folder = look(open_store(request.source))
+    said = _said(folder, request)
+    with ExitStack() as stack:  # files stay open, or downloaded, until they are written
+        opened = Opened(stack)
+        draft_one = draft_video if folder.scales(request.epoch) else draft_image
+        draft = draft_one(folder, request.epoch, request.single, said, opened)
+        _check(draft, request.dtype)
+        config = draft.config.model_copy(update={"sources": dict(sorted(opened.digests.items()))})
+        written = None if request.dry_run else write_checkpoint(dest, config, draft.tensors, request.dtype)
+        return Imported(
+            source=folder.store.uri,
+            dest=dest.uri,
+            config=config,
+            networks=tuple(Network(p.label, p.weights.name, p.weights.parameters) for p in draft.parts),
+            said_by=tuple(options.origin for options in said.others),
+            assumed=draft.assumed,
+            notes=(*draft.notes, *(f"{name}: took `module.` (DataParallel) off its keys" for name in opened.unwrapped)),
+            written=written,
+        )
+
+
+def _said(folder: Folder, request: Request) -> Said:
+    others = [preset(request.preset)] if request.preset else []
+    if opt := folder.files.get(OPT_FILE):
+        others.append(read_opt(opt.read(MAX_OPT_BYTES), opt.url))
+    return Said(request.flags, others)
+
+
+def _check(draft: Draft, dtype: torch.dtype) -> None:
+    """Names and shapes first: only then is the amount of numbers known to be sane."""
+    check_match(draft.parts, wanted_shapes(draft.config))
+    for part in draft.parts:
+        check_numbers(part.weights, dtype)
