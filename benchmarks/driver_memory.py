@@ -13,34 +13,53 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from jobs.progress import Display
 from jobs.render import render
 from pipeline.codec import encode_ids
 from pipeline.generator.checkpoint import Checkpoint
-from pipeline.generator.networks import ScaleInput, ScaleOutput
+from pipeline.generator.config import GeneratorConfig
+from pipeline.generator.networks import VideoGenerator
+from pipeline.generator.rollout import Frame, RolloutState
+from schemas.plan import RenderSettings
 from schemas.spec import Spec
 
 SIZE, CLIP_FRAMES, CLIPS_PER_SEQUENCE = (32, 32), 2, 50
 
 
-class GreyGenerator:
-    """Looks like a VideoGenerator and costs nothing."""
+class GreyEngine:
+    """An engine that costs nothing."""
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        self.config, self.device = checkpoint.config, torch.device("cpu")
+    ahead = 1
 
-    def __call__(self, inputs: list[ScaleInput]) -> list[ScaleOutput]:
-        grey = [g.history_BPHW[:, :3] * 0 for g in inputs]
-        return [ScaleOutput(g, g, None, None, g, None, None) for g in grey]
+    def __init__(self, checkpoint: Checkpoint, settings: RenderSettings) -> None:
+        self.config = checkpoint.config
+        self.generator = cast(VideoGenerator, PaintPot(self.config))
+
+    def encode(self, frame: Tensor, instance_BHW: Tensor | None) -> None:
+        return None
+
+    def look(self, windows: Sequence[Any]) -> list[Any]:
+        return list(windows)
+
+    def step(self, state: RolloutState, looked: Any) -> tuple[RolloutState, Frame]:
+        greys = [history[:, :3] * 0 for history in state.history]
+        return state.after(greys), Frame(greys[-1], greys[-1], None, None)
 
 
-def load_grey(checkpoint: Checkpoint, device: str) -> GreyGenerator:
-    return GreyGenerator(checkpoint)
+class PaintPot(torch.nn.Linear):
+    """As much of a generator as is looked at before the first frame."""
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__(1, 1)
+        self.config, self.device = config, torch.device("cpu")
 
 
 def rss_mb() -> float:
@@ -76,7 +95,7 @@ def measure(clips: int, folder: Path) -> dict[str, float]:
 
     sampler, began = threading.Thread(target=sample), time.monotonic()
     sampler.start()
-    result = render(spec, Display(), load=load_grey)
+    result = render(spec, Display(), load=GreyEngine)
     done.set()
     sampler.join()
     assert result.version is not None

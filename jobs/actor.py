@@ -10,28 +10,27 @@ import ray
 import torch
 
 from pipeline.generator.checkpoint import Checkpoint
-from pipeline.generator.loading import load_generator
+from pipeline.generator.engine import Engine, load_engine
 from pipeline.job import RenderJob
 from pipeline.render import ShardRenderer
 from schemas.outcome import ShardOutcome
-from schemas.plan import Shard
+from schemas.plan import RenderSettings, Shard
 from schemas.spec import ExecutionSpec
 
-Load = Callable[[Checkpoint, str], Any]  # (checkpoint, device) -> generator
+Load = Callable[[Checkpoint, RenderSettings], Engine]
 IN_FLIGHT = 3  # shards per actor: one fetching, one on the device, one encoding and writing
 
 
 class RenderActor:
     """Loads the generator once. ``render`` calls overlap; they take turns on the device."""
 
-    def __init__(self, job: RenderJob, plan_id: str, load: Load = load_generator) -> None:
+    def __init__(self, job: RenderJob, plan_id: str, load: Load = load_engine) -> None:
         torch.set_num_threads(job.spec.execution.num_cpus)
         torch.backends.cudnn.benchmark = False  # algorithms picked by stopwatch would change bytes
         torch.backends.cudnn.deterministic = True
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
         self._frames, self._count = 0, threading.Lock()
-        generator = load(job.checkpoint, job.settings.device)
-        self._renderer = ShardRenderer(job, plan_id, generator, self._tick)
+        self._renderer = ShardRenderer(job, plan_id, load(job.checkpoint, job.settings), self._tick)
         self._name = f"{platform.node()}:{os.getpid()}"
 
     @ray.method(concurrency_group="status", max_task_retries=-1)

@@ -12,7 +12,8 @@ from jobs.dispatch import Dispatcher
 from jobs.progress import Display
 from pipeline import publish, runs
 from pipeline.file_index import forget_index
-from pipeline.generator.loading import check_weights, load_generator
+from pipeline.generator.engine import load_engine
+from pipeline.generator.loading import check_weights
 from pipeline.prepare import Prepared, prepare
 from pipeline.versions import Version
 from schemas.errors import SourceError
@@ -42,7 +43,7 @@ class Result:
     lost: list[str] = field(default_factory=list)  # one line per failed or rejected clip
 
 
-def render(spec: Spec, display: Display, load: Load = load_generator) -> Result:
+def render(spec: Spec, display: Display, load: Load = load_engine) -> Result:
     """Runs until published, within the failure budget or not; raises FlowreelError for what stops it before."""
     prepared = _prepare(spec, display)
     while True:

@@ -18,7 +18,7 @@ from pipeline.clip_source import ClipMaps, fetch_clip
 from pipeline.data_file import EncodedClip, build, describe, stored
 from pipeline.encode import encode_clip
 from pipeline.generator.clips import ClipFrames, How, render_clips
-from pipeline.generator.networks import VideoGenerator
+from pipeline.generator.engine import Engine
 from pipeline.identity import shard_id
 from pipeline.job import RenderJob
 from pipeline.quality import gate, warp_errors
@@ -39,7 +39,7 @@ class ShardRenderer:
 
     job: RenderJob
     plan_id: str
-    generator: VideoGenerator
+    engine: Engine
     tick: Tick | None = None
     device: threading.Lock = field(default_factory=threading.Lock)
 
@@ -104,10 +104,10 @@ class ShardRenderer:
     ) -> dict[str, ClipFrames]:
         """Lock-step batches; one that fails is rendered clip by clip, so that only the culprit is lost."""
         spec, batch = self.job.spec, self.job.settings.batch
-        how = How(self.job.settings.precision, spec.clips.lead_in, spec.output.flow)
+        how = How(spec.clips.lead_in, spec.output.flow)
 
         def together(group: Sequence[Clip]) -> list[ClipFrames]:
-            return render_clips(self.generator, [maps[c.clip_id].conditioning for c in group], how, self.tick)
+            return render_clips(self.engine, [maps[c.clip_id].conditioning for c in group], how, self.tick)
 
         done: dict[str, ClipFrames] = {}
         for group in (clips[i : i + batch] for i in range(0, len(clips), batch)):

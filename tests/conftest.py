@@ -187,11 +187,12 @@ class LocalRun:
 
     def render(self, prepared: "Prepared", shards: "Iterable[Shard] | None" = None) -> "list[ShardOutcome]":
         """Renders, stores and records shards: the plan's, if none are given."""
+        from pipeline.generator.engine import engine_for
         from pipeline.generator.loading import load_generator
         from pipeline.render import ShardRenderer
 
         generator = load_generator(prepared.job.checkpoint, "cpu")
-        renderer = ShardRenderer(prepared.job, prepared.plan.plan_id, generator)
+        renderer = ShardRenderer(prepared.job, prepared.plan.plan_id, engine_for(generator))
         return [renderer.render(shard) for shard in (prepared.plan.shards if shards is None else shards)]
 
     def publish(self, prepared: "Prepared", outcomes: "Iterable[ShardOutcome] | None" = None) -> "Version":

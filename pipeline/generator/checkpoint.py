@@ -97,14 +97,10 @@ def check_fits(checkpoint: Checkpoint, space: LabelSpace, size: tuple[int, int])
         raise CheckpointError(
             f"label space '{space.name}' has ids {beyond}, but the generator {where} knows 0..{config.label_nc - 1}"
         )
-    multiple = config.size_multiple
-    least = max(2 * multiple, -(-MIN_SIDE // multiple) * multiple)
-    if any(side % multiple or side < least for side in size):
-        fits = tuple(max(least, round(side / multiple) * multiple) for side in size)
-        raise CheckpointError(
-            f"generator.size [{size[0]}, {size[1]}] must be multiples of {multiple}, at least {least}, for"
-            f" {where}; the nearest is [{fits[0]}, {fits[1]}]"
-        )
+    try:
+        config.check_size(*size, least=MIN_SIDE)
+    except ValueError as error:
+        raise CheckpointError(f"generator.size [{size[0]}, {size[1]}] with {where}: {error}") from None
 
 
 def _config(store: Store) -> GeneratorConfig:

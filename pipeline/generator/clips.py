@@ -1,8 +1,9 @@
 """Whole clips in lock-step: conditioning in, frames out."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal
 
 import numpy as np
@@ -11,12 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.generator.conditioning import encode, encode_pictures
+from pipeline.generator.engine import Engine
 from pipeline.generator.first_frames import Looks, first_frames
 from pipeline.generator.images import from_uint8, to_uint8
 from pipeline.generator.networks import VideoGenerator
-from pipeline.generator.rollout import RolloutState, start_empty, start_from, step
-
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+from pipeline.generator.rollout import RolloutState, start_empty, start_from
 
 
 @dataclass(frozen=True)
@@ -48,50 +48,59 @@ class ClipFrames:
 class How:
     """Settings of a rendering."""
 
-    precision: str = "float32"
     lead_in: Literal["repeat", "drop"] = "repeat"
     flow: bool = False  # keep the flow too
 
 
 @torch.inference_mode()
 def render_clips(
-    generator: VideoGenerator, clips: Sequence[Conditioning], how: How, tick: Callable[[int], None] | None = None
+    engine: Engine, clips: Sequence[Conditioning], how: How, tick: Callable[[int], None] | None = None
 ) -> list[ClipFrames]:
     """Renders clips of one length, all with or all without exemplar; ``tick(n)`` is told of n more frames.
 
-    Raises ValueError naming the frame if the network gives values that are not finite.
+    Raises ValueError naming the frame if the network gives values that are not finite, or naming the nearest sizes if
+    it cannot take the clips' size.
     """
-    config, device = generator.config, generator.device
-    length = _length(clips)
+    generator, config, length = engine.generator, engine.config, _length(clips)
+    config.check_size(clips[0].label_THW.shape[2], clips[0].label_THW.shape[1])
     first = 0 if how.lead_in == "repeat" else config.n_frames - 1
-
-    def encoded(t: int) -> Tensor:
-        """Frame t of all clips, (B, L, H, W); made when it is needed, a one-hot map is large."""
-        instance_BHW = None
-        if config.use_instance:
-            instance_BHW = _frame([c.instance_THW[t] for c in clips if c.instance_THW is not None], device)
-        if pictures := _of_all(clips, "picture_TLHW", "pictures"):
-            return encode_pictures(
-                torch.from_numpy(np.stack([p[t] for p in pictures])).to(device), instance_BHW, config
-            )
-        return encode(_frame([c.label_THW[t] for c in clips], device), instance_BHW, config)
-
-    window = deque((encoded(max(0, first - back)) for back in range(config.n_frames, 0, -1)), maxlen=config.n_frames)
-    state = _start(generator, clips, torch.stack(tuple(window)[1:], dim=1))
+    frames = (engine.encode(*_given(clips, max(0, t), generator)) for t in range(first - config.n_frames + 1, length))
+    state = _start(generator, clips, range(first - config.n_frames + 1, first))
     images: list[Tensor] = []
     flows: list[Tensor] = []
-    with torch.autocast(device.type, DTYPES[how.precision], enabled=how.precision != "float32"):
-        for t in range(first, length):
-            window.append(encoded(t))
-            state, out = step(generator, state, torch.stack(tuple(window), dim=1))
-            images.append(_to_uint8(out.image_B3HW, t))
-            if how.flow and out.flow_B2HW is not None:
-                flows.append(out.flow_B2HW.float().movedim(1, -1).cpu())
-            if tick:
-                tick(len(clips))
+    for t, looked in enumerate(_looked(engine, frames), start=first):
+        state, frame = engine.step(state, looked)
+        images.append(_to_uint8(frame.image_B3HW, t))
+        if how.flow and frame.flow_B2HW is not None:
+            flows.append(frame.flow_B2HW.float().movedim(1, -1).cpu())
+        if tick:
+            tick(len(clips))
     image_BTHW3 = torch.stack(images, dim=1).numpy()
     flow_BTHW2 = torch.stack(flows, dim=1).numpy() if flows else None
     return [ClipFrames(first, image_BTHW3[b], None if flow_BTHW2 is None else flow_BTHW2[b]) for b in range(len(clips))]
+
+
+def _looked(engine: Engine, frames: Iterator[Any]) -> Iterator[Any]:
+    """What the engine makes of each window of T frames, as far ahead as it likes: encoded frames are large."""
+    window = deque(islice(frames, engine.config.n_frames - 1), maxlen=engine.config.n_frames)
+    while True:
+        windows = []
+        for frame in islice(frames, engine.ahead):
+            window.append(frame)
+            windows.append(tuple(window))
+        if not windows:
+            return
+        yield from engine.look(windows)
+
+
+def _given(clips: Sequence[Conditioning], t: int, generator: VideoGenerator) -> tuple[Tensor, Tensor | None]:
+    """Frame t of all clips as engines encode it: labels (B, H, W) or pictures (B, L, H, W); instances (B, H, W)."""
+    device, instance_BHW = generator.device, None
+    if generator.config.use_instance:
+        instance_BHW = _frame([c.instance_THW[t] for c in clips if c.instance_THW is not None], device)
+    if pictures := _of_all(clips, "picture_TLHW", "pictures"):
+        return torch.from_numpy(np.stack([p[t] for p in pictures])).to(device), instance_BHW
+    return _frame([c.label_THW[t] for c in clips], device), instance_BHW
 
 
 def _length(clips: Sequence[Conditioning]) -> int:
@@ -114,9 +123,9 @@ def _of_all(clips: Sequence[Conditioning], name: str, what: str) -> list[NDArray
     return there
 
 
-def _start(generator: VideoGenerator, clips: Sequence[Conditioning], before_BTLHW: Tensor) -> RolloutState:
-    """``before_BTLHW``: the T-1 encoded frames before the one that is rendered first."""
-    config, device = generator.config, before_BTLHW.device
+def _start(generator: VideoGenerator, clips: Sequence[Conditioning], before: range) -> RolloutState:
+    """``before``: the T-1 frames before the one that is rendered first; those before the clip are its first frame."""
+    config, device = generator.config, generator.device
     first, part = _of_all(clips, "first_THW3", "first frames"), _of_all(clips, "part_THW", "part labels")
     if not first and (exemplars := _of_all(clips, "exemplar_HW3", "an exemplar")):
         first = [np.broadcast_to(e, (config.n_frames - 1, *e.shape)) for e in exemplars]
@@ -127,8 +136,11 @@ def _start(generator: VideoGenerator, clips: Sequence[Conditioning], before_BTLH
             return start_from(config, first_BT3HW)
         looks = Looks(first_BT3HW, torch.from_numpy(np.stack(part).astype(np.int64)).to(device))
     if config.single:
-        return start_from(config, first_frames(generator, before_BTLHW, looks))
-    return start_empty(config, len(clips), (before_BTLHW.shape[-2], before_BTLHW.shape[-1]), before_BTLHW)
+        encoder = encode if config.label_nc else encode_pictures
+        encoded = [encoder(*_given(clips, max(0, t), generator), config) for t in before]
+        return start_from(config, first_frames(generator, torch.stack(encoded, dim=1), looks))
+    like = next(generator.parameters())
+    return start_empty(config, len(clips), clips[0].label_THW.shape[1:], like)
 
 
 def _to_uint8(image_B3HW: Tensor, frame: int) -> Tensor:

@@ -1,5 +1,6 @@
 """What decides the networks of a vid2vid generator: the part of a checkpoint's ``config.json`` that is architecture."""
 
+from math import ceil, floor
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -62,6 +63,25 @@ class GeneratorConfig(BaseModel):
         """Width and height must be multiples of this, so that every stride-2 step halves exactly."""
         own = int(2 ** (self.n_scales - 1 + self.n_downsample))
         return max(own, self.single.size_multiple) if self.single else own
+
+    def check_size(self, width: int, height: int, least: int = 0) -> None:
+        """Raises ValueError that names the nearest sizes if the networks cannot take this one.
+
+        ``least``: a bound of the caller's own. Reflection padding needs 3 pixels more than none at each scale's own
+        size and 1 at the bottleneck's, so two of its pixels are the least.
+        """
+        multiple = self.size_multiple
+        least = max(2 * multiple, -(-least // multiple) * multiple)
+        if all(side % multiple == 0 and side >= least for side in (width, height)):
+            return
+        below, above = (
+            [max(least, round_to(side / multiple) * multiple) for side in (width, height)] for round_to in (floor, ceil)
+        )
+        nearest = f"{below[0]}x{below[1]}" + (f" and {above[0]}x{above[1]}" if above != below else "")
+        raise ValueError(
+            f"size {width}x{height} (width x height) does not fit the networks: both must be multiples of {multiple},"
+            f" at least {least}; the nearest are {nearest}"
+        )
 
     def width(self, scale: int) -> int:
         """Base width n of a scale (0 = coarsest)."""

@@ -16,9 +16,9 @@ from jobs.progress import Display
 from jobs.render import Exit, render
 from pipeline.codec import encode_ids
 from pipeline.generator.checkpoint import Checkpoint
-from pipeline.generator.loading import load_generator
-from pipeline.generator.networks import ScaleInput, ScaleOutput, VideoGenerator
+from pipeline.generator.engine import Engine, load_engine
 from pipeline.versions import FAILURES_FILE
+from schemas.plan import RenderSettings
 from schemas.spec import Spec
 
 POISON = 31  # a label id that no other clip has
@@ -26,29 +26,25 @@ POISON = 31  # a label id that no other clip has
 
 @dataclass
 class Deadly:
-    """A generator that takes its process down when ``strikes`` says so."""
+    """An engine that takes its process down when ``strikes`` says so of the labels of a frame."""
 
-    real: VideoGenerator
+    real: Engine
     strikes: Callable[[torch.Tensor], bool]
 
-    @property
-    def config(self) -> Any:
-        return self.real.config
+    def __getattr__(self, name: str) -> Any:
+        if name == "real":  # while it is unpickled
+            raise AttributeError(name)
+        return getattr(self.real, name)
 
-    @property
-    def device(self) -> Any:
-        return self.real.device
-
-    def __call__(self, inputs: list[ScaleInput]) -> list[ScaleOutput]:
-        if self.strikes(inputs[-1].labels_BCHW):
+    def encode(self, frame: torch.Tensor, instance_BHW: torch.Tensor | None) -> Any:
+        if self.strikes(frame):
             os._exit(1)
-        outputs: list[ScaleOutput] = self.real(inputs)
-        return outputs
+        return self.real.encode(frame, instance_BHW)
 
 
-def load_poisonable(checkpoint: Checkpoint, device: str) -> Deadly:
-    """Dies of every window (frames of 36 channels) that holds the poisonous class."""
-    return Deadly(load_generator(checkpoint, device), lambda labels: bool(labels[:, POISON::36].any()))
+def load_poisonable(checkpoint: Checkpoint, settings: RenderSettings) -> Any:
+    """Dies of every frame that holds the poisonous class."""
+    return Deadly(load_engine(checkpoint, settings), lambda labels: bool((labels == POISON).any()))
 
 
 @pytest.fixture
@@ -97,13 +93,13 @@ def test_over_the_budget_nothing_is_published_and_a_mended_run_goes_on(spec: Spe
 def test_a_worker_that_dies_once_costs_nothing_but_time(spec: Spec, tmp_path: Path) -> None:
     mark = tmp_path / "died"
 
-    def load(checkpoint: Checkpoint, device: str) -> Deadly:
+    def load(checkpoint: Checkpoint, settings: RenderSettings) -> Any:
         def strikes(labels: torch.Tensor) -> bool:
             first = not mark.exists()
             mark.touch()
             return first
 
-        return Deadly(load_generator(checkpoint, device), strikes)
+        return Deadly(load_engine(checkpoint, settings), strikes)
 
     result = render(spec, Display(), load=load)
     assert mark.exists()

@@ -255,12 +255,13 @@ def test_a_size_that_does_not_halve_is_refused_with_the_nearest(
 
 def test_the_smallest_size_that_is_let_through_renders(folder: Path) -> None:
     from pipeline.generator.clips import Conditioning, How, render_clips
+    from pipeline.generator.engine import engine_for
     from pipeline.scenes import street_scene
 
     scene = street_scene(0, 2, (32, 32))
     small = Conditioning(scene.label_THW[:, :16, :16], scene.instance_THW[:, :16, :16])
     check_fits(read(folder), STREET, (16, 16))
-    assert render_clips(load(folder), [small], How())[0].image_THW3.shape == (2, 16, 16, 3)
+    assert render_clips(engine_for(load(folder)), [small], How())[0].image_THW3.shape == (2, 16, 16, 3)
 
 
 def test_another_label_space_is_refused_with_the_way_out(folder: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
+from pipeline.generator.engine import engine_for
 from pipeline.generator.loading import load_generator
 from pipeline.identity import shard_id
 from pipeline.prepare import Prepared
@@ -226,7 +227,7 @@ def test_a_clip_that_the_network_cannot_render_fails_alone(local_run: Run) -> No
     channels = generator.config.frame_channels
     for t in range(generator.config.n_frames):
         generator.get_parameter("G0.model_down_seg.1.weight")[:, t * channels + PLATE] = 1e38
-    renderer = ShardRenderer(prepared.job, prepared.plan.plan_id, generator)
+    renderer = ShardRenderer(prepared.job, prepared.plan.plan_id, engine_for(generator))
     outcome = renderer.render(prepared.plan.shards[1])
     good, bad = outcome.clips
     assert isinstance(good, Rendered) and isinstance(bad, Failed)
@@ -273,7 +274,7 @@ def test_frames_are_counted_as_they_are_rendered(local_run: Run) -> None:
     prepared = local_run.prepare()
     ticks: list[int] = []
     generator = load_generator(prepared.job.checkpoint, "cpu")
-    renderer = ShardRenderer(prepared.job, prepared.plan.plan_id, generator, ticks.append)
+    renderer = ShardRenderer(prepared.job, prepared.plan.plan_id, engine_for(generator), ticks.append)
     for shard in prepared.plan.shards:
         renderer.render(shard)
     assert sum(ticks) == prepared.plan.frame_count == 10
@@ -283,7 +284,7 @@ def test_the_generator_keeps_nothing_of_a_clip(local_run: Run) -> None:
     prepared = local_run.prepare()
     generator = load_generator(prepared.job.checkpoint, "cpu")
     before = {key: value.clone() for key, value in generator.state_dict().items()}
-    renderer = ShardRenderer(prepared.job, prepared.plan.plan_id, generator)
+    renderer = ShardRenderer(prepared.job, prepared.plan.plan_id, engine_for(generator))
     first = renderer.render(prepared.plan.shards[0])
     renderer.render(prepared.plan.shards[1])
     assert renderer.render(prepared.plan.shards[0]).file == first.file

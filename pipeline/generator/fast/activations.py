@@ -3,10 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numba import prange
 from numpy.typing import NDArray
-from torch import Tensor
 
 from pipeline.generator.fast.kernels import helper, kernel, reflect
 from pipeline.generator.layers import EPS, ClipNorm
@@ -108,9 +106,7 @@ def _measure(values_HWC: Floats, moments_2RC: Floats) -> None:
 
 
 @helper
-def _affine(
-    moments_2RC: Floats, counts_R: NDArray[np.float64], weight_C: Floats, bias_C: Floats, eps: float
-) -> Floats:
+def _affine(moments_2RC: Floats, counts_R: NDArray[np.float64], weight_C: Floats, bias_C: Floats, eps: float) -> Floats:
     """Rows' moments -> scale and shift (T. Chan et al., "Updating formulae and a pairwise algorithm", 1979)."""
     total = counts_R.sum()
     pending_2C = np.empty((2, len(weight_C)), weight_C.dtype)

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from numba import prange
 from torch import Tensor, nn
 
-from pipeline.generator.fast.activations import Floats, Map, Norm, consumed, add_normed, padded
+from pipeline.generator.fast.activations import Floats, Map, Norm, add_normed, consumed, padded
 from pipeline.generator.fast.kernels import kernel
 from pipeline.generator.fast.winograd import Winograd
 from pipeline.generator.layers import ClipNorm, ResBlock
@@ -38,7 +38,7 @@ def _blocks(modules: list[nn.Module]) -> Iterator[Block]:
 
 
 class Strided:
-    """A convolution or transposed convolution with stride 2, norm pending. Its bias is left out: the norm removes it."""
+    """A convolution or transposed convolution with stride 2, norm pending. No bias: the norm removes it."""
 
     def __init__(self, conv: nn.Conv2d | nn.ConvTranspose2d, norm: Norm) -> None:
         self.weight = conv.weight.detach().to(memory_format=torch.channels_last)

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from pipeline.generator.conditioning import instance_edges, pyramid
-from pipeline.generator.config import GeneratorConfig
 from pipeline.generator.fast.kernels import use_torch_threads
 from pipeline.generator.fast.labels import SparsePicture, from_labels, joined, pooled
 from pipeline.generator.fast.scales import FastScale, Made, Seen, Window
@@ -26,7 +25,7 @@ class FastEngine:
 
     def __init__(self, generator: VideoGenerator) -> None:
         """``generator``: on the CPU, in float32 or float64."""
-        self.config: GeneratorConfig = generator.config
+        self.generator, self.config = generator, generator.config
         self.dtype = next(generator.parameters()).dtype
         self.scales = [FastScale(network, generator.config) for network in generator.scales]
 
@@ -42,7 +41,7 @@ class FastEngine:
         return [self._levels(frame[b], None if edge_BHW is None else edge_BHW[b]) for b in range(len(frame))]
 
     def look(self, windows: Sequence[Sequence[Encoded]]) -> list[Looked]:
-        """Several windows of T encoded frames each, of all clips: the work on their last frames that needs no history."""
+        """Windows of T encoded frames of all clips: the work on their last frames that needs no history."""
         use_torch_threads()
         clips = len(windows[0][0])
         given = [[levels[b] for levels in window] for window in windows for b in range(clips)]  # (window, clip), time

@@ -1,7 +1,7 @@
 """7x7 convolutions of sparse pictures by table lookup: a sum of the weights at the few channels that are not 0.
 
-Where a line of 7 or an area of 7x7 pixels has one label only, the sum of its weights is one row of the table, and a line
-that is cut by the border of an object is two.
+Where a line of 7 or an area of 7x7 pixels has one label only, the sum of its weights is one row of the table; a line
+that the border of an object cuts is two.
 """
 
 import numpy as np
@@ -9,7 +9,7 @@ from numba import prange
 from torch import nn
 
 from pipeline.generator.fast.activations import Floats, Map, Norm
-from pipeline.generator.fast.kernels import helper, kernel, reflect
+from pipeline.generator.fast.kernels import kernel, reflect
 from pipeline.generator.fast.labels import REACH, Ints, SparseWindow
 
 TAPS = 2 * REACH + 1
@@ -43,13 +43,6 @@ class LabelConv:
         entries = (window.begin_TP, window.channel_N, window.value_N)
         _convolve(*entries, window.pure_THW, window.line_THW, window.area_THW, self.channels, self.table_RO, values_HWO)
         return self.norm.of(values_HWO)
-
-
-@helper
-def _line_terms(
-    window: tuple[Ints, Ints, Floats, Ints], at: tuple[int, int, int], first_rows: tuple[int, int, int], channels: int, terms: Ints, factors: Floats, count: int
-) -> int:
-    return count
 
 
 @kernel

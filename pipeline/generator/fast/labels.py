@@ -64,7 +64,9 @@ def joined(frames: Sequence[SparsePicture]) -> SparseWindow:
     )
 
 
-def from_labels(label_HW: NDArray[np.integer], edge_HW: NDArray[np.bool_] | None, edge: int, kind: type) -> SparsePicture:
+def from_labels(
+    label_HW: NDArray[np.integer], edge_HW: NDArray[np.bool_] | None, edge: int, kind: type
+) -> SparsePicture:
     """One-hot labels, and 1 in channel ``edge`` at the edges of instances."""
     count_P = np.ones(label_HW.size, np.int32) if edge_HW is None else 1 + edge_HW.ravel().astype(np.int32)
     begin_P = np.concatenate(([0], np.cumsum(count_P)), dtype=np.int32)
@@ -95,7 +97,13 @@ def _finished(begin_P: Ints, channel_N: Ints, value_N: Floats, size: tuple[int, 
 
 @helper
 def _pool_pixel(
-    begin_P: Ints, channel_N: Ints, value_N: Floats, size: tuple[int, int], at: tuple[int, int], sums_L: Floats, seen_L: Ints
+    begin_P: Ints,
+    channel_N: Ints,
+    value_N: Floats,
+    size: tuple[int, int],
+    at: tuple[int, int],
+    sums_L: Floats,
+    seen_L: Ints,
 ) -> tuple[int, int]:
     """Sums around a pixel of the coarse picture; (channels seen, pixels summed)."""
     height, width = size

@@ -138,15 +138,22 @@ def _restore(m_36TC: Floats, offset: int, tiles: int, first: int, y_HWC: Floats,
         count = columns * channels
         begin = (offset + row * columns) * channels
         end = begin + count
-        l = np.empty((4, 6, count), y_HWC.dtype)
+        lines_46N = np.empty((4, 6, count), y_HWC.dtype)
         for j in range(6):
             m0, m1, m2 = m_36N[j, begin:end], m_36N[6 + j, begin:end], m_36N[12 + j, begin:end]
             m3, m4, m5 = m_36N[18 + j, begin:end], m_36N[24 + j, begin:end], m_36N[30 + j, begin:end]
-            _outputs((m0, m1, m2, m3, m4, m5), (l[0, j], l[1, j], l[2, j], l[3, j]))
+            _outputs((m0, m1, m2, m3, m4, m5), (lines_46N[0, j], lines_46N[1, j], lines_46N[2, j], lines_46N[3, j]))
         pixels_4N = np.empty((4, count), y_HWC.dtype)
         pixels_4TC = pixels_4N.reshape(4, columns, channels)
         for i in range(rows):
-            parts = (l[i, 0], l[i, 1], l[i, 2], l[i, 3], l[i, 4], l[i, 5])
+            parts = (
+                lines_46N[i, 0],
+                lines_46N[i, 1],
+                lines_46N[i, 2],
+                lines_46N[i, 3],
+                lines_46N[i, 4],
+                lines_46N[i, 5],
+            )
             _outputs(parts, (pixels_4N[0], pixels_4N[1], pixels_4N[2], pixels_4N[3]))
             for x in range(width):
                 for c in range(channels):

@@ -1,0 +1,73 @@
+"""Engines: how a generator's frames are calculated. All give the same numbers up to rounding, at different speeds."""
+
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from pipeline.generator.checkpoint import Checkpoint
+from pipeline.generator.conditioning import encode, encode_pictures
+from pipeline.generator.config import GeneratorConfig
+from pipeline.generator.fast.engine import FastEngine
+from pipeline.generator.loading import load_generator
+from pipeline.generator.networks import VideoGenerator
+from pipeline.generator.rollout import Frame, RolloutState, step
+from schemas.plan import RenderSettings
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+Kind = Literal["auto", "plain", "fast"]
+
+
+class Engine(Protocol):
+    """Steps B clips through time in lock-step.
+
+    What ``encode`` and ``look`` return is the engine's own: it only goes back to it.
+    """
+
+    config: GeneratorConfig
+    generator: VideoGenerator
+    ahead: int  # windows that ``look`` likes to be given at once
+
+    def encode(self, frame: Tensor, instance_BHW: Tensor | None) -> Any:
+        """One frame of all clips: label ids (B, H, W), or pictures (B, L, H, W) where the generator has no labels."""
+
+    def look(self, windows: Sequence[Sequence[Any]]) -> list[Any]:
+        """For windows of T encoded frames: all work on their last frames that needs no frame before them."""
+
+    def step(self, state: RolloutState, looked: Any) -> tuple[RolloutState, Frame]:
+        """Renders a frame of each clip."""
+
+
+class PlainEngine:
+    """The networks as they are written down: the reference for all others, and the engine of GPUs."""
+
+    ahead = 1
+
+    def __init__(self, generator: VideoGenerator, precision: str = "float32") -> None:
+        self.config, self.generator, self.precision = generator.config, generator, precision
+
+    def encode(self, frame: Tensor, instance_BHW: Tensor | None) -> Tensor:
+        encoder = encode if self.config.label_nc else encode_pictures
+        dtype = next(self.generator.parameters()).dtype
+        return encoder(frame, instance_BHW, self.config).to(dtype)
+
+    def look(self, windows: Sequence[Sequence[Tensor]]) -> list[Tensor]:
+        return [torch.stack(tuple(window), dim=1) for window in windows]
+
+    def step(self, state: RolloutState, looked: Tensor) -> tuple[RolloutState, Frame]:
+        dtype, reduced = DTYPES[self.precision], self.precision != "float32"
+        with torch.autocast(looked.device.type, dtype, enabled=reduced):
+            return step(self.generator, state, looked)
+
+
+def engine_for(generator: VideoGenerator, precision: str = "float32", kind: Kind = "auto") -> Engine:
+    """The engine for a generator on its device; ``auto``: the fast one on CPUs. ``precision``: see settings."""
+    if kind == "plain" or generator.device.type != "cpu":
+        return PlainEngine(generator, precision)
+    return FastEngine(generator)
+
+
+def load_engine(checkpoint: Checkpoint, settings: RenderSettings) -> Engine:
+    """A checkpoint's generator on the device and with the precision that a plan says, ready to render."""
+    return engine_for(load_generator(checkpoint, settings.device), settings.precision)
