@@ -10,6 +10,7 @@ BENCHMARKS := benchmarks/driver_memory.py
 
 PIP := $(BIN)/python -m pip
 INSTALL := $(PIP) install --constraint constraints.txt
+COMPILE = @echo "Compiling for this machine: most of a minute"; $(BIN)/python -m pipeline.generator.fast
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -55,9 +56,11 @@ $(BIN)/pip:
 $(VENV)/.runtime: pyproject.toml constraints.txt | $(BIN)/pip
 	@echo "Installing Flowreel into $(VENV): some minutes the first time, most of it PyTorch and Ray"
 	$(INSTALL) --editable .
+	$(COMPILE)
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/pip
 	@echo "Installing Flowreel and its tools into $(VENV): some minutes the first time, most of it PyTorch and Ray"
 	$(INSTALL) --editable ".[dev,s3]"
+	$(COMPILE)
 	@touch $(VENV)/.runtime $@

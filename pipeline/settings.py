@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from llvmlite import binding as llvm
+
 from pipeline.generator.checkpoint import Checkpoint
 from schemas.errors import UsageError
 from schemas.plan import RenderSettings
@@ -16,10 +18,16 @@ def settle(spec: Spec, checkpoint: Checkpoint) -> RenderSettings:
     size = spec.generator.size or checkpoint.config.size
     if size is None:
         raise UsageError("generator.size: the checkpoint names no size of its own; write for example [512, 256]")
-    # On CPUs a batch falls out of the cache and loses.
+    # On CPUs clips of a batch gain nothing from each other (benchmarks/generator.py) and take memory.
     fitting = 1 if device == "cpu" else max(1, GPU_BATCH_PIXELS // (size[0] * size[1]))
     batch = fitting if spec.generator.batch == "auto" else spec.generator.batch
     precision = spec.generator.precision
     if precision == "auto":
-        precision = "float32" if device == "cpu" else "bfloat16"
+        precision = "bfloat16" if device == "cuda" or multiplies_bfloat16() else "float32"
     return RenderSettings(device, batch, precision, size, checkpoint.digest)
+
+
+def multiplies_bfloat16() -> bool:
+    """Whether this CPU has instructions for bfloat16; without them it is slower than float32."""
+    features = llvm.get_host_cpu_features()
+    return any(features.get(name, False) for name in ("amx-bf16", "avx512bf16", "bf16"))

@@ -58,8 +58,7 @@ def load_generator(checkpoint: Checkpoint, device: str) -> VideoGenerator:
     dead = {k: torch.zeros(v.shape) for k, v in generator.state_dict().items() if k.endswith(DEAD_WEIGHT)}
     live = {k: v.float() for k, v in weights.items() if not k.endswith(DEAD_WEIGHT)}
     generator.load_state_dict(dead | live, strict=True, assign=True)
-    # The layout that convolutions are fastest in, on CPUs and tensor cores alike.
-    return generator.to(device, memory_format=torch.channels_last).requires_grad_(False)
+    return generator.to(device).requires_grad_(False)
 
 
 def save_checkpoint(folder: Path, generator: VideoGenerator, dtype: torch.dtype = torch.float32) -> None:

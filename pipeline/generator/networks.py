@@ -61,20 +61,30 @@ class ScaleNetwork(nn.Module):
         raise TypeError(f"{type(self).__name__} is not a scale of its own")
 
     def forward(self, given: ScaleInput, coarser: ScaleOutput | None = None) -> ScaleOutput:
-        f_img, f_flow, f_fg = self.features(given, coarser)
-        raw = self.model_final_img(f_img)
+        features = self.features(given, coarser)
+        # Reduced precision ends here: flow of some pixels, warping and blending need more than bfloat16's 8 bits.
+        with torch.autocast(features[0].device.type, enabled=False):
+            return self._blended(given, *features)
+
+    def _blended(self, given: ScaleInput, f_img: Tensor, f_flow: Tensor | None, f_fg: Tensor | None) -> ScaleOutput:
+        raw = self.model_final_img(_exact(f_img))
         image, flow, weight = raw, None, None
         if f_flow is not None:
-            flow = self.flow_unit * self.model_final_flow(f_flow)
-            weight = self.model_final_w(f_flow)
+            flow = self.flow_unit * self.model_final_flow(_exact(f_flow))
+            weight = self.model_final_w(_exact(f_flow))
             if not given.raw_only:
                 previous_B3HW = given.history_BPHW[:, -3:]
                 image = raw * weight + warp(previous_B3HW, flow) * (1 - weight)
         if f_fg is not None:
-            foreground, m = self.indv_final(f_fg), given.mask_B1HW
+            foreground, m = self.indv_final(_exact(f_fg)), given.mask_B1HW
             image = foreground * m + image * (1 - m)
             raw = foreground * m + raw * (1 - m)
         return ScaleOutput(image, raw, flow, weight, f_img, f_flow, f_fg)
+
+
+def _exact(x_BCHW: Tensor) -> Tensor:
+    """In float32 at least."""
+    return x_BCHW.to(torch.promote_types(x_BCHW.dtype, torch.float32))
 
 
 class CoarsestNetwork(ScaleNetwork):

@@ -26,6 +26,7 @@ class Norm:
     def __init__(self, norm: ClipNorm) -> None:
         self.weight_C: Floats = norm.weight.detach().numpy()
         self.bias_C: Floats = norm.bias.detach().numpy()
+        self.dtype = norm.weight.dtype
 
     def from_rows(self, moments_2RC: Floats, counts_R: NDArray[np.float64]) -> Floats:
         """``moments_2RC``: mean and sum of squared deviations of each row of ``counts_R`` pixels."""

@@ -16,9 +16,12 @@ from pipeline.generator.layers import ClipNorm, ResBlock
 Block = Callable[[list[Map]], list[Map]]  # maps of several frames, which share the reading of the weights
 
 
-def blocks(modules: nn.Module) -> list[Block]:
-    """The blocks of a ``Sequential`` of downs, residual blocks and ups, in its order."""
-    return list(_blocks(list(modules.children())))
+def blocks(modules: nn.Module, products: torch.dtype) -> list[Block]:
+    """The blocks of a ``Sequential`` of downs, residual blocks and ups, in its order.
+
+    ``products``: what convolutions multiply in; all that is between them keeps the weights' precision.
+    """
+    return list(_blocks(list(modules.children()), products))
 
 
 def run(steps: list[Block], maps: list[Map]) -> list[Map]:
@@ -28,20 +31,20 @@ def run(steps: list[Block], maps: list[Map]) -> list[Map]:
     return maps
 
 
-def _blocks(modules: list[nn.Module]) -> Iterator[Block]:
+def _blocks(modules: list[nn.Module], products: torch.dtype) -> Iterator[Block]:
     for module, after in zip(modules, [*modules[1:], None], strict=True):
         if isinstance(module, ResBlock):
-            yield Residual(module)
+            yield Residual(module, products)
         elif isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             assert isinstance(after, ClipNorm), "every inner convolution is followed by its norm"
-            yield Strided(module, Norm(after))
+            yield Strided(module, Norm(after), products)
 
 
 class Strided:
     """A convolution or transposed convolution with stride 2, norm pending. No bias: the norm removes it."""
 
-    def __init__(self, conv: nn.Conv2d | nn.ConvTranspose2d, norm: Norm) -> None:
-        self.weight = conv.weight.detach().to(memory_format=torch.channels_last)
+    def __init__(self, conv: nn.Conv2d | nn.ConvTranspose2d, norm: Norm, products: torch.dtype) -> None:
+        self.weight = conv.weight.detach().to(products, memory_format=torch.channels_last)
         self.up = isinstance(conv, nn.ConvTranspose2d)
         self.norm = norm
 
@@ -49,22 +52,22 @@ class Strided:
         return [self._convolved(given) for given in maps]
 
     def _convolved(self, given: Map) -> Map:
-        x_1CHW = as_torch(consumed(given))
+        x_1CHW = as_torch(consumed(given)).to(self.weight.dtype)
         if self.up:
             y_1CHW = F.conv_transpose2d(x_1CHW, self.weight, stride=2, padding=1, output_padding=1)
         else:
             y_1CHW = F.conv2d(x_1CHW, self.weight, stride=2, padding=1)
-        return self.norm.of(from_torch(y_1CHW))
+        return self.norm.of(from_torch(y_1CHW.to(self.norm.dtype)))
 
 
 class Residual:
     """x + norm(conv(relu(norm(conv(x)))))."""
 
-    def __init__(self, block: ResBlock) -> None:
+    def __init__(self, block: ResBlock, products: torch.dtype) -> None:
         _, first, norm1, _, _, second, norm2 = block.conv_block
         assert isinstance(first, nn.Conv2d) and isinstance(second, nn.Conv2d)
         assert isinstance(norm1, ClipNorm) and isinstance(norm2, ClipNorm)
-        self.first, self.second = Winograd(first, Norm(norm1)), Winograd(second, Norm(norm2))
+        self.first, self.second = Winograd(first, Norm(norm1), products), Winograd(second, Norm(norm2), products)
 
     def __call__(self, maps: list[Map]) -> list[Map]:
         settled = [Map(consumed(given)) for given in maps]

@@ -23,11 +23,12 @@ class FastEngine:
 
     ahead = 4  # frames that are looked at together: small maps share the reading of the weights
 
-    def __init__(self, generator: VideoGenerator) -> None:
-        """``generator``: on the CPU, in float32 or float64."""
+    def __init__(self, generator: VideoGenerator, products: torch.dtype | None = None) -> None:
+        """``generator``: on the CPU, in float32 or float64. ``products``: what inner convolutions multiply in; sums,
+        statistics, first and last convolutions, warping and blending keep the generator's precision."""
         self.generator, self.config = generator, generator.config
         self.dtype = next(generator.parameters()).dtype
-        self.scales = [FastScale(network, generator.config) for network in generator.scales]
+        self.scales = [FastScale(network, generator.config, products or self.dtype) for network in generator.scales]
 
     def encode(self, frame: Tensor, instance_BHW: Tensor | None) -> Encoded:
         """``frame``: label ids (B, H, W), or pictures (B, L, H, W) where the generator has no labels."""

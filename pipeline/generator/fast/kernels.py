@@ -1,11 +1,13 @@
 """How the loops in this package are compiled (numba, LLVM): in parallel over rows, cached on disk."""
 
 import ctypes
+import hashlib
 import os
 import sys
 from collections.abc import Callable
 from functools import cache
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, TypeVar, cast
 
 import numba
 import torch
@@ -13,7 +15,8 @@ from llvmlite import binding as llvm
 
 # The same OpenMP threads as PyTorch's, which would otherwise spin beside a second pool on the same cores.
 os.environ.setdefault("NUMBA_THREADING_LAYER_PRIORITY", "omp tbb workqueue")
-numba.config.THREADING_LAYER_PRIORITY = os.environ["NUMBA_THREADING_LAYER_PRIORITY"].split()
+settings: Any = numba.config
+settings.THREADING_LAYER_PRIORITY = os.environ["NUMBA_THREADING_LAYER_PRIORITY"].split()
 
 # Fused multiply-add, and no care for the sign of zero. Never `nnan`: values that are not finite must be seen.
 _FAST = {"contract", "nsz"}
@@ -28,14 +31,29 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def kernel(function: F) -> F:
     """A loop over rows (``numba.prange``) that all threads share; compiled at its first call, then kept on disk."""
-    compiled: F = numba.njit(parallel=True, cache=True, fastmath=_FAST, error_model="numpy")(function)
-    return compiled
+    return _compiled(function, parallel=True)
 
 
 def helper(function: F) -> F:
     """A function that kernels call."""
-    compiled: F = numba.njit(cache=True, fastmath=_FAST, error_model="numpy")(function)
-    return compiled
+    return _compiled(function, parallel=False)
+
+
+def _compiled(function: F, parallel: bool) -> F:
+    compile_: Any = numba.njit(parallel=parallel, cache=True, fastmath=_FAST, error_model="numpy")
+    before, settings.CACHE_DIR = settings.CACHE_DIR, settings.CACHE_DIR or str(_cache())
+    try:
+        return cast(F, compile_(function))
+    finally:
+        settings.CACHE_DIR = before
+
+
+@cache
+def _cache() -> Path:
+    """A folder of this code's own: numba alone would not notice that a helper in another file has changed."""
+    here = Path(__file__).parent
+    sources = b"".join(file.read_bytes() for file in sorted(here.glob("*.py")))
+    return here / "__pycache__" / f"kernels-{hashlib.sha256(sources).hexdigest()[:12]}"
 
 
 @cache
@@ -52,7 +70,7 @@ def use_torch_threads() -> None:
     """As many threads as PyTorch is set to use; called before each frame, for settings may change in between."""
     _keep_freed_memory()
     threads = torch.get_num_threads()
-    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+    numba.set_num_threads(min(threads, settings.NUMBA_NUM_THREADS))
     torch.set_num_threads(threads)  # numba's first start resets the pool that both share
 
 

@@ -6,10 +6,11 @@ that the border of an object cuts is two.
 
 import numpy as np
 from numba import prange
+from numpy.typing import NDArray
 from torch import nn
 
 from pipeline.generator.fast.activations import Floats, Map, Norm
-from pipeline.generator.fast.kernels import kernel, reflect
+from pipeline.generator.fast.kernels import helper, kernel, reflect
 from pipeline.generator.fast.labels import REACH, Ints, SparseWindow
 
 TAPS = 2 * REACH + 1
@@ -26,7 +27,7 @@ class LabelConv:
 
     def __init__(self, conv: nn.Conv2d, norm: Norm, frames: int) -> None:
         outputs, channels = conv.weight.shape[0], conv.weight.shape[1] // frames
-        weight_OTLYX = conv.weight.detach().view(outputs, frames, channels, TAPS, TAPS)
+        weight_OTLYX = conv.weight.detach().contiguous().view(outputs, frames, channels, TAPS, TAPS)
         tap_TYXLO: Floats = weight_OTLYX.permute(1, 3, 4, 2, 0).contiguous().numpy()
         before_TYXLO = np.concatenate((np.zeros_like(tap_TYXLO[:, :, :1]), tap_TYXLO.cumsum(axis=2)), axis=2)
         after_TYXLO = before_TYXLO[:, :, -1:] - before_TYXLO
@@ -36,79 +37,108 @@ class LabelConv:
         self.channels = channels
         self.norm = norm
 
-    def __call__(self, window: SparseWindow) -> Map:
-        """T pictures of one size -> (H, W, O)."""
-        _, height, width = window.area_THW.shape
-        values_HWO = np.empty((height, width, self.table_RO.shape[1]), self.table_RO.dtype)
-        entries = (window.begin_TP, window.channel_N, window.value_N)
-        _convolve(*entries, window.pure_THW, window.line_THW, window.area_THW, self.channels, self.table_RO, values_HWO)
-        return self.norm.of(values_HWO)
+
+def convolved(window: SparseWindow, conv: LabelConv, other: LabelConv | None) -> tuple[Map, Map | None]:
+    """T pictures of one size -> (H, W, O); by two convolutions at once, if there are two, with one look."""
+    size = window.area_THW.shape[1:]
+    arrays = (window.begin_TP, window.channel_N, window.value_N, window.pure_THW, window.line_THW, window.area_THW)
+    out_HWO = np.empty((*size, conv.table_RO.shape[1]), conv.table_RO.dtype)
+    other_HWO = np.empty((*size, other.table_RO.shape[1]), conv.table_RO.dtype) if other else None
+    _convolve(arrays, conv.channels, conv.table_RO, out_HWO, other.table_RO if other else None, other_HWO)
+    return conv.norm.of(out_HWO), other.norm.of(other_HWO) if other and other_HWO is not None else None
+
+
+Arrays = tuple[Ints, Ints, Floats, Ints, Ints, Ints]
+Rows = NDArray[np.int64]
 
 
 @kernel
 def _convolve(
-    begin_TP: Ints,
-    channel_N: Ints,
-    value_N: Floats,
-    pure_THW: Ints,
-    line_THW: Ints,
-    area_THW: Ints,
-    channels: int,
-    table_RO: Floats,
-    out_HWO: Floats,
+    window: Arrays, channels: int, table_RO: Floats, out_HWO: Floats, other_RO: Floats | None, other_HWO: Floats | None
 ) -> None:
     height, width, outputs = out_HWO.shape
-    frames = len(area_THW)
-    before = frames * TAPS * TAPS * channels
-    after = before + frames * TAPS * _CUTS * channels
-    areas = after + frames * TAPS * _CUTS * channels
-    one = table_RO.dtype.type(1)
     for stripe in prange(_STRIPES):
-        rows = np.empty(frames * TAPS * TAPS * channels, np.int64)
-        factors = np.empty(len(rows), table_RO.dtype)
+        rows = np.empty(len(table_RO), np.int64)
+        factors = np.empty(len(table_RO), table_RO.dtype)
         for y in range(stripe, height, _STRIPES):
             for x in range(width):
-                terms = 0
-                for t in range(frames):
-                    area = area_THW[t, y, x]
-                    if area >= 0:
-                        rows[terms], factors[terms] = areas + t * channels + area, one
-                        terms += 1
-                        continue
-                    for i in range(TAPS):
-                        row = reflect(y + i - REACH, height)
-                        cut = (t * TAPS + i) * _CUTS
-                        line = line_THW[t, row, x]
-                        if line >= 0:
-                            rows[terms], factors[terms] = after + cut * channels + line, one
-                            terms += 1
-                            continue
-                        j = 0
-                        while j < TAPS:
-                            column = reflect(x + j - REACH, width)
-                            label = pure_THW[t, row, column]
-                            first, j = j, j + 1
-                            if label < 0:
-                                p = row * width + column
-                                for n in range(begin_TP[t, p], begin_TP[t, p + 1]):
-                                    tap = (t * TAPS + i) * TAPS + first
-                                    rows[terms], factors[terms] = tap * channels + channel_N[n], value_N[n]
-                                    terms += 1
-                                continue
-                            while j < TAPS and pure_THW[t, row, reflect(x + j - REACH, width)] == label:
-                                j += 1
-                            if j == TAPS:
-                                rows[terms], factors[terms] = after + (cut + first) * channels + label, one
-                                terms += 1
-                                continue
-                            rows[terms], factors[terms] = before + (cut + j) * channels + label, one
-                            terms += 1
-                            if first > 0:
-                                rows[terms], factors[terms] = before + (cut + first) * channels + label, -one
-                                terms += 1
+                terms = _terms(window, y, x, channels, rows, factors)
                 for o in range(outputs):
                     out_HWO[y, x, o] = 0
                 for n in range(terms):
                     r, factor = rows[n], factors[n]
                     for o in range(outputs):
                         out_HWO[y, x, o] += factor * table_RO[r, o]
+                if other_RO is not None and other_HWO is not None:
+                    for o in range(other_RO.shape[1]):
+                        other_HWO[y, x, o] = 0
+                    for n in range(terms):
+                        r, factor = rows[n], factors[n]
+                        for o in range(other_RO.shape[1]):
+                            other_HWO[y, x, o] += factor * other_RO[r, o]
+
+
+@helper
+def _terms(window: Arrays, y: int, x: int, channels: int, rows: Rows, factors: Floats) -> int:
+    """The rows of the table, and their factors, that add up to a pixel; returns how many."""
+    line_THW, area_THW = window[4], window[5]
+    frames, height, _ = area_THW.shape
+    _, after, areas = _begins(frames, channels)
+    terms = 0
+    for t in range(frames):
+        area = area_THW[t, y, x]
+        if area >= 0:
+            rows[terms], factors[terms] = areas + t * channels + area, 1
+            terms += 1
+            continue
+        for i in range(TAPS):
+            row = reflect(y + i - REACH, height)
+            line = line_THW[t, row, x]
+            if line >= 0:
+                rows[terms], factors[terms] = after + (t * TAPS + i) * _CUTS * channels + line, 1
+                terms += 1
+            else:
+                terms = _mixed_line(window, (t, i, row, x), channels, rows, factors, terms)
+    return terms
+
+
+@helper
+def _begins(frames: int, channels: int) -> tuple[int, int, int]:
+    """Where the second, third and fourth part of the table begin."""
+    taps, cuts = frames * TAPS * TAPS * channels, frames * TAPS * _CUTS * channels
+    return taps, taps + cuts, taps + 2 * cuts
+
+
+@helper
+def _mixed_line(
+    window: Arrays, at: tuple[int, int, int, int], channels: int, rows: Rows, factors: Floats, terms: int
+) -> int:
+    """Adds the terms of 7 pixels of several labels; ``at``: frame, line of weights, row and column of the middle."""
+    begin_TP, channel_N, value_N, pure_THW = window[0], window[1], window[2], window[3]
+    t, i, row, x = at
+    width = pure_THW.shape[2]
+    before, after, _ = _begins(len(pure_THW), channels)
+    cut, j = (t * TAPS + i) * _CUTS, 0
+    while j < TAPS:
+        column = reflect(x + j - REACH, width)
+        label = pure_THW[t, row, column]
+        first, j = j, j + 1
+        if label < 0:
+            p = row * width + column
+            for n in range(begin_TP[t, p], begin_TP[t, p + 1]):
+                tap = (t * TAPS + i) * TAPS + first
+                rows[terms], factors[terms] = tap * channels + channel_N[n], value_N[n]
+                terms += 1
+            continue
+        while j < TAPS and pure_THW[t, row, reflect(x + j - REACH, width)] == label:
+            j += 1
+        if j == TAPS:
+            rows[terms], factors[terms] = after + (cut + first) * channels + label, 1
+            terms += 1
+            continue
+        rows[terms], factors[terms] = before + (cut + j) * channels + label, 1
+        terms += 1
+        if first > 0:
+            rows[terms], factors[terms] = before + (cut + first) * channels + label, -1
+            terms += 1
+    return terms

@@ -81,10 +81,10 @@ def pooled(fine: SparsePicture, channels: int) -> SparsePicture:
     half = (height // 2, width // 2)
     count_P = np.zeros(half[0] * half[1] + 1, np.int32)
     stored = (fine.begin_P, fine.channel_N, fine.value_N)
-    _count_pooled(*stored, (height, width), channels, count_P[1:])
+    _count_pooled(stored, (height, width), channels, count_P[1:])
     begin_P = np.cumsum(count_P, dtype=np.int32)
     channel_N, value_N = np.empty(begin_P[-1], np.int32), np.empty(begin_P[-1], fine.value_N.dtype)
-    _fill_pooled(*stored, (height, width), channels, begin_P, channel_N, value_N)
+    _fill_pooled(stored, (height, width), channels, begin_P, channel_N, value_N)
     return _finished(begin_P, channel_N, value_N, half)
 
 
@@ -95,17 +95,15 @@ def _finished(begin_P: Ints, channel_N: Ints, value_N: Floats, size: tuple[int, 
     return SparsePicture(begin_P, channel_N, value_N, pure_HW, line_HW, area_HW)
 
 
+Stored = tuple[Ints, Ints, Floats]  # begin_P, channel_N, value_N
+
+
 @helper
 def _pool_pixel(
-    begin_P: Ints,
-    channel_N: Ints,
-    value_N: Floats,
-    size: tuple[int, int],
-    at: tuple[int, int],
-    sums_L: Floats,
-    seen_L: Ints,
+    stored: Stored, size: tuple[int, int], at: tuple[int, int], sums_L: Floats, seen_L: Ints
 ) -> tuple[int, int]:
     """Sums around a pixel of the coarse picture; (channels seen, pixels summed)."""
+    begin_P, channel_N, value_N = stored
     height, width = size
     seen, pixels = 0, 0
     for y in range(max(0, 2 * at[0] - 1), min(height, 2 * at[0] + 2)):
@@ -121,14 +119,12 @@ def _pool_pixel(
 
 
 @kernel
-def _count_pooled(
-    begin_P: Ints, channel_N: Ints, value_N: Floats, size: tuple[int, int], channels: int, count_P: Ints
-) -> None:
+def _count_pooled(stored: Stored, size: tuple[int, int], channels: int, count_P: Ints) -> None:
     width = size[1] // 2
     for y in prange(size[0] // 2):
-        sums_L, seen_L = np.zeros(channels, value_N.dtype), np.empty(channels, np.int32)
+        sums_L, seen_L = np.zeros(channels, stored[2].dtype), np.empty(channels, np.int32)
         for x in range(width):
-            seen, _ = _pool_pixel(begin_P, channel_N, value_N, size, (y, x), sums_L, seen_L)
+            seen, _ = _pool_pixel(stored, size, (y, x), sums_L, seen_L)
             count_P[y * width + x] = seen
             for s in range(seen):
                 sums_L[seen_L[s]] = 0
@@ -136,24 +132,17 @@ def _count_pooled(
 
 @kernel
 def _fill_pooled(
-    begin_P: Ints,
-    channel_N: Ints,
-    value_N: Floats,
-    size: tuple[int, int],
-    channels: int,
-    coarse_begin_P: Ints,
-    coarse_channel_N: Ints,
-    coarse_value_N: Floats,
+    stored: Stored, size: tuple[int, int], channels: int, begin_P: Ints, channel_N: Ints, value_N: Floats
 ) -> None:
     width = size[1] // 2
     for y in prange(size[0] // 2):
         sums_L, seen_L = np.zeros(channels, value_N.dtype), np.empty(channels, np.int32)
         for x in range(width):
-            seen, pixels = _pool_pixel(begin_P, channel_N, value_N, size, (y, x), sums_L, seen_L)
-            first = coarse_begin_P[y * width + x]
+            seen, pixels = _pool_pixel(stored, size, (y, x), sums_L, seen_L)
+            first = begin_P[y * width + x]
             for s in range(seen):
-                coarse_channel_N[first + s] = seen_L[s]
-                coarse_value_N[first + s] = sums_L[seen_L[s]] / pixels
+                channel_N[first + s] = seen_L[s]
+                value_N[first + s] = sums_L[seen_L[s]] / pixels
                 sums_L[seen_L[s]] = 0
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from pipeline.generator.config import GeneratorConfig
 from pipeline.generator.fast.activations import Map, Norm, added
 from pipeline.generator.fast.blocks import Block, Head, PictureConv, blocks, run
-from pipeline.generator.fast.label_conv import LabelConv
+from pipeline.generator.fast.label_conv import LabelConv, convolved
 from pipeline.generator.fast.labels import SparseWindow
 from pipeline.generator.layers import ClipNorm
 from pipeline.generator.networks import CoarsestNetwork, FinerNetwork, ScaleNetwork
@@ -40,55 +40,51 @@ class Made:
     flow: Map | None
 
 
-class FramesPath:
-    """Conditioning frames through the first convolution and what follows it."""
+class Entry:
+    """The first convolutions of the conditioning frames: for the labels' path, and the foreground's if there is one."""
 
-    def __init__(self, modules: nn.Sequential, config: GeneratorConfig) -> None:
-        conv, norm = _entry(modules)
-        self.labels = LabelConv(conv, norm, config.n_frames) if config.label_nc else None
-        self.pictures = None if self.labels else PictureConv(conv, norm)
-        self.blocks = blocks(modules[3:])
+    def __init__(self, modules: Sequence[nn.Sequential], config: GeneratorConfig) -> None:
+        parts = [_entry(module) for module in modules]
+        self.labels = [LabelConv(conv, norm, config.n_frames) for conv, norm in parts] if config.label_nc else []
+        self.pictures = [] if config.label_nc else [PictureConv(conv, norm) for conv, norm in parts]
 
-    def __call__(self, windows: Sequence[Window]) -> list[Map]:
-        return run(self.blocks, [self._entered(window) for window in windows])
-
-    def _entered(self, window: Window) -> Map:
+    def __call__(self, window: Window, front: bool) -> tuple[Map, Map | None]:
+        """``front``: whether the foreground's is wanted."""
         if isinstance(window, SparseWindow):
-            assert self.labels
-            return self.labels(window)
-        assert self.pictures
-        return self.pictures(window)
+            return convolved(window, self.labels[0], self.labels[1] if front else None)
+        return self.pictures[0](window), self.pictures[1](window) if front else None
 
 
 class FastScale:
     """A scale's network; holds weights and nothing of any clip."""
 
-    def __init__(self, network: ScaleNetwork, config: GeneratorConfig) -> None:
+    def __init__(self, network: ScaleNetwork, config: GeneratorConfig, products: torch.dtype) -> None:
         assert isinstance(network, CoarsestNetwork | FinerNetwork)
-        first = isinstance(network, CoarsestNetwork)
-        self.see = FramesPath(network.model_down_seg, config)
+        paths = [network.model_down_seg, *([network.indv_down] if network.has_foreground else [])]
+        self.enter_frames, self.down_frames = Entry(paths, config), blocks(network.model_down_seg[3:], products)
         self.enter_history = PictureConv(*_entry(network.model_down_img))
-        self.down_history = blocks(network.model_down_img[3:])
-        self.up_image: list[Block] = [*(blocks(network.model_res_img) if first else []), *blocks(network.model_up_img)]
+        self.down_history = blocks(network.model_down_img[3:], products)
+        self.up_image = _up(network, ("model_res_img", "model_up_img"), products)
         self.image_head = Head(_conv(network.model_final_img))
         self.has_flow, self.has_foreground, self.flow_unit = network.has_flow, network.has_foreground, network.flow_unit
         if self.has_flow:
-            self.up_flow = [*(blocks(network.model_res_flow) if first else []), *blocks(network.model_up_flow)]
+            self.up_flow = _up(network, ("model_res_flow", "model_up_flow"), products)
             self.flow_head = Head(_conv(network.model_final_flow), _conv(network.model_final_w))
         if self.has_foreground:
-            self.see_front = FramesPath(network.indv_down, config)
-            self.up_front = [*(blocks(network.indv_res) if first else []), *blocks(network.indv_up)]
+            self.down_front = blocks(network.indv_down[3:], products)
+            self.up_front = _up(network, ("indv_res", "indv_up"), products)
             self.front_head = Head(_conv(network.indv_final))
 
     def look(
         self, windows: Sequence[Window], masks: Sequence[Tensor | None], coarser: Sequence[Seen] | None
     ) -> list[Seen]:
         """The part of several frames' work that needs no history."""
-        features = self.see(windows)
-        fronts: dict[int, Map] = {}
         shown = [i for i, mask in enumerate(masks) if mask is not None and self.has_foreground]
+        entered = [self.enter_frames(window, i in shown) for i, window in enumerate(windows)]
+        features = run(self.down_frames, [labels for labels, _ in entered])
+        fronts: dict[int, Map] = {}
         if shown:
-            downs = self.see_front([windows[i] for i in shown])
+            downs = run(self.down_front, [front for _, front in entered if front])
             downs = _refined(downs, [coarser[i].front for i in shown] if coarser else None)
             fronts = dict(zip(shown, run(self.up_front, downs), strict=True))
         seen = []
@@ -133,9 +129,15 @@ def _refined(maps: list[Map], coarser: Sequence[Map | None] | None) -> list[Map]
     return [added(fine, coarse) for fine, coarse in zip(maps, coarser, strict=True) if coarse is not None]
 
 
+def _up(network: ScaleNetwork, names: tuple[str, str], products: torch.dtype) -> list[Block]:
+    """The way up; the coarsest network has residual blocks of their own name before it."""
+    there = names if isinstance(network, CoarsestNetwork) else names[1:]
+    return [block for name in there for block in blocks(network.get_submodule(name), products)]
+
+
 def _entry(modules: nn.Sequential) -> tuple[nn.Conv2d, Norm]:
     """The first convolution and its norm, after the padding."""
-    _, conv, norm = modules[:3]
+    conv, norm = modules[1], modules[2]
     assert isinstance(conv, nn.Conv2d) and isinstance(norm, ClipNorm)
     return conv, Norm(norm)
 

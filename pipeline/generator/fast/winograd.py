@@ -17,24 +17,25 @@ from pipeline.generator.fast.kernels import helper, kernel, reflect
 
 P, Q = 0.75, 1.5
 PP, QQ, PPP, QQQ = P**2, Q**2, P**3, Q**3
-_BLOCK = 2_400_000  # numbers in the transformed tiles that are worked on at once, so that they stay in the cache
+# Numbers in the transformed tiles that are worked on at once: rows of one map, and several small maps.
+_BLOCK, _TOGETHER = 600_000, 2_400_000  # floats: what stays in the cache; what is worth one reading of the weights
 
 
 class Winograd:
     """Reflection padding 1, 3x3 convolution, norm pending. The convolution's bias is left out: the norm removes it."""
 
-    def __init__(self, conv: nn.Conv2d, norm: Norm) -> None:
+    def __init__(self, conv: nn.Conv2d, norm: Norm, products: torch.dtype) -> None:
         g_63 = torch.from_numpy(_weight_transform())
         outputs, inputs = conv.weight.shape[:2]
         u_36OI = torch.kron(g_63, g_63) @ conv.weight.detach().double().reshape(-1, 9).T
-        u_36OI = u_36OI.to(conv.weight.dtype).reshape(36, outputs, inputs)
+        u_36OI = u_36OI.to(products).reshape(36, outputs, inputs)
         self.weight_36IO: Tensor = u_36OI.transpose(1, 2).contiguous()
         self.norm = norm
 
     def __call__(self, maps: Sequence[Map]) -> list[Map]:
         """Maps of one size, (H, W, I) -> (H, W, O); small ones share the reading of the weights."""
         tiles = -(-maps[0].values_HWC.shape[0] // 4) * -(-maps[0].values_HWC.shape[1] // 4)
-        together = max(1, _BLOCK // (36 * tiles * max(self.weight_36IO.shape[1:])))
+        together = max(1, _TOGETHER // (36 * tiles * max(self.weight_36IO.shape[1:])))
         return [map_ for i in range(0, len(maps), together) for map_ in self._convolved(maps[i : i + together])]
 
     def _convolved(self, maps: Sequence[Map]) -> list[Map]:
@@ -46,10 +47,10 @@ class Winograd:
         moments = [np.empty((2, rows, outputs), kind) for _ in maps]
         for row in range(0, rows, block):
             tiles = min(block, rows - row) * columns
-            v_36TI = torch.empty((36, tiles * len(maps), inputs), dtype=self.weight_36IO.dtype)
+            v_36TI = torch.empty((36, tiles * len(maps), inputs), dtype=self.norm.dtype)
             for i, given in enumerate(maps):
                 _transform(given.values_HWC, given.pending_2C, row, i * tiles, tiles, v_36TI.numpy())
-            m_36TO = torch.bmm(v_36TI, self.weight_36IO)
+            m_36TO = torch.bmm(v_36TI.to(self.weight_36IO.dtype), self.weight_36IO).to(self.norm.dtype)
             for i in range(len(maps)):
                 _restore(m_36TO.numpy(), i * tiles, tiles, row, values[i], moments[i])
         counts_R = np.array([width * min(4, height - 4 * row) for row in range(rows)], np.float64)

@@ -1,0 +1,22 @@
+"""Compiles the kernels for this machine, so that the first render need not: ``python -m pipeline.generator.fast``."""
+
+import numpy as np
+import torch
+
+from pipeline.generator.clips import Conditioning, How, render_clips
+from pipeline.generator.config import GeneratorConfig
+from pipeline.generator.fast.engine import FastEngine
+from pipeline.generator.networks import VideoGenerator
+
+
+def main() -> None:
+    """Renders a few frames of a clip that takes every kind of kernel; what was compiled stays in numba's cache."""
+    generator = VideoGenerator(GeneratorConfig(ngf=4, n_downsample=1, n_blocks=2, n_blocks_local=1, n_scales=2))
+    label_THW = np.zeros((3, 32, 32), np.int32)
+    label_THW[:, 8:20, 8:20] = 26
+    with torch.inference_mode():
+        render_clips(FastEngine(generator.requires_grad_(False)), [Conditioning(label_THW, label_THW)], How())
+
+
+if __name__ == "__main__":
+    main()
