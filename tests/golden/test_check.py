@@ -253,8 +253,9 @@ def test_an_unknown_file_fails(tmp_path: Path, how: How) -> None:
 
 
 def test_without_the_weights_rule_the_check_says_so(
-    changed: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+    changed: Callable[..., Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = changed(SMALL).parent
+    monkeypatch.setenv("FLOWREEL_SHARED", str(folder / "none"))
     assert main([str(folder)]) == 1
     assert f"looked for {folder.parent / 'golden_weights.py'}" in capsys.readouterr().out

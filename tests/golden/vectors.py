@@ -5,6 +5,7 @@ The specification's section 12 describes the files. They are recognised by what 
 
 import importlib.util
 import json
+import os
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -93,8 +94,12 @@ def _read_arrays(path: Path) -> Vector:
 
 
 def find_weights(folder: Path, given: Path | None = None) -> ModuleType:
-    """The rule for the reference networks' weights: golden_weights.py, above or in ``folder``. Raises Unusable."""
-    places = [given] if given else [folder.parent / "golden_weights.py", folder / "golden_weights.py"]
+    """The rule for the reference networks' weights, golden_weights.py. Raises Unusable.
+
+    Looked for above ``folder``, in it, and in the shared folder (as in conftest).
+    """
+    shared = Path(os.environ.get("FLOWREEL_SHARED", Path(__file__).parents[3] / "shared"))
+    places = [given] if given else [p / "golden_weights.py" for p in (folder.parent, folder, shared / "reference")]
     found = next((place for place in places if place.is_file()), None)
     if found is None:
         looked = " and ".join(str(place) for place in places)
