@@ -51,6 +51,8 @@ def ray_session() -> Iterator[None]:
             _check_address(os.environ["RAY_ADDRESS"])
             ray.init(log_to_driver=False, logging_level=logging.ERROR)
         else:
+            # Threads that wait for each other sleep: on shared cores, spinning takes the time of those waited for.
+            os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # workers inherit it
             ray.init(
                 address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR,
                 namespace="flowreel",
