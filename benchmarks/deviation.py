@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.subject import Subject, build_generator, make_clips
-from benchmarks.timing import FROM_MAPS, PLAIN, Tell, Variant
-from pipeline.generator.clips import Conditioning, render_clips
+from benchmarks.timing import PLAIN, Tell, Variant
+from pipeline.generator.clips import Conditioning, How, render_clips
 from pipeline.generator.engine import Engine, PlainEngine, engine_for
 from pipeline.generator.rollout import Frame, RolloutState
 
@@ -86,5 +86,5 @@ def psnr_db(image: Tensor, wanted: Tensor) -> float:
 
 def _images(engine: Engine, clip: Conditioning) -> list[Tensor]:
     recorded = Recorded(engine)
-    render_clips(recorded, [clip], FROM_MAPS)
+    render_clips(recorded, [clip], How(lead_in="repeat"))
     return recorded.images

@@ -43,8 +43,11 @@ def run(subject: Subject, args: argparse.Namespace) -> dict[str, Any]:
     """All that was measured, as it is written to the JSON file. Seconds, MB (10**6 bytes), FLOP/s, dB."""
     tell(f"{subject.name}, {subject.size[0]}x{subject.size[1]}: making networks and clips")
     generator = build_generator(subject)
-    clips = make_clips(subject, generator.config, max(args.batches), args.frames)
+    clips = make_clips(subject, generator.config, max(args.batches), generator.config.n_frames - 1 + args.frames)
     prepared = {precision: _prepared(generator, precision) for precision in args.timed}
+    deviation = None  # before the long part, so that a source that is too short for it shows soon
+    if args.precision is not None:
+        deviation = _deviation(subject, args.precision, args.precision_frames)
     fast = [Variant("fast", precision, batch) for precision in args.timed for batch in args.batches]
     engines = {PLAIN: PlainEngine(generator), **{variant: prepared[variant.precision].engine for variant in fast}}
     rounds = run_rounds(engines, clips, args.rounds, tell)
@@ -55,7 +58,7 @@ def run(subject: Subject, args: argparse.Namespace) -> dict[str, Any]:
         "machine": machine(),
         "subject": {
             "name": subject.name,
-            "content": subject.content,
+            "content": subject.content(generator.config),
             "size": subject.size,
             "parameters": sum(p.numel() for p in generator.parameters()),
             "plain_flop_per_frame": flop,
@@ -71,7 +74,7 @@ def run(subject: Subject, args: argparse.Namespace) -> dict[str, Any]:
         "matmul_flop_s": {precision: rounds.matmul_flop_s(precision) for precision in rounds.matmul_s},
         "variants": [_row(variant, rounds, flop, memory.get(variant)) for variant in engines],
         "per_clip_mb": {precision: _per_clip_mb(precision, memory) for precision in args.timed},
-        "deviation": None if args.precision is None else _deviation(subject, args.precision, args.precision_frames),
+        "deviation": deviation,
     }
 
 
@@ -123,13 +126,14 @@ def _foreground_share(clips: list[Conditioning], config: GeneratorConfig) -> flo
 def _deviation(subject: Subject, precisions: list[str], frames: int) -> dict[str, Any]:
     """By trained weights, at the size that they were trained at: random ones show nothing that rounding could blur."""
     trained = subject if subject.checkpoint else replace(subject, checkpoint=BUNDLED)
-    size = build_generator(trained).config.size or subject.size
-    trained = replace(trained, size=size)
+    config = build_generator(trained).config
+    trained = replace(trained, size=config.size or subject.size)
     rows = []
     for found in deviations(trained, precisions or list(DTYPES), frames, tell):
         summary = None if found.failed else {"worst_db": found.worst_db, "mean_db": found.mean_db}
         rows.append({**asdict(found), "summary": summary})
-    return {"name": trained.name, "content": trained.content, "size": size, "frames": frames, "rows": rows}
+    content = trained.content(config)
+    return {"name": trained.name, "content": content, "size": trained.size, "frames": frames, "rows": rows}
 
 
 def _count(text: str) -> int:
@@ -154,7 +158,7 @@ def _arguments(given: list[str] | None) -> argparse.Namespace:
     how = parser.add_argument_group("how it is measured")
     how.add_argument("--batches", type=_count, nargs="+", default=[1, 4, 8], help="clips at once, for the fast path")
     how.add_argument("--frames", type=_count, default=8, help="rendered of each clip in a round (8)")
-    how.add_argument("--rounds", type=_count, default=3, help="after one that does not count (3)")
+    how.add_argument("--rounds", type=_count, default=3, help="in which all variants take turns (3)")
     how.add_argument("--threads", type=_count, help="of PyTorch (as many as it chooses)")
     how.add_argument("--timed", nargs="+", choices=DTYPES, default=["float32"], help="precisions of the fast path")
     how.add_argument("--no-memory", action="store_true", help="leave out memory, which needs Linux and time")
@@ -172,6 +176,8 @@ def main(given: list[str] | None = None) -> None:
     if args.threads:
         torch.set_num_threads(args.threads)
     try:
+        if args.readme:
+            in_readme(args.readme.read_text(), "")  # raises if there is no place for the table
         result = run(Subject(args.preset, args.size, args.checkpoint, args.ngf, args.source), args)
     except FlowreelError as error:
         sys.exit(str(error))

@@ -10,11 +10,10 @@ import numpy as np
 import torch
 
 from benchmarks.subject import Subject, build_generator, make_clips
-from benchmarks.timing import FROM_MAPS, Variant
+from benchmarks.timing import FROM_MAPS, LEAST_FRAMES, Variant
 from pipeline.generator.clips import render_clips
 from pipeline.generator.engine import engine_for
 
-LEAST_FRAMES = 2  # the first one has nothing to warp
 _RESET_PEAK = "5"  # see proc(5), /proc/pid/clear_refs
 
 
@@ -43,7 +42,8 @@ def measure(subject: Subject, variant: Variant, threads: int) -> Memory:
     before_mb = _status_mb("VmRSS")
     Path("/proc/self/clear_refs").write_text(_RESET_PEAK)
     engine = engine_for(generator, variant.precision, kind=variant.kind)
-    clips = make_clips(subject, generator.config, variant.batch, max(LEAST_FRAMES, engine.ahead))
+    length = generator.config.n_frames - 1 + max(LEAST_FRAMES, engine.ahead)
+    clips = make_clips(subject, generator.config, variant.batch, length)
     render_clips(engine, clips, FROM_MAPS)
     return Memory(before_mb, _status_mb("VmHWM"))
 

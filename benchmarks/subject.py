@@ -41,9 +41,10 @@ class Subject:
         narrowed = f" with ngf {self.ngf}" if self.ngf else ""
         return f"checkpoint `{self.checkpoint}`" if self.checkpoint else f"`{self.preset}`{narrowed}, random weights"
 
-    @property
-    def content(self) -> str:
+    def content(self, config: GeneratorConfig) -> str:
         """What the clips show."""
+        if not config.label_nc:
+            return "noise as pictures"
         return f"real label maps ({self.source.name})" if self.source else "street scenes of `pipeline.scenes`"
 
 
@@ -77,10 +78,11 @@ def preset_config(name: str, ngf: int | None = None) -> GeneratorConfig:
     return GeneratorConfig.model_validate(said | ({"ngf": ngf} if ngf else {}))
 
 
-def make_clips(subject: Subject, config: GeneratorConfig, count: int, frames: int) -> list[Conditioning]:
-    """``count`` clips of which ``frames`` frames are rendered: with T-1 more in front, which the first one looks at."""
+def make_clips(subject: Subject, config: GeneratorConfig, count: int, length: int) -> list[Conditioning]:
+    """``count`` clips of ``length`` frames."""
     config.check_size(*subject.size)
-    length = config.n_frames - 1 + frames
+    if subject.source and not config.label_nc:
+        raise UsageError(f"--source {subject.source}: {subject.name} renders pictures, not label maps; leave it out")
     if not config.label_nc:
         return [_pictures(seed, length, config, subject.size) for seed in range(count)]
     if subject.source:
@@ -109,7 +111,7 @@ def _real(source: Path, size: tuple[int, int], count: int, length: int) -> list[
     if not places:
         raise UsageError(
             f"--source {source}: no sequence of {length} frames; it needs labels/*.png and instances/*.png, in the"
-            " folder itself or in folders of sequences, or lower --frames"
+            " folder itself or in folders of sequences; or ask for fewer frames"
         )
     chosen = [places[i % len(places)] for i in range(count)]
     return [_clip(labels[order].parent, names, size) for _, order, names in chosen]

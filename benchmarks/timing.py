@@ -4,7 +4,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -20,6 +20,7 @@ from pipeline.generator.networks import VideoGenerator
 from pipeline.generator.rollout import start_from, step
 
 MATMUL_SIDE, MATMULS = 2048, 3  # rows and columns; multiplications per round
+LEAST_FRAMES = 2  # to get to know a variant: the first one has nothing to warp
 FROM_MAPS = How(lead_in="drop")
 
 Tell = Callable[[str], None]  # of progress
@@ -82,11 +83,11 @@ def prepare(generator: VideoGenerator, precision: str) -> Prepared:
 
 
 def run_rounds(engines: Mapping[Variant, Engine], clips: Sequence[Conditioning], rounds: int, tell: Tell) -> Rounds:
-    """Times each variant once per round, after one that does not count. Each round begins with another variant."""
+    """Times each variant once per round, after frames that do not count. Each round begins with another variant."""
     variants = list(engines)
     for i, variant in enumerate(variants):
         tell(f"warm-up {i + 1}/{len(variants)}: {variant}")
-        _render_s(engines[variant], clips[: variant.batch])
+        _render_s(engine := engines[variant], [_begun(clip, engine) for clip in clips[: variant.batch]])
     seconds: dict[Variant, list[float]] = {variant: [] for variant in variants}
     matmul_s: dict[str, list[float]] = {variant.precision: [] for variant in variants}
     for turn in range(rounds):
@@ -123,6 +124,18 @@ def _render_s(engine: Engine, clips: Sequence[Conditioning]) -> float:
     began = time.perf_counter()
     render_clips(engine, clips, FROM_MAPS)
     return time.perf_counter() - began
+
+
+def _begun(clip: Conditioning, engine: Engine) -> Conditioning:
+    """The clip's first frames, as many as the engine looks at together."""
+    frames = engine.config.n_frames - 1 + max(LEAST_FRAMES, engine.ahead)
+    instance_THW, picture_TLHW = clip.instance_THW, clip.picture_TLHW
+    return replace(
+        clip,
+        label_THW=clip.label_THW[:frames],
+        instance_THW=None if instance_THW is None else instance_THW[:frames],
+        picture_TLHW=None if picture_TLHW is None else picture_TLHW[:frames],
+    )
 
 
 def _rendered(clip: Conditioning, config: GeneratorConfig) -> int:
