@@ -6,7 +6,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 SOURCES := schemas pipeline jobs
-BENCHMARKS := benchmarks/driver_memory.py
 
 PIP := $(BIN)/python -m pip
 INSTALL := $(PIP) install --constraint constraints.txt
@@ -37,8 +36,9 @@ format: $(VENV)/.dev  ## put imports and layout in order
 	$(BIN)/ruff check --select I --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.dev  ## run the benchmarks
-	@set -e; for script in $(BENCHMARKS); do echo "== $$script"; $(BIN)/python "$$script" $(ARGS); done
+bench: $(VENV)/.dev  ## run the benchmarks in short; ARGS="--ngf 128 --rounds 5" goes to the generator's
+	$(BIN)/python -m benchmarks.driver_memory
+	$(BIN)/python -m benchmarks.generator --ngf 32 --batches 1 4 --frames 4 $(ARGS)
 
 clean:  ## remove caches, build leftovers and the demo's output; .venv stays
 	rm -rf .mypy_cache .pytest_cache .ruff_cache build dist flowreel.egg-info flowreel-demo

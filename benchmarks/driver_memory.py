@@ -1,6 +1,6 @@
 """Driver memory against the number of clips: it must stay flat, since media and outcomes go to storage, not through it.
 
-    python benchmarks/driver_memory.py [--clips 100 2000]
+    python -m benchmarks.driver_memory [--clips 100 2000]
 
 Renders tiny clips with a stub generator (grey frames; everything else is real: Ray, files, planner, publishing), each
 count in a process of its own, and prints the resident memory of the driver.
