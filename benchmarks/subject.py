@@ -61,7 +61,7 @@ def build_generator(subject: Subject) -> VideoGenerator:
                 module.bias.zero_()
         elif isinstance(module, ClipNorm):
             module.load_state_dict(ClipNorm(len(module.weight)).state_dict())
-    return generator.to(memory_format=torch.channels_last)
+    return generator
 
 
 def empty_generator(config: GeneratorConfig) -> VideoGenerator:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pipeline.generator.checkpoint import Checkpoint
 from pipeline.generator.conditioning import encode, encode_pictures
@@ -46,11 +46,12 @@ class PlainEngine:
 
     def __init__(self, generator: VideoGenerator, precision: str = "float32") -> None:
         self.config, self.precision = generator.config, precision
-        # The layout that convolutions are fastest in, on CPUs and tensor cores alike.
         self.generator = generator
-        for parameter in generator.parameters():
-            if parameter.dim() == 4:
-                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+        # Transposed convolutions are up to 5 times as fast in this layout; the others gain little, and norms of nearly
+        # constant maps lose digits in it.
+        for module in generator.modules():
+            if isinstance(module, nn.ConvTranspose2d):
+                module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
 
     def encode(self, frame: Tensor, instance_BHW: Tensor | None) -> Tensor:
         encoder = encode if self.config.label_nc else encode_pictures
