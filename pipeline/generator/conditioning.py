@@ -27,12 +27,17 @@ def encode(label_THW: Tensor, instance_THW: Tensor | None, config: GeneratorConf
     """
     if not config.label_nc:
         raise ValueError("this generator is conditioned on pictures, not on label maps (label_nc is 0)")
+    check_ids(label_THW, config)
+    hot = F.one_hot(label_THW.long(), config.label_nc).movedim(-1, -3)
+    return _with_edges(hot.float(), instance_THW, config)
+
+
+def check_ids(label_THW: Tensor, config: GeneratorConfig) -> None:
+    """Raises ValueError for an id that has no channel."""
     lowest, highest = int(label_THW.min()), int(label_THW.max())
     if lowest < 0 or highest >= config.label_nc:
         wrong = lowest if lowest < 0 else highest
         raise ValueError(f"label id {wrong} is not in 0..{config.label_nc - 1}, the ids that this generator knows")
-    hot = F.one_hot(label_THW.long(), config.label_nc).movedim(-1, -3)
-    return _with_edges(hot.float(), instance_THW, config)
 
 
 def encode_pictures(picture_TLHW: Tensor, instance_THW: Tensor | None, config: GeneratorConfig) -> Tensor:

@@ -162,7 +162,7 @@ CASES: list[tuple[Spoil, list[str]]] = [
     (unknown_field, ["generator.chekpoint", "unknown field", "did you mean 'checkpoint'?"]),
     (read_only, ["/proc/flowreel"]),
     (below_a_file, ["spec.yaml/dataset"]),
-    (size_that_does_not_fit, ["generator.size [100, 50]", "multiples of 8", "[96, 48]"]),
+    (size_that_does_not_fit, ["generator.size [100, 50]", "multiples of 8", "are 96x48 and 104x56"]),
     (other_label_space, ["'cityscapes'", "'camvid11'", "source.remap"]),
     (no_exemplar, ["dusk.png", "does not exist"]),
 ]

@@ -16,15 +16,13 @@ from types import ModuleType
 import torch
 
 from tests.golden.encodings import ENCODINGS
+from tests.golden.engines import ENGINES, Engine, plain
 from tests.golden.networks import (
-    ENGINES,
     IMAGE_INPUTS,
     VIDEO_INPUTS,
-    Engine,
     build_image,
     build_video,
     image_outputs,
-    plain,
     video_outputs,
 )
 from tests.golden.outputs import compare_float32, compare_float64, unknown_arrays

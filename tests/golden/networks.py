@@ -1,6 +1,5 @@
 """Reference files of networks -> their outputs from Flowreel's networks, with the reference's weights."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -9,15 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pipeline.generator.conditioning import encode, encode_pictures
+from pipeline.generator.conditioning import encode
 from pipeline.generator.config import GeneratorConfig
 from pipeline.generator.features import region_means
-from pipeline.generator.first_frames import Looks, first_frames
 from pipeline.generator.image_config import EncoderConfig, ImageGeneratorConfig
 from pipeline.generator.image_networks import Encoder, ImageGenerator
 from pipeline.generator.images import from_uint8
 from pipeline.generator.networks import VideoGenerator
-from pipeline.generator.rollout import start_empty, start_from, step
+from tests.golden.engines import Clip, Engine
 from tests.golden.outputs import Outputs
 from tests.golden.vectors import Unusable, Vector
 
@@ -88,52 +86,11 @@ def build_video(vector: Vector, weights: ModuleType, dtype: torch.dtype) -> Vide
     return generator
 
 
-@dataclass(frozen=True)
-class Clip:
-    """One sequence of a file, as an engine is given it, in the type that is computed with."""
-
-    encoded_TLHW: Tensor
-    first_T3HW: Tensor | None  # T-1 real frames in [-1, 1]
-    part_THW: Tensor | None  # their part labels: they are only shown to the encoder
-    begin: str  # "real": from ``first_T3HW``; "single": from generated ones; "zero": from nothing
-
-
-# A clip's outputs by the names of section 12.2, (frames, channels, height, width); first_generated if there are any.
-Engine = Callable[[VideoGenerator, Clip], dict[str, Tensor]]
-
-
-def plain(generator: VideoGenerator, clip: Clip) -> dict[str, Tensor]:
-    """Frame by frame with the networks as they are."""
-    config, encoded = generator.config, clip.encoded_TLHW
-    window, outputs = config.n_frames, dict[str, list[Tensor]]()
-    if clip.begin == "zero":
-        state = start_empty(config, 1, (encoded.shape[-2], encoded.shape[-1]), encoded)
-    else:
-        assert clip.first_T3HW is not None or clip.begin == "single"
-        first = None if clip.first_T3HW is None else clip.first_T3HW[None]
-        if clip.begin == "single":
-            looks = None if first is None or clip.part_THW is None else Looks(first, clip.part_THW[None])
-            first = first_frames(generator, encoded[None, : window - 1], looks)
-            outputs["first_generated"] = list(first[0])
-        assert first is not None
-        state = start_from(config, first)
-    for t in range(window - 1, len(encoded)):
-        state, out = step(generator, state, encoded[None, t - window + 1 : t + 1])
-        found = {"final": out.image_B3HW, "flow": out.flow_B2HW, "weight": out.weight_B1HW, "raw": out.raw_B3HW}
-        found |= {f"final_scale{s}": history[:, -3:] for s, history in enumerate(state.history[:-1])}
-        for name, value in found.items():
-            if value is not None:
-                outputs.setdefault(name, []).append(value[0])
-    return {name: torch.stack(frames) for name, frames in outputs.items()}
-
-
-ENGINES: dict[str, Engine] = {"plain": plain}
-
-
 def clips_of(vector: Vector, config: GeneratorConfig, dtype: torch.dtype) -> list[Clip]:
     """A file's sequences, each with its own first frames."""
     settings, arrays = vector.settings, vector.arrays
-    frames = vector.require("label" if config.label_nc else "input_u8")
+    label_THW = vector.require("label" if config.label_nc else "input_u8")
+    frames = torch.from_numpy(label_THW) if config.label_nc else pictures(vector, dtype)
     inst = torch.from_numpy(vector.require("inst")) if config.use_instance or "inst" in arrays else None
     begin = settings.get("first") or ("zero" if settings.get("no_first_img") else "real")
     before, featured = config.n_frames - 1, config.single is not None and config.single.feat_num > 0
@@ -151,16 +108,9 @@ def clips_of(vector: Vector, config: GeneratorConfig, dtype: torch.dtype) -> lis
                 raise Unusable(f"first_u8 has {len(first)} of the {before} frames before frame {start + before}")
         if wants_first and begin == "single":
             parts = torch.from_numpy(vector.require("inst")[start : start + before])
-        encoded = _encoded(vector, config, part, None if inst is None else inst[part], dtype)
-        clips.append(Clip(encoded, first, parts, begin))
+        clips.append(Clip(frames[part], None if inst is None else inst[part], first, parts, begin))
         start += length
     return clips
-
-
-def _encoded(vector: Vector, config: GeneratorConfig, part: slice, inst: Tensor | None, dtype: torch.dtype) -> Tensor:
-    if config.label_nc:
-        return encode(torch.from_numpy(vector.arrays["label"][part]), inst, config).to(dtype)
-    return encode_pictures(pictures(vector, dtype)[part], inst, config)
 
 
 def pictures(vector: Vector, dtype: torch.dtype) -> Tensor:

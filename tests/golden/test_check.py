@@ -17,7 +17,7 @@ from pipeline.generator import conditioning, drawing, features, images, layers, 
 from pipeline.generator.layers import ClipNorm
 from pipeline.generator.warp import warp
 from tests.golden.check import How, check_file, check_folder, main
-from tests.golden.networks import Clip, plain
+from tests.golden.engines import Clip, plain
 from tests.golden.vectors import Report, find_weights
 
 pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.shared]
@@ -185,7 +185,7 @@ RULES: dict[str, tuple[str, Any, str, Any]] = {
     "the other way": (FLOW, networks, "warp", lambda image, flow: warp(image, -flow)),
     "edges on one side": (FLOW, conditioning, "instance_edges", one_sided),
     "padding counts": (TWO_SCALES, conditioning, "pool", lambda x: F.avg_pool2d(x, 3, 2, 1)),
-    "blended from the start": (EMPTY, "tests.golden.networks", "start_empty", blended_at_once),
+    "blended from the start": (EMPTY, "tests.golden.engines", "start_empty", blended_at_once),
     "another picture range": (EMPTY, "tests.golden.networks", "from_uint8", lambda x, dtype: x.to(dtype) / 255),
     "features of the image itself": (FACE, features.FeatureTables, "forward", lambda self, vectors, there: vectors),
     "features per pixel": (IMAGE, "tests.golden.networks", "region_means", lambda features, regions: features),
@@ -228,6 +228,7 @@ def test_the_command_passes_and_fails(
     folder = changed(SMALL).parent
     assert main([str(folder), *rule, "--float32"]) == 0 == main([str(folder), *rule, "--no-float64"])
     assert "1 of 1 files pass, 0 skipped" in capsys.readouterr().out
+    assert main([str(folder), *rule, "--engine", "fast"]) == 0
     changed(SMALL, final=one_more(0.1))
     assert main([str(folder), *rule]) == 1
     assert "0 of 1 files pass" in capsys.readouterr().out

@@ -242,15 +242,32 @@ def test_a_fitting_size_and_label_space_pass(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("size", "nearest"),
-    [((66, 32), "[64, 32]"), ((64, 30), "[64, 32]"), ((64, 8), "[64, 16]"), ((500, 333), "[496, 336]")],
+    [
+        ((66, 32), "are 64x32 and 72x32"),
+        ((64, 30), "are 64x24 and 64x32"),
+        ((64, 8), "are 64x16"),
+        ((500, 333), "are 496x328 and 504x336"),
+    ],
 )
 def test_a_size_that_does_not_halve_is_refused_with_the_nearest(
     folder: Path, size: tuple[int, int], nearest: str
 ) -> None:
     with pytest.raises(CheckpointError) as caught:
         check_fits(read(folder), STREET, size)
-    assert f"[{size[0]}, {size[1]}] must be multiples of 8, at least 16" in str(caught.value)
-    assert str(caught.value).endswith(f"the nearest is {nearest}")
+    message = str(caught.value)
+    assert message.startswith(f"generator.size [{size[0]}, {size[1]}] with ")
+    assert f"size {size[0]}x{size[1]} (width x height) does not fit the networks" in message
+    assert message.endswith(f"both must be multiples of 8, at least 16; the nearest {nearest}")
+
+
+def test_a_side_that_quality_cannot_be_measured_at_is_refused(tmp_path: Path) -> None:
+    """Networks that halve once would render 4x4."""
+    config = GeneratorConfig(ngf=2, n_downsample=1, n_blocks=2)
+    config.check_size(4, 4)
+    save_checkpoint(tmp_path, VideoGenerator(config))
+    check_fits(read(tmp_path), STREET, (16, 18))
+    with pytest.raises(CheckpointError, match="multiples of 2, at least 16; the nearest are 32x16$"):
+        check_fits(read(tmp_path), STREET, (32, 14))
 
 
 def test_the_smallest_size_that_is_let_through_renders(folder: Path) -> None:

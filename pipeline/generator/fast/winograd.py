@@ -19,6 +19,9 @@ P, Q = 0.75, 1.5
 PP, QQ, PPP, QQQ = P**2, Q**2, P**3, Q**3
 # Numbers in the transformed tiles that are worked on at once: rows of one map, and several small maps.
 _BLOCK, _TOGETHER = 600_000, 2_400_000  # floats: what stays in the cache; what is worth one reading of the weights
+# Products that are smaller are summed in another order, by PyTorch (multiplications) and by MKL (tiles), and a clip's
+# bits would depend on how many maps are multiplied together.
+_LEAST, _LEAST_TILES = 400, 4
 
 
 class Winograd:
@@ -30,6 +33,7 @@ class Winograd:
         u_36OI = torch.kron(g_63, g_63) @ conv.weight.detach().double().reshape(-1, 9).T
         u_36OI = u_36OI.to(products).reshape(36, outputs, inputs)
         self.weight_36IO: Tensor = u_36OI.transpose(1, 2).contiguous()
+        self.least = max(_LEAST_TILES, -(-_LEAST // (inputs * outputs)))
         self.norm = norm
 
     def __call__(self, maps: Sequence[Map]) -> list[Map]:
@@ -47,7 +51,8 @@ class Winograd:
         moments = [np.empty((2, rows, outputs), kind) for _ in maps]
         for row in range(0, rows, block):
             tiles = min(block, rows - row) * columns
-            v_36TI = torch.empty((36, tiles * len(maps), inputs), dtype=self.norm.dtype)
+            v_36TI = torch.empty((36, max(tiles * len(maps), self.least), inputs), dtype=self.norm.dtype)
+            v_36TI[:, tiles * len(maps) :] = 0
             for i, given in enumerate(maps):
                 _transform(given.values_HWC, given.pending_2C, row, i * tiles, tiles, v_36TI.numpy())
             m_36TO = torch.bmm(v_36TI.to(self.weight_36IO.dtype), self.weight_36IO).to(self.norm.dtype)
