@@ -202,7 +202,9 @@ def test_pyproject_packages_every_data_file() -> None:
     left_out = [
         file.relative_to(ROOT).as_posix()
         for file in sorted(files)
-        if file.suffix not in (".py", ".pyc") and not any(file.relative_to(ROOT).match(glob) for glob in patterns)
+        if file.suffix != ".py"
+        and "__pycache__" not in file.parts
+        and not any(file.relative_to(ROOT).match(glob) for glob in patterns)
     ]
     assert not left_out, (
         f"in no package-data pattern of pyproject.toml, so missing from an installed Flowreel: {left_out}"
