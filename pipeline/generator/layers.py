@@ -30,8 +30,9 @@ class ClipNorm(nn.Module):
         self.register_buffer("num_batches_tracked", torch.tensor(0, dtype=torch.int64))
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        # One group per channel is instance normalisation, by a kernel 2 to 4 times as fast on CPUs.
-        return F.group_norm(x_BCHW, x_BCHW.shape[1], self.weight, self.bias, eps=EPS)
+        # One group per channel is instance normalisation, by a kernel 2 to 4 times as fast on CPUs. Not so in
+        # channels_last layout: its sums of squares lose what hardly varies, which comes out off by up to 0.07.
+        return F.group_norm(x_BCHW.contiguous(), x_BCHW.shape[1], self.weight, self.bias, eps=EPS)
 
 
 class PlainNorm(nn.Module):
@@ -45,7 +46,7 @@ class PlainNorm(nn.Module):
         self.channels = channels
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        return F.group_norm(x_BCHW, self.channels, eps=EPS)
+        return F.group_norm(x_BCHW.contiguous(), self.channels, eps=EPS)
 
 
 class ResBlock(nn.Module):
