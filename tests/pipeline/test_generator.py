@@ -6,12 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pipeline.generator.clips import Conditioning, How, render_clips
 from pipeline.generator.conditioning import encode, instance_edges, pool, pyramid
 from pipeline.generator.config import GeneratorConfig
 from pipeline.generator.engine import PlainEngine
+from pipeline.generator.layers import ClipNorm, PlainNorm
 from pipeline.generator.networks import ScaleOutput, VideoGenerator
 from pipeline.generator.rollout import RolloutState, foreground_mask, start_empty, start_from, step
 from pipeline.generator.warp import warp
@@ -272,6 +273,17 @@ def test_values_that_are_not_finite_are_an_error_that_names_the_frame(lead_in: s
     final.view(-1)[0] = torch.nan
     with pytest.raises(ValueError, match=f"not finite at label frame {frame}"):
         render_clips(PlainEngine(sick), [street(0)], How(lead_in=lead_in))  # type: ignore[arg-type]
+
+
+# Norms
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=str)
+@pytest.mark.parametrize("norm", [ClipNorm, PlainNorm])
+def test_a_map_without_variance_has_none_after_its_norm(norm: type[nn.Module], layout: torch.memory_format) -> None:
+    """An empty history is one: rounding errors that the division by sqrt(1e-5) enlarges would become the picture."""
+    x_BCHW = torch.full((1, 4, 128, 256), 3.3).contiguous(memory_format=layout)
+    assert norm(4)(x_BCHW).abs().max() < 1e-3
 
 
 # Conditioning

@@ -1,6 +1,7 @@
 """Small maps, networks and label pictures that the tests of the fast path share."""
 
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import torch
@@ -73,6 +74,7 @@ IDS = 35
 FOREGROUND = 26
 
 
+@cache
 def street(height: int, width: int) -> tuple[Tensor, Tensor]:
     """A part of one, where it is smaller than scenes are drawn."""
     scene = street_scene(3, 1, (max(width, 32), max(height, 32)))

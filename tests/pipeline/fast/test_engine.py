@@ -111,11 +111,15 @@ def test_float32_is_as_exact_as_the_plain_engine() -> None:
 # What a clip's bits do not depend on
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=str)
-@pytest.mark.parametrize("name", ["two scales", "three scales", "T = 4", "two scales, d 3", "pictures"])
-def test_a_clip_has_the_same_bits_in_a_batch(name: str, kind: torch.dtype) -> None:
-    engine = FastEngine(build(config(name), kind))
-    shown = clips(engine.config, count=3)
+@pytest.mark.parametrize(
+    ("kind", "products"),
+    [(torch.float64, None), (torch.float32, None), (torch.float32, torch.bfloat16), (torch.float32, torch.float16)],
+    ids=str,
+)
+@pytest.mark.parametrize("name", ["two scales", "T = 4", "pictures"])
+def test_a_clip_has_the_same_bits_in_a_batch(name: str, kind: torch.dtype, products: torch.dtype | None) -> None:
+    engine = FastEngine(build(config(name), kind), products)
+    shown = clips(engine.config, count=3, length=5)
     together = bits(engine, shown)
     assert all(identical(of(together, b), bits(engine, shown.part(b))) for b in range(3))
     assert not identical(of(together, 0), of(together, 1))
@@ -133,12 +137,12 @@ def test_a_clip_has_the_same_bits_in_a_batch_where_the_bottleneck_is_tiny(size: 
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
-@pytest.mark.parametrize("name", ["two scales", "T = 4", "no foreground", "pictures with foreground"])
+@pytest.mark.parametrize("name", ["two scales", "T = 4", "pictures with foreground"])
 def test_looking_ahead_does_not_change_bits(name: str, kind: torch.dtype) -> None:
     engine = FastEngine(build(config(name), kind))
     shown = clips(engine.config, count=2)
     one_by_one = bits(engine, shown, ahead=1)
-    assert all(identical(bits(engine, shown, ahead=ahead), one_by_one) for ahead in (2, 3, 4, 100))
+    assert all(identical(bits(engine, shown, ahead=ahead), one_by_one) for ahead in (2, 4, 100))
 
 
 def test_the_same_input_gives_the_same_bits(engine: FastEngine) -> None:
@@ -156,10 +160,10 @@ def two_threads() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize("name", ["two scales", "d 3, foreground of half the width", "pictures"])
+@pytest.mark.parametrize("name", ["two scales", "pictures"])
 def test_the_number_of_threads_does_not_change_bits(name: str, request: pytest.FixtureRequest) -> None:
     engine = FastEngine(build(config(name)))
-    shown = clips(engine.config, count=2, size=(64, 96))
+    shown = clips(engine.config, count=2, length=3, size=(64, 96))
     with_one = bits(engine, shown)
     request.getfixturevalue("two_threads")
     assert torch.get_num_threads() == 2

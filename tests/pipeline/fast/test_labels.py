@@ -1,6 +1,7 @@
 """Label maps as sparse pictures, and 7x7 convolutions of them, against dense ones."""
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from .maps import FOREGROUND, IDS, KINDS, PICTURES, content, filled, norm, off, 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-SIZES = [(32, 64), (48, 32), (16, 20)]  # height, width: level 2 is as small as 4 x 5, the least that padding by 3 takes
+SIZES = [(32, 48), (16, 20)]  # height, width: level 2 is as small as 4 x 5, the least that padding by 3 takes
 BOUNDS = {torch.float64: 1e-12, torch.float32: 1e-5}
 
 
@@ -27,6 +28,7 @@ def config(edges: bool, fg_labels: tuple[int, ...] = (FOREGROUND,)) -> Generator
     return GeneratorConfig(ngf=4, use_instance=edges, fg_labels=fg_labels, n_scales=3)
 
 
+@cache
 def levels(name: str, size: tuple[int, int], edges: bool, kind: torch.dtype) -> list[SparsePicture]:
     """Finest first."""
     label_HW, instance_HW = PICTURES[name](*size)
@@ -37,6 +39,7 @@ def levels(name: str, size: tuple[int, int], edges: bool, kind: torch.dtype) -> 
     return made
 
 
+@cache
 def dense(name: str, size: tuple[int, int], edges: bool, kind: torch.dtype) -> list[Tensor]:
     """What the plain networks are given, (1, L, H, W), finest first."""
     label_HW, instance_HW = PICTURES[name](*size)
@@ -142,7 +145,7 @@ def test_it_is_the_convolution_of_the_dense_pictures(
 @pytest.mark.parametrize("level", [0, 1, 2])
 def test_two_convolutions_at_once_give_the_bits_of_each(level: int, kind: torch.dtype) -> None:
     (_, one), (_, two) = built(2, 12, True, kind), built(2, 5, True, kind, seed=50)
-    window = joined([levels(name, (32, 64), True, kind)[level] for name in ("blocks", "street")])
+    window = joined([levels(name, (32, 48), True, kind)[level] for name in ("blocks", "street")])
     first, second = convolved(window, one, two)
     assert second is not None
     for found, alone in ((first, convolved(window, one, None)[0]), (second, convolved(window, two, None)[0])):
@@ -158,7 +161,7 @@ def test_a_weight_that_is_not_finite_stays_visible(kind: torch.dtype, bad: float
     conv, _ = built(1, 4, False, kind)
     conv.weight.data[2, FOREGROUND, 3, 3] = bad
     fast = LabelConv(conv, Norm(norm(4, kind)), 1)
-    sparse = levels("blocks", (32, 64), False, kind)[0]
+    sparse = levels("blocks", (32, 48), False, kind)[0]
     found, _ = convolved(joined([sparse]), fast, None)
     assert not np.isfinite(found.values_HWC[sparse.pure_HW == FOREGROUND][:, 2]).any()
     assert np.isfinite(found.values_HWC[..., [0, 1, 3]]).all()

@@ -48,9 +48,9 @@ def fast(one_thread: None) -> Tensor:
 
 def test_float32_is_float64_but_for_rounding(fast: Tensor) -> None:
     """Measured over 12 frames of three clips: 7e-6 of [-1, 1], 136 dB, no more in late frames than in early ones."""
-    exact = images(FastEngine(bundled(torch.float64)), streets(0, frames=6))
-    assert float((fast[:, :6] - exact).abs().max()) < 5e-5
-    assert decibels(fast[:, :6], exact) > 110
+    exact = images(FastEngine(bundled(torch.float64)), streets(0, frames=4))
+    assert float((fast[:, :4] - exact).abs().max()) < 5e-5
+    assert decibels(fast[:, :4], exact) > 110
 
 
 def test_a_clip_has_the_same_bits_in_a_batch(fast: Tensor) -> None:
@@ -59,12 +59,10 @@ def test_a_clip_has_the_same_bits_in_a_batch(fast: Tensor) -> None:
 
 
 def test_the_plain_engine_renders_the_same_frames(fast: Tensor) -> None:
-    """In float32 that engine itself is off, by up to 0.06 in a clip's first frame and by 1e-4 in its twelfth.
-
-    What an empty history becomes hardly varies, and PyTorch's norm of such a map in channels_last layout is not exact.
-    """
+    """To 1e-4 of [-1, 1]. Most of it is that engine's own rounding: 2e-5 in the first frame."""
     plain = images(PlainEngine(bundled(torch.float32)), streets(0, frames=4))
-    assert decibels(fast[:, :4], plain) > 60
+    assert float((fast[:, :4] - plain).abs().max()) < 1e-4
+    assert decibels(fast[:, :4], plain) > 90
 
 
 @pytest.mark.slow

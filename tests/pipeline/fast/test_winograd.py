@@ -16,7 +16,7 @@ from .maps import KINDS, active, content, filled, map_of, norm, numbers, off, pe
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-SIZES = [(2, 2), (2, 16), (4, 4), (5, 7), (6, 9), (8, 32), (19, 12), (33, 3)]  # height, width
+SIZES = [(2, 2), (2, 16), (4, 4), (5, 7), (8, 32), (19, 3)]  # height, width
 CHANNELS = [(1, 1), (3, 5), (16, 16), (24, 40), (33, 17)]  # inputs, outputs
 # Share of the outputs' spread. Float32 numbers keep 6e-8; the worst of all cases here are 4e-15 and 2e-6.
 BOUNDS = {torch.float64: 1e-13, torch.float32: 1e-5}
@@ -78,7 +78,7 @@ def test_float32_is_as_exact_at_the_width_of_a_bottleneck() -> None:
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 @pytest.mark.parametrize("size", [(2, 4), (4, 8), (8, 4), (6, 10), (8, 16), (17, 30)], ids=str)
-@pytest.mark.parametrize("channels", [(1, 1), (3, 5), (8, 8), (12, 12), (24, 24), (192, 192), (512, 512)], ids=str)
+@pytest.mark.parametrize("channels", [(1, 1), (3, 5), (8, 8), (12, 12), (24, 24), (96, 96)], ids=str)
 def test_maps_together_give_the_bits_of_each_alone(
     size: tuple[int, int], channels: tuple[int, int], kind: torch.dtype, threads: int
 ) -> None:
@@ -87,6 +87,14 @@ def test_maps_together_give_the_bits_of_each_alone(
     alone = [fast([given])[0] for given in maps]
     for count in (2, 3, 5):
         assert all(same(a, b) for a, b in zip(fast(maps[:count]), alone, strict=False))
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_wide_maps_together_give_the_bits_of_each_alone(kind: torch.dtype) -> None:
+    """Where MKL cuts the sums into parts."""
+    _, fast = built(512, 512, kind)
+    maps = [map_of(numbers(1, 512, 4, 8, kind=kind, seed=i)) for i in range(3)]
+    assert all(same(a, fast([given])[0]) for a, given in zip(fast(maps), maps, strict=True))
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
