@@ -64,14 +64,17 @@ def of(found: dict[str, torch.Tensor], b: int) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_rollout_is_that_of_the_plain_engine(name: str) -> None:
-    """In float64, from first frames, over frames with and without foreground."""
+    """In float64, from first frames, over frames with and without foreground.
+
+    Untrained networks multiply what two ways of rounding differ by: the reference (12.3) names 3e-9 for 1e-12.
+    """
     generator = build(config(name), torch.float64)
     shown = clips(generator.config, count=2, length=4)
     plain, fast = PlainEngine(generator), FastEngine(generator)
     expected = tensors(*rolled(plain, shown, given(plain, 2)))
     found = tensors(*rolled(fast, shown, given(fast, 2)))
     assert all(value.dtype == torch.float64 for value in found.values())
-    assert furthest(found, expected) < 1e-9
+    assert furthest(found, expected) < 1e-8
 
 
 @torch.inference_mode()
