@@ -3,10 +3,12 @@
 Parameter names are those of the official checkpoints: ``G0.*`` is the coarsest network, ``G1.*`` the next finer.
 """
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.amp import is_autocast_available
 
 from pipeline.generator import layers
 from pipeline.generator.config import GeneratorConfig
@@ -63,7 +65,8 @@ class ScaleNetwork(nn.Module):
     def forward(self, given: ScaleInput, coarser: ScaleOutput | None = None) -> ScaleOutput:
         features = self.features(given, coarser)
         # Reduced precision ends here: flow of some pixels, warping and blending need more than bfloat16's 8 bits.
-        with torch.autocast(features[0].device.type, enabled=False):
+        device = features[0].device.type
+        with torch.autocast(device, enabled=False) if is_autocast_available(device) else nullcontext():
             return self._blended(given, *features)
 
     def _blended(self, given: ScaleInput, f_img: Tensor, f_flow: Tensor | None, f_fg: Tensor | None) -> ScaleOutput:
