@@ -72,7 +72,7 @@ def added(x: Map, y: Map) -> Map:
 
 @helper
 def row_moments(v: Floats, mean_C: Floats, spread_C: Floats) -> None:
-    """Mean and sum of squared deviations per channel of (H, W, C), in two passes: digits stay where the mean is large."""
+    """Mean and sum of squared deviations per channel of (H, W, C), by two passes, for maps with a large mean."""
     height, width, channels = v.shape
     fours = width - width % 4  # four pixels at a time, so that loops are worth their start
     mean_C[:] = 0
