@@ -18,7 +18,7 @@ def settle(spec: Spec, checkpoint: Checkpoint) -> RenderSettings:
     size = spec.generator.size or checkpoint.config.size
     if size is None:
         raise UsageError("generator.size: the checkpoint names no size of its own; write for example [512, 256]")
-    # On CPUs clips of a batch gain nothing from each other (benchmarks/generator.py) and take memory.
+    # On CPUs a batch gained less than rounds of one benchmark differ by, and each clip more takes memory.
     fitting = 1 if device == "cpu" else max(1, GPU_BATCH_PIXELS // (size[0] * size[1]))
     batch = fitting if spec.generator.batch == "auto" else spec.generator.batch
     precision = spec.generator.precision

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.generator.conditioning import encode, encode_pictures
+from pipeline.generator.conditioning import encode_frames
 from pipeline.generator.engine import Engine
 from pipeline.generator.first_frames import Looks, first_frames
 from pipeline.generator.images import from_uint8, to_uint8
@@ -136,8 +136,7 @@ def _start(generator: VideoGenerator, clips: Sequence[Conditioning], before: ran
             return start_from(config, first_BT3HW)
         looks = Looks(first_BT3HW, torch.from_numpy(np.stack(part).astype(np.int64)).to(device))
     if config.single:
-        encoder = encode if config.label_nc else encode_pictures
-        encoded = [encoder(*_given(clips, max(0, t), generator), config) for t in before]
+        encoded = [encode_frames(*_given(clips, max(0, t), generator), config) for t in before]
         return start_from(config, first_frames(generator, torch.stack(encoded, dim=1), looks))
     like = next(generator.parameters())
     return start_empty(config, len(clips), clips[0].label_THW.shape[1:], like)

@@ -32,6 +32,11 @@ def encode(label_THW: Tensor, instance_THW: Tensor | None, config: GeneratorConf
     return _with_edges(hot.float(), instance_THW, config)
 
 
+def encode_frames(frames: Tensor, instance_THW: Tensor | None, config: GeneratorConfig) -> Tensor:
+    """``encode`` of label ids, or ``encode_pictures`` where the generator has no labels."""
+    return (encode if config.label_nc else encode_pictures)(frames, instance_THW, config)
+
+
 def check_ids(label_THW: Tensor, config: GeneratorConfig) -> None:
     """Raises ValueError for an id that has no channel."""
     lowest, highest = int(label_THW.min()), int(label_THW.max())

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.generator.checkpoint import Checkpoint
-from pipeline.generator.conditioning import encode, encode_pictures
+from pipeline.generator.conditioning import encode_frames
 from pipeline.generator.config import GeneratorConfig
 from pipeline.generator.fast.engine import FastEngine
 from pipeline.generator.loading import load_generator
@@ -54,9 +54,8 @@ class PlainEngine:
                 module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
 
     def encode(self, frame: Tensor, instance_BHW: Tensor | None) -> Tensor:
-        encoder = encode if self.config.label_nc else encode_pictures
         dtype = next(self.generator.parameters()).dtype
-        return encoder(frame, instance_BHW, self.config).to(dtype)
+        return encode_frames(frame, instance_BHW, self.config).to(dtype)
 
     def look(self, windows: Sequence[Sequence[Tensor]]) -> list[Tensor]:
         return [torch.stack(tuple(window), dim=1) for window in windows]

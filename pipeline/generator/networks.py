@@ -14,7 +14,7 @@ from pipeline.generator import layers
 from pipeline.generator.config import GeneratorConfig
 from pipeline.generator.features import FeatureTables
 from pipeline.generator.image_networks import Encoder, ImageGenerator
-from pipeline.generator.warp import warp
+from pipeline.generator.warp import over, warp
 
 FLOW_UNIT = 20.0  # pixels per unit of the flow head at the coarsest scale; doubles with each finer scale
 
@@ -77,11 +77,10 @@ class ScaleNetwork(nn.Module):
             weight = self.model_final_w(_exact(f_flow))
             if not given.raw_only:
                 previous_B3HW = given.history_BPHW[:, -3:]
-                image = raw * weight + warp(previous_B3HW, flow) * (1 - weight)
+                image = over(raw, warp(previous_B3HW, flow), weight)
         if f_fg is not None:
             foreground, m = self.indv_final(_exact(f_fg)), given.mask_B1HW
-            image = foreground * m + image * (1 - m)
-            raw = foreground * m + raw * (1 - m)
+            image, raw = over(foreground, image, m), over(foreground, raw, m)
         return ScaleOutput(image, raw, flow, weight, f_img, f_flow, f_fg)
 
 

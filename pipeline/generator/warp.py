@@ -1,8 +1,13 @@
-"""Bilinear warping by backward flow (vid2vid, eq. 4)."""
+"""Bilinear warping by backward flow, and blending with what is warped (vid2vid, eq. 4)."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+
+def over(front: Tensor, behind: Tensor, share: Tensor) -> Tensor:
+    """The blend of two images; ``share``: the front one's, in [0, 1]."""
+    return front * share + behind * (1 - share)
 
 
 def warp(image_BCHW: Tensor, flow_B2HW: Tensor) -> Tensor:

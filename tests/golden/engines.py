@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pipeline.generator import engine
-from pipeline.generator.conditioning import encode, encode_pictures
+from pipeline.generator.conditioning import encode_frames
 from pipeline.generator.fast.engine import FastEngine
 from pipeline.generator.first_frames import Looks, first_frames
 from pipeline.generator.networks import VideoGenerator
@@ -61,9 +61,8 @@ def _start(generator: VideoGenerator, clip: Clip) -> tuple[RolloutState, Tensor 
         assert first is not None
         return start_from(config, first), None
     looks = None if first is None or clip.part_THW is None else Looks(first, clip.part_THW[None])
-    encoder = encode if config.label_nc else encode_pictures
     instance_THW = None if clip.instance_THW is None else clip.instance_THW[:before]
-    encoded_TLHW = encoder(clip.frames[:before], instance_THW, config).to(like.dtype)
+    encoded_TLHW = encode_frames(clip.frames[:before], instance_THW, config).to(like.dtype)
     generated_BT3HW = first_frames(generator, encoded_TLHW[None], looks)
     return start_from(config, generated_BT3HW), generated_BT3HW[0]
 

@@ -28,14 +28,6 @@ FACE, IMAGE = "g10_s1_face_features", "p15_pix2pixHD_local_features"
 
 
 @pytest.fixture(scope="module")
-def golden(shared: Path) -> Path:
-    folder = shared / "reference" / "golden"
-    if not folder.is_dir():
-        pytest.skip(f"no reference vectors in {shared}")
-    return folder
-
-
-@pytest.fixture(scope="module")
 def how(golden: Path) -> How:
     return How(find_weights(golden))
 

@@ -43,14 +43,6 @@ RUNS = [(name, engine) for name in FILES for engine in ENGINES if name.startswit
 TRAINING = ["t01_train_s1_fg_inst.npz", "t02_train_s2_pose_face_fixglobal.npz"]
 
 
-@pytest.fixture(scope="module")
-def golden(shared: Path) -> Path:
-    folder = shared / "reference" / "golden"
-    if not folder.is_dir():
-        pytest.skip(f"no reference vectors in {shared}")
-    return folder
-
-
 @pytest.mark.shared
 def test_no_file_is_left_out(golden: Path) -> None:
     assert sorted(path.name for path in golden.iterdir() if path.name not in NOT_VECTORS) == FILES + TRAINING

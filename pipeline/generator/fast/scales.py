@@ -13,7 +13,7 @@ from pipeline.generator.fast.label_conv import LabelConv, convolved
 from pipeline.generator.fast.labels import SparseWindow
 from pipeline.generator.layers import ClipNorm
 from pipeline.generator.networks import CoarsestNetwork, FinerNetwork, ScaleNetwork
-from pipeline.generator.warp import warp
+from pipeline.generator.warp import over, warp
 
 Window = SparseWindow | Tensor  # T encoded frames, oldest first: label maps are sparse, other pictures (T L, H, W)
 
@@ -106,7 +106,7 @@ class FastScale:
         return [self._blended(*parts, raw_only) for parts in zip(seen, histories_PHW, images, flows, strict=True)]
 
     def _blended(self, seen: Seen, history_PHW: Tensor, image: Map, flow: Map | None, raw_only: bool) -> Made:
-        """Heads, warp, foreground: as ``ScaleNetwork.forward``."""
+        """Heads, warp, foreground: as ``ScaleNetwork._blended``."""
         raw_3HW = made_3HW = torch.tanh(self.image_head(image))
         flow_2HW = weight_1HW = None
         if flow is not None:
@@ -114,11 +114,10 @@ class FastScale:
             flow_2HW, weight_1HW = self.flow_unit * head_3HW[:2], torch.sigmoid(head_3HW[2:])
             if not raw_only:
                 warped_3HW = warp(history_PHW[None, -3:], flow_2HW[None])[0]
-                made_3HW = raw_3HW * weight_1HW + warped_3HW * (1 - weight_1HW)
+                made_3HW = over(raw_3HW, warped_3HW, weight_1HW)
         if seen.front_3HW is not None and seen.mask_HW is not None:
             front_3HW, m = seen.front_3HW, seen.mask_HW
-            made_3HW = front_3HW * m + made_3HW * (1 - m)
-            raw_3HW = front_3HW * m + raw_3HW * (1 - m)
+            made_3HW, raw_3HW = over(front_3HW, made_3HW, m), over(front_3HW, raw_3HW, m)
         return Made(made_3HW, raw_3HW, flow_2HW, weight_1HW, image, flow)
 
 
