@@ -1,0 +1,25 @@
+"""A piece of a real sequence as networks are trained on it: after sampling and augmentation."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from pipeline.generator.conditioning import encode_frames
+from pipeline.generator.config import GeneratorConfig
+
+
+@dataclass(frozen=True)
+class TrainingClip:
+    """T real frames with what was given for them. One device, one clip; no batch axis."""
+
+    frames: Tensor  # label ids (T, H, W) int64, or pictures (T, L, H, W) where the generator has no labels
+    instance_THW: Tensor | None  # int32
+    real_T3HW: Tensor  # [-1, 1]
+    flow_T2HW: Tensor  # backward reference flow t -> t-1 between the real frames, pixels (x, y); frame 0: zero
+    sure_T1HW: Tensor  # confidence of that flow in [0, 1]; frame 0: zero
+    starts_empty: bool  # no first frame is given: the history is zero (the original's ``no_first_img``)
+
+    def encoded(self, start: int, stop: int, config: GeneratorConfig) -> Tensor:
+        """Encoded frames [start, stop): (T, L, H, W)."""
+        instance_THW = None if self.instance_THW is None else self.instance_THW[start:stop]
+        return encode_frames(self.frames[start:stop], instance_THW, config)
