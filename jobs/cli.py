@@ -5,7 +5,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -16,12 +16,13 @@ from jobs.demo import DEMO_FOLDER, run_demo
 from jobs.progress import Display
 from jobs.render import Exit, Result
 from jobs.render import render as run_render
-from jobs.spec_file import open_spec
+from jobs.spec_file import open_spec, open_train_spec
 from pipeline.storage import open_store
 from pipeline.verify import verify as check_version
 from pipeline.versions import open_version
 from schemas.errors import FlowreelError
 from schemas.spec import Spec
+from schemas.training import TrainSpec
 
 app = typer.Typer(
     help="Label-map sequences in object storage -> photoreal clips -> versioned, paired Parquet datasets.",
@@ -32,6 +33,7 @@ app = typer.Typer(
 )
 
 SpecArg = Annotated[str, typer.Argument(metavar="SPEC", help="path or URL of the spec, a YAML file (see configs/)")]
+TrainSpecArg = Annotated[str, typer.Argument(metavar="SPEC", help="path or URL of a YAML file (see configs/train/)")]
 DatasetArg = Annotated[str, typer.Argument(metavar="DATASET[@N]", help="folder or bucket URL; @N: version N")]
 Set = Annotated[
     list[str], typer.Option("--set", metavar="FIELD=VALUE", help="override a field of the spec, e.g. clips.frames=16")
@@ -101,9 +103,23 @@ def verify(dataset: DatasetArg) -> None:
 
 
 @app.command()
-def schema() -> None:
-    """Prints the spec's JSON Schema."""
-    print(json.dumps(Spec.model_json_schema(by_alias=True), indent=2))
+def train(spec: TrainSpecArg, set_: Set = NONE) -> None:
+    """Trains a generator on paired video and writes a checkpoint directory. Interrupted, the same command goes on."""
+    display = Display()
+    checked = open_train_spec(spec, set_, display)
+    from jobs.train import train as run_training  # ray.train takes seconds to import
+
+    with _interruptible(display, "the newest state is kept"):
+        run_training(checked, display)
+
+
+@app.command()
+def schema(
+    of: Annotated[Literal["dataset", "train"], typer.Argument(help="whose spec: a dataset's, or of `train`")] = "dataset",
+) -> None:
+    """Prints a spec's JSON Schema."""
+    model = TrainSpec if of == "train" else Spec
+    print(json.dumps(model.model_json_schema(by_alias=True), indent=2))
 
 
 @app.command()
@@ -143,12 +159,12 @@ def _tell(result: Result, spec: Spec) -> None:
 
 
 @contextmanager
-def _interruptible(display: Display) -> Iterator[None]:
+def _interruptible(display: Display, kept: str = "finished shards are kept") -> Iterator[None]:
     """Ctrl-C ends a command with a word on what is left, and the exit code that shells expect."""
     try:
         yield
     except KeyboardInterrupt:
-        display.say("interrupted: finished shards are kept, the same command goes on from there")
+        display.say(f"interrupted: {kept}, the same command goes on from there")
         raise typer.Exit(130) from None
 
 

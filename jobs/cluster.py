@@ -3,16 +3,19 @@
 import logging
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import ray
 
 from schemas.errors import UsageError
-from schemas.spec import ExecutionSpec, Spec
+from schemas.spec import ExecutionSpec
+from schemas.training import TrainExecutionSpec
 
 CONNECT_S = 10
+Execution = TypeVar("Execution", ExecutionSpec, TrainExecutionSpec)
 
 
 def on_cluster() -> bool:
@@ -20,26 +23,23 @@ def on_cluster() -> bool:
     return bool(os.environ.get("RAY_ADDRESS"))
 
 
-def fit_to_machine(spec: Spec, notice: list[str]) -> Spec:
-    """The spec with `execution` cut down to what this machine has; as it is where a cluster is used.
+def fit_execution(execution: Execution, note: Callable[[str], None], doing: str) -> Execution:
+    """``execution`` cut down to what this machine has; as it is where a cluster is used.
 
-    What was changed goes to ``notice``: a spec written for GPUs renders on a laptop too, but never silently.
+    What was changed is said: a spec written for GPUs works on a laptop too, but never silently.
     """
     if on_cluster():
-        return spec
-    execution, cpus = spec.execution, os.cpu_count() or 1
+        return execution
+    cpus, gpus = os.cpu_count() or 1, len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
     changes: dict[str, object] = {}
-    gpus = len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
     if execution.num_gpus > gpus:
         changes["num_gpus"] = 0.0
         if "num_gpus" in execution.model_fields_set:
-            notice.append(
-                f"execution.num_gpus is {execution.num_gpus:g}, this machine has {gpus}: rendering on the CPU"
-            )
+            note(f"execution.num_gpus is {execution.num_gpus:g}, this machine has {gpus}: {doing} on the CPU")
     if execution.num_cpus > cpus:
         changes["num_cpus"] = cpus
-        notice.append(f"execution.num_cpus is {execution.num_cpus}, this machine has {cpus}")
-    return spec.model_copy(update={"execution": execution.model_copy(update=changes)}) if changes else spec
+        note(f"execution.num_cpus is {execution.num_cpus}, this machine has {cpus}")
+    return execution.model_copy(update=changes)
 
 
 @contextmanager

@@ -8,9 +8,9 @@ from pathlib import Path
 import yaml
 from PIL import Image
 
-from jobs.cluster import fit_to_machine
 from jobs.progress import Display
 from jobs.render import Exit, render
+from jobs.spec_file import open_spec
 from pipeline import pictures, reader
 from pipeline.codec import encode_ids
 from pipeline.scenes import street_scene
@@ -19,7 +19,6 @@ from pipeline.verify import verify
 from pipeline.versions import Version
 from schemas.errors import FlowreelError
 from schemas.label_space import LabelSpace
-from schemas.parse import parse_spec
 
 DEMO_FOLDER = "flowreel-demo"
 SCENES = {"boulevard": 3, "main-street": 7, "old-town": 12}  # name -> seed
@@ -39,7 +38,7 @@ SPEC = {
         {"style": "generate", "edits": [{"replace": "vegetation", "with": "building"}]},
     ],
     "output": {"flow": True},
-    "execution": {"num_gpus": 1, "num_cpus": 1},
+    "execution": {"num_cpus": 1},
 }
 
 
@@ -52,9 +51,7 @@ def run_demo(folder: str, display: Display) -> Exit:
     tree["source"] = dict(SPEC["source"]) | {"uri": str(root / "bucket")}  # type: ignore[call-overload]
     place.write_text(yaml.safe_dump(tree, sort_keys=False))
     display.say(f"spec: {place}")
-    notices: list[str] = []
-    spec = fit_to_machine(parse_spec(place.read_text(), (), str(place)), notices)
-    result = render(spec, display)
+    result = render(open_spec(str(place), (), display), display)
     if result.version is None or result.exit != Exit.DONE:
         raise FlowreelError("the demo's render lost clips: " + "; ".join(result.lost[:3]))
     verdict = verify(result.version)

@@ -35,6 +35,9 @@ class Display:
         else:
             print(text, file=sys.stderr, flush=True)
 
+    def note(self, text: str) -> None:
+        self.say(f"note: {text}")
+
     def planned(self, prepared: Prepared) -> None:
         plan, catalog = prepared.plan, prepared.catalog
         on_top = f"on top of version {plan.base_version}" if plan.base_version else "for a first version"

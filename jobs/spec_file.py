@@ -2,26 +2,33 @@
 
 from collections.abc import Sequence
 
-from jobs.cluster import fit_to_machine
+from jobs.cluster import fit_execution
 from jobs.progress import Display
 from pipeline.file_uri import open_file
 from pipeline.storage import NotFound
 from schemas.errors import UsageError
-from schemas.parse import parse_spec
+from schemas.parse import parse, parse_spec
 from schemas.spec import Spec
+from schemas.training import TrainSpec
 
 
 def open_spec(place: str, overrides: Sequence[str], display: Display) -> Spec:
-    """The checked spec. Raises UsageError for a spec that cannot be read or is wrong."""
+    """The checked spec of a dataset. Raises UsageError for a spec that cannot be read or is wrong."""
+    spec = parse_spec(_text(place), overrides, place)
+    return spec.model_copy(update={"execution": fit_execution(spec.execution, display.note, "rendering")})
+
+
+def open_train_spec(place: str, overrides: Sequence[str], display: Display) -> TrainSpec:
+    """The checked spec of a training run. Raises UsageError for a spec that cannot be read or is wrong."""
+    spec = parse(TrainSpec, _text(place), overrides, place)
+    return spec.model_copy(update={"execution": fit_execution(spec.execution, display.note, "training")})
+
+
+def _text(place: str) -> str:
     try:
         store, name = open_file(place)
-        text = store.read(name).decode()
+        return store.read(name).decode()
     except NotFound:
         raise UsageError(f"spec {place}: there is no such file; give the path or URL of a YAML file") from None
     except UnicodeDecodeError:
         raise UsageError(f"spec {place}: not a text file; give the path or URL of a YAML file") from None
-    notices: list[str] = []
-    spec = fit_to_machine(parse_spec(text, overrides, place), notices)
-    for notice in notices:
-        display.say(f"note: {notice}")
-    return spec

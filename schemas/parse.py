@@ -17,11 +17,16 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def parse_spec(text: str, overrides: Iterable[str] = (), name: str = "spec") -> Spec:
+    """A dataset's spec: see ``parse``."""
+    return parse(Spec, text, overrides, name)
+
+
+def parse(model: type[M], text: str, overrides: Iterable[str], name: str) -> M:
     """The spec in ``text`` (YAML) with ``a.b.c=value`` overrides. Raises UsageError that lists every problem."""
     tree = parse_yaml(text, name)
     for override in overrides:
         _override(tree, override)
-    return check(Spec, tree, name)
+    return check(model, tree, name)
 
 
 def parse_yaml(text: str, name: str) -> dict[str, Any]:

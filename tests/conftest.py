@@ -92,12 +92,13 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from pipeline.generator.config import GeneratorConfig
     from pipeline.generator.loading import save_checkpoint
     from pipeline.generator.networks import VideoGenerator
+    from pipeline.storage import open_store
 
     config = GeneratorConfig(ngf=4, n_downsample=2, n_blocks=2, n_scales=2, size=(64, 32))
     folder = tmp_path_factory.mktemp("tiny-checkpoint")
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        save_checkpoint(folder, VideoGenerator(config))
+        save_checkpoint(open_store(str(folder)), VideoGenerator(config))
     return folder
 
 

@@ -25,7 +25,7 @@ from schemas.label_space import LabelSpace
 BUNDLED = "bundled"
 BUNDLED_DIR = Path(__file__).parent.parent / "bundled"
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
-_NOT_ARCHITECTURE = {"size", "description", "sources"}  # of the config: they do not change what is rendered
+NOT_ARCHITECTURE = {"size", "description", "sources"}  # of the config: they do not change what is rendered
 MIN_SIDE = 16  # pixels: optical flow, which measures quality, needs as much
 _MAX_HEADER = 100 * 2**20  # safetensors' own bound
 
@@ -43,7 +43,7 @@ class Checkpoint:
     @property
     def digest(self) -> str:
         """Identifies the generator: weights and architecture."""
-        return digest([self.weights_sha256, self.config.model_dump(mode="json", exclude=_NOT_ARCHITECTURE)])
+        return digest([self.weights_sha256, self.config.model_dump(mode="json", exclude=NOT_ARCHITECTURE)])
 
     def weights(self) -> bytes:
         """The weights file. Raises CheckpointError if it is another than the one that was looked at."""

@@ -1,7 +1,5 @@
 """Checkpoints -> networks on a device, and back. Strict: every key and shape must match."""
 
-from pathlib import Path
-
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as parse_weights
@@ -15,6 +13,7 @@ from pipeline.generator.features import FeatureTables
 from pipeline.generator.image_config import ImageCheckpointConfig
 from pipeline.generator.image_networks import Encoder, ImageGenerator
 from pipeline.generator.networks import VideoGenerator
+from pipeline.storage import Store
 from schemas.errors import CheckpointError
 
 DEAD_WEIGHT = ("running_mean", "running_var", "num_batches_tracked")  # never read; may be missing in files
@@ -61,13 +60,12 @@ def load_generator(checkpoint: Checkpoint, device: str) -> VideoGenerator:
     return generator.to(device).requires_grad_(False)
 
 
-def save_checkpoint(folder: Path, generator: VideoGenerator, dtype: torch.dtype = torch.float32) -> None:
-    """Writes a checkpoint directory; weights are stored as ``dtype`` (float16 halves the file)."""
-    folder.mkdir(parents=True, exist_ok=True)
+def save_checkpoint(store: Store, generator: VideoGenerator, dtype: torch.dtype = torch.float32) -> None:
+    """Writes a checkpoint directory; weights are stored as ``dtype`` (bfloat16 and float16 halve the file)."""
     weights = {
         key: value.detach().to(dtype).contiguous()
         for key, value in generator.state_dict().items()
         if not key.endswith(DEAD_WEIGHT)
     }
-    (folder / WEIGHTS_FILE).write_bytes(serialize_weights(weights))
-    (folder / CONFIG_FILE).write_text(generator.config.model_dump_json(indent=2) + "\n")
+    store.write(WEIGHTS_FILE, serialize_weights(weights))
+    store.write(CONFIG_FILE, (generator.config.model_dump_json(indent=2) + "\n").encode())

@@ -1,6 +1,6 @@
 """A piece of a real sequence as networks are trained on it: after sampling and augmentation."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 from torch import Tensor
 
@@ -23,3 +23,7 @@ class TrainingClip:
         """Encoded frames [start, stop): (T, L, H, W)."""
         instance_THW = None if self.instance_THW is None else self.instance_THW[start:stop]
         return encode_frames(self.frames[start:stop], instance_THW, config)
+
+    def to(self, device: str) -> "TrainingClip":
+        tensors = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(self, **{k: v.to(device, non_blocking=True) for k, v in tensors.items() if isinstance(v, Tensor)})

@@ -61,7 +61,7 @@ def random_generator() -> VideoGenerator:
 
 def test_float32_comes_back_bit_by_bit(tmp_path: Path) -> None:
     generator = random_generator()
-    save_checkpoint(tmp_path, generator)
+    save_checkpoint(open_store(str(tmp_path)), generator)
     back = load(tmp_path)
     assert back.config == generator.config
     assert list(back.state_dict()) == list(generator.state_dict())
@@ -73,8 +73,8 @@ def test_float32_comes_back_bit_by_bit(tmp_path: Path) -> None:
 
 def test_float16_halves_the_file_and_loads_as_float32(tmp_path: Path) -> None:
     generator = random_generator()
-    save_checkpoint(tmp_path / "full", generator)
-    save_checkpoint(tmp_path / "half", generator, torch.float16)
+    save_checkpoint(open_store(str(tmp_path / "full")), generator)
+    save_checkpoint(open_store(str(tmp_path / "half")), generator, torch.float16)
     full, half = ((tmp_path / name / WEIGHTS_FILE).stat().st_size for name in ("full", "half"))
     assert half < 0.7 * full  # the header stays
     back = load(tmp_path / "half").state_dict()
@@ -264,7 +264,7 @@ def test_a_side_that_quality_cannot_be_measured_at_is_refused(tmp_path: Path) ->
     """Networks that halve once would render 4x4."""
     config = GeneratorConfig(ngf=2, n_downsample=1, n_blocks=2)
     config.check_size(4, 4)
-    save_checkpoint(tmp_path, VideoGenerator(config))
+    save_checkpoint(open_store(str(tmp_path)), VideoGenerator(config))
     check_fits(read(tmp_path), STREET, (16, 18))
     with pytest.raises(CheckpointError, match="multiples of 2, at least 16; the nearest are 32x16$"):
         check_fits(read(tmp_path), STREET, (32, 14))

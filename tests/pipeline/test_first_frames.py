@@ -257,7 +257,7 @@ def test_sizes_fit_the_single_image_generator_and_the_encoder_too() -> None:
 
 def test_a_checkpoint_holds_all_networks(tmp_path: Path, face_generator: VideoGenerator) -> None:
     """Running statistics, which vid2vid's files have for these networks, are left out."""
-    save_checkpoint(tmp_path, face_generator)
+    save_checkpoint(open_store(str(tmp_path)), face_generator)
     weights = load_file(tmp_path / WEIGHTS_FILE)
     assert "S.model_downsample.1.weight" in weights and weights["features.0"].shape == (4, 3)
     weights["S.model_downsample.2.running_mean"] = torch.ones(4)

@@ -1,0 +1,115 @@
+"""`flowreel train`: checks the data, prepares reference flow, then trains with Ray Train; the same command goes on."""
+
+import logging
+import os
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.train import FailureConfig, RunConfig, ScalingConfig
+from ray.train.torch import TorchTrainer
+
+from jobs.bulletin import open_bulletin
+from jobs.cluster import ray_session
+from jobs.progress import Display
+from jobs.train_progress import TrainProgress
+from jobs.train_worker import train_worker
+from pipeline.storage import open_store
+from pipeline.training.loader import open_loader
+from pipeline.training.plan import TrainPlan, prepare
+from schemas.errors import FlowreelError
+from schemas.training import TrainSpec
+
+POLL_S = 0.5
+# glibc gives freed maps back to the system at once; fetching fresh pages took half of a step's time on CPUs.
+KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": "1073741824", "MALLOC_TOP_PAD_": "268435456", "MALLOC_MMAP_MAX_": "0"}
+
+
+def train(spec: TrainSpec, display: Display) -> None:
+    """Runs until the schedule's end; raises FlowreelError for what stops it before."""
+    with display.task("checking data") as progress:
+        plan = prepare(spec, progress)
+    for line in plan.summary():
+        display.say(line)
+    if plan.finished:
+        display.say(f"nothing to do: {spec.output} has been trained to the end of its schedule")
+        return
+    with ray_session():
+        _prepare_flow(plan, display)
+        _fit(plan, display)
+
+
+def _prepare_flow(plan: TrainPlan, display: Display) -> None:
+    """Reference flow that no run has computed yet, on all nodes."""
+    flows, sequences = open_loader(plan.spec, plan.source).flows, plan.source.sequences
+    work = flows.missing(sequences, plan.spec.schedule.max_stride)
+    if not work:
+        return
+    remote: Any = ray.remote(num_cpus=1)(flows.compute)
+    with display.task("reference flow") as progress:
+        pending, done = [remote.remote(item) for item in work], 0
+        while pending:
+            ready, pending = ray.wait(pending)
+            done += sum(ray.get(ready))
+            progress(done, sum(len(item.pairs) for item in work))
+
+
+def _fit(plan: TrainPlan, display: Display) -> None:
+    bulletin, execution = open_bulletin(), plan.spec.execution
+    with _fitting(plan, bulletin) as fitting, TrainProgress(display, plan) as progress:
+        while fitting.is_alive():
+            fitting.join(POLL_S)
+            starts, records, error = ray.get(bulletin.read.remote())
+            progress.news(starts, records)
+            if error:
+                raise error
+        if fitting.error:
+            raise FlowreelError(
+                f"training stopped after {execution.max_failures} replaced worker(s): {fitting.error}\n"
+                f"  the same command goes on from the newest state in {plan.spec.output}"
+            )
+    store = open_store(plan.spec.output, plan.spec.storage_options)
+    display.say(f"trained: {store.uri} is a checkpoint directory; render with generator.checkpoint: {store.uri}")
+
+
+class _Fitting(threading.Thread):
+    """`TorchTrainer.fit` beside the progress display."""
+
+    def __init__(self, trainer: TorchTrainer) -> None:
+        super().__init__(daemon=True)
+        self.trainer, self.error = trainer, ""
+
+    def run(self) -> None:
+        try:
+            self.trainer.fit()
+        except Exception as error:  # whatever Ray Train makes of a failure, the driver reports it
+            self.error = str(error).strip().splitlines()[-1]
+
+
+@contextmanager
+def _fitting(plan: TrainPlan, bulletin: Any) -> Iterator[_Fitting]:
+    execution = plan.spec.execution
+    logging.getLogger("ray.train").setLevel(logging.ERROR)
+    os.environ.setdefault("RAY_TRAIN_ENABLE_STATE_TRACKING", "0")
+    resources = {"CPU": execution.num_cpus} | ({"GPU": execution.num_gpus} if execution.num_gpus else {})
+    with tempfile.TemporaryDirectory(prefix="flowreel-train-") as folder:  # Ray Train's own notes; states are ours
+        trainer = TorchTrainer(
+            train_worker,
+            train_loop_config={"plan": plan, "bulletin": bulletin},
+            scaling_config=ScalingConfig(
+                num_workers=execution.workers, use_gpu=execution.num_gpus > 0, resources_per_worker=resources
+            ),
+            run_config=RunConfig(
+                name="train",
+                storage_path=str(Path(folder)),
+                failure_config=FailureConfig(max_failures=execution.max_failures),
+                worker_runtime_env={"env_vars": KEEP_MEMORY},
+            ),
+        )
+        thread = _Fitting(trainer)
+        thread.start()
+        yield thread

@@ -1,0 +1,137 @@
+"""The training loop: epochs of rounds of loads. Read this first, then ``objective.py`` and ``step.py``."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+
+import torch
+
+from pipeline.settings import multiplies_bfloat16
+from pipeline.training import evaluation, state
+from pipeline.training.clip import TrainingClip
+from pipeline.training.loader import open_loader
+from pipeline.training.log import Log, Record
+from pipeline.training.objective import LoadOptions, Objective, start
+from pipeline.training.perceptual import open_perceptual
+from pipeline.training.plan import TrainPlan
+from pipeline.training.reference_flow import flow_between
+from pipeline.training.sampling import Draw, whole
+from pipeline.training.schedule import Stage, last_epoch
+from pipeline.training.state import State
+from pipeline.training.step import add_gradients
+from pipeline.training.worker import Worker
+
+SAMPLE_FRAMES, SAMPLE_FPS = 30, 12
+Post = Callable[[Record], object]
+
+
+class Run:
+    """One worker's part of a training run."""
+
+    def __init__(self, plan: TrainPlan, worker: Worker, state: State, post: Post) -> None:
+        """``post`` is told every line of the log, by the worker that leads."""
+        self.plan, self.worker, self.state, self.post = plan, worker, state, post
+        self.loader = open_loader(plan.spec, plan.source)
+        self.objective = _objective(plan, worker.device)
+        self.log = Log(plan.output, state.position.step)
+
+    def train(self) -> None:
+        """From the state that it was given to the schedule's end."""
+        with closing(self.log):
+            if self.state.position.step == 0:
+                self._sample()
+            for epoch in range(self.state.position.epoch, last_epoch(self.plan.spec.schedule) + 1):
+                self._epoch(epoch)
+            self._save()
+
+    def _epoch(self, number: int) -> None:
+        """The rounds of an epoch that are still to be done."""
+        now, position = self.plan.stage(number), self.state.position
+        self.state.begin(now, self.plan.spec.optimiser)
+        drawn = [self._mine(self.plan.draws(number, r)) for r in range(position.round, self.plan.rounds)]
+        one_by_one = [draw for mine in drawn for draw in mine]
+        with closing(self.loader.clips(self.plan.source.trained, one_by_one)) as loaded:
+            for mine in drawn:
+                self._round(now, mine, [next(loaded).to(self.worker.device) for _ in mine])
+        position.epoch, position.round = number + 1, 0
+
+    def _round(self, now: Stage, drawn: list[Draw], held: list[TrainingClip]) -> None:
+        """Clips of one length, load by load, in step with the other workers'. States are saved between rounds only, so
+        that nothing of a clip belongs to them."""
+        networks, position = self.state.networks, self.state.position
+        before = position.step
+        how = LoadOptions(now.adversarial, now.backprop_frames, now.finest_only)
+        memories = [start(networks, clip) for clip in held]
+        for frames in self.plan.loads(position.epoch, drawn[0]):
+            for i, clip in enumerate(held):
+                with self._precision():
+                    losses, memories[i], _ = self.objective(networks, clip, frames, memories[i], how)
+                add_gradients(losses, networks, share=1 / (len(held) * self.worker.count))
+                self.log.add(losses.terms)
+            self.state.optimisers.step(self.worker.add_up)
+            self.state.optimisers.clear()
+            position.step += 1
+            self.state.follow(self.plan.spec.optimiser.ema)
+            if position.step % self.plan.spec.saving.log_every == 0:
+                self._line(now, drawn[0])
+        position.round += 1
+        self._after_round(before, now, drawn[0])
+
+    def _after_round(self, before: int, now: Stage, draw: Draw) -> None:
+        """What is due after so many steps: a sample, a state; both end an interval of the log."""
+        saving, step = self.plan.spec.saving, self.state.position.step
+        if before // saving.samples_every < step // saving.samples_every:
+            self._sample()
+        if before // saving.every < step // saving.every:
+            self._line(now, draw)
+            self._save()
+
+    def _mine(self, drawn: list[Draw]) -> list[Draw]:
+        """This worker's share of a round."""
+        each = self.plan.spec.optimiser.accumulate
+        return drawn[self.worker.rank * each : (self.worker.rank + 1) * each]
+
+    def _line(self, now: Stage, draw: Draw) -> None:
+        """A line of the log, of this worker's own clips."""
+        if not self.worker.leads:
+            return
+        position = self.state.position
+        more = {"epoch": position.epoch, "lr": now.lr_generator, "clip_frames": draw.generated}
+        if record := self.log.line(position.step, more):
+            self.post(record)
+
+    def _save(self) -> None:
+        """State and checkpoint, and the log that belongs to them."""
+        if self.worker.leads:
+            self.log.flush()
+            state.save(self.plan.output, self.state, self.plan.spec.saving.keep)
+
+    def _sample(self) -> None:
+        """Figures and a video of a held-out sequence, or of one that is trained on if none is held out."""
+        if not self.worker.leads:
+            return
+        source, step = self.plan.source, self.state.position.step
+        sequence = (*source.held_out, *source.trained)[0]
+        shown = whole(0, min(SAMPLE_FRAMES, len(sequence.frames)), self.plan.config.n_frames - 1)
+        clip = self.loader.load(sequence, shown)
+        empty = self.plan.spec.schedule.empty_start > 0
+        figures, frames = evaluation.evaluate(self.state.average, clip, empty)
+        record = {"step": step, **figures}
+        self.log.note(record)
+        self.post(record)
+        evaluation.save_sample(self.plan.output, step, clip, frames, source.space, SAMPLE_FPS)
+
+    @contextmanager
+    def _precision(self) -> Iterator[None]:
+        """bfloat16 for what networks multiply, where the spec or the hardware says so; all else in float32."""
+        asked = self.plan.spec.optimiser.precision
+        kind = torch.device(self.worker.device).type
+        reduced = asked == "bfloat16" or (asked == "auto" and (kind == "cuda" or multiplies_bfloat16()))
+        with torch.autocast(kind, torch.bfloat16, enabled=reduced):
+            yield
+
+
+def _objective(plan: TrainPlan, device: str) -> Objective:
+    losses = plan.spec.losses
+    weights = losses.perceptual_weights
+    perceptual = open_perceptual(weights, plan.spec.storage_options, device) if weights else None
+    return Objective(losses, plan.spec.discriminators, flow_between, perceptual)

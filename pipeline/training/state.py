@@ -1,0 +1,114 @@
+"""All that a run needs to go on exactly where it stopped: ``state/<step>.pt``, whole or not there."""
+
+import io
+import pickle
+import re
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+
+from pipeline.generator.loading import save_checkpoint
+from pipeline.generator.networks import VideoGenerator
+from pipeline.storage import Store
+from pipeline.training.networks import Networks
+from pipeline.training.schedule import Stage
+from pipeline.training.step import Optimisers
+from schemas.errors import CheckpointError
+from schemas.training import OptimiserSpec
+
+FOLDER = "state"
+
+
+@dataclass
+class Position:
+    """How far a run is. Which clips come next follows from it and the seed alone: no random generator has a state."""
+
+    epoch: int = 1
+    round: int = 0  # rounds of the epoch that are done; a round is ``accumulate`` clips per worker
+    step: int = 0  # optimisation steps taken
+
+
+@dataclass
+class State:
+    """What training changes."""
+
+    networks: Networks
+    average: VideoGenerator  # of the generator's weights over time: what is rendered with
+    optimisers: Optimisers
+    finest_only: bool  # the generator's optimiser holds the finest scale alone
+    position: Position = field(default_factory=Position)
+
+    def begin(self, now: Stage, spec: OptimiserSpec) -> None:
+        """An epoch: its learning rates, and a new optimiser where all scales begin to learn."""
+        if self.finest_only and not now.finest_only:
+            self.optimisers = self.optimisers.with_all_scales(self.networks, spec, now.lr_generator)
+        self.finest_only = now.finest_only
+        for optimiser, lr in ((self.optimisers.generator, now.lr_generator), (self.optimisers.image, now.lr_image)):
+            for group in optimiser.param_groups:
+                group["lr"] = lr
+
+    def follow(self, decay: float) -> None:
+        """Moves the average towards the generator; faster at first, when there is little to average."""
+        keep = min(decay, (1 + self.position.step) / (10 + self.position.step))
+        with torch.no_grad():
+            pairs = zip(self.average.parameters(), self.networks.generator.parameters(), strict=True)
+            for mean, new in pairs:
+                mean.lerp_(new, 1 - keep)
+
+
+def save(store: Store, state: State, keep: int) -> None:
+    """Writes the state, then the checkpoint directory at the store's root, then drops states beyond ``keep``."""
+    sink = io.BytesIO()
+    saved = {
+        "networks": state.networks.state_dict(),
+        "average": state.average.state_dict(),
+        "optimisers": [optimiser.state_dict() for optimiser in state.optimisers.all()],
+        "position": asdict(state.position),
+    }
+    torch.save(saved, sink)
+    store.write(_name(state.position.step), sink.getvalue())
+    save_checkpoint(store, state.average, dtype=torch.bfloat16)
+    store.delete(*(_name(step) for step in _steps(store)[:-keep]))
+
+
+def newest_step(store: Store) -> int | None:
+    """The step of the newest state; None if there is none."""
+    return max(_steps(store), default=None)
+
+
+def newest(store: Store) -> dict[str, Any] | None:
+    """What ``restore`` takes; None if there is none. Raises CheckpointError for a file that is no state."""
+    step = newest_step(store)
+    if step is None:
+        return None
+    name = _name(step)
+    try:
+        saved = torch.load(io.BytesIO(store.read(name)), map_location="cpu", weights_only=True)
+        saved["position"] = Position(**saved["position"])
+    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{store.url(name)} is no state of a training run: {str(error)[:200]}; delete it to go on from an older one"
+        ) from None
+    return saved
+
+
+def restore(state: State, saved: dict[str, Any], place: str) -> None:
+    """Raises CheckpointError if what was saved is of other networks."""
+    try:
+        state.networks.load_state_dict(saved["networks"], strict=True)
+        state.average.load_state_dict(saved["average"], strict=True)
+        for optimiser, moments in zip(state.optimisers.all(), saved["optimisers"], strict=True):
+            optimiser.load_state_dict(moments)
+    except (RuntimeError, KeyError, ValueError) as error:
+        raise CheckpointError(f"the newest state in {place} does not fit this spec: {str(error)[:300]}") from None
+    state.position = saved["position"]
+
+
+def _name(step: int) -> str:
+    return f"{FOLDER}/{step:09d}.pt"
+
+
+def _steps(store: Store) -> list[int]:
+    found = [re.fullmatch(rf"{FOLDER}/(\d+)\.pt", info.path) for info in store.list(FOLDER)]
+    return sorted(int(match[1]) for match in found if match)

@@ -1,0 +1,43 @@
+"""The processes that train together: who takes which clips, and the average of their gradients."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Worker:
+    """One of ``count`` processes with the same networks; they meet at each step."""
+
+    rank: int = 0
+    count: int = 1
+    device: str = "cpu"
+
+    @property
+    def leads(self) -> bool:
+        """Whether it is the one that writes."""
+        return self.rank == 0
+
+    def add_up(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Replaces gradients by their sum over all workers. Where only some parameters have one, the others count as 0;
+        where none has, that holds for all workers, because their clips have one length.
+
+        Done by hand, in one piece per optimiser: a step has several backward passes over shared graphs, which
+        DistributedDataParallel's bookkeeping of one forward and one backward pass does not fit.
+        """
+        if self.count == 1:
+            return
+        held = list(parameters)
+        if all(p.grad is None for p in held):
+            return
+        for p in held:
+            p.grad = torch.zeros_like(p) if p.grad is None else p.grad
+        gradients = [p.grad for p in held if p.grad is not None]
+        flat = torch.cat([g.flatten() for g in gradients])
+        dist.all_reduce(flat)
+        parts: Iterable[Tensor] = flat.split([g.numel() for g in gradients])
+        for g, part in zip(gradients, parts, strict=True):
+            g.copy_(part.view_as(g))
