@@ -1,0 +1,70 @@
+"""The generator's frames of one load, with what gradients need (vid2vid-spec, section 10.3)."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.generator.networks import VideoGenerator
+from pipeline.generator.rollout import RolloutState, step
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """The finest scale's frames of a load."""
+
+    image_T3HW: Tensor  # blended result in [-1, 1]
+    raw_T3HW: Tensor  # synthesised image before blending; the very same tensor where nothing is blended
+    flow_T2HW: Tensor | None  # backward flow t -> t-1, pixels (x, y)
+    weight_T1HW: Tensor | None  # weight of the synthesised image against the warped one, in [0, 1]
+
+    def detach(self) -> "Rendered":
+        flow, weight = (None if x is None else x.detach() for x in (self.flow_T2HW, self.weight_T1HW))
+        return Rendered(self.image_T3HW.detach(), self.raw_T3HW.detach(), flow, weight)
+
+
+def generate(
+    generator: VideoGenerator, state: RolloutState, encoded_TLHW: Tensor, backprop: int, finest_only: bool
+) -> tuple[RolloutState, Rendered]:
+    """Renders all frames of ``encoded_TLHW`` but the first T-1, which are context; the new state is detached.
+
+    Every ``backprop``-th frame sees its history as given; gradients of the others reach into the frames before them.
+    Where the state is empty, no frame of the load is blended. ``finest_only``: coarser scales are constant.
+    """
+    window, frames = generator.config.n_frames, []
+    raw_only = state.raw_only
+    with _constant(generator.scales[:-1] if finest_only else ()):
+        for t in range(len(encoded_TLHW) - window + 1):
+            seen = replace(_detached(state) if t % backprop == 0 else state, raw_only=raw_only)
+            after, frame = step(generator, seen, encoded_TLHW[None, t : t + window])
+            state = state.after([history_BPHW[:, -3:] for history_BPHW in after.history])
+            frames.append(frame)
+    image_T3HW = torch.cat([frame.image_B3HW for frame in frames])
+    blended = any(frame.raw_B3HW is not frame.image_B3HW for frame in frames)
+    raw_T3HW = torch.cat([frame.raw_B3HW for frame in frames]) if blended else image_T3HW
+    flow_T2HW, weight_T1HW = (_joined(f.flow_B2HW for f in frames), _joined(f.weight_B1HW for f in frames))
+    return _detached(state), Rendered(image_T3HW, raw_T3HW, flow_T2HW, weight_T1HW)
+
+
+def _detached(state: RolloutState) -> RolloutState:
+    return replace(state, history=tuple(history_BPHW.detach() for history_BPHW in state.history))
+
+
+def _joined(parts: Iterable[Tensor | None]) -> Tensor | None:
+    there = [part for part in parts if part is not None]
+    return torch.cat(there) if there else None
+
+
+@contextmanager
+def _constant(networks: Iterable[nn.Module]) -> Iterator[None]:
+    """What these networks give within the block has no gradient."""
+    parameters = [p for network in networks for p in network.parameters() if p.requires_grad]
+    for parameter in parameters:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in parameters:
+            parameter.requires_grad_(True)

@@ -1,0 +1,100 @@
+"""From losses to new weights: each network learns from its own loss alone (vid2vid-spec, sections 10.5 and 10.6)."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Self
+
+from torch import Tensor
+from torch.nn import Parameter
+from torch.optim import Adam, Optimizer
+
+from pipeline.training.networks import Networks
+from pipeline.training.objective import Losses
+from schemas.training import OptimiserSpec
+
+BETA2 = 0.999
+TTUR_BETAS = (0.0, 0.9)
+
+# Called with an optimiser's parameters before its step, for example to average gradients over workers. Gradients may
+# be None: a temporal discriminator has none in a load without enough frames.
+Reduce = Callable[[Iterable[Parameter]], None]
+
+
+@dataclass(frozen=True)
+class Optimisers:
+    """One for the generator, one for the discriminators of images, one for each time scale's."""
+
+    generator: Adam
+    image: Adam  # D and D_f
+    temporal: tuple[Adam, ...]
+
+    def all(self) -> tuple[Adam, ...]:
+        """In the order of their steps."""
+        return (self.generator, self.image, *self.temporal)
+
+    def clear(self) -> None:
+        for optimiser in self.all():
+            optimiser.zero_grad(set_to_none=True)
+
+    def step(self, reduce: Reduce | None = None) -> None:
+        """Those of networks without gradients change nothing."""
+        for optimiser in self.all():
+            if reduce:
+                reduce(parameters_of(optimiser))
+            optimiser.step()
+
+    def decay(self, lr: float) -> None:
+        """The rate of generator and image discriminators; those of time scales never change, as in the original."""
+        for optimiser in (self.generator, self.image):
+            for group in optimiser.param_groups:
+                group["lr"] = lr
+
+    def with_all_scales(self, networks: Networks, spec: OptimiserSpec, lr: float) -> Self:
+        """After the epochs in which only the finest scale learned: the generator's begins anew, over all scales."""
+        return replace(self, generator=Adam(_generator(networks), lr, (spec.beta1, BETA2)))
+
+
+def optimisers(networks: Networks, spec: OptimiserSpec, finest_only: bool = False) -> Optimisers:
+    """New ones. ``finest_only``: of the generator's scales, the finest alone."""
+    plain = (spec.beta1, BETA2)
+    betas = TTUR_BETAS if spec.ttur else plain
+    trained = list(networks.generator.scales[-1].parameters()) if finest_only else _generator(networks)
+    return Optimisers(
+        Adam(trained, spec.lr / 2 if spec.ttur else spec.lr, betas),
+        Adam(_image(networks), spec.lr * 2 if spec.ttur else spec.lr, betas),
+        tuple(Adam(network.parameters(), spec.lr, plain) for network in networks.D_T),
+    )
+
+
+def add_gradients(losses: Losses, networks: Networks, share: float = 1.0) -> None:
+    """Adds ``share`` of each loss's gradients to those of its own networks' weights, and to no others."""
+    _add(losses.generator * share, _generator(networks))
+    if losses.image is not None:
+        _add(losses.image * share, _image(networks))
+    for loss, network in zip(losses.temporal, networks.D_T, strict=False):
+        _add(loss * share, list(network.parameters()))
+
+
+def apply(losses: Losses, networks: Networks, optimisers: Optimisers, reduce: Reduce | None = None) -> None:
+    """One optimisation step of all networks."""
+    optimisers.clear()
+    add_gradients(losses, networks)
+    optimisers.step(reduce)
+
+
+def parameters_of(optimiser: Optimizer) -> list[Parameter]:
+    return [parameter for group in optimiser.param_groups for parameter in group["params"]]
+
+
+def _add(loss: Tensor, parameters: list[Parameter]) -> None:
+    # Losses share what discriminators say of made images, so the graph is kept until the last one lets go of it.
+    loss.backward(inputs=parameters, retain_graph=True)
+
+
+def _generator(networks: Networks) -> list[Parameter]:
+    """Of the video networks; networks that make first frames are not trained here."""
+    return [parameter for scale in networks.generator.scales for parameter in scale.parameters()]
+
+
+def _image(networks: Networks) -> list[Parameter]:
+    return [*networks.D.parameters(), *(networks.D_f.parameters() if networks.D_f else ())]
