@@ -17,7 +17,7 @@ from pipeline.training.generate import Rendered, generate
 from pipeline.training.losses import judge
 from pipeline.training.networks import Networks
 from pipeline.training.perceptual import Perceptual
-from pipeline.training.sequences import FlowBetween, Sequences
+from pipeline.training.frame_groups import FlowBetween, Sequences
 from pipeline.training.terms import BOTH, Load, Terms, Verdict, likeness, motion, steadiness
 from schemas.training import DiscriminatorSpec, LossSpec
 
