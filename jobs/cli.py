@@ -1,7 +1,6 @@
 """The command line: `flowreel COMMAND`. One function per command; the work is in the files they name."""
 
 import json
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from jobs.render import render as run_render
 from jobs.spec_file import open_spec, open_train_spec
 from pipeline.storage import open_store
 from pipeline.verify import verify as check_version
-from pipeline.versions import open_version
+from pipeline.versions import open_version, split_uri
 from schemas.errors import FlowreelError
 from schemas.spec import Spec
 from schemas.training import TrainSpec
@@ -87,7 +86,7 @@ def status(
 @app.command()
 def verify(dataset: DatasetArg) -> None:
     """Re-reads a version: hashes, pairing, counts, decodability. Exits 1 and lists every problem if there is one."""
-    uri, number = _split_version(dataset)
+    uri, number = split_uri(dataset)
     display = Display()
     version = open_version(open_store(uri), number)
     with display.task(f"verifying version {version.number}") as progress:
@@ -166,12 +165,6 @@ def _interruptible(display: Display, kept: str = "finished shards are kept") -> 
     except KeyboardInterrupt:
         display.say(f"interrupted: {kept}, the same command goes on from there")
         raise typer.Exit(130) from None
-
-
-def _split_version(dataset: str) -> tuple[str, int | None]:
-    """DATASET@N -> (DATASET, N)."""
-    found = re.fullmatch(r"(.+)@(\d+)", dataset)
-    return (found[1], int(found[2])) if found else (dataset, None)
 
 
 def main() -> None:

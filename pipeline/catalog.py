@@ -17,7 +17,8 @@ from schemas.sequence import Frame, Sequence, SourceFile
 from schemas.spec import SourceSpec
 
 READERS = 16  # requests under way at once
-SHOWN = 12  # problems in a message: one screen; `plan --json` gives all
+SHOWN = 12  # problems in a message: one screen
+PLAN_LISTS_ALL = "`flowreel plan SPEC --json` lists all"
 Progress = Callable[[int, int], None]
 
 
@@ -59,13 +60,13 @@ def scan(
 
     Raises SourceError if there are no frames at all, StorageError if the source cannot be listed or read.
     """
-    labels = _listed(store, source.labels)
+    labels = listed(store, source.labels)
     if not labels:
-        raise SourceError(_nothing_found(store, source.labels))
-    instances = _listed(store, source.instances) if source.instances else {}
+        raise SourceError(nothing_found(store, "labels", source.labels))
+    instances = listed(store, source.instances) if source.instances else {}
     wanted: list[tuple[FileInfo, Role]] = [(info, "label") for frames in labels.values() for info in frames.values()]
     wanted += [(info, "instance") for frames in instances.values() for info in frames.values()]
-    facts, read = _facts(store, wanted, known, progress)
+    facts, read = read_facts(store, wanted, known, progress)
     problems: list[str] = []
     pixels, unknown, sequences = Counter[int](), _UnknownIds(space), []
     table = remap_table(source.remap, space)
@@ -87,16 +88,17 @@ def scan(
     return Catalog(tuple(sequences), tuple(problems), facts, read, dict(pixels))
 
 
-def problem_report(problems: tuple[str, ...]) -> str:
-    """One screen of problems."""
-    head = f"the source has {len(problems)} problem{'s' if len(problems) > 1 else ''} and cannot be rendered"
+def problem_report(problems: tuple[str, ...], use: str = "rendered", hint: str = PLAN_LISTS_ALL) -> str:
+    """One screen of problems; ``use``: what cannot be done with the source."""
+    head = f"the source has {len(problems)} problem{'s' if len(problems) > 1 else ''} and cannot be {use}"
     lines = [head, *(f"  {p}" for p in problems[:SHOWN])]
     if len(problems) > SHOWN:
-        lines.append(f"  ... and {len(problems) - SHOWN} more: `flowreel plan SPEC --json` lists all")
+        lines.append(f"  ... and {len(problems) - SHOWN} more: {hint}")
     return "\n".join(lines)
 
 
-def _listed(store: Store, text: str) -> Listed:
+def listed(store: Store, text: str) -> Listed:
+    """Files that match a template. Raises SourceError for names that are no text."""
     template, found = Template(text), defaultdict[str, dict[str, FileInfo]](dict)
     for info in store.list(template.prefix):
         if any("\udc80" <= c <= "\udcff" for c in info.path):
@@ -108,7 +110,7 @@ def _listed(store: Store, text: str) -> Listed:
     return found
 
 
-def _facts(
+def read_facts(
     store: Store, wanted: list[tuple[FileInfo, Role]], known: dict[str, FileFacts], progress: Progress | None
 ) -> tuple[dict[str, FileFacts], int]:
     """Facts of all wanted files by their keys, and how many had to be read."""
@@ -202,8 +204,9 @@ class _UnknownIds:
             )
 
 
-def _nothing_found(store: Store, template: str) -> str:
-    lines = [f"no frames found: nothing below {store.uri} matches source.labels '{template}'"]
+def nothing_found(store: Store, role: str, template: str) -> str:
+    """What to say when a template matches no file: what lies there instead."""
+    lines = [f"no frames found: nothing below {store.uri} matches source.{role} '{template}'"]
     there = store.list()
     lines += (
         [f"  {len(there):,} files lie there, for example:", *(f"    {info.path}" for info in there[:5])]

@@ -1,6 +1,5 @@
 """A clip's source files -> the maps it is rendered from: read, checked against the plan, remapped, resized, edited."""
 
-import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -12,7 +11,8 @@ from pipeline.edits import Ids, apply_edits, remap_table, thing_regions
 from pipeline.file_uri import open_file
 from pipeline.generator.clips import Conditioning
 from pipeline.job import RenderJob
-from pipeline.storage import NotFound, Store
+from pipeline.source_file import read_unchanged
+from pipeline.storage import Store
 from schemas.errors import SourceError
 from schemas.plan import Clip, Exemplar
 from schemas.sequence import SourceFile
@@ -30,7 +30,7 @@ class ClipMaps:
 
 
 def fetch_clip(clip: Clip, job: RenderJob) -> ClipMaps:
-    """Raises SourceError if a file is gone, has changed since the plan was made, or does not decode."""
+    """Raises SourceError if a file is gone, has changed since it was checked, or does not decode."""
     wants_instances = job.needs_instances and all(f.instance for f in clip.frames)
     files = [f.label for f in clip.frames] + [f.instance for f in clip.frames if wants_instances and f.instance]
     with ThreadPoolExecutor(READERS) as pool:
@@ -52,23 +52,12 @@ def fetch_clip(clip: Clip, job: RenderJob) -> ClipMaps:
 def fetch_exemplar(exemplar: Exemplar, job: RenderJob) -> NDArray[np.uint8]:
     """The exemplar image at the rendered size, (H, W, 3) RGB."""
     store, name = open_file(exemplar.uri, job.spec.storage_options)
-    data = _checked(store, SourceFile(name, exemplar.digest))
+    data = read_unchanged(store, SourceFile(name, exemplar.digest))
     return resize_image(decode_image(data), job.settings.size)
 
 
 def _ids(store: Store, file: SourceFile) -> NDArray[np.integer]:
     try:
-        return decode_ids(_checked(store, file))
+        return decode_ids(read_unchanged(store, file))
     except ValueError as error:
         raise SourceError(f"{store.url(file.path)}: {error}") from None
-
-
-def _checked(store: Store, file: SourceFile) -> bytes:
-    """A source file's bytes, if they still are what the plan saw. A change in between is never half used."""
-    try:
-        data = store.read(file.path)
-    except NotFound:
-        raise SourceError(f"{store.url(file.path)}: gone since the plan was made; run the command again") from None
-    if hashlib.sha256(data).hexdigest() != file.digest:
-        raise SourceError(f"{store.url(file.path)}: changed since the plan was made; run the command again")
-    return data

@@ -15,6 +15,7 @@ ENDING = {"jpeg": ".jpg", "png": ".png", "webp": ".webp"}
 _ID_MODES = ("L", "P", "1", "I;16", "I;16B", "I")  # one channel of integers; P: the palette index is the id
 # Pillow raises SyntaxError for a broken PNG chunk, and an error of its own for a header of absurd size.
 _DAMAGE = (OSError, SyntaxError, Image.DecompressionBombError)
+_NUMPY = b"\x93NUMPY"
 _LOSSY = ("JPEG", "MPO", "WEBP", "JPEG2000", "AVIF")
 
 
@@ -63,11 +64,22 @@ def encode_image(rgb_HW3: NDArray[np.uint8], codec: ImageCodec, quality: int) ->
 
 
 def decode_image(data: bytes) -> NDArray[np.uint8]:
-    """An RGB image, (H, W, 3). Raises ValueError for bytes that are no complete image."""
+    """An RGB image, (H, W, 3). Raises ValueError for bytes that are no complete image.
+
+    Arrays of numbers (.npy, 16-bit and float TIFF) are refused: nothing in them says which range is black to white.
+    """
+    if data.startswith(_NUMPY):
+        raise ValueError(_numbers("NumPy array", np.load(io.BytesIO(data), allow_pickle=False)))
     with _opened(data) as image:
         if image.mode.startswith(("I", "F")):
-            raise ValueError(f"{image.mode} image; 8 bits per channel are needed")
+            raise ValueError(_numbers(f"{image.mode} image", np.asarray(image)))
         return np.asarray(image.convert("RGB"))
+
+
+def _numbers(kind: str, values: NDArray[np.number]) -> str:
+    bad = int(values.size - np.isfinite(values).sum())
+    found = f", {bad} of {values.size} values NaN or infinite" if bad else ""
+    return f"{kind} of {values.dtype}{found}; 8 bits per channel are needed: store frames as PNG or JPEG"
 
 
 @contextmanager
@@ -84,10 +96,14 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
         raise ValueError(f"truncated or damaged image: {error}") from None
 
 
-def encode_flow(flow_HW2: NDArray[np.float32]) -> bytes:
-    """Flow in pixels (x, y) as KITTI's 16-bit PNG: 64 x value + 32768 in R and G, valid in B; beyond +-511 invalid."""
-    valid = np.asarray((np.abs(flow_HW2) < 511).all(axis=-1))  # False for NaN too
-    scaled = np.where(valid[..., None], flow_HW2, 0) * 64.0 + 32768.0
+def encode_flow(flow_HW2: NDArray[np.float32], sure_HW: NDArray[np.bool_] | None = None) -> bytes:
+    """Flow in pixels (x, y) as KITTI's 16-bit PNG: 64 x value + 32768 in R and G, valid in B; beyond +-511 invalid.
+
+    ``sure_HW``: where else it is invalid; there its values are kept.
+    """
+    within = np.asarray((np.abs(flow_HW2) < 511).all(axis=-1))  # False for NaN too
+    scaled = np.where(within[..., None], flow_HW2, 0) * 64.0 + 32768.0
+    valid = within if sure_HW is None else within & sure_HW
     bgr = np.dstack([valid, scaled[..., 1], scaled[..., 0]]).round().astype(np.uint16)
     return _encode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 4])
 

@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.codec import decode_ids
+from pipeline.codec import decode_ids, decode_image
 from pipeline.storage import FileInfo, Store
 from schemas.errors import StorageError
 
-Role = Literal["label", "instance", "other"]
+Role = Literal["label", "instance", "image", "other"]
 INDEX_PATH = "cache/sources.parquet"
 FORMAT = b"1"  # raise when `inspect` learns to see something new
 _SCHEMA = pa.schema(
@@ -44,11 +44,14 @@ class FileFacts:
 
 
 def inspect(data: bytes, role: Role) -> FileFacts:
-    """Fingerprint, and for id maps the full decode: header, mode, size, completeness, ids present."""
+    """Fingerprint, and the full decode: header, mode, size, completeness, and of label maps the ids present."""
     digest = hashlib.sha256(data).hexdigest()
     if role == "other":
         return FileFacts(digest)
     try:
+        if role == "image":
+            height, width, _ = decode_image(data).shape
+            return FileFacts(digest, width, height)
         ids_HW = decode_ids(data)
     except ValueError as error:
         return FileFacts(digest, error=str(error))

@@ -17,6 +17,12 @@ RECORD, MANIFEST_FILE, FAILURES_FILE, SHARDS_FILE, CARD_FILE = (
 )  # fmt: skip
 
 
+def split_uri(dataset: str) -> tuple[str, int | None]:
+    """DATASET@N -> (DATASET, N)."""
+    found = re.fullmatch(r"(.+)@(\d+)", dataset)
+    return (found[1], int(found[2])) if found else (dataset, None)
+
+
 def folder(number: int) -> str:
     return f"versions/{number:06d}"
 

@@ -178,7 +178,7 @@ def changed(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("harm", "said"), [(changed, "changed since the plan was made"), (Path.unlink, "gone since the plan was made")]
+    ("harm", "said"), [(changed, "changed since it was checked"), (Path.unlink, "gone since it was checked")]
 )
 def test_a_clip_whose_source_changes_after_planning_fails_alone(
     local_run: Run, harm: Callable[[Path], None], said: str

@@ -1,0 +1,38 @@
+"""Optical flow without weights, and where it can be trusted."""
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Flow = tuple[NDArray[np.float32], NDArray[np.bool_]]  # (H, W, 2) in pixels (x, y); (H, W) where it can be trusted
+
+
+def dis_flow(current_HW3: NDArray[np.uint8], previous_HW3: NDArray[np.uint8]) -> Flow:
+    """Backward flow current -> previous between RGB frames, and where the flow the other way leads back.
+
+    OpenCV's DIS (Kroeger et al., ECCV 2016) at its MEDIUM preset, on grey.
+    """
+    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    current, previous = (cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (current_HW3, previous_HW3))
+    still = np.zeros((*current.shape, 2), np.float32)
+    back = np.asarray(dis.calc(current, previous, still.copy()), np.float32)
+    forth = np.asarray(dis.calc(previous, current, still), np.float32)
+    return back, leads_back(back, forth)
+
+
+def leads_back(back_HW2: NDArray[np.float32], forth_HW2: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Where backward and forward flow agree (Sundaram et al., ECCV 2010): what is not occluded. (H, W)."""
+    forth_HW2 = sampled(forth_HW2, back_HW2)
+    apart = ((back_HW2 + forth_HW2) ** 2).sum(axis=-1)
+    return np.asarray(apart < 0.01 * ((back_HW2**2).sum(axis=-1) + (forth_HW2**2).sum(axis=-1)) + 0.5)
+
+
+def sampled(image_HWC: Any, flow_HW2: NDArray[np.float32]) -> Any:
+    """``image`` at (x + u, y + v), bilinear; its border goes on outside of it."""
+    h, w = flow_HW2.shape[:2]
+    x, y = np.meshgrid(np.arange(w, dtype=np.float32), np.arange(h, dtype=np.float32))
+    return cv2.remap(
+        image_HWC, x + flow_HW2[..., 0], y + flow_HW2[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )

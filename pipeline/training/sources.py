@@ -1,0 +1,132 @@
+"""Where real frames come from: folders by a spec's templates, or a published dataset. Everything is checked here."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+from pipeline.catalog import listed, nothing_found, problem_report, read_facts, scan
+from pipeline.edits import remap_table
+from pipeline.file_index import FileFacts, key_of, load_index, save_index
+from pipeline.identity import digest
+from pipeline.label_spaces import open_label_space
+from pipeline.storage import FileInfo, Store, open_store
+from pipeline.training.checks import Picture, hold_out_problems, length_problems, picture_problems, spec_problems
+from pipeline.training.published import published_sequences
+from pipeline.training.sequences import TrainingFrame, TrainingSequence
+from pipeline.versions import open_version, split_uri
+from schemas.errors import SourceError, UsageError
+from schemas.label_space import LabelSpace
+from schemas.sequence import Sequence, SourceFile
+from schemas.spec import SourceSpec
+from schemas.training import TrainSpec
+
+__all__ = ["TrainingFrame", "TrainingSequence", "TrainingSource", "open_source"]
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class TrainingSource:
+    """All sequences that a spec names, and what is wrong with them. Processes may send it to each other."""
+
+    store: Store  # what the frames' paths are relative to
+    sequences: tuple[TrainingSequence, ...]
+    space: LabelSpace  # of the ids after the remap
+    remap: dict[int, int | str]  # source id -> id or class of the label space
+    hold_out: tuple[str, ...]
+    has_instances: bool  # instance maps; without them regions of things stand in, as in rendering
+    problems: tuple[str, ...]  # training must not start unless empty
+
+    def check(self) -> None:
+        """Raises SourceError if there is any problem."""
+        if self.problems:
+            raise SourceError(problem_report(self.problems, "trained on", "mend these first"))
+
+    @property
+    def label_nc(self) -> int:
+        """Channels that one-hot labels need."""
+        return max(self.space.ids) + 1
+
+    @cached_property
+    def trained(self) -> tuple[TrainingSequence, ...]:
+        return tuple(s for s in self.sequences if s.scene not in self.hold_out)
+
+    @cached_property
+    def held_out(self) -> tuple[TrainingSequence, ...]:
+        return tuple(s for s in self.sequences if s.scene in self.hold_out)
+
+    @property
+    def digest(self) -> str:
+        """Changes when any frame, the label space or the remap does: a resumed run sees other data then."""
+        frames = [
+            [s.name, [[f.label.digest, f.image.digest, f.instance and f.instance.digest] for f in s.frames]]
+            for s in self.sequences
+        ]
+        return digest([frames, self.space.digest, {str(k): v for k, v in self.remap.items()}, self.hold_out])
+
+
+def open_source(spec: TrainSpec, progress: Progress | None = None) -> TrainingSource:
+    """Lists and checks a spec's data. What was read is remembered in the run's storage (``spec.output``), so that
+    unchanged files are only listed the next time. ``progress(done, total)``: of files that must be read.
+
+    Raises SourceError if there are no frames at all, StorageError if something cannot be read, UsageError for a label
+    space, a remap or a dataset that is none. All else becomes one of the ``problems``.
+    """
+    found = _of_dataset(spec) if spec.source is None else _of_folders(spec.source, spec, progress)
+    more = (*spec_problems(spec, found.space), *hold_out_problems(spec, found.sequences))
+    short = (
+        *length_problems(spec, found.trained, held_out=False),
+        *length_problems(spec, found.held_out, held_out=True),
+    )
+    return TrainingSource(
+        found.store, found.sequences, found.space, found.remap, found.hold_out, found.has_instances,
+        (*more, *found.problems, *short),
+    )  # fmt: skip
+
+
+def _of_dataset(spec: TrainSpec) -> TrainingSource:
+    assert spec.dataset is not None  # the spec's validator has seen to it
+    uri, number = split_uri(spec.dataset)
+    version = open_version(open_store(uri, spec.storage_options), number)
+    space = LabelSpace.model_validate(version.record.label_space)
+    sequences, problems = published_sequences(version, space)
+    told = version.record.spec
+    instances = told.output.instances and told.source.instances is not None
+    return TrainingSource(version.dataset, sequences, space, {}, spec.data.hold_out, instances, problems)
+
+
+def _of_folders(source: SourceSpec, spec: TrainSpec, progress: Progress | None) -> TrainingSource:
+    assert source.images is not None
+    store, run = open_store(source.uri, spec.storage_options), open_store(spec.output, spec.storage_options)
+    space = open_label_space(source.label_space, spec.storage_options)
+    try:
+        remap_table(source.remap, space)
+    except ValueError as error:
+        raise UsageError(f"source.remap: {error}") from None
+    known = load_index(run)
+    catalog = scan(store, source, space, known, progress)
+    images = listed(store, source.images)
+    if not images:
+        raise SourceError(nothing_found(store, "images", source.images))
+    wanted = [info for frames in images.values() for info in frames.values()]
+    facts, _ = read_facts(store, [(info, "image") for info in wanted], known, progress)
+    if catalog.facts | facts != known:
+        save_index(run, (catalog.facts | facts).items())
+    pictures = {name: {k: _picture(store, i, facts) for k, i in frames.items()} for name, frames in images.items()}
+    problems = (*catalog.problems, *picture_problems(catalog.sequences, pictures))
+    sequences = tuple(_sequence(s, pictures.get(s.sequence_id, {})) for s in catalog.sequences)
+    instances = source.instances is not None
+    return TrainingSource(store, sequences, space, dict(source.remap), spec.data.hold_out, instances, problems)
+
+
+def _picture(store: Store, info: FileInfo, facts: dict[str, FileFacts]) -> Picture:
+    found = facts[key_of(store.url(info.path), info, "image")]
+    return Picture(SourceFile(info.path, found.digest), (found.width, found.height), found.error)
+
+
+def _sequence(labelled: Sequence, pictures: dict[str, Picture]) -> TrainingSequence:
+    """Frames that have both; those that have not are among the problems."""
+    frames = (
+        TrainingFrame(f.name, f.label, pictures[f.name].file, f.instance) for f in labelled.frames if f.name in pictures
+    )
+    return TrainingSequence(labelled.sequence_id, labelled.sequence_id, labelled.size, tuple(frames))
