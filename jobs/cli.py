@@ -114,7 +114,9 @@ def train(spec: TrainSpecArg, set_: Set = NONE) -> None:
 
 @app.command()
 def schema(
-    of: Annotated[Literal["dataset", "train"], typer.Argument(help="whose spec: a dataset's, or of `train`")] = "dataset",
+    of: Annotated[
+        Literal["dataset", "train"], typer.Argument(help="whose spec: a dataset's, or of `train`")
+    ] = "dataset",
 ) -> None:
     """Prints a spec's JSON Schema."""
     model = TrainSpec if of == "train" else Spec

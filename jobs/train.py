@@ -49,7 +49,7 @@ def _prepare_flow(plan: TrainPlan, display: Display) -> None:
     work = flows.missing(sequences, plan.spec.schedule.max_stride)
     if not work:
         return
-    remote: Any = ray.remote(num_cpus=1)(flows.compute)
+    remote: Any = ray.remote(num_cpus=1)(lambda item: flows.compute(item))
     with display.task("reference flow") as progress:
         pending, done = [remote.remote(item) for item in work], 0
         while pending:
@@ -95,6 +95,7 @@ def _fitting(plan: TrainPlan, bulletin: Any) -> Iterator[_Fitting]:
     execution = plan.spec.execution
     logging.getLogger("ray.train").setLevel(logging.ERROR)
     os.environ.setdefault("RAY_TRAIN_ENABLE_STATE_TRACKING", "0")
+    make_run_config: Any = RunConfig  # its stubs are those of Ray Train's first version
     resources = {"CPU": execution.num_cpus} | ({"GPU": execution.num_gpus} if execution.num_gpus else {})
     with tempfile.TemporaryDirectory(prefix="flowreel-train-") as folder:  # Ray Train's own notes; states are ours
         trainer = TorchTrainer(
@@ -103,7 +104,7 @@ def _fitting(plan: TrainPlan, bulletin: Any) -> Iterator[_Fitting]:
             scaling_config=ScalingConfig(
                 num_workers=execution.workers, use_gpu=execution.num_gpus > 0, resources_per_worker=resources
             ),
-            run_config=RunConfig(
+            run_config=make_run_config(
                 name="train",
                 storage_path=str(Path(folder)),
                 failure_config=FailureConfig(max_failures=execution.max_failures),

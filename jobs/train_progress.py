@@ -21,7 +21,9 @@ class TrainProgress:
     def __init__(self, display: Display, plan: TrainPlan) -> None:
         self.display, self.total = display, plan.total_steps
         columns = (TextColumn("steps"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-        self.bar = Progress(*columns, TextColumn("{task.description}"), console=display.console, disable=not display.live)
+        self.bar = Progress(
+            *columns, TextColumn("{task.description}"), console=display.console, disable=not display.live
+        )
         self.task = self.bar.add_task("starting", total=self.total)
         self.said, self.starts = 0.0, 0
 
@@ -36,7 +38,9 @@ class TrainProgress:
         for step in starts:
             self.starts += 1
             if self.starts > 1 or step:
-                self.display.say(f"{'a lost worker was replaced: ' if self.starts > 1 else ''}going on from step {step:,}")
+                self.display.say(
+                    f"{'a lost worker was replaced: ' if self.starts > 1 else ''}going on from step {step:,}"
+                )
         for record in records:
             self.bar.update(self.task, completed=record["step"], description=_figures(record))
             if "held_out_l1" in record or (not self.display.live and time.monotonic() - self.said > PLAIN_EVERY_S):

@@ -1,6 +1,6 @@
 """A piece of a real sequence as networks are trained on it: after sampling and augmentation."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 
 from torch import Tensor
 
@@ -25,5 +25,11 @@ class TrainingClip:
         return encode_frames(self.frames[start:stop], instance_THW, config)
 
     def to(self, device: str) -> "TrainingClip":
-        tensors = {f.name: getattr(self, f.name) for f in fields(self)}
-        return replace(self, **{k: v.to(device, non_blocking=True) for k, v in tensors.items() if isinstance(v, Tensor)})
+        return TrainingClip(
+            self.frames.to(device),
+            None if self.instance_THW is None else self.instance_THW.to(device),
+            self.real_T3HW.to(device),
+            self.flow_T2HW.to(device),
+            self.sure_T1HW.to(device),
+            self.starts_empty,
+        )

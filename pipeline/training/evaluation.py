@@ -25,8 +25,8 @@ Figures = dict[str, float]
 
 def evaluate(generator: VideoGenerator, clip: TrainingClip, empty: bool) -> tuple[Figures, ClipFrames]:
     """Renders the clip's labels, from nothing if ``empty``, else from its first real frame as an exemplar.
- ``held_out_l1``: mean absolute difference from the real frames in [-1, 1];
-    ``held_out_warp_error`` and ``real_warp_error``: means over frames, as published datasets have them."""
+    ``held_out_l1``: mean absolute difference from the real frames in [-1, 1];
+       ``held_out_warp_error`` and ``real_warp_error``: means over frames, as published datasets have them."""
     frames = render_clips(engine_for(generator), [_conditioning(clip, empty)], How(flow=generator.config.flow))[0]
     real_THW3 = _real(clip)
     apart = np.abs(frames.image_THW3.astype(np.float32) - real_THW3).mean() / 127.5

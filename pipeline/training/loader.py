@@ -1,7 +1,7 @@
 """Draw -> clip: fetched, decoded, augmented, as tensors on the CPU."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -47,7 +47,7 @@ class ClipLoader:
 
     def clips(
         self, sequences: Sequence[TrainingSequence], draws: Iterable[Draw], ahead: int = 2
-    ) -> Iterator[TrainingClip]:
+    ) -> Generator[TrainingClip, None, None]:
         """One clip per draw from ``sequences``, in order; ``ahead`` of them are loaded while the caller computes."""
         waiting: deque[Future[TrainingClip]] = deque()
         with ThreadPoolExecutor(ahead) as pool:

@@ -36,7 +36,7 @@ class Log:
         self._sums, self._counts = defaultdict[str, Tensor | float](float), defaultdict[str, int](int)
         self._since, self._steps, self._flushed = time.monotonic(), 0, 0.0
         self._folder = tempfile.TemporaryDirectory(prefix="flowreel-log-")
-        self._board: Any = SummaryWriter(self._folder.name, purge_step=step + 1)  # type: ignore[no-untyped-call]
+        self._board: Any = SummaryWriter(self._folder.name, purge_step=step + 1)
 
     def add(self, terms: Mapping[str, Tensor]) -> None:
         """One step's terms; they stay on their device until a line is written."""

@@ -13,11 +13,11 @@ from pipeline.generator.rollout import RolloutState, start_empty, start_from
 from pipeline.training import temporal
 from pipeline.training.clip import TrainingClip
 from pipeline.training.face_crop import FaceCrop, face_crop
+from pipeline.training.frame_groups import FlowBetween, Sequences
 from pipeline.training.generate import Rendered, generate
 from pipeline.training.losses import judge
 from pipeline.training.networks import Networks
 from pipeline.training.perceptual import Perceptual
-from pipeline.training.frame_groups import FlowBetween, Sequences
 from pipeline.training.terms import BOTH, Load, Terms, Verdict, likeness, motion, steadiness
 from schemas.training import DiscriminatorSpec, LossSpec
 

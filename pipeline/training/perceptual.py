@@ -6,11 +6,7 @@ Either torchvision's VGG19, as in the original (vid2vid-spec, section 10.5), or 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor
-
-from pipeline.training.losses import mean_difference
 
 Features = Callable[[Tensor], list[Tensor]]  # images (B, 3, H, W) in [-1, 1] -> layers, shallow to deep
 

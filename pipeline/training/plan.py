@@ -95,7 +95,11 @@ def prepare(spec: TrainSpec, progress: Callable[[int, int], None] | None = None)
     source.check()
     config = generator_config(spec, source.space)
     if spec.generator.init:
-        _check_same(spec.generator.init, read_checkpoint(open_store(spec.generator.init, spec.storage_options), {}).config, config)
+        _check_same(
+            spec.generator.init,
+            read_checkpoint(open_store(spec.generator.init, spec.storage_options), {}).config,
+            config,
+        )
     with suppress(NotFound):
         _check_unchanged(output, spec)
     return TrainPlan(spec, source, config, state.newest_step(output))

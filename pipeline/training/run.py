@@ -11,7 +11,6 @@ from pipeline.training.clip import TrainingClip
 from pipeline.training.loader import open_loader
 from pipeline.training.log import Log, Record
 from pipeline.training.objective import LoadOptions, Objective, start
-from pipeline.training.perceptual import open_perceptual
 from pipeline.training.plan import TrainPlan
 from pipeline.training.reference_flow import flow_between
 from pipeline.training.sampling import Draw, whole
@@ -131,7 +130,4 @@ class Run:
 
 
 def _objective(plan: TrainPlan, device: str) -> Objective:
-    losses = plan.spec.losses
-    weights = losses.perceptual_weights
-    perceptual = open_perceptual(weights, plan.spec.storage_options, device) if weights else None
-    return Objective(losses, plan.spec.discriminators, flow_between, perceptual)
+    return Objective(plan.spec.losses, plan.spec.discriminators, flow_between, None)

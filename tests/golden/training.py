@@ -1,12 +1,10 @@
 """Reference files of training -> what Flowreel's objective and optimisers make of the same clip and weights."""
 
-import json
 from dataclasses import dataclass, field
 from math import ceil
 from types import ModuleType
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,7 +17,7 @@ from pipeline.training.objective import LoadOptions, Losses, Objective, start
 from pipeline.training.step import add_gradients, optimisers
 from schemas.training import DiscriminatorSpec, LossSpec, OptimiserSpec
 from tests.golden.networks import fill, pictures, video_config
-from tests.golden.vectors import Unusable, Vector
+from tests.golden.vectors import Vector
 
 INPUTS = {"label", "inst", "input_u8", "real_u8"}
 SURE = 0.05  # sum over channels of squared differences below which the formula's flow is certain
