@@ -1,4 +1,4 @@
-"""Patch discriminators at several image sizes (vid2vid, section 3.2; pix2pixHD). Keys are those of the originals' files."""
+"""Patch discriminators at several image sizes (vid2vid, section 3.2; pix2pixHD). Keys are those of original files."""
 
 from torch import Tensor, nn
 
