@@ -9,14 +9,15 @@ from numpy.typing import NDArray
 from schemas.spec import QualitySpec
 
 
-def warp_errors(image_THW3: NDArray[np.uint8]) -> list[float | None]:
+def warp_errors(image_THW3: NDArray[np.uint8], along_THW3: NDArray[np.uint8] | None = None) -> list[float | None]:
     """How far each frame is from its predecessor moved along the optical flow, 0 (same) to 1; None for the first frame.
 
     Mean absolute difference over channels where forward and backward flow agree (Sundaram et al., ECCV 2010), as in
     Lai et al., ECCV 2018, eq. 7, with OpenCV's DIS flow (Kroeger et al., ECCV 2016) at its MEDIUM preset.
+    ``along_THW3``: the frames whose flow counts, by default the images themselves.
     """
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in image_THW3]
+    grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (image_THW3 if along_THW3 is None else along_THW3)]
     errors: list[float | None] = [None]
     for t in range(1, len(grey)):
         back = dis.calc(grey[t], grey[t - 1], np.zeros((*grey[t].shape, 2), np.float32))
