@@ -22,6 +22,7 @@ import numpy as np
 import torch
 
 from benchmarks import timing
+from benchmarks.arguments import count, size
 from benchmarks.deviation import deviations
 from benchmarks.memory import Memory, measure_apart, per_clip_mb
 from benchmarks.report import in_readme, machine, markdown
@@ -136,34 +137,23 @@ def _deviation(subject: Subject, precisions: list[str], frames: int) -> dict[str
     return {"name": trained.name, "content": content, "size": trained.size, "frames": frames, "rows": rows}
 
 
-def _count(text: str) -> int:
-    if int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is less than 1")
-    return int(text)
-
-
-def _size(text: str) -> tuple[int, int]:
-    width, _, height = text.partition("x")
-    return _count(width), _count(height)
-
-
 def _arguments(given: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     what = parser.add_argument_group("what is rendered")
     what.add_argument("--preset", choices=VIDEO_PRESETS, default="label2city_1024_g1", help="with random weights")
-    what.add_argument("--ngf", type=_count, help="base width instead of the preset's")
+    what.add_argument("--ngf", type=count, help="base width instead of the preset's")
     what.add_argument("--checkpoint", help="a trained checkpoint's folder or `bundled`, instead of a preset")
-    what.add_argument("--size", type=_size, default=(512, 256), metavar="WxH", help="in pixels (512x256)")
+    what.add_argument("--size", type=size, default=(512, 256), metavar="WxH", help="in pixels (512x256)")
     what.add_argument("--source", type=Path, metavar="FOLDER", help="real sequences: SEQUENCE/labels, /instances")
     how = parser.add_argument_group("how it is measured")
-    how.add_argument("--batches", type=_count, nargs="+", default=[1, 4, 8], help="clips at once, for the fast path")
-    how.add_argument("--frames", type=_count, default=8, help="rendered of each clip in a round (8)")
-    how.add_argument("--rounds", type=_count, default=3, help="in which all variants take turns (3)")
-    how.add_argument("--threads", type=_count, help="of PyTorch (as many as it chooses)")
+    how.add_argument("--batches", type=count, nargs="+", default=[1, 4, 8], help="clips at once, for the fast path")
+    how.add_argument("--frames", type=count, default=8, help="rendered of each clip in a round (8)")
+    how.add_argument("--rounds", type=count, default=3, help="in which all variants take turns (3)")
+    how.add_argument("--threads", type=count, help="of PyTorch (as many as it chooses)")
     how.add_argument("--timed", nargs="+", choices=DTYPES, default=["float32"], help="precisions of the fast path")
     how.add_argument("--no-memory", action="store_true", help="leave out memory, which needs Linux and time")
     how.add_argument("--precision", nargs="*", choices=DTYPES, help="measure deviation too, in these precisions or all")
-    how.add_argument("--precision-frames", type=_count, default=6, help="that deviation is measured on (6)")
+    how.add_argument("--precision-frames", type=count, default=6, help="that deviation is measured on (6)")
     out = parser.add_argument_group("where it goes, besides standard output")
     out.add_argument("--json", type=Path, metavar="FILE")
     out.add_argument("--markdown", type=Path, metavar="FILE")

@@ -25,7 +25,7 @@ from schemas.label_space import LabelSpace
 BUNDLED = "bundled"
 BUNDLED_DIR = Path(__file__).parent.parent / "bundled"
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
-NOT_ARCHITECTURE = {"size", "description", "sources"}  # of the config: they do not change what is rendered
+NOT_ARCHITECTURE = {"size", "description", "held_out", "sources"}  # of the config: they do not change what is rendered
 MIN_SIDE = 16  # pixels: optical flow, which measures quality, needs as much
 _MAX_HEADER = 100 * 2**20  # safetensors' own bound
 

@@ -34,6 +34,7 @@ class GeneratorConfig(BaseModel):
     single: ImageGeneratorConfig | None = None  # makes the first frames; none: they are given, or there are none
     size: tuple[Positive, Positive] | None = None  # width, height of the training frames: where it looks best
     description: str = ""
+    held_out: tuple[str, ...] = ()  # sequences of the training data that it has not seen: what it is measured on
     sources: dict[str, str] = {}  # imported weights: file name -> SHA-256
 
     @model_validator(mode="after")

@@ -26,6 +26,7 @@ def generator_config(spec: TrainSpec, space: LabelSpace) -> GeneratorConfig:
             flow=network.flow,
             size=spec.data.size,
             description=network.description,
+            held_out=spec.data.hold_out,
         )
     except (ValidationError, ValueError) as error:
         raise UsageError(f"generator: {error}") from None

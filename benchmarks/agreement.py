@@ -1,0 +1,44 @@
+"""Label agreement: whether a segmenter that learnt from real frames finds in others what their labels say."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pipeline.generator.images import from_uint8
+from pipeline.training.segmenter import IGNORED, Segmenter, targets
+
+BATCH = 8  # frames at once
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Of predictions with labels, over the pixels whose class the segmenter knows."""
+
+    accuracy: float  # share of these pixels
+    mean_iou: float  # over the classes that the labels show
+    iou: dict[int, float]  # by label id
+
+
+@torch.inference_mode()
+def agreement(segmenter: Segmenter, image_THW3: NDArray[np.uint8], label_THW: NDArray[np.integer]) -> Agreement:
+    """Raises ValueError if the labels show no class that the segmenter knows."""
+    classes = segmenter.facts.classes
+    confusion = torch.zeros((len(classes), len(classes)), dtype=torch.int64)  # label, prediction
+    for start in range(0, len(image_THW3), BATCH):
+        image_B3HW = from_uint8(torch.from_numpy(image_THW3[start : start + BATCH]).movedim(-1, 1))
+        wanted = targets(torch.from_numpy(label_THW[start : start + BATCH].astype(np.int64)), classes)
+        known = wanted != IGNORED
+        pairs = wanted[known] * len(classes) + segmenter(image_B3HW).argmax(dim=1)[known]
+        confusion += torch.bincount(pairs, minlength=confusion.numel()).view_as(confusion)
+    if not confusion.sum():
+        raise ValueError(f"the labels show none of the classes that the segmenter knows: {list(classes)}")
+    return _of(confusion, classes)
+
+
+def _of(confusion: torch.Tensor, classes: tuple[int, ...]) -> Agreement:
+    right, labelled, predicted = confusion.diagonal(), confusion.sum(dim=1), confusion.sum(dim=0)
+    iou = (right / (labelled + predicted - right).clamp(min=1)).tolist()
+    shown = {classes[k]: iou[k] for k in labelled.nonzero().flatten().tolist()}
+    return Agreement(float(right.sum() / confusion.sum()), sum(shown.values()) / len(shown), shown)

@@ -1,0 +1,73 @@
+"""Ways to make video from labels that are compared: a generator through time, or every frame by itself."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmarks.real_video import RealVideo
+from pipeline.generator.checkpoint import Checkpoint, check_fits, checkpoint_store, read_checkpoint
+from pipeline.generator.clips import Conditioning, How, render_clips
+from pipeline.generator.engine import Engine, load_engine
+from schemas.errors import CheckpointError, UsageError
+from schemas.label_space import LabelSpace
+from schemas.plan import RenderSettings
+
+Rgb = NDArray[np.uint8]
+Tick = Callable[[int], None]
+Precision = Literal["float32", "bfloat16", "float16"]
+REPEATED = How(lead_in="repeat")
+
+
+@dataclass(frozen=True)
+class Method:
+    """A generator and how it is walked through a clip."""
+
+    name: str
+    engine: Engine
+    alone: bool = False  # each frame from an empty start, its window filled with it: nothing of another frame is seen
+
+    def render(self, video: RealVideo, order: Sequence[int], tick: Tick) -> Rgb:
+        """The frames ``order`` of a video's labels, one after the other and from nothing: (T, H, W, 3)."""
+        if not self.alone:
+            return render_clips(self.engine, [self._given(video, order)], REPEATED, tick)[0].image_THW3
+        clips = (self._given(video, [t]) for t in order)
+        return np.concatenate([render_clips(self.engine, [c], REPEATED, tick)[0].image_THW3 for c in clips])
+
+    def render_styles(self, video: RealVideo, exemplars: Sequence[Rgb], tick: Tick) -> list[Rgb]:
+        """A video's labels after each exemplar (H, W, 3): as many videos of (T, H, W, 3)."""
+        order, made = range(len(video.label_THW)), []
+        for exemplar_HW3 in exemplars:
+            clip = self._given(video, order, exemplar_HW3)
+            made.append(render_clips(self.engine, [clip], REPEATED, tick)[0].image_THW3)
+        return made
+
+    def _given(self, video: RealVideo, order: Sequence[int], exemplar_HW3: Rgb | None = None) -> Conditioning:
+        index = list(order)
+        return Conditioning(video.label_THW[index], video.instance_THW[index], exemplar_HW3)
+
+
+def open_checkpoint(place: str) -> Checkpoint:
+    """Raises CheckpointError if there is none, or if it is conditioned on pictures."""
+    checkpoint = read_checkpoint(checkpoint_store(place, {}), {})
+    if not checkpoint.config.label_nc:
+        raise CheckpointError(f"{place} renders poses or faces; quality is measured with generators of label maps")
+    return checkpoint
+
+
+def size_of(checkpoint: Checkpoint, asked: tuple[int, int] | None) -> tuple[int, int]:
+    """Width, height that is rendered. Raises UsageError if nobody says one."""
+    size = asked or checkpoint.config.size
+    if size is None:
+        raise UsageError(f"{checkpoint.store.uri} names no size of its own; give one, for example --size 512x256")
+    return size
+
+
+def load(checkpoint: Checkpoint, space: LabelSpace, size: tuple[int, int], precision: Precision) -> Engine:
+    """Ready to render. Raises CheckpointError if label space, size or weights do not fit."""
+    check_fits(checkpoint, space, size)
+    device: Literal["cpu", "cuda"] = "cuda" if torch.cuda.is_available() else "cpu"
+    return load_engine(checkpoint, RenderSettings(device, 1, precision, size, checkpoint.digest))
