@@ -6,7 +6,11 @@ Either torchvision's VGG19, as in the original (vid2vid-spec, section 10.5), or 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
+
+from pipeline.training.losses import mean_difference
+from pipeline.training.segmenter import load_segmenter
 
 Features = Callable[[Tensor], list[Tensor]]  # images (B, 3, H, W) in [-1, 1] -> layers, shallow to deep
 
@@ -18,4 +22,18 @@ class Perceptual:
 
     def __call__(self, fakes: Sequence[Tensor], real_B3HW: Tensor) -> Tensor:
         """Mean over the sets of made images of the weighted mean absolute differences; the real side is constant."""
-        raise NotImplementedError
+        with torch.no_grad():
+            wanted = self.features(real_B3HW)
+        found = [self.features(fake_B3HW) for fake_B3HW in fakes]
+        parts = [
+            weight * mean_difference(layer, target) / len(fakes)
+            for layers in found
+            for weight, layer, target in zip(self.weights, layers, wanted, strict=True)
+        ]
+        return torch.stack(parts).sum()
+
+
+def from_file(data: bytes, device: str) -> Perceptual:
+    """A segmenter's file. Raises CheckpointError for any other."""
+    segmenter = load_segmenter(data).to(device).requires_grad_(False)
+    return Perceptual(segmenter.features, (1 / 4,) * 4)

@@ -5,13 +5,15 @@ from contextlib import closing, contextmanager
 
 import torch
 
+from pipeline.file_uri import open_file
 from pipeline.settings import multiplies_bfloat16
 from pipeline.training import evaluation, state
 from pipeline.training.clip import TrainingClip
 from pipeline.training.loader import open_loader
 from pipeline.training.log import Log, Record
 from pipeline.training.objective import LoadOptions, Objective, start
-from pipeline.training.plan import TrainPlan
+from pipeline.training.perceptual import from_file
+from pipeline.training.plan import TrainPlan, record_spec
 from pipeline.training.reference_flow import flow_between
 from pipeline.training.sampling import Draw, whole
 from pipeline.training.schedule import Stage, last_epoch
@@ -35,6 +37,8 @@ class Run:
 
     def train(self) -> None:
         """From the state that it was given to the schedule's end."""
+        if self.worker.leads:
+            record_spec(self.plan)
         with closing(self.log):
             if self.state.position.step == 0:
                 self._sample()
@@ -130,4 +134,8 @@ class Run:
 
 
 def _objective(plan: TrainPlan, device: str) -> Objective:
-    return Objective(plan.spec.losses, plan.spec.discriminators, flow_between, None)
+    losses, perceptual = plan.spec.losses, None
+    if losses.perceptual_weights:
+        store, name = open_file(losses.perceptual_weights, plan.spec.storage_options)
+        perceptual = from_file(store.read(name), device)
+    return Objective(losses, plan.spec.discriminators, flow_between, perceptual)
