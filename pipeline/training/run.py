@@ -11,6 +11,7 @@ from pipeline.training.clip import TrainingClip
 from pipeline.training.loader import open_loader
 from pipeline.training.log import Log, Record
 from pipeline.training.objective import LoadOptions, Objective, start
+from pipeline.training.perceptual import open_perceptual
 from pipeline.training.plan import TrainPlan
 from pipeline.training.reference_flow import flow_between
 from pipeline.training.sampling import Draw, whole
@@ -130,4 +131,7 @@ class Run:
 
 
 def _objective(plan: TrainPlan, device: str) -> Objective:
-    return Objective(plan.spec.losses, plan.spec.discriminators, flow_between, None)
+    perceptual = open_perceptual(plan.spec.losses, plan.spec.storage_options)
+    return Objective(
+        plan.spec.losses, plan.spec.discriminators, flow_between, perceptual.to(device) if perceptual else None
+    )
