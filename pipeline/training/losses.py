@@ -16,16 +16,16 @@ class Judgement:
     real: Tensor  # the discriminator's loss on real images
     fake: Tensor  # the discriminator's loss on made images
     gan: Tensor  # the generator's loss: how far its images are from being taken for real
-    matching: Tensor  # mean absolute differences of features, summed over members and layers; 0 without layers
+    matching: Tensor | None  # mean absolute differences of features, summed over members and layers
 
 
-def judge(network: MultiScaleDiscriminator, real_BCHW: Tensor, fakes: Sequence[Tensor]) -> Judgement:
-    """``fakes``: sets of made images, each (B, C, H, W), all with the channels that the network is given.
+def judge(
+    network: MultiScaleDiscriminator, real_BCHW: Tensor, fakes: Sequence[Tensor], matching: bool = True
+) -> Judgement:
+    """``fakes``: sets of made images, each with all the channels that the network takes. ``matching``: with features.
 
-    Every image is looked at once, also made ones, which two sides differentiate.
-
-    Whoever does must ask for ``fake`` the discriminator's gradients alone, for ``gan`` and ``matching`` the
-    generator's alone.
+    Every image is looked at once, although both sides learn from made ones: whoever differentiates ``fake`` must ask
+    for the discriminator's gradients alone, and for the generator's alone of ``gan`` and ``matching``.
     """
     seen_real = network(real_BCHW)
     seen_fakes = [network(fake_BCHW) for fake_BCHW in fakes]
@@ -33,7 +33,7 @@ def judge(network: MultiScaleDiscriminator, real_BCHW: Tensor, fakes: Sequence[T
         real=gan(seen_real, 1),
         fake=_mean([gan(seen, 0) for seen in seen_fakes]),
         gan=_mean([gan(seen, 1) for seen in seen_fakes]),
-        matching=_mean([feature_matching(seen, seen_real) for seen in seen_fakes]),
+        matching=_mean([feature_matching(seen, seen_real) for seen in seen_fakes]) if matching else None,
     )
 
 
@@ -45,7 +45,7 @@ def gan(outputs: Outputs, target: float) -> Tensor:
 def feature_matching(fake: Outputs, real: Outputs) -> Tensor:
     """Sum over members and all layers but the last of the mean absolute difference; the real side is constant."""
     pairs = [(f, r) for a, b in zip(fake, real, strict=True) for f, r in zip(a[:-1], b[:-1], strict=True)]
-    return _sum([mean_difference(f, r.detach()) for f, r in pairs] or [fake[0][-1].new_zeros(())])
+    return _sum([mean_difference(f, r.detach()) for f, r in pairs])
 
 
 def mean_difference(x: Tensor, target: Tensor) -> Tensor:

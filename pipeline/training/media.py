@@ -21,7 +21,7 @@ def read_media(store: Store, media: Sequence[Medium]) -> dict[Medium, bytes | No
 
     Raises SourceError for what is gone, has changed or is damaged.
     """
-    files = {m for m in media if isinstance(m, SourceFile)}
+    files = dict.fromkeys(m for m in media if isinstance(m, SourceFile))
     cells = sorted({m for m in media if isinstance(m, Cell)}, key=_column_of)
     columns = [list(group) for _, group in groupby(cells, key=_column_of)]
     with ThreadPoolExecutor(READERS) as pool:

@@ -109,7 +109,8 @@ class Objective:
             return {}, None
         given, real, made = load.current_TLHW, load.real_T3HW, load.made.image_T3HW
         verdict = Verdict(weight, generator_times=BOTH, own_times=BOTH)
-        found = judge(networks.D, _shown(given, real), [_shown(given, fake) for fake in load.fakes])
+        matching = self.losses.feature_matching > 0
+        found = judge(networks.D, _shown(given, real), [_shown(given, fake) for fake in load.fakes], matching)
         terms, loss = verdict.terms(found, self.losses, self.discriminators), verdict.own(found)
         if networks.D_f is None:
             return terms, loss
@@ -117,7 +118,7 @@ class Objective:
         if place := crop.find(given):
             verdict = Verdict(weight, "f_", generator_times=FACE)
             given, real, made = (x[:, :, place[0], place[1]] for x in (given, real, made))
-            found = judge(networks.D_f, _shown(given, real), [_shown(given, made)])
+            found = judge(networks.D_f, _shown(given, real), [_shown(given, made)], matching)
             terms |= verdict.terms(found, self.losses, self.discriminators)
             loss = loss + verdict.own(found)
         return terms, loss
@@ -130,7 +131,7 @@ class Objective:
         for s, groups in enumerate(chosen if weight else ()):
             known = s == 0 or self.discriminators.sparse
             real_GCHW, made_GCHW = frames.pair(groups, None if known else self.flow)
-            found = judge(networks.D_T[s], real_GCHW, [made_GCHW])
+            found = judge(networks.D_T[s], real_GCHW, [made_GCHW], self.losses.feature_matching > 0)
             verdict = Verdict(weight, "T_", str(s))
             terms |= verdict.terms(found, self.losses, self.discriminators)
             losses.append(verdict.own(found))

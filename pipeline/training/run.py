@@ -5,14 +5,13 @@ from contextlib import closing, contextmanager
 
 import torch
 
-from pipeline.file_uri import open_file
 from pipeline.settings import multiplies_bfloat16
 from pipeline.training import evaluation, state
 from pipeline.training.clip import TrainingClip
 from pipeline.training.loader import open_loader
 from pipeline.training.log import Log, Record
 from pipeline.training.objective import LoadOptions, Objective, start
-from pipeline.training.perceptual import from_file
+from pipeline.training.perceptual import open_perceptual
 from pipeline.training.plan import TrainPlan, record_spec
 from pipeline.training.reference_flow import flow_between
 from pipeline.training.sampling import Draw, whole
@@ -134,8 +133,7 @@ class Run:
 
 
 def _objective(plan: TrainPlan, device: str) -> Objective:
-    losses, perceptual = plan.spec.losses, None
-    if losses.perceptual_weights:
-        store, name = open_file(losses.perceptual_weights, plan.spec.storage_options)
-        perceptual = from_file(store.read(name), device)
-    return Objective(losses, plan.spec.discriminators, flow_between, perceptual)
+    perceptual = open_perceptual(plan.spec.losses, plan.spec.storage_options)
+    return Objective(
+        plan.spec.losses, plan.spec.discriminators, flow_between, perceptual.to(device) if perceptual else None
+    )

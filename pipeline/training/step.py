@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Self
 
-from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import Adam, Optimizer
 
@@ -43,12 +42,6 @@ class Optimisers:
                 reduce(parameters_of(optimiser))
             optimiser.step()
 
-    def decay(self, lr: float) -> None:
-        """The rate of generator and image discriminators; those of time scales never change, as in the original."""
-        for optimiser in (self.generator, self.image):
-            for group in optimiser.param_groups:
-                group["lr"] = lr
-
     def with_all_scales(self, networks: Networks, spec: OptimiserSpec, lr: float) -> Self:
         """After the epochs in which only the finest scale learned: the generator's begins anew, over all scales."""
         return replace(self, generator=Adam(_generator(networks), lr, (spec.beta1, BETA2)))
@@ -67,28 +60,20 @@ def optimisers(networks: Networks, spec: OptimiserSpec, finest_only: bool = Fals
 
 
 def add_gradients(losses: Losses, networks: Networks, share: float = 1.0) -> None:
-    """Adds ``share`` of each loss's gradients to those of its own networks' weights, and to no others."""
-    _add(losses.generator * share, _generator(networks))
+    """Adds ``share`` of each loss's gradients to those of its own networks' weights, and to no others.
+
+    Only once: what the losses share is let go of.
+    """
+    # The generator's graph goes through all others': it comes last and frees them.
     if losses.image is not None:
-        _add(losses.image * share, _image(networks))
+        (losses.image * share).backward(inputs=_image(networks), retain_graph=True)
     for loss, network in zip(losses.temporal, networks.D_T, strict=False):
-        _add(loss * share, list(network.parameters()))
-
-
-def apply(losses: Losses, networks: Networks, optimisers: Optimisers, reduce: Reduce | None = None) -> None:
-    """One optimisation step of all networks."""
-    optimisers.clear()
-    add_gradients(losses, networks)
-    optimisers.step(reduce)
+        (loss * share).backward(inputs=list(network.parameters()), retain_graph=True)
+    (losses.generator * share).backward(inputs=_generator(networks))
 
 
 def parameters_of(optimiser: Optimizer) -> list[Parameter]:
     return [parameter for group in optimiser.param_groups for parameter in group["params"]]
-
-
-def _add(loss: Tensor, parameters: list[Parameter]) -> None:
-    # Losses share what discriminators say of made images, so the graph is kept until the last one lets go of it.
-    loss.backward(inputs=parameters, retain_graph=True)
 
 
 def _generator(networks: Networks) -> list[Parameter]:

@@ -98,7 +98,7 @@ class Verdict:
             f"D_{self.kind}real{self.at}": Term(self.own_times * found.real, 0),
             f"D_{self.kind}fake{self.at}": Term(self.own_times * found.fake, 0),
         }
-        if matching:
+        if found.matching is not None:
             value = self.generator_times * matching * found.matching
             terms[f"G_{self.kind}GAN_Feat{self.at}"] = Term(value, self.weight)
         return terms

@@ -1,7 +1,6 @@
 """Checks Flowreel against a folder of reference vectors: ``python -m tests.golden.check FOLDER``.
 
-One line per file on stdout, progress on stderr; ends with 0 only if every file passes and there is one that does.
-Training vectors are skipped: the training tests read them.
+One line per file on stdout, progress on stderr; ends with 0 only if every file passes and there is one.
 """
 
 import argparse
@@ -15,6 +14,7 @@ from types import ModuleType
 
 import torch
 
+from tests.golden import training_log
 from tests.golden.encodings import ENCODINGS
 from tests.golden.engines import ENGINES, Engine, plain
 from tests.golden.networks import (
@@ -26,6 +26,7 @@ from tests.golden.networks import (
     video_outputs,
 )
 from tests.golden.outputs import compare_float32, compare_float64, unknown_arrays
+from tests.golden.training import train
 from tests.golden.vectors import Report, Unusable, Vector, find_weights, read_vector
 
 NOT_VECTORS = {"golden_weights.py", "__pycache__"}
@@ -56,24 +57,37 @@ def check_file(path: Path, how: How) -> Report:
 
 
 def check_vector(vector: Vector, how: How, report: Report) -> None:
-    if vector.kind == "training":
-        report.skipped = "training vectors, checked by the training tests"
-    elif vector.kind in ENCODINGS:
+    if vector.kind in ENCODINGS:
         found = ENCODINGS[vector.kind](vector)
         report.differences += found.differences
         report.problems += found.problems
-    else:
-        _check_network(vector, how, report)
-
-
-def _check_network(vector: Vector, how: How, report: Report) -> None:
-    """Float64 first; float32 with the same networks, whose weights are float32 numbers."""
-    if how.weights is None:
+    elif how.weights is None:
         raise Unusable(how.missing)
-    is_video = vector.kind == "video"
-    types = [torch.float64] * how.float64 + [torch.float32] * how.float32
-    video = build_video(vector, how.weights, types[0]) if is_video else None
-    images = None if is_video else build_image(vector, how.weights, types[0])
+    elif vector.kind == "training":
+        _check_training(vector, how, how.weights, report)
+    else:
+        _check_network(vector, how, how.weights, report)
+
+
+def _check_training(vector: Vector, how: How, weights: ModuleType, report: Report) -> None:
+    """Engines only render: training is the same with all of them."""
+    for dtype in _types(how):
+        run = train(vector, weights, dtype)
+        report.problems = training_log.unknown_contents(vector, run)
+        double = dtype == torch.float64
+        compared = training_log.compare_float64 if double else training_log.compare_float32
+        report.differences += compared(vector, run)
+
+
+def _types(how: How) -> list[torch.dtype]:
+    """Float64 first: weights are float32 numbers, so networks can be made smaller."""
+    return [torch.float64] * how.float64 + [torch.float32] * how.float32
+
+
+def _check_network(vector: Vector, how: How, weights: ModuleType, report: Report) -> None:
+    is_video, types = vector.kind == "video", _types(how)
+    video = build_video(vector, weights, types[0]) if is_video else None
+    images = None if is_video else build_image(vector, weights, types[0])
     inputs = VIDEO_INPUTS | {name for name in vector.arrays if name.startswith("features_")} if video else IMAGE_INPUTS
     for dtype in types:
         if video:
@@ -121,11 +135,9 @@ def main(arguments: list[str] | None = None) -> int:
     float32 = given.float32 or given.no_float64
     how = How(weights, missing, ENGINES[given.engine], float64=not given.no_float64, float32=float32)
     reports = check_folder(given.folder, how)
-    checked = [report for report in reports if not report.skipped]
-    passed = sum(report.ok for report in checked)
-    skipped = len(reports) - len(checked)
-    good = bool(checked) and passed == len(checked)
-    print(f"{'ok' if good else 'FAIL':<7}  {passed} of {len(checked)} files pass, {skipped} skipped: {given.folder}")
+    passed = sum(report.ok for report in reports)
+    good = bool(reports) and passed == len(reports)
+    print(f"{'ok' if good else 'FAIL':<7}  {passed} of {len(reports)} files pass: {given.folder}")
     return 0 if good else 1
 
 

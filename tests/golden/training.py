@@ -129,7 +129,7 @@ def entry(losses: Losses, step: int, first: int) -> dict[str, Any]:
     """A step's line of the log, flat: temporal terms end in their time scale."""
     totals = {"loss_G": losses.generator} | ({} if losses.image is None else {"loss_D": losses.image})
     totals |= {f"loss_D_T{s}": loss for s, loss in enumerate(losses.temporal)}
-    terms = {name: float(value) for name, value in (losses.terms | totals).items()}
+    terms = {name: float(value.detach()) for name, value in (losses.terms | totals).items()}
     return {"step": step, "first_frame_index": first, "terms": terms, "groups": len(losses.temporal)}
 
 

@@ -147,7 +147,6 @@ class Report:
     name: str
     differences: list[Difference] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-    skipped: str = ""
 
     @property
     def ok(self) -> bool:
@@ -155,8 +154,6 @@ class Report:
 
     @property
     def line(self) -> str:
-        if self.skipped:
-            return f"skipped  {self.name}: {self.skipped}"
         problems = self.problems or ([] if self.differences else ["nothing was compared"])
         worst = [_worst(self.differences, group) for group in dict.fromkeys(d.group for d in self.differences)]
         found = [
