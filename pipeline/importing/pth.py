@@ -48,6 +48,14 @@ class Weights:
 
 
 def read_pth(file: Path, name: str) -> Weights:
+    """What networks of this package read of the state_dict in ``file``. Raises as `read_state_dict` does."""
+    loaded = read_state_dict(file, name)
+    unwrapped = all(key.startswith(_PREFIX) for key in loaded)
+    tensors = {key.removeprefix(_PREFIX) if unwrapped else key: value for key, value in loaded.items()}
+    return Weights(name, {k: v for k, v in tensors.items() if not k.endswith(DEAD_WEIGHT)}, unwrapped)
+
+
+def read_state_dict(file: Path, name: str) -> dict[str, Tensor]:
     """The state_dict in ``file``, called ``name`` in messages; also in the format of PyTorch before 1.6.
 
     Raises CheckpointError for what is no state_dict, is damaged, or holds anything that only code could restore.
@@ -59,9 +67,7 @@ def read_pth(file: Path, name: str) -> Weights:
         raise CheckpointError(f"{name} holds an empty state_dict")
     for key, value in loaded.items():
         _check_entry(name, key, value)
-    unwrapped = all(key.startswith(_PREFIX) for key in loaded)
-    tensors = {key.removeprefix(_PREFIX) if unwrapped else key: value.detach() for key, value in loaded.items()}
-    return Weights(name, {k: v for k, v in tensors.items() if not k.endswith(DEAD_WEIGHT)}, unwrapped)
+    return {key: value.detach() for key, value in loaded.items()}
 
 
 def _load(file: Path, name: str) -> Any:

@@ -94,16 +94,18 @@ class ClipLoader:
         return {frame: data for frame, data in found.items() if data is not None}
 
     def _flows(self, pairs: list[Pair], data: dict[TrainingFrame, FrameData]) -> dict[Pair, Flow]:
-        def one(pair: Pair) -> tuple[Pair, Flow]:
-            flow = self.memory.get(pair)
-            if flow is None:
-                images = data[pair[0]].image_HW3, data[pair[1]].image_HW3
-                flow = self.flows.kept(*pair) or self.flows.found(*pair, *images)
-                self.memory.put(pair, flow, flow[0].nbytes + flow[1].nbytes)
-            return pair, flow
+        def one(pair: Pair) -> Flow:
+            current, previous = pair
+            kept = self.flows.kept(current, previous)
+            return kept or self.flows.found(current, previous, data[current].image_HW3, data[previous].image_HW3)
 
+        found = {pair: self.memory.get(pair) for pair in pairs}
+        new = [pair for pair in pairs if found[pair] is None]
         with ThreadPoolExecutor(READERS) as pool:
-            return dict(pool.map(one, pairs))
+            for pair, flow in zip(new, pool.map(one, new), strict=True):
+                self.memory.put(pair, flow, flow[0].nbytes + flow[1].nbytes)
+                found[pair] = flow
+        return {pair: flow for pair, flow in found.items() if flow is not None}
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ weights; RAFT's come from a local file.
 """
 
 import hashlib
-import io
-import pickle
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,6 +20,7 @@ from torch import Tensor
 
 from pipeline.file_uri import open_file
 from pipeline.generator.images import from_uint8
+from pipeline.importing.pth import read_state_dict
 from pipeline.optical_flow import Flow, dis_flow, leads_back
 from pipeline.storage import Store
 from schemas.errors import CheckpointError, StorageError, UsageError
@@ -109,14 +110,26 @@ def _raft(store: Store, file: str, digest: str) -> torch.nn.Module:
     """Raises UsageError without torchvision, CheckpointError for a file that holds other weights."""
     try:
         from torchvision.models.optical_flow import raft_large
-    except ImportError:
-        raise UsageError('data.flow: raft needs torchvision: pip install "flowreel[raft]", or set flow: dis') from None
+    except (ImportError, RuntimeError) as error:  # a build for another torch lacks operators
+        raise UsageError(
+            f"data.flow: raft needs torchvision, which cannot be loaded: {error}\n"
+            '  pip install "flowreel[training]", in the build that fits your torch; or set data.flow: dis'
+        ) from None
     network = raft_large(weights=None, progress=False).eval().requires_grad_(False)
     data = store.read(file)
     if hashlib.sha256(data).hexdigest() != digest:
         raise CheckpointError(f"{store.url(file)}: changed since it was opened; run the command again")
-    try:
-        network.load_state_dict(torch.load(io.BytesIO(data), map_location="cpu", weights_only=True))
-    except (RuntimeError, pickle.UnpicklingError, EOFError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{store.url(file)}: no weights of torchvision's raft_large: {error}") from None
+    _fill(network, data, store.url(file))
     return network.to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _fill(network: torch.nn.Module, data: bytes, name: str) -> None:
+    """Raises CheckpointError for weights of another network."""
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        try:
+            network.load_state_dict(read_state_dict(Path(file.name), name))
+        except RuntimeError as error:
+            told = " ".join(str(error).split())[:300]
+            raise CheckpointError(f"{name}: not the weights of torchvision's raft_large: {told}") from None

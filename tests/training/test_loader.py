@@ -14,6 +14,7 @@ from pipeline.generator.warp import warp
 from pipeline.storage import open_store
 from pipeline.training.clip import TrainingClip
 from pipeline.training.loader import ClipLoader, open_loader
+from pipeline.training.memory import Memory
 from pipeline.training.sampling import Draw, Sampling, draw, whole
 from pipeline.training.sources import open_source
 from schemas.errors import SourceError
@@ -162,6 +163,26 @@ def test_only_the_drawn_frames_are_read_and_only_once(clean: Path, tmp_path: Pat
     loader.load(loader.source.trained[0], PLAIN)
     with pytest.raises(SourceError, match="seq_0/labels/000005.png: gone since it was checked"):
         list(loader.clips(loader.source.trained, [PLAIN, replace(PLAIN, start=2)]))
+
+
+def test_memory_keeps_what_was_used_last_within_its_bound() -> None:
+    memory = Memory(10)
+    for key in "abc":
+        memory.put(key, key.upper(), 4)
+        assert memory.get("a") == "A"  # used again each time, so "b" makes room
+    assert [memory.get(key) for key in "abc"] == ["A", None, "C"] and memory.bytes == 8
+    memory.put("c", "larger", 6)
+    assert memory.bytes == 10 and memory.get("c") == "larger"
+    memory.put("huge", "H", 11)
+    assert memory.get("huge") is None and memory.bytes == 10
+
+
+def test_a_clip_larger_than_memory_is_loaded_all_the_same(clean: Path, tmp_path: Path) -> None:
+    loader = replace(loader_of(clean, tmp_path / "run"), memory=Memory(100_000))
+    clip = loader.load(loader.source.trained[0], whole(0, 8, 2))
+    plain = loader_of(clean, tmp_path / "run")
+    assert torch.equal(clip.flow_T2HW, plain.load(plain.source.trained[0], whole(0, 8, 2)).flow_T2HW)
+    assert 0 < loader.memory.bytes <= 100_000 < plain.memory.bytes
 
 
 def test_a_caller_that_stops_early_leaves_nothing_running(clean: Path, tmp_path: Path) -> None:

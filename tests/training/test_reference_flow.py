@@ -1,7 +1,10 @@
 """Reference flow and where it is kept: interrupted, damaged, spread over workers."""
 
 import pickle
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +15,9 @@ from numpy.typing import NDArray
 
 from pipeline.optical_flow import Flow
 from pipeline.storage import open_store
+from pipeline.training import reference_flow
 from pipeline.training.flow_cache import FLOW_FORMAT, PAIRS, FlowCache
-from pipeline.training.reference_flow import dis, flow_between, open_method
+from pipeline.training.reference_flow import Raft, dis, flow_between, open_method
 from pipeline.training.sources import TrainingSource
 from schemas.errors import CheckpointError, SourceError, UsageError
 from schemas.training import DataSpec
@@ -63,7 +67,7 @@ def test_kept_flow_is_what_was_found_to_a_64th_of_a_pixel(source: TrainingSource
     np.testing.assert_array_equal(again[0], flow_HW2)
     np.testing.assert_array_equal(again[1], sure_HW)
     plain, sure = dis(now, before)
-    assert np.abs(flow_HW2 - plain).max() <= 1 / 128 and np.array_equal(sure_HW, sure)
+    assert np.abs(flow_HW2 - plain).max() < 1.01 / 128 and np.array_equal(sure_HW, sure)
 
 
 def test_work_is_every_pair_at_every_stride_once(source: TrainingSource, cache: FlowCache) -> None:
@@ -137,24 +141,61 @@ def test_flow_that_is_not_finite_is_an_error_that_names_the_images(source: Train
     assert len(broken.missing(source.sequences)) == 2
 
 
-def test_raft_takes_its_weights_from_a_file_and_fits_any_size(tmp_path: Path) -> None:
-    models = pytest.importorskip("torchvision.models.optical_flow")
+@pytest.fixture(scope="module")
+def raft_large() -> Callable[..., torch.nn.Module]:
+    """torchvision's. A build for another torch has no compiled operators, of which RAFT uses none: declared, they let
+    the rest of it be imported."""
+    if find_spec("torchvision") is None:
+        pytest.skip("torchvision is not installed")
+    try:
+        import torchvision  # noqa: F401
+    except RuntimeError:
+        for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
+            del sys.modules[name]
+        library = torch.library.Library("torchvision", "FRAGMENT")
+        for name in ("nms", "qnms"):
+            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        KEPT.append(library)
+    from torchvision.models.optical_flow import raft_large
+
+    made: Callable[..., torch.nn.Module] = raft_large
+    return made
+
+
+KEPT: list[torch.library.Library] = []  # what it declares goes when it does
+
+
+def test_raft_takes_its_weights_from_a_file_and_fits_any_size(
+    tmp_path: Path, raft_large: Callable[..., torch.nn.Module], one_thread: None
+) -> None:
     torch.manual_seed(0)
-    torch.save(models.raft_large(weights=None).state_dict(), tmp_path / "raft.pth")
+    network = raft_large(weights=None)
+    for name, statistics in network.named_buffers():
+        statistics.fill_(2 if name.endswith("var") else 0)  # unlike training, these are read
+    torch.save(network.state_dict(), tmp_path / "raft.pth")
     method = open_method(DataSpec(flow="raft", flow_weights=str(tmp_path / "raft.pth")))
+    assert isinstance(method, Raft)
     assert method.name.startswith("raft-") and pickle.loads(pickle.dumps(method)) == method
+    found = reference_flow._raft(method.store, method.file, method.digest).state_dict()
+    assert all(torch.equal(value, found[name]) for name, value in network.state_dict().items())
     before, now = panned(0, 2)[:, :60, :90]
     flow_HW2, sure_HW = method(now, before)
     assert flow_HW2.shape == (60, 90, 2) and np.isfinite(flow_HW2).all() and sure_HW.shape == (60, 90)
 
 
-def test_raft_without_its_weights_says_so(tmp_path: Path) -> None:
-    pytest.importorskip("torchvision")
+def test_raft_without_its_weights_says_so(tmp_path: Path, raft_large: object) -> None:
     with pytest.raises(UsageError, match="data.flow_weights"):
         open_method(DataSpec(flow="raft", flow_weights=str(tmp_path / "none.pth")))
     torch.save({"layer.weight": torch.zeros(1)}, tmp_path / "other.pth")
-    with pytest.raises(CheckpointError, match="no weights of torchvision's raft_large"):
+    with pytest.raises(CheckpointError, match="other.pth: not the weights of torchvision's raft_large: .*Missing key"):
         open_method(DataSpec(flow="raft", flow_weights=str(tmp_path / "other.pth")))
     (tmp_path / "junk.pth").write_bytes(b"junk")
-    with pytest.raises(CheckpointError, match="no weights of torchvision's raft_large"):
+    with pytest.raises(CheckpointError, match="junk.pth is no PyTorch file but text"):
         open_method(DataSpec(flow="raft", flow_weights=str(tmp_path / "junk.pth")))
+
+
+def test_raft_without_torchvision_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torchvision.models.optical_flow", None)
+    (tmp_path / "raft.pth").write_bytes(b"weights")
+    with pytest.raises(UsageError, match="raft needs torchvision, which cannot be loaded"):
+        open_method(DataSpec(flow="raft", flow_weights=str(tmp_path / "raft.pth")))
