@@ -1,0 +1,123 @@
+"""`flowreel train` as users run it: two workers, one of which is killed; wrong input before anything starts."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from pipeline.training.begin import open_state
+from pipeline.training.plan import prepare
+from pipeline.training.run import Run
+from pipeline.training.worker import Worker
+from schemas.training import TrainSpec
+from tests.training.paired import write_paired
+
+from .conftest import REPOSITORY, Flowreel, command
+
+LIMIT_S = 240
+SPEC: dict[str, Any] = {
+    "source": {"instances": "{sequence}/instances/*.png", "images": "{sequence}/images/*.png"},
+    "data": {"size": [96, 64]},
+    "generator": {"ngf": 4, "n_downsample": 2, "n_blocks": 2},
+    "discriminators": {"members": 1, "layers": 2, "width": 4, "temporal_scales": 1, "temporal_frames": 2},
+    "schedule": {"epochs": 30, "decay_epochs": 0, "double_every": 30, "epoch_clips": 2, "clip_frames": 4},
+    "saving": {"every": 10, "samples_every": 1000},
+    "execution": {"num_gpus": 0, "num_cpus": 1, "workers": 2},
+}
+
+
+def spec_tree(root: Path, output: Path, **groups: dict[str, Any]) -> dict[str, Any]:
+    tree = {**SPEC, "output": str(output), "source": {**SPEC["source"], "uri": str(root)}}
+    return tree | {name: {**tree.get(name, {}), **group} for name, group in groups.items()}
+
+
+@pytest.mark.slow
+@pytest.mark.chaos
+@pytest.mark.timeout(400)
+def test_killed_worker_is_replaced_and_changes_nothing(tmp_path: Path) -> None:
+    """Two workers of one clip each take the steps of one worker with two, whatever happens to them on the way."""
+    source = write_paired(tmp_path / "source", sequences=2, frames=8)
+    place = tmp_path / "train.yaml"
+    place.write_text(yaml.safe_dump(spec_tree(source, tmp_path / "killed")))
+    errors = train_and_kill(place, tmp_path / "killed")
+    assert "a lost worker was replaced: going on from step" in errors and "trained:" in errors
+
+    one = {"execution": {"workers": 1}, "optimiser": {"accumulate": 2}}
+    plan = prepare(TrainSpec.model_validate(spec_tree(source, tmp_path / "undisturbed", **one)))
+    torch.set_num_threads(1)
+    Run(plan, Worker(), open_state(plan, "cpu"), lambda record: None).train()
+    found, expected = weights(tmp_path / "killed"), weights(tmp_path / "undisturbed")
+    assert found.keys() == expected.keys()
+    for name in found:
+        torch.testing.assert_close(found[name], expected[name], rtol=1e-4, atol=1e-5, msg=name)
+
+
+def train_and_kill(place: Path, output: Path) -> str:
+    """SIGKILL to a worker once there is a state; what the command said on stderr in the end."""
+    process = subprocess.Popen(
+        command("train", place), cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    wait_for(lambda: bool(list(output.glob("state/*.pt"))), process)
+    victims = [pid for pid in workers() if pid != process.pid]
+    assert victims, "no worker of Ray Train was found"
+    os.kill(victims[-1], signal.SIGKILL)
+    _, errors = process.communicate(timeout=LIMIT_S)
+    assert process.returncode == 0, errors
+    return str(errors)
+
+
+def wait_for(there: Callable[[], bool], process: "subprocess.Popen[str]") -> None:
+    deadline = time.monotonic() + LIMIT_S
+    while not there():
+        assert process.poll() is None, process.stderr.read() if process.stderr else ""
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def workers() -> list[int]:
+    """Processes of Ray Train's workers, by the name that Ray gives them."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            name = (folder / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if name.startswith(b"ray::RayTrainWorker"):
+            found.append(int(folder.name))
+    return found
+
+
+def weights(output: Path) -> dict[str, torch.Tensor]:
+    """The newest state's parameters; running statistics, which nothing reads, are each worker's own."""
+    saved = torch.load(max((output / "state").iterdir()), weights_only=True)
+    return {k: v for k, v in saved["networks"].items() if "running" not in k and "num_batches" not in k}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"data": {"size": [100, 64]}}, "data.size: size 100x64"),
+        ({"data": {"hold_out": ["nobody"]}}, "nobody"),
+        ({"schedule": {"clip_frames": 0}}, "schedule.clip_frames"),
+        ({"generator": {"foreground": ["dragon"]}}, "'dragon' is no class"),
+        ({"losses": {"perceptual_weights": "missing.pth"}}, "losses.perceptual_weights"),
+        ({"generator": {"init": "nowhere"}}, "nowhere"),
+    ],
+    ids=["size", "held-out", "frames", "class", "weights", "init"],
+)
+def test_wrong_input_ends_before_ray_starts(
+    flowreel: Flowreel, tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    source = write_paired(tmp_path / "source", sequences=2, frames=4)
+    place = tmp_path / "train.yaml"
+    place.write_text(yaml.safe_dump(spec_tree(source, tmp_path / "out", **change)))
+    ended = flowreel("train", place)
+    assert ended.code == 2 and message in ended.err, ended.err
+    assert len(ended.err.splitlines()) < 24 and "Traceback" not in ended.err
