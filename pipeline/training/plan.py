@@ -1,5 +1,6 @@
 """A training run before its first step: checked data, architecture, and how many steps there will be."""
 
+import json
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -112,10 +113,11 @@ def record_spec(plan: TrainPlan) -> None:
 
 def _check_unchanged(output: Store, spec: TrainSpec) -> None:
     """A run goes on only with the networks that it began with; all else may change on the way."""
-    before = TrainSpec.model_validate_json(output.read(SPEC_FILE))
+    before = json.loads(output.read(SPEC_FILE))
     for name in ("generator", "discriminators"):
-        old, new = (getattr(s, name).model_dump(exclude={"init", "description"}) for s in (before, spec))
-        changed = [f"{name}.{field} was {old[field]}, is {new[field]}" for field in old if old[field] != new[field]]
+        now = getattr(spec, name).model_dump(mode="json", exclude={"init", "description"})
+        old = {field: before[name].get(field) for field in now}
+        changed = [f"{name}.{field} was {old[field]}, is {now[field]}" for field in now if old[field] != now[field]]
         if changed:
             raise UsageError(
                 f"{output.uri} holds a run of other networks: {'; '.join(changed)}\n"
