@@ -18,10 +18,10 @@ from jobs.cluster import ray_session
 from jobs.progress import Display
 from jobs.train_progress import TrainProgress
 from jobs.train_worker import train_worker
-from pipeline.storage import open_store
+from pipeline.file_index import forget_index
 from pipeline.training.loader import open_loader
 from pipeline.training.plan import TrainPlan, prepare
-from schemas.errors import FlowreelError
+from schemas.errors import FlowreelError, SourceError
 from schemas.training import TrainSpec
 
 POLL_S = 0.5
@@ -38,9 +38,13 @@ def train(spec: TrainSpec, display: Display) -> None:
     if plan.finished:
         display.say(f"nothing to do: {spec.output} has been trained to the end of its schedule")
         return
-    with ray_session():
-        _prepare_flow(plan, display)
-        _fit(plan, display)
+    try:
+        with ray_session():
+            _prepare_flow(plan, display)
+            _fit(plan, display)
+    except SourceError:
+        forget_index(plan.output)  # it was wrong about a source: the next run reads all files again
+        raise
 
 
 def _prepare_flow(plan: TrainPlan, display: Display) -> None:
@@ -72,8 +76,8 @@ def _fit(plan: TrainPlan, display: Display) -> None:
                 f"training stopped after {execution.max_failures} replaced worker(s): {fitting.error}\n"
                 f"  the same command goes on from the newest state in {plan.spec.output}"
             )
-    store = open_store(plan.spec.output, plan.spec.storage_options)
-    display.say(f"trained: {store.uri} is a checkpoint directory; render with generator.checkpoint: {store.uri}")
+    place = plan.output.uri
+    display.say(f"trained: {place} is a checkpoint directory; render with generator.checkpoint: {place}")
 
 
 class _Fitting(threading.Thread):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 
 import torch
 
@@ -31,7 +32,10 @@ class Run:
         """``post`` is told every line of the log, by the worker that leads."""
         self.plan, self.worker, self.state, self.post = plan, worker, state, post
         self.loader = open_loader(plan.spec, plan.source)
-        self.objective = _objective(plan, worker.device)
+        flow = partial(flow_between, method=self.loader.flows.method)
+        perceptual = open_perceptual(plan.spec.losses, plan.spec.storage_options)
+        perceptual = perceptual.to(worker.device) if perceptual else None
+        self.objective = Objective(plan.spec.losses, plan.spec.discriminators, flow, perceptual)
         self.log = Log(plan.output, state.position.step)
 
     def train(self) -> None:
@@ -130,10 +134,3 @@ class Run:
         reduced = asked == "bfloat16" or (asked == "auto" and (kind == "cuda" or multiplies_bfloat16()))
         with torch.autocast(kind, torch.bfloat16, enabled=reduced):
             yield
-
-
-def _objective(plan: TrainPlan, device: str) -> Objective:
-    perceptual = open_perceptual(plan.spec.losses, plan.spec.storage_options)
-    return Objective(
-        plan.spec.losses, plan.spec.discriminators, flow_between, perceptual.to(device) if perceptual else None
-    )
