@@ -36,7 +36,7 @@ def look_digest(parts: dict[str, Any]) -> bytes:
 def piece_digest(*parts: bytes | memoryview) -> bytes:
     """Of everything that decides a piece of a sequence: whose frames, which ones, and the fingerprints of their maps.
 
-    The parts' lengths have to follow from the first ones: they are hashed one after the other.
+    Parts are hashed one after the other: where each ends has to follow from what it or those before it say.
     """
     return hashlib.blake2b(b"".join(parts), digest_size=_SIZE).digest()
 
@@ -44,18 +44,14 @@ def piece_digest(*parts: bytes | memoryview) -> bytes:
 def clip_ids(look: bytes, piece_P16: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Ids of a variant's clips, (P, 16): the hash of the look's digest with each piece's."""
     after_look = hashlib.blake2b(look, digest_size=_SIZE).copy
-
-    def one(piece: bytes) -> bytes:
-        state = after_look()
-        state.update(piece)
-        return state.digest()
-
     ids = np.empty_like(piece_P16)
     for first in range(0, len(ids), _BLOCK):
-        data = piece_P16[first : first + _BLOCK].tobytes()
-        ids[first : first + _BLOCK] = id_array(
-            b"".join(one(data[at : at + _SIZE]) for at in range(0, len(data), _SIZE))
-        )
+        data, found = piece_P16[first : first + _BLOCK].tobytes(), []
+        for at in range(0, len(data), _SIZE):
+            state = after_look()
+            state.update(data[at : at + _SIZE])
+            found.append(state.digest())
+        ids[first : first + _BLOCK] = id_array(b"".join(found))
     return ids
 
 

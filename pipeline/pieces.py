@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.identity import digest, id_array, piece_digest
+from pipeline.identity import id_array, piece_digest
 from schemas.plan import ID_BYTES
 from schemas.sequence import DIGEST_BYTES, Sequences
 from schemas.spec import ClipsSpec
@@ -50,8 +50,8 @@ class Pieces:
 def cut(sequences: Sequences, splits: Sequence[str], clips: ClipsSpec, *, instances: bool) -> Pieces:
     """All pieces of the sequences; ``instances``: whether instance maps decide what is rendered from them."""
     sequence_P, start_P, stop_P = spans(sequences.length_S, clips.frames, clips.stride)
-    heads = b"".join(
-        bytes.fromhex(digest([sequence_id, split, sequences.labels]))
+    heads = b"".join(  # no path and no template holds a line break
+        piece_digest(f"{sequence_id}\n{split}\n{sequences.labels}".encode())
         for sequence_id, split in zip(sequences.ids.to_pylist(), splits, strict=True)
     )
     digests = np.empty((len(sequence_P), ID_BYTES), np.uint8)

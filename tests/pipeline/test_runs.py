@@ -32,7 +32,9 @@ def test_outcomes_come_back_as_they_were(local_run: Run) -> None:
     (data / f"{NAME}.parquet").write_bytes(b"12345")
     clips = (Rendered("a", 3), Rejected("b", "warp_error 0.5"), Failed("c", "reason", "Traceback\n  ...", 3))
     outcomes = [
-        ShardOutcome("s1", DataFile(f"data/{NAME}.parquet", 5, "0" * 64), clips, "host:1", {"fetch": 0.25, "write": 1.0}),
+        ShardOutcome(
+            "s1", DataFile(f"data/{NAME}.parquet", 5, "0" * 64), clips, "host:1", {"fetch": 0.25, "write": 1.0}
+        ),
         ShardOutcome("s2", None, clips[1:]),
     ]
     assert done(prepared) == {}
