@@ -51,7 +51,7 @@ class RenderActor:
             self._frames += frames
 
 
-def start_actor(job: RenderJob, plan_id: str, load: Load) -> Any:
+def start_actor(job: RenderJob, plan_id: str, load: Load | None = None) -> Any:
     """An actor handle; Ray places it, and restarts it when it dies."""
     execution: ExecutionSpec = job.spec.execution
     remote: Any = ray.remote  # its stubs do not know the options of actors
@@ -62,4 +62,4 @@ def start_actor(job: RenderJob, plan_id: str, load: Load) -> Any:
         max_concurrency=IN_FLIGHT,
         concurrency_groups={"status": 2},
     )(RenderActor)
-    return actor.remote(job, plan_id, load)
+    return actor.remote(job, plan_id, load or load_engine)

@@ -11,7 +11,6 @@ import typer
 from jobs import import_checkpoint as importing
 from jobs import plan as planning
 from jobs import status as state
-from jobs.demo import DEMO_FOLDER, run_demo
 from jobs.progress import Display
 from jobs.render import Exit, Result
 from jobs.render import render as run_render
@@ -125,9 +124,11 @@ def schema(
 
 @app.command()
 def demo(
-    folder: Annotated[str, typer.Argument(metavar="FOLDER", help="where everything goes")] = DEMO_FOLDER,
+    folder: Annotated[str, typer.Argument(metavar="FOLDER", help="where everything goes")] = "flowreel-demo",
 ) -> None:
     """Everything on this machine in one go: makes street scenes, renders, publishes, verifies, and leaves pictures."""
+    from jobs.demo import run_demo  # Ray and PyTorch, which most commands do without
+
     display = Display()
     with _interruptible(display):
         code = run_demo(folder, display)

@@ -1,4 +1,7 @@
-"""Connecting to Ray: the cluster that RAY_ADDRESS names, or one on this machine."""
+"""Connecting to Ray: the cluster that RAY_ADDRESS names, or one on this machine.
+
+Ray is imported by those who connect: a command that finds nothing to render does without.
+"""
 
 import logging
 import os
@@ -7,8 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
-
-import ray
 
 from schemas.errors import UsageError
 from schemas.spec import ExecutionSpec
@@ -45,6 +46,8 @@ def fit_execution(execution: Execution, note: Callable[[str], None], doing: str)
 @contextmanager
 def ray_session() -> Iterator[None]:
     """Ray for the time of a command. A cluster that is connected to is left running."""
+    import ray
+
     logging.getLogger("ray").setLevel(logging.ERROR)
     try:
         if on_cluster():
@@ -79,6 +82,8 @@ def _check_address(address: str) -> None:
 
 def waiting_for(execution: ExecutionSpec) -> str | None:
     """What to tell the user if no node of the cluster can hold a worker as it is now."""
+    import ray
+
     wanted = {"CPU": float(execution.num_cpus)} | ({"GPU": execution.num_gpus} if execution.num_gpus else {})
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     if any(all(node.get(kind, 0) >= amount for kind, amount in wanted.items()) for node in nodes):
@@ -95,6 +100,8 @@ def worker_count(execution: ExecutionSpec, shards: int) -> int:
     count = max(least, min(most, shards))
     if on_cluster():
         return count
+    import ray
+
     total = ray.cluster_resources()
     room = int(total.get("CPU", 1) // execution.num_cpus)
     if execution.num_gpus:

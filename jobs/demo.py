@@ -20,7 +20,6 @@ from pipeline.versions import Version
 from schemas.errors import FlowreelError
 from schemas.label_space import LabelSpace
 
-DEMO_FOLDER = "flowreel-demo"
 SCENES = {"boulevard": 3, "main-street": 7, "old-town": 12}  # name -> seed
 FRAMES, SIZE, FPS = 24, (256, 128), 17
 SPEC = {

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import ray
@@ -55,13 +56,19 @@ class Dispatcher:
         self.max_attempts = max_attempts
         self._starting = {w.handle.ready.remote(): w for w in self.workers}
         self._polls: dict[Any, Worker] = {}
+        self._new: Iterator[Shard] = iter(())
         self._queue: deque[_Attempt] = deque()
 
     def run(self, shards: Iterable[Shard], beat: Callable[[list[Worker]], None]) -> Iterator[ShardOutcome]:
-        """Outcomes as they come; ``beat`` is called each second or so. Raises FlowreelError if no worker starts."""
-        self._queue.extend(_Attempt(shard) for shard in shards)
+        """Outcomes as they come; ``beat`` is called each second or so. Raises FlowreelError if no worker starts.
+
+        Shards are drawn as they are needed: a plan may have millions.
+        """
+        self._new = iter(shards)
+        self._refill()
         while self._queue or any(w.attempts for w in self.workers):
             self._hand_out()
+            self._refill()
             calls = {ref: w for w in self.workers for ref in w.attempts}
             waiting = [*calls, *self._starting, *self._polls]
             done, _ = ray.wait(waiting, num_returns=1, timeout=POLL_S)
@@ -79,6 +86,11 @@ class Dispatcher:
     def stop(self) -> None:
         for worker in self.workers:
             ray.kill(worker.handle)
+
+    def _refill(self) -> None:
+        """So many that all workers could be served, those that are starting as well."""
+        missing = (IN_FLIGHT + 1) * len(self.workers) - len(self._queue)
+        self._queue.extend(_Attempt(shard) for shard in islice(self._new, max(0, missing)))
 
     def _hand_out(self) -> None:
         """One shard to every worker before anyone gets a second one; the last ones wait for workers still starting."""

@@ -5,9 +5,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import torch
 import typer
 from pydantic import ValidationError
 
@@ -15,8 +14,10 @@ from jobs.command_options import takes
 from pipeline.generator.config import GeneratorConfig
 from pipeline.importing.options import Options, fg_labels_of, flag_of
 from pipeline.importing.presets import NAMES
-from pipeline.importing.run import Imported, Request, import_checkpoint
 from schemas.errors import UsageError
+
+if TYPE_CHECKING:  # PyTorch takes seconds to import: for this command only
+    from pipeline.importing.run import Imported, Request
 
 
 class Dtype(StrEnum):
@@ -74,11 +75,17 @@ def command(arguments: Arguments) -> None:
 
     Exit codes: 0 done; 2 bad usage or files that cannot be used.
     """
+    from pipeline.importing.run import import_checkpoint
+
     figures = summary(import_checkpoint(_request(arguments)))
     print(json.dumps(figures, indent=2) if arguments.as_json else "\n".join(lines(figures)))
 
 
-def _request(arguments: Arguments) -> Request:
+def _request(arguments: Arguments) -> "Request":
+    import torch
+
+    from pipeline.importing.run import Request
+
     if arguments.single and arguments.no_single:
         raise UsageError("--single and --no-single: say one of them")
     return Request(
@@ -111,7 +118,7 @@ def _flags(arguments: Arguments) -> Options:
         raise UsageError(f"{flag_of(name)} {getattr(arguments, name)}: {first['msg']}") from None
 
 
-def summary(imported: Imported) -> dict[str, Any]:
+def summary(imported: "Imported") -> dict[str, Any]:
     """What was imported, ready for JSON."""
     config = imported.config
     video = isinstance(config, GeneratorConfig)

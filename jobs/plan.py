@@ -4,15 +4,12 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from pipeline.file_uri import open_file
-from pipeline.generator.loading import check_weights
+from pipeline.plan_file import save_plan
 from pipeline.prepare import Prepared, prepare
 from schemas.errors import FlowreelError
-from schemas.plan import Plan
 from schemas.spec import Spec
 
 # Rules of thumb for a first idea, until a run on the same hardware says better.
@@ -22,13 +19,15 @@ JPEG_BYTES_PER_PIXEL = 0.25  # image and label together, quality 92
 
 def plan(spec: Spec, out: str | None, price: float | None) -> tuple[Prepared, dict[str, Any]]:
     """The plan and its summary; ``out``: also writes the clips to render there. Problems are in the summary."""
+    from pipeline.generator.loading import check_weights  # PyTorch, which other commands do without
+
     prepared = prepare(spec, dry=True)
     check_weights(prepared.job.checkpoint)
     if out:
+        if not prepared.plan.clip_count:
+            raise FlowreelError("--out: there is nothing to render, so there is no plan to write")
         store, name = open_file(out, spec.storage_options)
-        sink = pa.BufferOutputStream()
-        pq.write_table(pa.Table.from_pylist(list(_rows(prepared.plan))), sink)
-        store.write(name, sink.getvalue().to_pybytes())
+        save_plan(store, name, prepared.plan.shards)
     return prepared, summary(prepared, price)
 
 
@@ -43,7 +42,7 @@ def summary(prepared: Prepared, price: float | None) -> dict[str, Any]:
         "plan_id": plan.plan_id,
         "base_version": plan.base_version,
         "sequences": len(prepared.catalog.sequences),
-        "label_frames": sum(len(s.frames) for s in prepared.catalog.sequences),
+        "label_frames": prepared.catalog.sequences.frame_count,
         "files_read": prepared.catalog.read,
         "clips_to_render": plan.clip_count,
         "frames_to_render": plan.frame_count,
@@ -101,21 +100,9 @@ def lines(figures: dict[str, Any]) -> Iterator[str]:
 def _frames_reused(prepared: Prepared) -> int:
     if prepared.base is None:
         return 0
-    clip_ids = prepared.base.manifest(["clip_id"])["clip_id"]
-    return int(pc.sum(pc.is_in(clip_ids, value_set=pa.array(list(prepared.plan.reused), pa.string()))).as_py() or 0)
+    clips = prepared.base.clips()
+    return int(pc.sum(clips.filter(pc.is_in(clips["clip_id"], value_set=prepared.plan.reused))["frames"]).as_py() or 0)
 
 
 def as_json(figures: dict[str, Any]) -> str:
     return json.dumps(figures, indent=2)
-
-
-def _rows(plan: Plan) -> Iterator[dict[str, object]]:
-    """One row per clip to render."""
-    if not plan.shards:
-        raise FlowreelError("--out: there is nothing to render, so there is no plan to write")
-    for shard in plan.shards:
-        for clip in shard.clips:
-            yield {
-                "shard_id": shard.shard_id, "clip_id": clip.clip_id, "sequence_id": clip.sequence_id,
-                "variant": clip.variant, "start": clip.start, "frames": len(clip.frames), "split": clip.split,
-            }  # fmt: skip

@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -11,9 +12,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from jobs.dispatch import Worker
 from pipeline.prepare import Prepared
 from schemas.outcome import Failed, ShardOutcome
+
+if TYPE_CHECKING:  # Ray: only where something is rendered
+    from jobs.dispatch import Worker
 
 PLAIN_EVERY_S = 5.0
 WORKERS_SHOWN = 8
@@ -99,7 +102,7 @@ class RenderProgress:
             kind = "failed" if isinstance(loss, Failed) else "rejected"
             self.display.say(f"clip {loss.clip_id} {kind}: {loss.reason}")
 
-    def beat(self, workers: list[Worker]) -> None:
+    def beat(self, workers: "list[Worker]") -> None:
         self.workers = workers
         if self.live:
             self.live.update(self.view())

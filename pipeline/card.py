@@ -1,10 +1,10 @@
 """The dataset card: what a version holds, for people who find the folder."""
 
 import numpy as np
-import pyarrow as pa
 import yaml
 
 from pipeline.job import RenderJob
+from pipeline.manifest_file import Totals
 from schemas.version import Counts
 
 _CARD = """# {name}, version {number}
@@ -47,9 +47,9 @@ Labels come from the source named above; its licence and the generator's apply t
 """
 
 
-def dataset_card(job: RenderJob, number: int, counts: Counts, manifest: pa.Table) -> str:
+def dataset_card(job: RenderJob, number: int, counts: Counts, totals: Totals) -> str:
     """Markdown; the same for the same version."""
-    splits = {row["values"]: row["counts"] for row in manifest["split"].value_counts().to_pylist()}
+    splits = totals.split_frames
     return _CARD.format(
         name=job.spec.dataset.title,
         number=number,
@@ -58,17 +58,14 @@ def dataset_card(job: RenderJob, number: int, counts: Counts, manifest: pa.Table
         splits=", ".join(f"{name}: {splits[name]:,} frames" for name in sorted(splits)),
         space=f"{job.space.name}, version {job.space.version}",
         generator=job.settings.generator,
-        classes="\n".join(_class_lines(job, manifest)),
+        classes="\n".join(_class_lines(job, totals)),
         spec=yaml.safe_dump(job.spec.model_dump(mode="json", by_alias=True), sort_keys=False),
         **counts.model_dump(include={"clips", "frames", "sequences", "failed", "rejected"}),
     )
 
 
-def _class_lines(job: RenderJob, manifest: pa.Table) -> list[str]:
-    ids = np.asarray(manifest["class_ids"].combine_chunks().flatten())
-    pixels = np.asarray(manifest["class_pixels"].combine_chunks().flatten())
-    if not len(ids):
-        return []
-    totals = np.bincount(ids, weights=pixels)
-    present = np.flatnonzero(totals)
-    return [f"| {i} | {job.space.by_id[int(i)].name} | {totals[i] / totals.sum():.2%} |" for i in present]
+def _class_lines(job: RenderJob, totals: Totals) -> list[str]:
+    pixels = totals.class_pixels
+    return [
+        f"| {i} | {job.space.by_id[i].name} | {pixels[i] / pixels.sum():.2%} |" for i in np.flatnonzero(pixels).tolist()
+    ]

@@ -1,4 +1,7 @@
-"""What is known of source files, kept beside the dataset: an unchanged file is only listed again, never read."""
+"""What is known of source files, kept beside the dataset: an unchanged file is only listed again, never read.
+
+The index is a table, one row per file: sources have millions of them.
+"""
 
 import hashlib
 import io
@@ -8,23 +11,26 @@ from typing import Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.codec import decode_ids, decode_image
 from pipeline.storage import FileInfo, Store
 from schemas.errors import StorageError
+from schemas.sequence import DIGEST_BYTES
 
 Role = Literal["label", "instance", "image", "other"]
 INDEX_PATH = "cache/sources.parquet"
-FORMAT = b"1"  # raise when `inspect` learns to see something new
-_SCHEMA = pa.schema(
+FORMAT = b"2"  # raise when `inspect` learns to see something new, or the columns change
+DIGEST = pa.binary(DIGEST_BYTES)
+INDEX = pa.schema(  # "element": as Parquet names what lists hold
     [
-        ("key", pa.string()),
-        ("digest", pa.string()),
+        ("key", pa.large_string()),  # `key_of`
+        ("digest", DIGEST),
         ("width", pa.int32()),
         ("height", pa.int32()),
-        ("ids", pa.list_(pa.int32())),
-        ("counts", pa.list_(pa.int64())),
+        ("ids", pa.list_(pa.field("element", pa.int32()))),
+        ("counts", pa.list_(pa.field("element", pa.int64()))),
         ("error", pa.string()),
     ],
     metadata={b"flowreel.index": FORMAT},
@@ -68,20 +74,49 @@ def key_of(url: str, info: FileInfo, role: Role) -> str:
     return f"{role}|{url}|{info.size}|{info.tag}"
 
 
-def load_index(store: Store) -> dict[str, FileFacts]:
-    """All facts kept beside a dataset; empty where there are none, or of another format: they can be found again."""
+def keys_of(root: str, files: pa.Table, role: Role) -> pa.Array:
+    """`key_of` of many files: ``files`` has their path below the URL ``root``, size and tag."""
+    place = root + ("" if root.endswith("/") else "/")
+    text = pa.large_string()
+    parts = [files[name].cast(text) for name in ("path", "size", "tag")]
+    url = pc.binary_join_element_wise(pa.scalar(f"{role}|{place}", text), parts[0], pa.scalar("", text))
+    keys = pc.binary_join_element_wise(url, *parts[1:], pa.scalar("|", text))
+    return keys.combine_chunks() if isinstance(keys, pa.ChunkedArray) else keys
+
+
+def index_of(facts: Iterable[tuple[str, FileFacts]]) -> pa.Table:
+    """An index of these facts by key."""
+    items = list(facts)
+    columns = {
+        "key": [key for key, _ in items],
+        "digest": [bytes.fromhex(f.digest) for _, f in items],
+        "width": [f.width for _, f in items],
+        "height": [f.height for _, f in items],
+        "ids": [f.ids for _, f in items],
+        "counts": [f.counts for _, f in items],
+        "error": [f.error for _, f in items],
+    }
+    return pa.table(columns, schema=INDEX)
+
+
+def facts_in(index: pa.Table) -> dict[str, FileFacts]:
+    """An index as facts by key."""
+    return {
+        row["key"]: FileFacts(
+            row["digest"].hex(), row["width"], row["height"], tuple(row["ids"]), tuple(row["counts"]), row["error"]
+        )
+        for row in index.to_pylist()
+    }
+
+
+def load_index(store: Store) -> pa.Table:
+    """The index kept beside a dataset; empty where there is none, or of another format: it can be made again."""
+    nothing = INDEX.empty_table()
     try:
         table = pq.read_table(io.BytesIO(store.read(INDEX_PATH)))
     except (StorageError, pa.ArrowException, OSError):  # pyarrow tells of flipped bits by OSError
-        return {}
-    if (table.schema.metadata or {}).get(b"flowreel.index") != FORMAT:
-        return {}
-    return {
-        row["key"]: FileFacts(
-            row["digest"], row["width"], row["height"], tuple(row["ids"]), tuple(row["counts"]), row["error"]
-        )
-        for row in table.to_pylist()
-    }
+        return nothing
+    return table if table.schema.equals(INDEX, check_metadata=True) else nothing
 
 
 def forget_index(store: Store) -> None:
@@ -89,13 +124,8 @@ def forget_index(store: Store) -> None:
     store.delete(INDEX_PATH)
 
 
-def save_index(store: Store, facts: Iterable[tuple[str, FileFacts]]) -> None:
+def save_index(store: Store, index: pa.Table) -> None:
     """Replaces what is kept. The caller leaves out files that are gone, so that it does not grow for ever."""
-    rows = [
-        {"key": k, "digest": f.digest, "width": f.width, "height": f.height,
-         "ids": f.ids, "counts": f.counts, "error": f.error}
-        for k, f in facts
-    ]  # fmt: skip
     sink = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA), sink, compression="zstd")
+    pq.write_table(index, sink, compression="zstd")
     store.write(INDEX_PATH, sink.getvalue())

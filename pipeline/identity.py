@@ -1,11 +1,25 @@
-"""Identity: names that follow from content alone, never from ranks, worker counts, listing order, times or roots."""
+"""Identity: names that follow from content alone, never from ranks, worker counts, listing order, times or roots.
+
+A clip's id is hashed in two steps, so that millions of clips take seconds: one hash of what all clips of a variant
+share, one of each piece of a sequence (which all variants share), and of the two, per clip, one hash of 32 bytes.
+"""
 
 import hashlib
 import json
 from collections.abc import Iterable
+from itertools import pairwise
+from json.encoder import encode_basestring
 from typing import Any
 
-RENDER_FORMAT = 2  # raise when the code's output for the same inputs changes
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from schemas.plan import CLIP_ID, ID_BYTES
+
+RENDER_FORMAT = 3  # raise when the code's output for the same inputs changes, or what ids are made of
+_SIZE = ID_BYTES
+_BLOCK = 65_536  # ids that are Python objects at one time
 
 
 def digest(parts: Any) -> str:
@@ -14,9 +28,59 @@ def digest(parts: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def clip_id(parts: dict[str, Any]) -> str:
-    """``parts`` holds everything that decides the clip's published bytes."""
-    return digest({**parts, "render_format": RENDER_FORMAT})
+def look_digest(parts: dict[str, Any]) -> bytes:
+    """Of everything that decides all clips of a variant: generator, settings, style, edits."""
+    return bytes.fromhex(digest({**parts, "render_format": RENDER_FORMAT}))
+
+
+def piece_digest(*parts: bytes | memoryview) -> bytes:
+    """Of everything that decides a piece of a sequence: whose frames, which ones, and the fingerprints of their maps.
+
+    Parts are hashed one after the other: where each ends has to follow from what it or those before it say.
+    """
+    return hashlib.blake2b(b"".join(parts), digest_size=_SIZE).digest()
+
+
+def clip_ids(look: bytes, piece_P16: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Ids of a variant's clips, (P, 16): the hash of the look's digest with each piece's."""
+    after_look = hashlib.blake2b(look, digest_size=_SIZE).copy
+    ids = np.empty_like(piece_P16)
+    for first in range(0, len(ids), _BLOCK):
+        data, found = piece_P16[first : first + _BLOCK].tobytes(), []
+        for at in range(0, len(data), _SIZE):
+            state = after_look()
+            state.update(data[at : at + _SIZE])
+            found.append(state.digest())
+        ids[first : first + _BLOCK] = id_array(b"".join(found))
+    return ids
+
+
+def id_array(data: bytes) -> NDArray[np.uint8]:
+    """Ids that stand one after the other, as (n, 16)."""
+    return np.frombuffer(data, np.uint8).reshape(-1, _SIZE)
+
+
+def ids_from_hex(texts: pa.Array) -> NDArray[np.uint8]:
+    """Written ids as (n, 16). Raises ValueError for what is no id."""
+    data = "".join(texts.to_pylist())
+    found = id_array(bytes.fromhex(data))
+    if len(found) != len(texts):
+        raise ValueError(f"{len(texts)} ids of 32 hex digits take {32 * len(texts)}, not {len(data)}")
+    return found
+
+
+def to_hex(data_NK: NDArray[np.uint8]) -> pa.Array:
+    """Ids or other digests as they are written: strings of 2 K hex digits."""
+    count, size = data_NK.shape
+    data = np.ascontiguousarray(data_NK).tobytes().hex().encode()
+    offsets = np.arange(count + 1, dtype=np.int64) * 2 * size
+    return pa.LargeStringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(data)).cast(pa.string())
+
+
+def as_clip_ids(id_N16: NDArray[np.uint8]) -> pa.Array:
+    """Ids as an Arrow array of 16 bytes each."""
+    data = np.ascontiguousarray(id_N16)
+    return pa.Array.from_buffers(CLIP_ID, len(data), [None, pa.py_buffer(data)])
 
 
 def shard_id(clip_ids: Iterable[str]) -> str:
@@ -24,9 +88,18 @@ def shard_id(clip_ids: Iterable[str]) -> str:
     return digest(list(clip_ids))
 
 
+def shard_ids(clip_C16: NDArray[np.uint8], first_M1: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """`shard_id` of many shards, (M, 16): the clips of shard m are rows ``first_M1[m]`` to ``first_M1[m + 1]``."""
+    text = clip_C16.tobytes().hex("|", _SIZE).replace("|", '","')  # each id takes 35 characters, as in JSON
+    edges = [int(first) * (2 * _SIZE + 3) for first in first_M1]
+    return id_array(
+        b"".join(hashlib.sha256(f'["{text[a : b - 3]}"]'.encode()).digest()[:_SIZE] for a, b in pairwise(edges))
+    )
+
+
 def split_of(sequence_id: str, split: dict[str, float]) -> str:
     """The split of a sequence: by its name alone, so that it stays when other sequences come or go."""
-    point = int(digest(sequence_id)[:12], 16) / 16**12
+    point = int(hashlib.sha256(encode_basestring(sequence_id).encode()).hexdigest()[:12], 16) / 16**12
     edge = 0.0
     for name, share in split.items():
         edge += share

@@ -1,14 +1,23 @@
-"""Sequences + spec + newest version -> plan. Pure: no I/O, no clock, no randomness; the same input, the same plan."""
+"""Sequences + spec + newest version -> plan. Pure: no I/O, no clock, no randomness; the same input, the same plan.
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+Columns throughout: a piece is a span of frames of one sequence, a clip is a piece in one variant.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pipeline.identity import clip_id, digest, shard_id, split_of
-from pipeline.template import natural
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from pipeline.identity import as_clip_ids, clip_ids, look_digest, shard_ids, split_of
+from pipeline.pieces import Pieces, cut
 from schemas.label_space import LabelSpace
-from schemas.plan import Clip, Exemplar, Plan, RenderSettings, Shard
-from schemas.sequence import Sequence
+from schemas.plan import CLIP_ID, ID_BYTES, Exemplar, Look, Plan, RenderSettings, Shards
+from schemas.sequence import Sequences
 from schemas.spec import GENERATE, Spec, Variant
 
 # Frames per shard: large enough to amortise a hand-out, small enough to lose to a kill.
@@ -20,7 +29,7 @@ class Held:
     """What the newest version of the dataset holds."""
 
     version: int | None = None
-    clip_ids: frozenset[str] = frozenset()
+    clip_ids: pa.Array = field(default_factory=lambda: pa.array([], CLIP_ID))
 
 
 @dataclass(frozen=True)
@@ -35,83 +44,105 @@ class Inputs:
     exemplars: Mapping[str, Exemplar] = field(default_factory=dict)  # per style uri
 
 
-def plan(sequences: Iterable[Sequence], inputs: Inputs, held: Held) -> Plan:
+@dataclass(frozen=True)
+class _Clips:
+    """All clips that a spec wants, in order of sequence, variant and start."""
+
+    id_C16: NDArray[np.uint8]
+    piece_C: NDArray[np.int32]
+    variant_C: NDArray[np.int32]
+
+
+def plan(sequences: Sequences, inputs: Inputs, held: Held) -> Plan:
     """All clips that the spec wants, less those that ``held`` has, in lock-step shards.
 
     Clips that the version holds stay in their shards; new ones are packed in order of sequence, variant and start,
     clips of one length together, ``batch`` of them at least.
     """
-    new: dict[tuple[int, bool], list[Clip]] = defaultdict(list)  # clips in lock-step: one length, one kind of start
-    reused, wanted, too_short = set(), set(), []
-    for sequence in sorted(sequences, key=lambda s: natural(s.sequence_id)):
-        for clip in _clips(sequence, inputs):
-            if published_frames(len(clip.frames), inputs) < 1:
-                too_short.append(f"{clip.sequence_id} frames {clip.start}..{clip.start + len(clip.frames) - 1}")
-                continue
-            wanted.add(clip.clip_id)
-            if clip.clip_id in held.clip_ids:
-                reused.add(clip.clip_id)
-            else:
-                new[len(clip.frames), clip.exemplar is None].append(clip)
-    shards = tuple(shard for kind in sorted(new) for shard in _packed(new[kind], kind[0], inputs.settings))
+    spec = inputs.spec
+    splits = [split_of(sequence_id, spec.split) for sequence_id in sequences.ids.to_pylist()]
+    pieces = cut(sequences, splits, spec.clips, instances=inputs.uses_instances or spec.output.instances)
+    too_short = tuple(pieces.names(published_frames(pieces.frames_P, inputs) < 1))
+    pieces = pieces.where(published_frames(pieces.frames_P, inputs) >= 1)
+    clips = _clips(pieces, inputs)
+    is_held = _among(clips.id_C16, held.clip_ids)
+    reused = as_clip_ids(clips.id_C16[is_held])
+    looks = tuple(_look(variant, inputs) for variant in spec.variants)
+    generates = np.array([look.exemplar is None for look in looks])
+    order, first = _packed(pieces, clips, np.flatnonzero(~is_held), generates, inputs.settings)
+    piece, id_C16 = clips.piece_C[order], clips.id_C16[order]
+    shards = Shards(
+        id_M16=shard_ids(id_C16, first),
+        first_M1=first,
+        clip_C16=id_C16,
+        sequence_C=pieces.sequence_P[piece],
+        variant_C=clips.variant_C[order],
+        start_C=pieces.start_P[piece],
+        frames_C=pieces.frames_P[piece],
+        sequences=sequences,
+        splits=pa.array(splits, pa.string()).dictionary_encode(),
+        looks=looks,
+    )
     return Plan(
-        plan_id=_plan_id(wanted, held, shards, inputs.spec),
+        plan_id=_plan_id(clips, held, shards, spec),
         base_version=held.version,
         settings=inputs.settings,
         shards=shards,
-        reused=frozenset(reused),
-        dropped=len(held.clip_ids - reused),
-        too_short=tuple(dict.fromkeys(too_short)),
+        reused=reused,
+        dropped=len(held.clip_ids) - len(reused),
+        too_short=too_short,
     )
 
 
-def spans(length: int, frames: int, stride: int | None) -> Iterator[tuple[int, int]]:
-    """[start, stop) of the clips of a sequence of ``length`` frames, to its end: the last one may be shorter."""
-    frames = frames or length
-    for start in range(0, length, stride or frames):
-        yield start, min(start + frames, length)
-        if start + frames >= length:
-            return
-
-
-def _plan_id(wanted: set[str], held: Held, shards: tuple[Shard, ...], spec: Spec) -> str:
+def _plan_id(wanted: _Clips, held: Held, shards: Shards, spec: Spec) -> str:
     """Names the run. The gates are in it, so that outcomes recorded under other bounds are not taken for its own."""
-    gates = spec.quality.model_dump(mode="json")
-    return digest([sorted(wanted), held.version, [s.shard_id for s in shards], gates])
+    counts = [len(wanted.id_C16), held.version, len(shards), spec.quality.model_dump(mode="json")]
+    state = hashlib.sha256(json.dumps(counts, sort_keys=True).encode())
+    state.update(np.ascontiguousarray(wanted.id_C16).data)
+    state.update(np.ascontiguousarray(shards.id_M16).data)
+    return state.hexdigest()[:32]
 
 
-def published_frames(label_frames: int, inputs: Inputs) -> int:
-    """How many pairs a clip publishes: all, or all but the first T-1."""
-    return label_frames if inputs.spec.clips.lead_in == "repeat" else max(0, label_frames - (inputs.window - 1))
+def published_frames(label_frames: NDArray[np.int32], inputs: Inputs) -> NDArray[np.int32]:
+    """How many pairs clips publish: all, or all but the first T-1."""
+    if inputs.spec.clips.lead_in == "repeat":
+        return label_frames
+    return np.maximum(0, label_frames - (inputs.window - 1)).astype(np.int32)
 
 
-def _clips(sequence: Sequence, inputs: Inputs) -> Iterator[Clip]:
-    spec = inputs.spec
-    split = split_of(sequence.sequence_id, spec.split)
+def _clips(pieces: Pieces, inputs: Inputs) -> _Clips:
+    """Every piece in every variant."""
+    spec, count = inputs.spec, len(pieces)
+    variants = len(spec.variants)
+    # Within a sequence all its pieces in the first variant stand before all of them in the second.
+    number_S = np.bincount(pieces.sequence_P, minlength=1)
+    before_S = np.cumsum(number_S) - number_S
+    s = pieces.sequence_P
+    place_P = before_S[s] * variants + (np.arange(count) - before_S[s])
+    ids = np.empty((count * variants, ID_BYTES), np.uint8)
+    piece, variant_of = np.empty(count * variants, np.int32), np.empty(count * variants, np.int32)
     for index, variant in enumerate(spec.variants):
-        exemplar = None if variant.style == GENERATE else inputs.exemplars[variant.style]
-        decides = _decides_variant(variant, exemplar, inputs) | {"variant": index, "split": split}
-        for start, stop in spans(len(sequence.frames), spec.clips.frames, spec.clips.stride):
-            frames = sequence.frames[start:stop]
-            parts = decides | {
-                "sequence": sequence.sequence_id,
-                "start": start,
-                "frames": [(f.label.path, f.label.digest) for f in frames],
-            }
-            if inputs.uses_instances or spec.output.instances:
-                parts["instances"] = [f.instance and f.instance.digest for f in frames]
-            seed = spec.seed_of(variant)
-            yield Clip(clip_id(parts), sequence.sequence_id, index, start, frames, split, seed, exemplar)
+        ids[place_P] = clip_ids(look_digest(_decides_look(index, variant, inputs)), pieces.digest_P16)
+        piece[place_P] = np.arange(count)
+        variant_of[place_P] = index
+        place_P += number_S[s]
+    return _Clips(ids, piece, variant_of)
 
 
-def _decides_variant(variant: Variant, exemplar: Exemplar | None, inputs: Inputs) -> dict[str, object]:
+def _look(variant: Variant, inputs: Inputs) -> Look:
+    exemplar = None if variant.style == GENERATE else inputs.exemplars[variant.style]
+    return Look(inputs.spec.seed_of(variant), exemplar)
+
+
+def _decides_look(index: int, variant: Variant, inputs: Inputs) -> dict[str, object]:
     """The parts of identity that all clips of a variant share."""
-    spec, settings = inputs.spec, inputs.settings
+    spec, settings, look = inputs.spec, inputs.settings, _look(variant, inputs)
     return {
-        "style": exemplar.digest if exemplar else GENERATE,
+        "variant": index,
+        "style": look.exemplar.digest if look.exemplar else GENERATE,
         "style_uri": variant.style,
         "edits": [edit.model_dump(mode="json") for edit in variant.edits],
-        "seed": spec.seed_of(variant),
+        "seed": look.seed,
         "label_space": inputs.space.digest,
         "remap": sorted((k, inputs.space.resolve(v)) for k, v in spec.source.remap.items()),
         "fps": spec.source.fps,
@@ -127,10 +158,27 @@ def _without_effect(spec: Spec) -> set[str]:
     return {"image_quality"} if spec.output.image_codec == "png" else set()
 
 
-def _packed(clips: list[Clip], length: int, settings: RenderSettings) -> Iterator[Shard]:
-    """Shards of whole lock-step batches, of about SHARD_FRAMES frames."""
-    batches = max(1, SHARD_FRAMES[settings.device] // (length * settings.batch))
-    count = batches * settings.batch
-    for first in range(0, len(clips), count):
-        group = tuple(clips[first : first + count])
-        yield Shard(shard_id(c.clip_id for c in group), group)
+def _among(id_C16: NDArray[np.uint8], held: pa.Array) -> NDArray[np.bool_]:
+    """Which ids the version holds."""
+    if not len(held):
+        return np.zeros(len(id_C16), np.bool_)
+    return np.asarray(pc.is_in(as_clip_ids(id_C16), value_set=held))
+
+
+def _packed(
+    pieces: Pieces, clips: _Clips, new: NDArray[np.int64], generates: NDArray[np.bool_], settings: RenderSettings
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The new clips in order of shards, and where each shard begins.
+
+    A shard holds whole lock-step batches, of about SHARD_FRAMES frames: clips of one length and one kind of start.
+    """
+    length = pieces.frames_P[clips.piece_C[new]]
+    kind = length.astype(np.int64) * 2 + generates[clips.variant_C[new]]
+    order, first = [new[:0]], [np.zeros(1, np.int64)]
+    for value in np.unique(kind):
+        rows = new[kind == value]
+        batches = max(1, SHARD_FRAMES[settings.device] // (int(value) // 2 * settings.batch))
+        ends = np.minimum(np.arange(0, len(rows), count := batches * settings.batch) + count, len(rows))
+        first.append(first[-1][-1] + ends)
+        order.append(rows)
+    return np.concatenate(order), np.concatenate(first)

@@ -4,11 +4,14 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from pipeline import versions
 from pipeline.catalog import Catalog, scan
 from pipeline.codec import decode_image
 from pipeline.edits import remap_table
-from pipeline.file_index import load_index, save_index
+from pipeline.file_index import INDEX, facts_in, index_of, load_index, save_index
 from pipeline.file_uri import open_file
 from pipeline.generator.checkpoint import check_fits, checkpoint_store, read_checkpoint
 from pipeline.job import RenderJob
@@ -51,19 +54,20 @@ def prepare(spec: Spec, progress: Progress | None = None, *, dry: bool = False) 
     else:
         dataset.check_writable()
     index = load_index(dataset)
-    known = dict(index)
-    checkpoint = read_checkpoint(checkpoint_store(spec.generator.checkpoint, options), index)
+    weights = checkpoint_store(spec.generator.checkpoint, options)
+    known = facts_in(index.filter(pc.starts_with(index["key"], f"other|{weights.uri}")))
+    checkpoint = read_checkpoint(weights, known)
     settings = settle(spec, checkpoint)
     check_fits(checkpoint, space, settings.size)
     if spec.output.flow and not checkpoint.config.flow:
         raise UsageError("output.flow: true, but this generator has no flow; set it to false")
     exemplars = {v.style: _exemplar(v.style, spec) for v in spec.variants if v.style != GENERATE}
     catalog = scan(source, spec.source, space, index, progress)
-    weights = f"other|{checkpoint.store.uri}"
-    used = {key: facts for key, facts in index.items() if key.startswith(weights)} | catalog.facts
-    if not dry and used != known:
-        save_index(dataset, used.items())
-    catalog = replace(catalog, facts={})  # they are saved; a driver does not carry them through its run
+    used = pa.concat_tables([catalog.facts, index_of(known.items())])
+    if not dry and not used.equals(index):
+        save_index(dataset, used)
+    catalog = replace(catalog, facts=INDEX.empty_table())  # saved; a driver does not carry it through its run
+    del index, used
     job = RenderJob(spec, space, settings, checkpoint, source, dataset)
     inputs = Inputs(spec, space, settings, checkpoint.config.n_frames, checkpoint.config.use_instance, exemplars)
     base = versions.newest(dataset)
@@ -82,7 +86,7 @@ def _check_place(dataset: Store) -> None:
 def _held(base: Version | None) -> Held:
     if base is None:
         return Held()
-    return Held(base.number, frozenset(base.manifest(["clip_id"])["clip_id"].unique().to_pylist()))
+    return Held(base.number, base.clips()["clip_id"].combine_chunks())
 
 
 def _check_classes(spec: Spec, space: LabelSpace) -> None:

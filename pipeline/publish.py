@@ -4,160 +4,120 @@ import hashlib
 import io
 import json
 import platform
-import time
+import tempfile
 import uuid
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-from pipeline import runs, versions
+from pipeline import versions
 from pipeline.card import dataset_card
-from pipeline.data_file import manifest_rows
-from pipeline.identity import RENDER_FORMAT
+from pipeline.claim import Claim, Conflict
+from pipeline.identity import RENDER_FORMAT, as_clip_ids
 from pipeline.job import RenderJob
-from pipeline.storage import NotFound, Store
-from pipeline.versions import CARD_FILE, FAILURES_FILE, MANIFEST_FILE, RECORD, SHARDS_FILE, Version
-from schemas.errors import IntegrityError, StorageError
-from schemas.manifest import FAILURES, MANIFEST, SHARDS
-from schemas.outcome import Failed, ShardOutcome
+from pipeline.ledger import Ledger
+from pipeline.manifest_file import Totals, write_manifest
+from pipeline.merge import Merge
+from pipeline.versions import CARD_FILE, CLIPS, FAILURES_FILE, MANIFEST_FILE, RECORD, SHARDS_FILE, Version
+from schemas.manifest import FAILURES, SHARDS
+from schemas.outcome import Failed
 from schemas.plan import Plan
 from schemas.version import Counts, FileRecord, VersionRecord
 
-READERS = 16
-CLAIM_LEASE_S = 300  # a commit writes a few small files; a writer that takes longer is gone
-_ORDER = ("sequence_id", "variant", "start", "clip_id", "frame_index")
-
-
-class Conflict(Exception):
-    """Another writer has published meanwhile: plan again on top of its version."""
+__all__ = ["Conflict", "Draft", "changes_nothing", "commit", "draft"]
 
 
 @dataclass(frozen=True)
 class Draft:
-    """A version's tables, before it has a number."""
+    """A version's content, before it has a number: a few bytes per clip, the rows stay where they are."""
 
-    manifest: pa.Table
+    rows: Merge
     failures: pa.Table
-    shards: pa.Table
 
 
-def draft(job: RenderJob, plan: Plan, outcomes: Iterable[ShardOutcome], base: Version | None) -> Draft:
-    """The tables of the version that a finished plan gives; the same for any order of ``outcomes``."""
-    done = runs.one_per_clip(plan, outcomes)
-    with ThreadPoolExecutor(READERS) as pool:
-        new = list(pool.map(lambda o: _rows(job, o), (o for o in done if o.file)))
-    old = base.manifest() if base else MANIFEST.empty_table()
-    kept = old.filter(pc.is_in(old["clip_id"], value_set=pa.array(list(plan.reused), pa.string())))
-    manifest = _ordered(pa.concat_tables([kept.cast(MANIFEST), *new]))
-    return Draft(manifest, _failures(plan, done), _shards(manifest, done, base))
+def draft(job: RenderJob, plan: Plan, done: Ledger, base: Version | None) -> Draft:
+    """What the version that a finished plan gives will hold; the same in whatever order its outcomes came."""
+    files, file_C = done.files()
+    rendered = np.flatnonzero(file_C >= 0)
+    base_clips = base.clips() if base else CLIPS.empty_table()
+    kept = np.asarray(pc.is_in(base_clips["clip_id"], value_set=plan.reused)).astype(np.bool_)
+    rows = Merge(base, base_clips, kept, _new_clips(job, plan, rendered), file_C[rendered], files)
+    return Draft(rows, _failures(plan, done))
+
+
+def _new_clips(job: RenderJob, plan: Plan, rows: NDArray[np.int64]) -> pa.Table:
+    """Clips of the plan as they are published."""
+    shards, spec = plan.shards, job.spec
+    unpublished = 0 if spec.clips.lead_in == "repeat" else job.checkpoint.config.n_frames - 1  # label frames at first
+    sequence = pa.DictionaryArray.from_arrays(pa.array(shards.sequence_C[rows]), shards.sequences.ids)
+    start_s = (shards.start_C[rows].astype(np.int64) + unpublished) / spec.source.fps
+    frames = (shards.frames_C[rows] - unpublished).astype(np.int32)
+    clip_ids = as_clip_ids(shards.clip_C16[rows])
+    return pa.table([clip_ids, sequence, shards.variant_C[rows], start_s, frames], schema=CLIPS)
 
 
 def changes_nothing(new: Draft, base: Version | None) -> bool:
     """Whether the base version says the same already."""
     if base is None:
         return False
-    return new.manifest.equals(base.manifest().cast(MANIFEST)) and new.failures.equals(base.table(FAILURES_FILE))
+    return new.rows.clips()["clip_id"].equals(base.clips()["clip_id"]) and new.failures.equals(
+        base.table(FAILURES_FILE)
+    )
 
 
 def commit(job: RenderJob, plan: Plan, new: Draft) -> Version:
     """Publishes ``new`` as the next version. Raises Conflict if another writer was first."""
-    dataset = job.dataset
     number = (plan.base_version or 0) + 1
-    files = {
-        MANIFEST_FILE: _parquet(new.manifest),
-        FAILURES_FILE: _parquet(new.failures),
-        SHARDS_FILE: _parquet(new.shards),
-    }
-    counts = _counts(plan, new)
-    files[CARD_FILE] = dataset_card(job, number, counts, new.manifest).encode()
-    claim, sums = f"runs/claims/{number:06d}.json", {n: hashlib.sha256(b).hexdigest() for n, b in files.items()}
-    # Whoever claims the number may write below it; the same plan writes the same bytes, so a rerun may take it over.
-    mine = json.dumps(sums, sort_keys=True).encode()
-    _claim(dataset, claim, number, mine)
-    for name, data in files.items():
-        _check_claim(dataset, claim, number, mine)
-        dataset.write(f"{versions.folder(number)}/{name}", data)
-    records = {name: FileRecord(size=len(data), sha256=sums[name]) for name, data in files.items()}
-    record = _record(job, plan, number, counts, records)
-    _check_claim(dataset, claim, number, mine)
-    if not dataset.put_if_absent(f"{versions.folder(number)}/{RECORD}", record.model_dump_json(indent=2).encode()):
-        raise Conflict(f"version {number} was published meanwhile")
-    dataset.delete(claim)
-    return Version(dataset, record)
+    with tempfile.TemporaryDirectory(prefix="flowreel-") as folder:
+        manifest = Path(folder) / MANIFEST_FILE
+        totals = write_manifest(manifest, new.rows.rows(job.dataset))
+        shards = _shards(new.rows, totals)
+        files = {FAILURES_FILE: _parquet(new.failures), SHARDS_FILE: _parquet(shards)}
+        counts = _counts(plan, new.failures, shards, totals)
+        files[CARD_FILE] = dataset_card(job, number, counts, totals).encode()
+        records = {MANIFEST_FILE: _record_of_file(manifest)}
+        records |= {n: FileRecord(size=len(b), sha256=hashlib.sha256(b).hexdigest()) for n, b in files.items()}
+        record = _record(job, plan, number, counts, records)
+        _publish(Claim(job.dataset, number, _signed(records)), manifest, files, record)
+    return Version(job.dataset, record)
 
 
-def _claim(dataset: Store, path: str, number: int, body: bytes) -> None:
-    """Returns once the number is ours to write below. A claim that stays for CLAIM_LEASE_S is taken over."""
-    seen, since = b"", time.monotonic()
-    while True:
-        holder = body if dataset.put_if_absent(path, body) else _claimed_by(dataset, path)
-        if max(versions.numbers(dataset), default=0) >= number:
-            if holder == body:
-                dataset.delete(path)
-            raise Conflict(f"version {number} was published meanwhile")
-        if holder == body:
-            return
-        if holder != seen:
-            seen, since = holder, time.monotonic()
-        elif time.monotonic() - since > CLAIM_LEASE_S:
-            dataset.delete(path)
-        time.sleep(0.5)
+def _publish(claim: Claim, manifest: Path, files: dict[str, bytes], record: VersionRecord) -> None:
+    """Writes everything below the number that is claimed, the record last."""
+    dataset, folder = claim.dataset, versions.folder(claim.number)
+    with claim.held():
+        claim.check()
+        dataset.upload(f"{folder}/{MANIFEST_FILE}", manifest)
+        for name, data in files.items():
+            claim.check()
+            dataset.write(f"{folder}/{name}", data)
+        claim.check()
+        if not dataset.put_if_absent(f"{folder}/{RECORD}", record.model_dump_json(indent=2).encode()):
+            raise Conflict(f"version {claim.number} was published meanwhile")
 
 
-def _check_claim(dataset: Store, path: str, number: int, body: bytes) -> None:
-    """Raises Conflict if another writer has taken the number over: what it has written must stay."""
-    if dataset.exists(f"{versions.folder(number)}/{RECORD}"):
-        raise Conflict(f"version {number} was published meanwhile")
-    if _claimed_by(dataset, path) != body:
-        raise Conflict(f"version {number} was taken over by another run")
+def _signed(records: dict[str, FileRecord]) -> bytes:
+    """What tells writers apart that would write something else."""
+    return json.dumps({name: file.sha256 for name, file in records.items()}, sort_keys=True).encode()
 
 
-def _claimed_by(dataset: Store, path: str) -> bytes:
-    try:
-        return dataset.read(path)
-    except NotFound:
-        return b""
+def _record_of_file(place: Path) -> FileRecord:
+    with open(place, "rb") as file:
+        return FileRecord(size=place.stat().st_size, sha256=hashlib.file_digest(file, "sha256").hexdigest())
 
 
-def _rows(job: RenderJob, outcome: ShardOutcome) -> pa.Table:
-    """A new shard's manifest rows: from the footer, by ranged reads, no media."""
-    assert outcome.file is not None
-    url = job.dataset.url(outcome.file.path)
-    try:
-        with job.dataset.open_input(outcome.file.path) as source:
-            return manifest_rows(pq.read_metadata(source), url)
-    except StorageError:
-        raise
-    except (ValueError, OSError, pa.ArrowException) as error:
-        raise IntegrityError(
-            f"{url}: damaged: {error}; delete it and run the same command, it is rendered anew"
-        ) from None
-
-
-def _ordered(rows: pa.Table) -> pa.Table:
-    """By sequence, variant, time of the clip's start and frame, so that filters and people find things together."""
-    if not len(rows):
-        return rows
-    first = rows["frame_index"].to_numpy() == 0  # a clip's rows stand together, in frame order
-    start = rows["timestamp_s"].to_numpy()[first][np.cumsum(first) - 1]
-    keyed = rows.append_column("start", pa.array(start))
-    order = pc.sort_indices(keyed, sort_keys=[(name, "ascending") for name in _ORDER])
-    return rows.take(order)
-
-
-def _failures(plan: Plan, outcomes: list[ShardOutcome]) -> pa.Table:
-    clips = {clip.clip_id: clip for shard in plan.shards for clip in shard.clips}
-
+def _failures(plan: Plan, done: Ledger) -> pa.Table:
     def rows() -> Iterator[dict[str, object]]:
-        for loss in (loss for o in outcomes for loss in o.lost):
-            clip = clips[loss.clip_id]
+        for row, loss in done.losses():
+            clip = plan.shards.clip(row)
             failed = isinstance(loss, Failed)
             yield {
                 "clip_id": clip.clip_id, "sequence_id": clip.sequence_id, "variant": clip.variant,
@@ -171,31 +131,28 @@ def _failures(plan: Plan, outcomes: list[ShardOutcome]) -> pa.Table:
     return table.sort_by([("sequence_id", "ascending"), ("variant", "ascending"), ("start", "ascending")])
 
 
-def _shards(manifest: pa.Table, outcomes: list[ShardOutcome], base: Version | None) -> pa.Table:
+def _shards(rows: Merge, totals: Totals) -> pa.Table:
     """Every data file that the manifest names, with size and SHA-256."""
-    named = set(manifest["shard"].unique().to_pylist())
-    old = base.table(SHARDS_FILE).to_pylist() if base else []
-    known = {row["path"]: row for row in old if row["path"] in named}
-    for o in outcomes:
-        if o.file:
-            known[o.file.path] = {"path": o.file.path, "size": o.file.size, "sha256": o.file.sha256}
-    return pa.Table.from_pylist([known[path] for path in sorted(named)], schema=SHARDS)
+    old = rows.base.table(SHARDS_FILE) if rows.base else SHARDS.empty_table()
+    known = pa.concat_tables(
+        [rows.files, old.filter(pc.invert(pc.is_in(old["path"], value_set=rows.files["path"].combine_chunks())))]
+    )
+    return known.filter(pc.is_in(known["path"], value_set=totals.shards)).sort_by("path")
 
 
-def _counts(plan: Plan, new: Draft) -> Counts:
-    clips = pc.count_distinct(new.manifest["clip_id"]).as_py()
-    failed = sum(kind == "failed" for kind in new.failures["kind"].to_pylist())
+def _counts(plan: Plan, failures: pa.Table, shards: pa.Table, totals: Totals) -> Counts:
+    failed = sum(kind == "failed" for kind in failures["kind"].to_pylist())
     return Counts(
-        sequences=pc.count_distinct(new.manifest["sequence_id"]).as_py(),
-        clips=clips,
-        frames=len(new.manifest),
-        shards=len(new.shards),
-        bytes=pc.sum(new.shards["size"]).as_py() or 0,
-        rendered=clips - len(plan.reused),
+        sequences=totals.sequences,
+        clips=totals.clips,
+        frames=totals.frames,
+        shards=len(shards),
+        bytes=pc.sum(shards["size"]).as_py() or 0,
+        rendered=totals.clips - len(plan.reused),
         reused=len(plan.reused),
         dropped=plan.dropped,
         failed=failed,
-        rejected=len(new.failures) - failed,
+        rejected=len(failures) - failed,
     )
 
 

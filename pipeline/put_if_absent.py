@@ -5,6 +5,7 @@ Each kind of store has its own way: a hard link (local), a lock (memory), a cond
 
 import errno
 import os
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from pipeline.storage_errors import TryAgain, status_of
 TEMPORARY_SUFFIX = ".flowreel-tmp"  # files being written; left behind only by a kill
 NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 PRECONDITION_FAILED = 412
+COPY_BYTES = 16 * 2**20
 
 _memory_lock = threading.Lock()
 
@@ -30,6 +32,21 @@ def replace_file(target: Path, data: bytes) -> None:
     """Writes a local file in one step: readers see the old or the new content, also after a crash."""
     with _written(target.parent, data) as temporary:
         os.replace(temporary, target)
+    _sync_folder(target.parent)
+
+
+def replace_with_copy(target: Path, source: Path) -> None:
+    """The same with the content of another local file, which need not fit into memory."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.parent / temporary_name()
+    try:
+        with open(source, "rb") as content, open(temporary, "xb") as file:
+            shutil.copyfileobj(content, file, COPY_BYTES)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
     _sync_folder(target.parent)
 
 

@@ -1,17 +1,23 @@
 """An unfinished run's records, ``runs/<plan_id>/``: what an interrupted render needs to go on."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any
 
-from pipeline.identity import shard_id
+import numpy as np
+
+from pipeline.data_file import path_of
+from pipeline.id_search import IdSearch
+from pipeline.identity import id_array
 from pipeline.storage import NotFound, Store
 from schemas.outcome import ClipOutcome, DataFile, Failed, Rejected, Rendered, ShardOutcome
-from schemas.plan import Plan, Shard
+from schemas.plan import Plan
 
 READERS = 16
+BLOCK = 1024  # records under way at once
 _KINDS: dict[str, type[Rendered] | type[Rejected] | type[Failed]] = {
     "rendered": Rendered, "rejected": Rejected, "failed": Failed,
 }  # fmt: skip
@@ -19,6 +25,11 @@ _KINDS: dict[str, type[Rendered] | type[Rejected] | type[Failed]] = {
 
 def folder(plan_id: str) -> str:
     return f"runs/{plan_id}"
+
+
+def plan_path(plan_id: str) -> str:
+    """Where a run's plan is kept (columns `schemas.plan.PLAN`)."""
+    return f"{folder(plan_id)}/plan.parquet"
 
 
 def save_run(dataset: Store, plan: Plan, about: dict[str, Any]) -> None:
@@ -33,45 +44,50 @@ def save_outcome(dataset: Store, plan_id: str, outcome: ShardOutcome) -> None:
     dataset.write(f"{folder(plan_id)}/outcomes/{outcome.shard_id}.json", json.dumps(tree).encode())
 
 
-def load_outcomes(dataset: Store, plan_id: str) -> dict[str, ShardOutcome]:
+def load_outcomes(dataset: Store, plan_id: str) -> Iterator[ShardOutcome]:
     """Outcomes of all shards that are done: recorded, and their data file is there in full length."""
-    sizes = {info.path: info.size for info in dataset.list("data")}
-    infos = dataset.list(f"{folder(plan_id)}/outcomes")
+    sizes: _Sizes | None = None
     with ThreadPoolExecutor(READERS) as pool:
-        outcomes = list(pool.map(lambda info: _parse(dataset.read(info.path, size=info.size)), infos))
-    return {o.shard_id: o for o in outcomes if o.file is None or sizes.get(o.file.path) == o.file.size}
+        for page in dataset.pages(f"{folder(plan_id)}/outcomes"):
+            for first in range(0, len(page), BLOCK):
+                outcomes = pool.map(lambda i: _parse(dataset.read(i.path, size=i.size)), page[first : first + BLOCK])
+                for outcome in outcomes:
+                    sizes = sizes or _Sizes(dataset)
+                    if outcome.file is None or sizes.of(outcome.file.path) == outcome.file.size:
+                        yield outcome
 
 
-def remaining(plan: Plan, done: Mapping[str, ShardOutcome]) -> Iterator[Shard]:
-    """What is left of a plan. Of a shard that was split to find a culprit, the clips that are left, one by one."""
-    covered = {clip.clip_id for outcome in done.values() for clip in outcome.clips}
-    for shard in plan.shards:
-        left = [clip for clip in shard.clips if clip.clip_id not in covered]
-        if len(left) == len(shard.clips):
-            yield shard
-        else:
-            yield from (Shard(shard_id([clip.clip_id]), (clip,)) for clip in left)
+class _Sizes:
+    """Of all data files of a dataset, which may be millions."""
+
+    def __init__(self, dataset: Store) -> None:
+        names, sizes = [b""], [np.empty(0, np.int64)]
+        for page in dataset.pages(path_of("").rpartition("/")[0]):
+            ours = [(name, info.size) for info in page if (name := _shard_of(info.path))]
+            names.append(bytes.fromhex("".join(name for name, _ in ours)))
+            sizes.append(np.array([size for _, size in ours], np.int64))
+        self._places, self._sizes = IdSearch(id_array(b"".join(names))), np.concatenate(sizes)
+
+    def of(self, path: str) -> int | None:
+        place = self._places.find(_shard_of(path))
+        return None if place is None else int(self._sizes[place])
 
 
-def one_per_clip(plan: Plan, outcomes: Iterable[ShardOutcome]) -> list[ShardOutcome]:
-    """Outcomes such that each clip stands in one: those of whole shards before those of shards that were split."""
-    whole, seen, chosen = {shard.shard_id for shard in plan.shards}, set[str](), []
-    for outcome in sorted(outcomes, key=lambda o: (o.shard_id not in whole, o.shard_id)):
-        clip_ids = {clip.clip_id for clip in outcome.clips}
-        if not clip_ids & seen:
-            chosen.append(outcome)
-            seen |= clip_ids
-    return chosen
+def _shard_of(path: str) -> str:
+    """The id that names a data file; empty for other files."""
+    found = re.fullmatch(re.escape(path_of("ID")).replace("ID", "([0-9a-f]{32})"), path)
+    return found[1] if found else ""
 
 
-def forget_losses(dataset: Store, plan_id: str, outcomes: list[ShardOutcome]) -> None:
+def forget_losses(dataset: Store, plan_id: str, outcomes: Iterable[ShardOutcome]) -> None:
     """Drops the records of shards that lost clips, so that the next run tries those clips again."""
     dataset.delete(*(f"{folder(plan_id)}/outcomes/{o.shard_id}.json" for o in outcomes if o.lost))
 
 
 def end_run(dataset: Store, plan_id: str) -> None:
     """Removes a run's records, once its version is published."""
-    dataset.delete(*(info.path for info in dataset.list(folder(plan_id))))
+    for page in dataset.pages(folder(plan_id)):
+        dataset.delete(*(info.path for info in page))
 
 
 def unfinished_runs(dataset: Store) -> list[dict[str, Any]]:
@@ -83,7 +99,9 @@ def unfinished_runs(dataset: Store) -> list[dict[str, Any]]:
         except NotFound:  # it has just ended
             continue
         plan_id = info.path.split("/")[1]
-        runs.append({"plan_id": plan_id, **about, "shards_done": len(dataset.list(f"{folder(plan_id)}/outcomes"))})
+        runs.append(
+            {"plan_id": plan_id, **about, "shards_done": sum(map(len, dataset.pages(f"{folder(plan_id)}/outcomes")))}
+        )
     return runs
 
 

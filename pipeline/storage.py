@@ -9,10 +9,12 @@ import logging
 import os
 import re
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
@@ -20,18 +22,24 @@ import fsspec
 from fsspec.utils import glob_translate
 
 from pipeline.put_if_absent import TEMPORARY_SUFFIX, temporary_name
-from pipeline.storage_backends import EXTRAS, Backend, Bucket, FileInfo, Folder
+from pipeline.storage_backends import EXTRAS, Bucket, Folder
 from pipeline.storage_errors import TRIES, NotFound, TryAgain, Unavailable, explained, redact, retry
+from pipeline.storage_protocol import Backend, FileInfo
+from pipeline.storage_ranged import RangedFile
 from schemas.errors import StorageError
 
 __all__ = ["TEMPORARY_SUFFIX", "FileInfo", "NotFound", "Store", "Unavailable", "open_store", "redact"]
 
 T = TypeVar("T")
+Page = list[FileInfo]
+Level = tuple[list[FileInfo], list[str]]  # files, names of folders
 log = logging.getLogger(__name__)
 
 MAX_CREATE_BYTES = 5 * 2**20  # one PUT: S3 servers differ in what a condition on a multipart upload means
 PREFLIGHT_TRIES = 2  # a preflight has to answer soon, also when the network swallows packets
 DELETE_THREADS = 8
+LIST_THREADS = 16
+MAX_LEVELS = 3  # of folders that are looked into one by one, to find enough to list at the same time
 
 
 def open_store(uri: str, options: Mapping[str, Any] | None = None) -> "Store":
@@ -99,6 +107,27 @@ class Store:
         kept = [f for f in found if matches(f.path) and (temporaries or not f.path.endswith(TEMPORARY_SUFFIX))]
         return sorted(kept, key=lambda f: f.path)
 
+    def pages(self, prefix: str = "") -> Iterator[Page]:
+        """What `list` gives without a pattern, in pieces as they come: folders are listed at the same time."""
+        folder = prefix.removesuffix("/")
+        loose, folders = self._level(folder)
+        with ThreadPoolExecutor(LIST_THREADS) as pool:
+            for _ in range(MAX_LEVELS):  # a few folders that hold many, such as train/ and val/
+                if len(folders) >= LIST_THREADS:
+                    break
+                below = list(pool.map(self._level, folders))
+                loose += [info for files, _ in below for info in files]
+                folders = [name for _, names in below for name in names]
+            yield sorted(loose, key=lambda f: f.path)
+            rest = iter(sorted(folders))
+            while group := list(islice(rest, 4 * LIST_THREADS)):  # the pool would run ahead of who reads
+                yield from pool.map(self.list, group)
+
+    def _level(self, folder: str) -> Level:
+        """Files and folders right in a folder."""
+        files, folders = self._attempt(f"list {self.url(folder)}", lambda backend: backend.level(folder))
+        return [f for f in files if not f.path.endswith(TEMPORARY_SUFFIX)], folders
+
     def info(self, path: str) -> FileInfo:
         """Size and tag of one object."""
         return self._object("find", path, lambda backend: backend.stat(path))
@@ -128,11 +157,15 @@ class Store:
 
     def open_input(self, path: str) -> io.RawIOBase:
         """A seekable file for pyarrow and others that need parts of a large object: each read is a checked request."""
-        return _RangedFile(self, self.info(path))
+        return RangedFile(lambda start, stop: self.read_range(path, start, stop), self.info(path).size)
 
     def write(self, path: str, data: bytes) -> None:
         """Creates or replaces an object in one step: nobody sees a part of it."""
         self._object("write", path, lambda backend: backend.replace(path, data))
+
+    def upload(self, path: str, local: Path) -> None:
+        """`write` for what is too large for memory: the content of a file of this machine."""
+        self._object("write", path, lambda backend: backend.upload(path, local))
 
     def put_if_absent(self, path: str, data: bytes) -> bool:
         """Creates an object if there is none: of all concurrent callers exactly one gets True.
@@ -193,37 +226,6 @@ class Store:
     def _backend(self) -> Backend:
         """Looked up at each call: fsspec keeps the connections, also across fork."""
         return Bucket(self.uri, self._options) if "://" in self.uri else Folder(self.uri)
-
-
-class _RangedFile(io.RawIOBase):
-    """Random access to one object through ranged reads."""
-
-    def __init__(self, store: Store, info: FileInfo) -> None:
-        self._store, self._info, self._position = store, info, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._info.size}[whence]
-        self._position = max(0, base + offset)
-        return self._position
-
-    def readinto(self, buffer: Any) -> int:
-        stop = min(self._position + len(buffer), self._info.size)
-        data = self._store.read_range(self._info.path, self._position, stop)
-        buffer[: len(data)] = data
-        self._position += len(data)
-        return len(data)
-
-    def readall(self) -> bytes:
-        return self.read(max(0, self._info.size - self._position)) or b""  # not in pieces of 8 KiB
 
 
 def _local_path(uri: str) -> str:

@@ -6,15 +6,15 @@ Paths are relative to the root and have been checked by the Store.
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import fsspec
 
-from pipeline.put_if_absent import create_file, create_in_memory, create_object, replace_file
+from pipeline.put_if_absent import create_file, create_in_memory, create_object, replace_file, replace_with_copy
 from pipeline.storage_errors import NotFound, TryAgain, status_of
+from pipeline.storage_protocol import FileInfo
 from schemas.errors import StorageError
 
 EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "abfs": "azure", "abfss": "azure", "az": "azure"}
@@ -23,45 +23,6 @@ S3_CONFIG = {"retries": {"total_max_attempts": 1}, "max_pool_connections": 32}
 RANGE_BEYOND_END = 416
 TAG_KEYS = ("ETag", "etag", "md5Hash", "generation")
 TIME_KEYS = ("LastModified", "last_modified", "mtime", "updated", "created")
-
-
-@dataclass(frozen=True)
-class FileInfo:
-    """One object: path relative to the root, size in bytes, and a tag that changes when the content does.
-
-    The tag is the etag, or the time of the last change where a store has no etags. `modified_s` is that time in
-    Unix seconds by the store's clock, 0.0 where it isn't known.
-    """
-
-    path: str
-    size: int
-    tag: str
-    modified_s: float
-
-
-class Backend(Protocol):
-    """The operations that a Store is made of."""
-
-    def walk(self, folder: str) -> Iterator[FileInfo]:
-        """All objects below a folder, at any depth, in any order."""
-
-    def stat(self, path: str) -> FileInfo:
-        """Raises FileNotFoundError for folders too."""
-
-    def read(self, path: str, start: int, stop: int) -> bytes:
-        """The bytes [start, stop), fewer where the object ends before."""
-
-    def replace(self, path: str, data: bytes) -> None:
-        """In one step."""
-
-    def create(self, path: str, data: bytes) -> bool:
-        """In one step; False if there is such an object."""
-
-    def delete(self, path: str) -> None:
-        """May raise FileNotFoundError."""
-
-    def check(self, make: bool) -> None:
-        """Raises if the root can't be listed; `make`: creates it where that takes no decision (a folder, no bucket)."""
 
 
 class Folder:
@@ -83,14 +44,30 @@ class Folder:
         here = os.path.realpath(folder)
         if here in above:
             raise StorageError(f"Cannot list {folder}: it is a link to a folder that holds it. Remove the link.")
+        files, folders = self._entries(folder)
+        yield from files
+        for name in folders:
+            yield from self._walk(folder / name, (*above, here))
+
+    def level(self, folder: str) -> tuple[list[FileInfo], list[str]]:
+        top = self._root / folder
+        if not top.exists():
+            return [], []
+        files, folders = self._entries(top)
+        return files, [f"{folder}/{name}".lstrip("/") for name in folders]
+
+    def _entries(self, folder: Path) -> tuple[list[FileInfo], list[str]]:
+        """Files in a folder, and names of the folders in it."""
+        files, folders, below = [], [], folder.relative_to(self._root).as_posix()
+        prefix = "" if below == "." else below + "/"
         with os.scandir(folder) as entries:
             for entry in entries:
                 if entry.is_dir():
-                    yield from self._walk(Path(entry.path), (*above, here))
+                    folders.append(entry.name)
                     continue
                 with suppress(FileNotFoundError):  # gone meanwhile
-                    stat = entry.stat() if os.path.exists(entry.path) else os.lstat(entry.path)  # a link to nowhere
-                    yield _info_of_file(os.path.relpath(entry.path, self._root).replace(os.sep, "/"), stat)
+                    files.append(_info_of_file(prefix + entry.name, _stat(entry)))
+        return files, folders
 
     def stat(self, path: str) -> FileInfo:
         full = self._root / path
@@ -105,6 +82,9 @@ class Folder:
 
     def replace(self, path: str, data: bytes) -> None:
         replace_file(self._root / path, data)
+
+    def upload(self, path: str, local: Path) -> None:
+        replace_with_copy(self._root / path, local)
 
     def create(self, path: str, data: bytes) -> bool:
         return create_file(self._root / path, data)
@@ -143,9 +123,25 @@ class Bucket:
         if not found:
             self._check_bucket()
         for name, raw in found.items():
-            # a root that is an object itself, and the empty objects that stand for folders, are no files below it
-            if name.startswith(top + "/") and not name.endswith("/") and raw["type"] == "file":
+            if self._is_below(top, name, raw):
                 yield _info_of_object(name[len(self._root) + 1 :], raw)
+
+    def level(self, folder: str) -> tuple[list[FileInfo], list[str]]:
+        top = f"{self._root}/{folder}".rstrip("/")
+        try:
+            found = self._fs.ls(top, detail=True)
+        except FileNotFoundError:
+            found = []
+        if not found:
+            self._check_bucket()
+        start = len(self._root) + 1
+        folders = [raw["name"].rstrip("/")[start:] for raw in found if raw["type"] == "directory"]
+        files = [raw for raw in found if self._is_below(top, raw["name"], raw)]
+        return [_info_of_object(raw["name"][start:], raw) for raw in files], [name for name in folders if name]
+
+    def _is_below(self, top: str, name: str, raw: Mapping[str, Any]) -> bool:
+        """A root that is an object itself, and the empty objects that stand for folders, are no files below it."""
+        return name.startswith(top + "/") and not name.endswith("/") and raw["type"] == "file"
 
     def stat(self, path: str) -> FileInfo:
         raw = self._fs.info(self._full(path))
@@ -163,6 +159,9 @@ class Bucket:
 
     def replace(self, path: str, data: bytes) -> None:
         self._fs.pipe_file(self._full(path), data)
+
+    def upload(self, path: str, local: Path) -> None:
+        self._fs.put_file(str(local), self._full(path))
 
     def create(self, path: str, data: bytes) -> bool:
         full = self._full(path)
@@ -209,6 +208,14 @@ class Bucket:
 
     def _full(self, path: str) -> str:
         return f"{self._root}/{path}"
+
+
+def _stat(entry: os.DirEntry[str]) -> os.stat_result:
+    """Of a file, or of a link to nowhere. Raises FileNotFoundError if it is gone."""
+    try:
+        return entry.stat()
+    except FileNotFoundError:
+        return entry.stat(follow_symlinks=False)
 
 
 def _info_of_file(path: str, stat: os.stat_result) -> FileInfo:

@@ -19,6 +19,11 @@ class Template:
         name = f"{re.escape(before)}(?P<frame>[^/]*){re.escape(after)}"
         return re.compile(f"{folder}/{name}")
 
+    @property
+    def columns_pattern(self) -> str:
+        """For `pyarrow.compute.extract_regex`, whose syntax is RE2's: columns `sequence` and `frame`."""
+        return rf"\A(?:{self._pattern.pattern})\z"
+
     def match(self, path: str) -> tuple[str, str] | None:
         """(sequence, frame name) of a path, or None if it is no frame."""
         found = self._pattern.fullmatch(path)

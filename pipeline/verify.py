@@ -1,20 +1,29 @@
 """Re-reads a version and compares everything with what it promises: hashes, pairing, counts, decodability."""
 
 import hashlib
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from pipeline.pairing import check_file
-from pipeline.storage import NotFound
-from pipeline.versions import FAILURES_FILE, SHARDS_FILE, Version
+from pipeline.storage import NotFound, Store
+from pipeline.versions import FAILURES_FILE, MANIFEST_FILE, SHARDS_FILE, Version
 from schemas.errors import FlowreelError, IntegrityError
-from schemas.manifest import MANIFEST
+from schemas.manifest import MANIFEST, SHARDS
 
 READERS = 4  # data files under way at once: each is held in memory whole
+BLOCK_BYTES = 64 * 2**20
+# Columns of the manifest that a data file is compared with, and the one that names it.
+_COMPARED = [
+    "clip_id", "sequence_id", "variant", "frame_index", "split", "timestamp_s",
+    "width", "height", "class_ids", "class_pixels", "row_group", "row", "shard",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -29,15 +38,13 @@ class Verdict:
 
 def verify(version: Version, progress: Callable[[int, int], None] | None = None) -> Verdict:
     """Checks a whole version. Problems are collected, not raised: one damaged file does not hide another."""
-    problems = list(_damaged_tables(version))
+    problems = list(_damaged_tables(version)) or list(_other_columns(version))
     if problems:
         return Verdict(0, 0, 0, tuple(problems))
-    manifest, shards = version.manifest(), version.table(SHARDS_FILE)
-    problems += _miscounted(version, manifest, shards)
-    by_shard = {path: manifest.filter(pc.equal(manifest["shard"], path)) for path in shards["path"].to_pylist()}
+    shards, census = version.table(SHARDS_FILE), _Census.of(version)
+    problems += _miscounted(version, census, shards)
     with ThreadPoolExecutor(READERS) as pool:
-        results = pool.map(lambda row: list(_data_problems(version, row, by_shard[row["path"]])), shards.to_pylist())
-        for done, found in enumerate(results, start=1):
+        for done, found in enumerate(_checked(pool, version, census, shards), start=1):
             problems += found
             if progress:
                 progress(done, len(shards))
@@ -45,64 +52,126 @@ def verify(version: Version, progress: Callable[[int, int], None] | None = None)
     return Verdict(len(shards), counts.clips, counts.frames, tuple(problems))
 
 
+@dataclass(frozen=True)
+class _Census:
+    """What a manifest holds, as far as it has to be known before its rows are read."""
+
+    frames: int
+    clip_ids: pa.Array  # distinct ones
+    rows: Counter[str]  # per data file
+
+    @classmethod
+    def of(cls, version: Version) -> "_Census":
+        frames, rows, clip_ids = 0, Counter[str](), [pa.array([], pa.string())]
+        for part in version.manifest_parts(["clip_id", "shard"], coded=["clip_id", "shard"]):
+            frames += len(part)
+            clip_ids.append(part["clip_id"].unique().dictionary_decode())
+            for item in part["shard"].value_counts().to_pylist():
+                rows[item["values"]] += item["counts"]
+        return cls(frames, pa.chunked_array(clip_ids).unique(), rows)
+
+
+def _checked(pool: ThreadPoolExecutor, version: Version, census: _Census, shards: pa.Table) -> Iterator[list[str]]:
+    """The problems of each data file. Of the manifest, only rows of files under way are in memory."""
+    promised = {path: row for row, path in enumerate(shards["path"].to_pylist())}
+    waiting: deque[Future[list[str]]] = deque()
+    for path, rows in _by_shard(version, census):
+        if path in promised:  # that others are named too is said already
+            waiting.append(pool.submit(_data_problems, version, shards.slice(promised.pop(path), 1), rows))
+        while len(waiting) > 2 * READERS:
+            yield waiting.popleft().result()
+    for row in promised.values():
+        waiting.append(pool.submit(_data_problems, version, shards.slice(row, 1), MANIFEST.empty_table()))
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def _by_shard(version: Version, census: _Census) -> Iterator[tuple[str, pa.Table]]:
+    """All rows of each data file. Clips that lie in one file stand close to each other in a manifest."""
+    pieces: defaultdict[str, list[pa.Table]] = defaultdict(list)
+    missing = census.rows.copy()
+    for part in version.manifest_parts(_COMPARED, coded=["shard"]):
+        column = part["shard"].combine_chunks()
+        codes = column.indices.to_numpy()
+        order = np.argsort(codes, kind="stable")
+        edges = np.flatnonzero(np.diff(codes[order], prepend=-1, append=-1))
+        grouped = part.drop_columns(["shard"]).take(pa.array(order))
+        for start, stop in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
+            path = column.dictionary[int(codes[order[start]])].as_py()
+            pieces[path].append(grouped.slice(start, stop - start))
+            missing[path] -= stop - start
+            if not missing[path]:
+                yield path, pa.concat_tables(pieces.pop(path))
+
+
 def _damaged_tables(version: Version) -> Iterator[str]:
     """Files beside version.json whose bytes are not the recorded ones."""
     for name, promised in version.record.files.items():
-        url = version.dataset.url(version.path(name))
+        path = version.path(name)
         try:
-            data = version.dataset.read(version.path(name))
+            size, found = _size_and_sum(version.dataset, path)
         except FlowreelError as error:
             yield str(error)
             continue
-        yield from _differs(url, data, promised.size, promised.sha256)
+        yield from _differs(version.dataset.url(path), (size, found), promised.size, promised.sha256)
 
 
-def _differs(url: str, data: bytes, size: int, sha256: str) -> Iterator[str]:
-    if len(data) != size:
-        yield f"{url}: {len(data):,} bytes, {size:,} were published; restore it or publish the dataset again"
-    elif (found := hashlib.sha256(data).hexdigest()) != sha256:
-        yield f"{url}: content changed: SHA-256 {found[:12]}..., published {sha256[:12]}...; restore or republish it"
+def _size_and_sum(dataset: Store, path: str) -> tuple[int, str]:
+    """Of an object that may be larger than memory."""
+    size, state = dataset.info(path).size, hashlib.sha256()
+    for start in range(0, size, BLOCK_BYTES):
+        state.update(dataset.read_range(path, start, min(size, start + BLOCK_BYTES)))
+    return size, state.hexdigest()
 
 
-def _miscounted(version: Version, manifest: pa.Table, shards: pa.Table) -> Iterator[str]:
-    counts, where = version.record.counts, version.dataset.url(version.path("manifest.parquet"))
-    if not manifest.schema.equals(MANIFEST):
-        yield f"{where}: columns differ from the published schema"
-        return
-    clip_ids = pc.unique(manifest["clip_id"])
+def _other_columns(version: Version) -> Iterator[str]:
+    with version.dataset.open_input(version.path(MANIFEST_FILE)) as source:
+        if not pq.read_schema(source).equals(MANIFEST):
+            yield f"{version.dataset.url(version.path(MANIFEST_FILE))}: columns differ from the published schema"
+
+
+def _differs(url: str, found: tuple[int, str], size: int, sha256: str) -> Iterator[str]:
+    """``found``: bytes and SHA-256."""
+    if found[0] != size:
+        yield f"{url}: {found[0]:,} bytes, {size:,} were published; restore it or publish the dataset again"
+    elif found[1] != sha256:
+        yield f"{url}: content changed: SHA-256 {found[1][:12]}..., published {sha256[:12]}...; restore or republish it"
+
+
+def _miscounted(version: Version, census: _Census, shards: pa.Table) -> Iterator[str]:
+    counts, where = version.record.counts, version.dataset.url(version.path(MANIFEST_FILE))
     failures = version.table(FAILURES_FILE)
     for what, found, said in (
-        ("frames", len(manifest), counts.frames),
-        ("clips", len(clip_ids), counts.clips),
+        ("frames", census.frames, counts.frames),
+        ("clips", len(census.clip_ids), counts.clips),
         ("data files", len(shards), counts.shards),
         ("failed or rejected clips", len(failures), counts.failed + counts.rejected),
     ):
         if found != said:
             yield f"{where}: {found:,} {what}, version.json says {said:,}"
-    both = set(clip_ids.to_pylist()) & set(failures["clip_id"].to_pylist())
-    if both:
-        yield f"{where}: {len(both)} clip(s) stand in the manifest and in failures.parquet, first {min(both)}"
-    if set(manifest["shard"].unique().to_pylist()) != set(shards["path"].to_pylist()):
+    both = failures.filter(pc.is_in(failures["clip_id"], value_set=census.clip_ids))["clip_id"].unique()
+    if len(both):
+        first = pc.min(both).as_py()
+        yield f"{where}: {len(both)} clip(s) stand in the manifest and in failures.parquet, first {first}"
+    if census.rows.keys() != set(shards["path"].to_pylist()):
         yield f"{where}: names other data files than shards.parquet"
 
 
-def _data_problems(version: Version, promised: dict[str, object], rows: pa.Table) -> Iterator[str]:
-    """One data file against its hash and its rows of the manifest."""
-    path = str(promised["path"])
+def _data_problems(version: Version, promised: pa.Table, rows: pa.Table) -> list[str]:
+    """One data file against its hash (a row of shards.parquet) and its rows of the manifest."""
+    path, size, sha256 = (promised[name][0].as_py() for name in SHARDS.names)
     url = version.dataset.url(path)
     try:
         data = version.dataset.read(path)
     except NotFound:
-        yield f"{url}: missing, but version {version.number} names it; restore it or publish the dataset again"
-        return
+        return [f"{url}: missing, but version {version.number} names it; restore it or publish the dataset again"]
     except FlowreelError as error:
-        yield str(error)
-        return
-    changed = list(_differs(url, data, int(str(promised["size"])), str(promised["sha256"])))
+        return [str(error)]
+    changed = list(_differs(url, (len(data), hashlib.sha256(data).hexdigest()), size, sha256))
     if changed:
-        yield from changed
-        return
+        return changed
     try:
         check_file(data, rows)
     except IntegrityError as error:
-        yield f"{url}: {error}"
+        return [f"{url}: {error}"]
+    return []

@@ -2,14 +2,18 @@
 
 import io
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
+from pipeline.identity import as_clip_ids, ids_from_hex
 from pipeline.storage import NotFound, Store
 from schemas.errors import IntegrityError, UsageError
+from schemas.plan import CLIP_ID
 from schemas.version import VersionRecord
 
 RECORD, MANIFEST_FILE, FAILURES_FILE, SHARDS_FILE, CARD_FILE = (
@@ -21,6 +25,17 @@ def split_uri(dataset: str) -> tuple[str, int | None]:
     """DATASET@N -> (DATASET, N)."""
     found = re.fullmatch(r"(.+)@(\d+)", dataset)
     return (found[1], int(found[2])) if found else (dataset, None)
+
+
+CLIPS_HEAD = pa.schema(
+    [
+        ("clip_id", CLIP_ID),
+        ("sequence_id", pa.dictionary(pa.int32(), pa.string())),
+        ("variant", pa.int32()),
+        ("timestamp_s", pa.float64()),  # of its first frame
+    ]
+)
+CLIPS = CLIPS_HEAD.append(pa.field("frames", pa.int32()))
 
 
 def folder(number: int) -> str:
@@ -53,6 +68,32 @@ class Version:
 
     def manifest(self, columns: list[str] | None = None) -> pa.Table:
         return self.table(MANIFEST_FILE, columns)
+
+    def manifest_parts(self, columns: list[str] | None = None, coded: Iterable[str] = ()) -> Iterator[pa.Table]:
+        """The manifest, a row group at a time: it may be larger than memory. ``coded``: columns to give as
+        dictionaries. Raises IntegrityError if it does not open."""
+        where = self.path(MANIFEST_FILE)
+        try:
+            with self.dataset.open_input(where) as source:
+                file = pq.ParquetFile(source, read_dictionary=list(coded), pre_buffer=True)
+                for group in range(file.num_row_groups):
+                    yield file.read_row_group(group, columns)
+        except pa.ArrowException as error:
+            raise IntegrityError(f"{self.dataset.url(where)}: damaged: {error}") from None
+
+    def clips(self) -> pa.Table:
+        """One row per published clip, in manifest order: columns CLIPS."""
+        columns = ["clip_id", "sequence_id", "variant", "timestamp_s", "frame_index"]
+        heads, first, before = [CLIPS_HEAD.empty_table()], [], 0
+        for part in self.manifest_parts(columns, coded=["sequence_id"]):
+            at = np.flatnonzero(part["frame_index"].to_numpy() == 0)
+            head = part.take(pa.array(at))
+            ids = as_clip_ids(ids_from_hex(head["clip_id"].combine_chunks()))
+            heads.append(pa.table([ids, *head.columns[1:4]], schema=CLIPS_HEAD))
+            first.append(before + at)
+            before += len(part)
+        frames = np.diff(np.concatenate([*first, [before]])).astype(np.int32)
+        return pa.concat_tables(heads).unify_dictionaries().append_column("frames", pa.array(frames))
 
 
 def numbers(dataset: Store) -> list[int]:

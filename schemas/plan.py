@@ -1,9 +1,29 @@
 """The plan: which clips a spec wants, which of them a version already holds, and the shards of the rest."""
 
+from collections.abc import Sequence as Items
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, overload
 
-from schemas.sequence import Frame
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from schemas.sequence import Frame, Sequences
+
+ID_BYTES = 16  # of a clip's or shard's id, which is written as 32 hex digits
+CLIP_ID = pa.binary(ID_BYTES)
+
+PLAN = pa.schema(
+    [
+        ("shard_id", pa.string()),
+        ("clip_id", pa.string()),
+        ("sequence_id", pa.string()),
+        ("variant", pa.int32()),
+        ("start", pa.int32()),
+        ("frames", pa.int32()),
+        ("split", pa.string()),
+    ]
+)  # one row per clip to render, in order of shards
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,23 +72,86 @@ class RenderSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """What a variant gives to each of its clips."""
+
+    seed: int
+    exemplar: Exemplar | None
+
+
+@dataclass(frozen=True, eq=False)
+class Shards(Items[Shard]):
+    """The shards of a plan, in columns: M shards of C clips in all. `Shard` objects are made on demand.
+
+    Clips are rows: those of shard m are ``first_M1[m]`` to ``first_M1[m + 1]``.
+    """
+
+    id_M16: NDArray[np.uint8]
+    first_M1: NDArray[np.int64]
+    clip_C16: NDArray[np.uint8]  # ids
+    sequence_C: NDArray[np.int32]  # index into ``sequences``
+    variant_C: NDArray[np.int32]
+    start_C: NDArray[np.int32]
+    frames_C: NDArray[np.int32]  # label frames
+    sequences: Sequences
+    splits: pa.Array  # string (dictionary), per sequence
+    looks: tuple[Look, ...]  # per variant
+
+    @property
+    def clip_count(self) -> int:
+        return len(self.clip_C16)
+
+    def __len__(self) -> int:
+        return len(self.id_M16)
+
+    @overload
+    def __getitem__(self, index: int) -> Shard: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Shard, ...]: ...
+    def __getitem__(self, index: int | slice) -> Shard | tuple[Shard, ...]:
+        if isinstance(index, slice):
+            return tuple(self[m] for m in range(*index.indices(len(self))))
+        m = range(len(self))[index]
+        rows = range(int(self.first_M1[m]), int(self.first_M1[m + 1]))
+        return Shard(self.id_M16[m].tobytes().hex(), tuple(self.clip(row) for row in rows))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Items) and len(self) == len(other) and all(map(Shard.__eq__, self, other))
+
+    def clip(self, row: int) -> Clip:
+        """The clip of one row."""
+        s, start, variant = int(self.sequence_C[row]), int(self.start_C[row]), int(self.variant_C[row])
+        look = self.looks[variant]
+        return Clip(
+            self.clip_C16[row].tobytes().hex(),
+            self.sequences.ids[s].as_py(),
+            variant,
+            start,
+            self.sequences.frames(s, start, start + int(self.frames_C[row])),
+            self.splits[s].as_py(),
+            look.seed,
+            look.exemplar,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """All that is left to do for a spec on top of the dataset's newest version."""
 
     plan_id: str
     base_version: int | None  # the version it builds on
     settings: RenderSettings
-    shards: tuple[Shard, ...]  # to render
-    reused: frozenset[str]  # clip ids that the base version holds and the spec still wants
+    shards: Shards  # to render
+    reused: pa.Array  # CLIP_ID: clips that the base version holds and the spec still wants
     dropped: int  # clips of the base version that the spec no longer wants
     too_short: tuple[str, ...]  # pieces of sequences that `lead_in: drop` leaves without any output
 
     @property
     def clip_count(self) -> int:
         """Clips to render."""
-        return sum(len(shard.clips) for shard in self.shards)
+        return self.shards.clip_count
 
     @property
     def frame_count(self) -> int:
         """Label frames to render."""
-        return sum(shard.frame_count for shard in self.shards)
+        return int(self.shards.frames_C.sum())

@@ -199,8 +199,9 @@ class LocalRun:
     def publish(self, prepared: "Prepared", outcomes: "Iterable[ShardOutcome] | None" = None) -> "Version":
         """Commits a version; renders the plan before if no outcomes are given."""
         from pipeline import publish, runs
+        from pipeline.ledger import Ledger
 
-        done = self.render(prepared) if outcomes is None else list(outcomes)
+        done = Ledger(prepared.plan.shards, self.render(prepared) if outcomes is None else outcomes)
         draft = publish.draft(prepared.job, prepared.plan, done, prepared.base)
         version = publish.commit(prepared.job, prepared.plan, draft)
         runs.end_run(prepared.job.dataset, prepared.plan.plan_id)

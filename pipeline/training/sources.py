@@ -1,15 +1,19 @@
 """Where real frames come from: folders by a spec's templates, or a published dataset. Everything is checked here."""
 
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
-from pipeline.catalog import listed, nothing_found, problem_report, read_facts, scan
+import pyarrow as pa
+
+from pipeline.catalog import nothing_found, problem_report, read_facts, scan
 from pipeline.edits import remap_table
-from pipeline.file_index import FileFacts, key_of, load_index, save_index
+from pipeline.file_index import load_index, save_index
 from pipeline.identity import digest
 from pipeline.label_spaces import open_label_space
-from pipeline.storage import FileInfo, Store, open_store
+from pipeline.listing import list_matching
+from pipeline.storage import Store, open_store
 from pipeline.training.checks import Picture, hold_out_problems, length_problems, picture_problems, spec_problems
 from pipeline.training.published import published_sequences
 from pipeline.training.sequences import TrainingFrame, TrainingSequence
@@ -105,23 +109,27 @@ def _of_folders(source: SourceSpec, spec: TrainSpec, progress: Progress | None) 
         raise UsageError(f"source.remap: {error}") from None
     known = load_index(run)
     catalog = scan(store, source, space, known, progress)
-    images = listed(store, source.images)
-    if not images:
+    (images,) = list_matching(store, [source.images])
+    if not len(images):
         raise SourceError(nothing_found(store, "images", source.images))
-    wanted = [info for frames in images.values() for info in frames.values()]
-    facts, _ = read_facts(store, [(info, "image") for info in wanted], known, progress)
-    if catalog.facts | facts != known:
-        save_index(run, (catalog.facts | facts).items())
-    pictures = {name: {k: _picture(store, i, facts) for k, i in frames.items()} for name, frames in images.items()}
+    facts, _ = read_facts(store, [(images, "image")], known, progress)
+    together = pa.concat_tables([catalog.facts, facts])
+    if not together.equals(known):
+        save_index(run, together)
+    pictures = _pictures(images, facts)
     problems = (*catalog.problems, *picture_problems(catalog.sequences, pictures))
     sequences = tuple(_sequence(s, pictures.get(s.sequence_id, {})) for s in catalog.sequences)
     instances = source.instances is not None
     return TrainingSource(store, sequences, space, dict(source.remap), spec.data.hold_out, instances, problems)
 
 
-def _picture(store: Store, info: FileInfo, facts: dict[str, FileFacts]) -> Picture:
-    found = facts[key_of(store.url(info.path), info, "image")]
-    return Picture(SourceFile(info.path, found.digest), (found.width, found.height), found.error)
+def _pictures(images: pa.Table, facts: pa.Table) -> dict[str, dict[str, Picture]]:
+    """By sequence and frame; ``facts``: row by row of these files."""
+    found = defaultdict[str, dict[str, Picture]](dict)
+    for file, fact in zip(images.to_pylist(), facts.to_pylist(), strict=True):
+        source_file = SourceFile(file["path"], fact["digest"].hex())
+        found[file["sequence"]][file["frame"]] = Picture(source_file, (fact["width"], fact["height"]), fact["error"])
+    return found
 
 
 def _sequence(labelled: Sequence, pictures: dict[str, Picture]) -> TrainingSequence:

@@ -2,24 +2,27 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.catalog import SHOWN, Catalog, problem_report, scan
 from pipeline.codec import encode_ids
-from pipeline.file_index import FileFacts, load_index, save_index
+from pipeline.file_index import INDEX, facts_in, index_of, load_index, save_index
 from pipeline.storage import open_store
 from schemas.errors import SourceError
 from schemas.label_space import LabelSpace
 from schemas.label_spaces import BUILT_IN
 from schemas.spec import SourceSpec
 
+NOTHING = INDEX.empty_table()
 ROAD = np.full((4, 6), 7, np.uint8)
 WITH_INSTANCES: dict[str, Any] = {"instances": "{sequence}/instances/*.png"}
 
@@ -33,11 +36,9 @@ def put(root: Path, path: str, ids_HW: NDArray[np.uint8] | NDArray[np.uint16] = 
     return file
 
 
-def scanned(
-    root: Path | str, known: dict[str, FileFacts] | None = None, space: str = "cityscapes", **source: Any
-) -> Catalog:
+def scanned(root: Path | str, known: pa.Table | None = None, space: str = "cityscapes", **source: Any) -> Catalog:
     spec = SourceSpec.model_validate({"uri": str(root), **source})
-    return scan(open_store(str(root)), spec, BUILT_IN[space], known or {})
+    return scan(open_store(str(root)), spec, BUILT_IN[space], NOTHING if known is None else known)
 
 
 def frames(catalog: Catalog) -> dict[str, list[str]]:
@@ -91,7 +92,7 @@ def test_what_is_found_depends_on_content_alone(tmp_path: Path) -> None:
     for path in paths:
         open_store(bucket).write(path, (one / path).read_bytes())
     catalogs = [scanned(str(root)) for root in (one, other, bucket)]
-    assert len({c.sequences for c in catalogs}) == 1 and len(catalogs[0].sequences) == 12
+    assert len({tuple(c.sequences) for c in catalogs}) == 1 and len(catalogs[0].sequences) == 12
 
 
 def test_pixels_are_counted_after_the_remap(tmp_path: Path) -> None:
@@ -205,7 +206,7 @@ def test_a_remap_to_an_id_outside_the_label_space_is_refused(tmp_path: Path) -> 
 def test_label_space_decides_what_is_known(tmp_path: Path) -> None:
     put(tmp_path, "s/labels/0.png", np.full((4, 6), 40000, np.uint16))
     wide = LabelSpace.model_validate({"name": "w", "classes": [{"id": 40000, "name": "far", "color": (0, 0, 0)}]})
-    assert scan(open_store(str(tmp_path)), SourceSpec(uri="x"), wide, {}).problems == ()
+    assert scan(open_store(str(tmp_path)), SourceSpec(uri="x"), wide, NOTHING).problems == ()
 
 
 @pytest.mark.parametrize(
@@ -285,10 +286,11 @@ def test_a_long_list_of_problems_is_one_screen() -> None:
 
 def test_a_second_scan_reads_nothing(clean: Path) -> None:
     first = scanned(clean, **WITH_INSTANCES)
-    marked = {key: FileFacts(f"known-{i}", 6, 4, (7,), (24,)) for i, key in enumerate(first.facts)}
+    found = facts_in(first.facts)
+    marked = index_of((key, replace(found[key], digest=f"{i:064x}")) for i, key in enumerate(found, start=1))
     second = scanned(clean, marked, **WITH_INSTANCES)
     assert second.read == 0 and second.facts == marked
-    assert all(f.label.digest.startswith("known-") for s in second.sequences for f in s.frames)
+    assert all(int(f.label.digest, 16) in range(1, 13) for s in second.sequences for f in s.frames)
     assert scanned(clean, first.facts, **WITH_INSTANCES) == Catalog(
         first.sequences, first.problems, first.facts, 0, first.pixels
     )
@@ -298,7 +300,11 @@ def test_a_changed_file_is_read_again_and_no_other(clean: Path) -> None:
     first = scanned(clean)
     changed = put(clean, "a/labels/001.png", np.full((4, 6), 8, np.uint8))
     second = scanned(clean, first.facts)
-    assert second.read == 1 and second.pixels == {7: 120, 8: 24} and set(second.facts) != set(first.facts)
+    assert (
+        second.read == 1
+        and second.pixels == {7: 120, 8: 24}
+        and set(facts_in(second.facts)) != set(facts_in(first.facts))
+    )
     os.utime(changed, ns=(1, 1))  # touched: read, and found to be the same
     third = scanned(clean, second.facts)
     assert third.read == 1 and third.sequences == second.sequences
@@ -321,7 +327,7 @@ def test_problems_are_remembered_too_until_the_file_is_mended(clean: Path) -> No
 def test_the_index_survives_being_stored(clean: Path, tmp_path: Path) -> None:
     first = scanned(clean, **WITH_INSTANCES)
     dataset = open_store(f"memory://{uuid4().hex}")
-    save_index(dataset, first.facts.items())
+    save_index(dataset, first.facts)
     assert load_index(dataset) == first.facts
     assert scanned(clean, load_index(dataset), **WITH_INSTANCES).read == 0
 
@@ -333,5 +339,5 @@ def test_a_file_that_is_label_and_instance_map_is_known_as_both(clean: Path) -> 
 
 def test_progress_is_told_of_every_read_file(clean: Path) -> None:
     seen: list[tuple[int, int]] = []
-    scan(open_store(str(clean)), SourceSpec(uri="x"), BUILT_IN["cityscapes"], {}, lambda *done: seen.append(done))
+    scan(open_store(str(clean)), SourceSpec(uri="x"), BUILT_IN["cityscapes"], NOTHING, lambda *done: seen.append(done))
     assert seen == [(i, 6) for i in range(1, 7)]

@@ -6,12 +6,25 @@ from dataclasses import replace
 from uuid import uuid4
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
 from pipeline.codec import encode_ids
-from pipeline.file_index import INDEX_PATH, FileFacts, Role, inspect, key_of, load_index, save_index
+from pipeline.file_index import (
+    INDEX,
+    INDEX_PATH,
+    FileFacts,
+    Role,
+    facts_in,
+    index_of,
+    inspect,
+    key_of,
+    keys_of,
+    load_index,
+    save_index,
+)
 from pipeline.storage import FileInfo, Store, open_store
 
 LABEL = encode_ids(np.array([[7, 7, 26], [0, 7, 26]], np.uint8))
@@ -61,39 +74,47 @@ def test_the_key_changes_with_role_place_size_and_tag() -> None:
     assert key_of("u", replace(info, modified_s=2.0), "label") == key_of("u", info, "label")
 
 
+def test_keys_of_many_files_are_those_of_each(store: Store) -> None:
+    infos = [FileInfo("a/0.png", 5, "tag", 1.0), FileInfo("é/b.png", 2**40, "", 0.0)]
+    columns = {name: [getattr(info, name) for info in infos] for name in ("path", "size", "tag")}
+    for root, place in ((store.uri, store), ("/", open_store("/"))):
+        found = keys_of(root, pa.table(columns), "instance").to_pylist()
+        assert found == [key_of(place.url(info.path), info, "instance") for info in infos]
+
+
 def test_the_index_comes_back_as_it_was(store: Store) -> None:
-    save_index(store, FACTS.items())
-    assert load_index(store) == FACTS
-    save_index(store, [])
-    assert load_index(store) == {}
+    save_index(store, index_of(FACTS.items()))
+    assert facts_in(load_index(store)) == FACTS
+    save_index(store, INDEX.empty_table())
+    assert facts_in(load_index(store)) == {}
 
 
 def test_there_may_be_no_index(store: Store) -> None:
-    assert load_index(store) == {}
+    assert facts_in(load_index(store)) == {}
 
 
 def test_an_index_of_another_format_is_not_used(store: Store) -> None:
-    save_index(store, FACTS.items())
+    save_index(store, index_of(FACTS.items()))
     table = pq.read_table(io.BytesIO(store.read(INDEX_PATH)))
     for metadata in ({b"flowreel.index": b"0"}, None):
         sink = io.BytesIO()
         pq.write_table(table.replace_schema_metadata(metadata), sink)
         store.write(INDEX_PATH, sink.getvalue())
-        assert load_index(store) == {}
+        assert facts_in(load_index(store)) == {}
 
 
 def test_an_index_cut_short_is_not_used(store: Store) -> None:
-    save_index(store, FACTS.items())
+    save_index(store, index_of(FACTS.items()))
     data = store.read(INDEX_PATH)
     for cut in range(0, len(data), 50):
         store.write(INDEX_PATH, data[:cut])
-        assert load_index(store) == {}
+        assert facts_in(load_index(store)) == {}
 
 
 def test_a_damaged_index_is_not_used(store: Store) -> None:
-    save_index(store, FACTS.items())
+    save_index(store, index_of(FACTS.items()))
     data = bytearray(store.read(INDEX_PATH))
     (length,) = np.frombuffer(data[-8:-4], "<u4")
     data[-8 - int(length) : -8] = bytes(int(length))
     store.write(INDEX_PATH, bytes(data))
-    assert load_index(store) == {}
+    assert facts_in(load_index(store)) == {}

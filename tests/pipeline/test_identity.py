@@ -6,10 +6,11 @@ import sys
 from collections import Counter
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pipeline import identity
-from pipeline.identity import clip_id, digest, shard_id, split_of
+from pipeline.identity import clip_ids, digest, id_array, look_digest, piece_digest, shard_id, shard_ids, split_of
 
 HALVES, USUAL = {"a": 0.5, "b": 0.5}, {"train": 0.8, "val": 0.15, "test": 0.05}
 
@@ -43,25 +44,41 @@ def test_what_has_no_canonical_form_is_refused(parts: Any) -> None:
 
 
 def test_digests_do_not_depend_on_the_process() -> None:
-    code = "from pipeline.identity import clip_id; print(clip_id({'sequence': 'a', 'frames': [('p', 'd')]}))"
+    code = "from pipeline.identity import look_digest; print(look_digest({'b': 0.5, 'a': [('p', 'd')]}).hex())"
     outputs = {
         subprocess.run(
             [sys.executable, "-c", code], env={"PYTHONHASHSEED": seed}, capture_output=True, text=True
         ).stdout
         for seed in ("1", "2")
     }
-    assert outputs == {clip_id({"frames": [["p", "d"]], "sequence": "a"}) + "\n"}
+    assert outputs == {look_digest({"a": [["p", "d"]], "b": 0.5}).hex() + "\n"}
 
 
 def test_a_new_render_format_gives_new_clip_ids(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = clip_id({"a": 1})
+    before = look_digest({"a": 1})
     monkeypatch.setattr(identity, "RENDER_FORMAT", identity.RENDER_FORMAT + 1)
-    assert clip_id({"a": 1}) != before
+    assert look_digest({"a": 1}) != before
+
+
+def test_a_clip_s_id_is_the_hash_of_look_and_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(identity, "_BLOCK", 2)
+    look, pieces = look_digest({"a": 1}), [piece_digest(b"x", memoryview(bytes([i]))) for i in range(5)]
+    assert pieces[3] == hashlib.blake2b(b"x\3", digest_size=16).digest()
+    found = clip_ids(look, id_array(b"".join(pieces)))
+    assert [row.tobytes() for row in found] == [hashlib.blake2b(look + p, digest_size=16).digest() for p in pieces]
 
 
 def test_a_shard_is_named_by_its_clips_in_order() -> None:
     names = [shard_id(ids) for ids in (["a", "b"], ["b", "a"], ["a"], ["ab"], [])]
     assert len(set(names)) == 5 and shard_id(iter(["a", "b"])) == names[0]
+
+
+def test_many_shards_are_named_as_each_alone() -> None:
+    clips = id_array(hashlib.sha512(b"clips").digest() * 2)
+    hexed = [row.tobytes().hex() for row in clips]
+    found = shard_ids(clips, np.array([0, 1, 5, 8]))
+    assert [row.tobytes().hex() for row in found] == [shard_id(hexed[a:b]) for a, b in ((0, 1), (1, 5), (5, 8))]
+    assert shard_ids(clips[:0], np.array([0])).shape == (0, 16)
 
 
 def test_splits_have_about_their_shares() -> None:

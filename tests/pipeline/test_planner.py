@@ -1,16 +1,21 @@
 """Plans: which clips and shards a spec needs, what their ids depend on, and what they don't."""
 
+import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
-from pipeline.planner import SHARD_FRAMES, Held, Inputs, plan, published_frames, spans
+from pipeline.pieces import spans
+from pipeline.planner import SHARD_FRAMES, Held, Inputs, plan, published_frames
+from pipeline.template import natural
 from schemas.label_spaces import BUILT_IN
 from schemas.parse import parse_spec
-from schemas.plan import Clip, Exemplar, Plan, RenderSettings
-from schemas.sequence import Frame, Sequence, SourceFile
+from schemas.plan import CLIP_ID, Clip, Exemplar, Plan, RenderSettings
+from schemas.sequence import Frame, Sequence, Sequences, SourceFile
 
 SPEC = """
 dataset: {uri: out}
@@ -28,18 +33,50 @@ def inputs(*overrides: str, **change: Any) -> Inputs:
     return replace(Inputs(spec, BUILT_IN["cityscapes"], settings, 3, True, DUSK), **change)
 
 
-def sequence(name: str = "a", length: int = 8, instances: bool = True) -> Sequence:
-    def file(kind: str, i: int) -> SourceFile:
-        return SourceFile(f"{name}/{kind}/{i}.png", f"{kind}-{name}-{i}")
+def file(path: str, content: str) -> SourceFile:
+    return SourceFile(path, hashlib.sha256(content.encode()).hexdigest())
 
-    frames = (Frame(str(i), file("labels", i), file("instances", i) if instances else None) for i in range(length))
+
+def sequence(name: str = "a", length: int = 8, instances: bool = True) -> Sequence:
+    def file_of(kind: str, i: int) -> SourceFile:
+        return file(f"{name}/{kind}/{i}.png", f"{kind}-{name}-{i}")
+
+    frames = (
+        Frame(str(i), file_of("labels", i), file_of("instances", i) if instances else None) for i in range(length)
+    )
     return Sequence(name, (64, 32), tuple(frames))
 
 
-def planned(given: Inputs | None = None, sequences: Iterable[Sequence] | None = None, held: Iterable[str] = ()) -> Plan:
-    held = frozenset(held)
+def columns(sequences: Iterable[Sequence]) -> Sequences:
+    """Sequences as the catalog has them."""
+    ordered = sorted(sequences, key=lambda s: natural(s.sequence_id))
+    frames = [frame for s in ordered for frame in s.frames]
+    digests = [(bytes.fromhex(f.label.digest), bytes.fromhex(f.instance.digest if f.instance else "")) for f in frames]
+    label, instance = (b"".join(d[kind].ljust(32, b"\0") for d in digests) for kind in (0, 1))
+    return Sequences(
+        "{sequence}/labels/*.png",
+        "{sequence}/instances/*.png",
+        pa.array([s.sequence_id for s in ordered], pa.string()),
+        np.array([s.size for s in ordered], np.int32).reshape(-1, 2),
+        np.cumsum([0, *(len(s.frames) for s in ordered)]),
+        pa.array([frame.name for frame in frames], pa.large_string()),
+        np.frombuffer(label, np.uint8).reshape(-1, 32),
+        np.frombuffer(instance, np.uint8).reshape(-1, 32),
+    )
+
+
+def held(ids: Iterable[str], version: int | None) -> Held:
+    return Held(version, pa.array([bytes.fromhex(i) for i in ids], CLIP_ID))
+
+
+def reused(result: Plan) -> set[str]:
+    return {i.hex() for i in result.reused.to_pylist()}
+
+
+def planned(given: Inputs | None = None, sequences: Iterable[Sequence] | None = None, have: Iterable[str] = ()) -> Plan:
+    have = sorted(have)
     sequences = [sequence("a"), sequence("b")] if sequences is None else sequences
-    return plan(sequences, given or inputs(), Held(1 if held else None, held))
+    return plan(columns(sequences), given or inputs(), held(have, 1 if have else None))
 
 
 def clips_of(result: Plan) -> list[Clip]:
@@ -50,11 +87,17 @@ def ids(result: Plan) -> set[str]:
     return {clip.clip_id for clip in clips_of(result)}
 
 
+def spans_of(length: int, frames: int, stride: int | None) -> list[tuple[int, int]]:
+    """Of a sequence of this length among others."""
+    sequence, start, stop = spans(np.array([5, length, 7]), frames, stride)
+    return list(zip(start[sequence == 1].tolist(), stop[sequence == 1].tolist(), strict=True))
+
+
 @pytest.mark.parametrize("stride", [None, *range(1, 9)])
 @pytest.mark.parametrize("frames", range(8))
 def test_clips_cover_a_sequence_at_their_stride(frames: int, stride: int | None) -> None:
     for length in range(1, 25):
-        found = list(spans(length, frames, stride))
+        found = spans_of(length, frames, stride)
         size, step = frames or length, stride or frames or length
         assert [start for start, _ in found] == [i * step for i in range(len(found))]
         assert all(stop - start == size for start, stop in found[:-1])
@@ -83,7 +126,7 @@ def test_clips_cover_a_sequence_at_their_stride(frames: int, stride: int | None)
     ids=["even", "tail", "overlap", "sparse", "sparse tail", "short", "whole", "whole, stride"],
 )
 def test_spans(length: int, frames: int, stride: int | None, expected: list[tuple[int, int]]) -> None:
-    assert list(spans(length, frames, stride)) == expected
+    assert spans_of(length, frames, stride) == expected
 
 
 def test_a_clip_says_all_that_its_worker_needs() -> None:
@@ -96,7 +139,7 @@ def test_a_clip_says_all_that_its_worker_needs() -> None:
     last = next(c for c in clips_of(result) if c.start == 4)
     assert [f.label.path for f in last.frames] == ["a/labels/4.png", "a/labels/5.png"]
     assert (result.clip_count, result.frame_count) == (4, 12)
-    assert (result.base_version, result.dropped, result.reused, result.too_short) == (None, 0, frozenset(), ())
+    assert (result.base_version, result.dropped, reused(result), result.too_short) == (None, 0, set(), ())
 
 
 def test_the_same_input_gives_the_same_plan() -> None:
@@ -159,9 +202,9 @@ ALL, SECOND_VARIANT, FIRST_PIECE = 8, 4, 2
         (lambda: planned(inputs(settings={"generator": "generator-2"})), ALL),
         (lambda: planned(inputs(settings={"precision": "bfloat16"})), ALL),
         (lambda: planned(inputs(settings={"size": (32, 64)})), ALL),
-        (edited(label=SourceFile("a/labels/0.png", "new")), FIRST_PIECE),
-        (edited(label=SourceFile("a/labels/renamed.png", "labels-a-0")), FIRST_PIECE),
-        (edited(instance=SourceFile("a/instances/0.png", "new")), FIRST_PIECE),
+        (edited(label=file("a/labels/0.png", "new")), FIRST_PIECE),
+        (edited(name="renamed"), FIRST_PIECE),
+        (edited(instance=file("a/instances/0.png", "new")), FIRST_PIECE),
         (edited(instance=None), FIRST_PIECE),
         (lambda: planned(sequences=[replace(sequence("a"), sequence_id="c"), sequence("b")]), 4),
         (lambda: planned(inputs("clips.frames=5")), ALL),
@@ -238,7 +281,8 @@ def test_too_short_pieces_are_dropped_and_named() -> None:
     ],
 )
 def test_how_many_pairs_a_clip_publishes(lead_in: str, label_frames: int, window: int, expected: int) -> None:
-    assert published_frames(label_frames, inputs(f"clips.lead_in={lead_in}", window=window)) == expected
+    found = published_frames(np.array([label_frames], np.int32), inputs(f"clips.lead_in={lead_in}", window=window))
+    assert found.tolist() == [expected]
 
 
 @pytest.mark.parametrize(
@@ -277,29 +321,29 @@ def test_clips_in_lock_step_have_one_length_and_one_kind_of_start() -> None:
 
 def test_held_clips_are_not_planned_again() -> None:
     wanted = ids(planned())
-    held = sorted(wanted)[:3]
-    result = planned(held=[*held, "gone-1", "gone-2"])
-    assert ids(result) == wanted - set(held) and result.reused == frozenset(held)
+    kept = sorted(wanted)[:3]
+    result = planned(have=[*kept, "0" * 32, "1" * 32])
+    assert ids(result) == wanted - set(kept) and reused(result) == set(kept)
     assert (result.dropped, result.base_version, result.clip_count) == (2, 1, 5)
 
 
 def test_what_is_new_is_planned_as_if_nothing_else_were_there() -> None:
-    held, one = ids(planned()), [sequence("c"), sequence("d")]
-    assert planned(sequences=[sequence("a"), *one, sequence("b")], held=held).shards == planned(sequences=one).shards
+    have, one = ids(planned()), [sequence("c"), sequence("d")]
+    assert planned(sequences=[sequence("a"), *one, sequence("b")], have=have).shards == planned(sequences=one).shards
 
 
 def test_nothing_new_is_an_empty_plan() -> None:
-    result = planned(held=ids(planned()))
-    assert result.shards == () and len(result.reused) == 8 and result.dropped == 0
+    result = planned(have=ids(planned()))
+    assert result.shards == () and len(reused(result)) == 8 and result.dropped == 0
 
 
 def test_a_plan_is_named_by_what_it_wants_what_it_builds_on_and_how_it_is_packed() -> None:
     wanted = ids(planned())
     plans = [
         planned(),
-        planned(held=wanted),
-        plan([sequence("a"), sequence("b")], inputs(), Held(2, frozenset(wanted))),
-        plan([sequence("a"), sequence("b")], inputs(), Held(2, frozenset())),
+        planned(have=wanted),
+        plan(columns([sequence("a"), sequence("b")]), inputs(), held(wanted, 2)),
+        plan(columns([sequence("a"), sequence("b")]), inputs(), held((), 2)),
         planned(inputs("clips.seed=1")),
         planned(inputs(settings={"batch": 8}), [sequence("a"), sequence("b")]),
         planned(sequences=[]),

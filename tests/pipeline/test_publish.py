@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from pipeline import publish
+from pipeline import claim, publish
 from pipeline.data_file import manifest_rows
+from pipeline.ledger import Ledger
 from pipeline.prepare import Prepared, prepare
 from pipeline.storage import open_store
 from pipeline.verify import verify
@@ -46,7 +47,7 @@ def columns(found: pa.Table) -> dict[str, pa.DataType]:
 
 
 def drafted(prepared: Prepared, outcomes: list[ShardOutcome]) -> publish.Draft:
-    return publish.draft(prepared.job, prepared.plan, outcomes, prepared.base)
+    return publish.draft(prepared.job, prepared.plan, Ledger(prepared.plan.shards, outcomes), prepared.base)
 
 
 # What a version says
@@ -294,12 +295,12 @@ def test_a_conflict_leaves_the_winner_s_files_alone(local_run: Run) -> None:
 
 
 def test_the_claim_of_a_killed_writer_runs_out(local_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(publish, "CLAIM_LEASE_S", 0.1)
-    claim = local_run.dataset / "runs/claims/000001.json"
-    claim.parent.mkdir(parents=True)
-    claim.write_text("{}")
+    monkeypatch.setattr(claim, "LEASE_S", 0.1)
+    left = local_run.dataset / "runs/claims/000001.json"
+    left.parent.mkdir(parents=True)
+    left.write_text("{}")
     version = local_run.publish(local_run.prepare())
-    assert version.number == 1 and not claim.exists()
+    assert version.number == 1 and not left.exists()
 
 
 # Secrets

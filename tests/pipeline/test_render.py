@@ -59,7 +59,7 @@ def frames(run: Run, prepared: Prepared, outcomes: list[ShardOutcome]) -> list[t
 def recorded(prepared: Prepared) -> dict[str, ShardOutcome]:
     """What a resumed run finds, but for its times."""
     done = load_outcomes(prepared.job.dataset, prepared.plan.plan_id)
-    return {key: replace(outcome, seconds={}) for key, outcome in done.items()}
+    return {outcome.shard_id: replace(outcome, seconds={}) for outcome in done}
 
 
 def test_every_clip_of_the_plan_is_stored_once_and_in_order(local_run: Run) -> None:

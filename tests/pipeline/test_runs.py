@@ -6,38 +6,42 @@ from typing import Any
 
 import pytest
 
-from pipeline import publish, runs
+from pipeline import runs
+from pipeline.ledger import Ledger
 from pipeline.prepare import Prepared
 from pipeline.verify import verify
 from schemas.outcome import DataFile, Failed, Rejected, Rendered, ShardOutcome
 from schemas.plan import Shard
 
 Run = Any  # the fixture's type lies in conftest, which is not importable
+NAME = "ab" * 16  # of a data file
 
 
 def done(prepared: Prepared) -> dict[str, ShardOutcome]:
-    return runs.load_outcomes(prepared.job.dataset, prepared.plan.plan_id)
+    return {o.shard_id: o for o in runs.load_outcomes(prepared.job.dataset, prepared.plan.plan_id)}
 
 
 def left(prepared: Prepared) -> list[Shard]:
-    return list(runs.remaining(prepared.plan, done(prepared)))
+    return list(Ledger(prepared.plan.shards, done(prepared).values()).left())
 
 
 def test_outcomes_come_back_as_they_were(local_run: Run) -> None:
     prepared = local_run.prepare()
     data = local_run.dataset / "data"
     data.mkdir(parents=True)
-    (data / "abc.parquet").write_bytes(b"12345")
+    (data / f"{NAME}.parquet").write_bytes(b"12345")
     clips = (Rendered("a", 3), Rejected("b", "warp_error 0.5"), Failed("c", "reason", "Traceback\n  ...", 3))
     outcomes = [
-        ShardOutcome("s1", DataFile("data/abc.parquet", 5, "0" * 64), clips, "host:1", {"fetch": 0.25, "write": 1.0}),
+        ShardOutcome(
+            "s1", DataFile(f"data/{NAME}.parquet", 5, "0" * 64), clips, "host:1", {"fetch": 0.25, "write": 1.0}
+        ),
         ShardOutcome("s2", None, clips[1:]),
     ]
     assert done(prepared) == {}
     for outcome in outcomes:
         runs.save_outcome(prepared.job.dataset, prepared.plan.plan_id, outcome)
     assert done(prepared) == {"s1": outcomes[0], "s2": outcomes[1]}
-    assert runs.load_outcomes(prepared.job.dataset, "another-plan") == {}
+    assert list(runs.load_outcomes(prepared.job.dataset, "another-plan")) == []
 
 
 def test_a_finished_shard_is_not_rendered_again(local_run: Run) -> None:
@@ -160,6 +164,6 @@ def test_a_clip_that_was_recorded_twice_is_published_once(local_run: Run) -> Non
     shard = prepared.plan.shards[1]
     alone = [replace(shard, shard_id=f"alone-{clip.clip_id}", clips=(clip,)) for clip in shard.clips]
     local_run.render(prepared, [*prepared.plan.shards, *alone])
-    draft = publish.draft(prepared.job, prepared.plan, done(prepared).values(), None)
-    keys = list(zip(draft.manifest["clip_id"].to_pylist(), draft.manifest["frame_index"].to_pylist(), strict=True))
+    manifest = local_run.publish(prepared, done(prepared).values()).manifest()
+    keys = list(zip(manifest["clip_id"].to_pylist(), manifest["frame_index"].to_pylist(), strict=True))
     assert len(keys) == len(set(keys)) == 10

@@ -1,0 +1,164 @@
+"""Sources, versions and data files that are there in name only: what planning and publishing take, without pixels."""
+
+import base64
+import hashlib
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from fsspec.spec import AbstractFileSystem
+
+from pipeline.data_file import path_of
+from pipeline.file_index import INDEX, keys_of
+from pipeline.identity import to_hex
+from schemas.manifest import DATA, MANIFEST, ROWS_KEY
+from schemas.outcome import DataFile
+from schemas.plan import Shards
+from schemas.sequence import Sequences
+
+LABELS = "{sequence}/labels/*.png"
+FILE_BYTES, TAG = 3000, "0123456789abcdef0123456789abcdef"
+SEQUENCES_PER_FOLDER = 1000
+CLASSES = list(range(7, 22))  # in every frame
+
+
+def sequence_ids(count: int) -> list[str]:
+    return [f"city_{i // SEQUENCES_PER_FOLDER:05d}/drive_{i:07d}" for i in range(count)]
+
+
+def synthetic_sequences(count: int, frames: int) -> Sequences:
+    """``count`` sequences of ``frames`` frames, no two with the same labels."""
+    names = pa.array([f"{t:06d}" for t in range(frames)], pa.large_string())
+    return Sequences(
+        LABELS,
+        None,
+        pa.array(sequence_ids(count), pa.string()),
+        np.tile(np.array([[512, 256]], np.int32), (count, 1)),
+        np.arange(0, count * frames + 1, frames),
+        names.take(pa.array(np.tile(np.arange(frames), count))),
+        _digests(count * frames),
+        None,
+    )
+
+
+def _digests(count: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    return np.random.default_rng(0).integers(0, 256, (count, 32), np.uint8)
+
+
+class SyntheticBucket(AbstractFileSystem):  # type: ignore[misc]
+    """``synthetic://SxF``: S sequences of F label maps, as an object store lists them; nothing can be read."""
+
+    protocol = "synthetic"
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+
+    def ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:
+        root, _, below = self._strip_protocol(path).partition("/")
+        count, _ = _shape(root)
+        if below:
+            raise NotImplementedError(f"only {root} is listed by folder")
+        folders = range(-(-count // SEQUENCES_PER_FOLDER))
+        return [{"name": f"{root}/city_{i:05d}", "size": 0, "type": "directory"} for i in folders]
+
+    def find(
+        self, path: str, maxdepth: int | None = None, withdirs: bool = False, detail: bool = False, **_: Any
+    ) -> Any:
+        root, _, folder = self._strip_protocol(path).partition("/")
+        count, frames = _shape(root)
+        first = int(folder.removeprefix("city_")) * SEQUENCES_PER_FOLDER
+        found = {}
+        for i in range(first, min(first + SEQUENCES_PER_FOLDER, count)):
+            for t in range(frames):
+                name = f"{root}/{folder}/drive_{i:07d}/labels/{t:06d}.png"
+                found[name] = {"name": name, "size": FILE_BYTES, "type": "file", "ETag": f'"{TAG}"'}
+        return found
+
+    def info(self, path: str, **_: Any) -> dict[str, Any]:
+        return {"name": self._strip_protocol(path), "size": 0, "type": "directory"}
+
+
+def _shape(root: str) -> tuple[int, int]:
+    count, _, frames = root.partition("x")
+    return int(count), int(frames)
+
+
+fsspec.register_implementation("synthetic", SyntheticBucket, clobber=True)
+
+
+def synthetic_index(uri: str, count: int, frames: int) -> pa.Table:
+    """What a dataset knows of all files of ``synthetic://SxF`` once they have been read."""
+    total = count * frames
+    paths = [f"{s}/labels/{t:06d}.png" for s in sequence_ids(count) for t in range(frames)]
+    files = pa.table({"path": paths, "size": np.full(total, FILE_BYTES), "tag": pa.repeat(TAG, total)})
+    lists = np.arange(0, total * len(CLASSES) + 1, len(CLASSES), dtype=np.int32)
+    ids = pa.ListArray.from_arrays(lists, np.tile(np.array(CLASSES, np.int32), total), INDEX.field("ids").type)
+    counts = pa.ListArray.from_arrays(
+        lists, np.full(total * len(CLASSES), 512 * 256 // len(CLASSES)), INDEX.field("counts").type
+    )
+    digest = pa.Array.from_buffers(INDEX.field("digest").type, total, [None, pa.py_buffer(_digests(total))])
+    size = [np.full(total, side, np.int32) for side in (512, 256)]
+    return pa.table([keys_of(uri, files, "label"), digest, *size, ids, counts, pa.repeat("", total)], schema=INDEX)
+
+
+def manifest_rows_of(shards: Shards, rows: range, place: tuple[str, int] | None = None) -> pa.Table:
+    """Manifest rows of some clips of a plan (of one length); ``place``: in which data file and from which row group."""
+    frames = int(shards.frames_C[rows[0]])
+    clip, frame = np.repeat(np.arange(rows.start, rows.stop), frames), np.tile(np.arange(frames), len(rows))
+    total = len(clip)
+    sequence = shards.sequences.ids.take(pa.array(shards.sequence_C[clip]))
+    names = pa.array([f"/labels/{t:06d}.png" for t in range(int(shards.start_C[rows].max()) + frames)])
+    start = shards.start_C[clip] + frame
+    shard_of = np.searchsorted(shards.first_M1, clip, side="right") - 1
+    lists = np.arange(0, total * len(CLASSES) + 1, len(CLASSES), dtype=np.int32)
+    path = pa.array([place[0]] * total) if place else _joined("data/", to_hex(shards.id_M16[shard_of]), ".parquet")
+    columns = {
+        "clip_id": to_hex(shards.clip_C16[clip]),
+        "sequence_id": sequence,
+        "variant": shards.variant_C[clip],
+        "style": pa.repeat("generate", total),
+        "edits": pa.ListArray.from_arrays(np.zeros(total + 1, np.int32), pa.array([], pa.string())),
+        "frame_index": frame.astype(np.int32),
+        "source_frame": _joined("", pa.compute.binary_join_element_wise(sequence, names.take(pa.array(start)), ""), ""),
+        "timestamp_s": start / 17.0,
+        "split": shards.splits.take(pa.array(shards.sequence_C[clip])).cast(pa.string()),
+        "width": np.full(total, 512, np.int32),
+        "height": np.full(total, 256, np.int32),
+        "label_space": pa.repeat("cityscapes", total),
+        "class_ids": pa.ListArray.from_arrays(lists, np.tile(np.array(CLASSES, np.int32), total)),
+        "class_pixels": pa.ListArray.from_arrays(lists, np.full(total * len(CLASSES), 8738)),
+        "num_instances": np.full(total, 3, np.int32),
+        "warp_error": np.full(total, 0.05, np.float32),
+        "label_agreement": pa.nulls(total, pa.float32()),
+        "shard": path,
+        "row_group": (clip - shards.first_M1[shard_of]).astype(np.int32),
+        "row": frame.astype(np.int32),
+        "generator": pa.repeat("0" * 32, total),
+    }
+    return pa.table([columns[name] for name in MANIFEST.names], schema=MANIFEST)
+
+
+def _joined(before: str, middle: pa.Array, after: str) -> pa.Array:
+    return pa.compute.binary_join_element_wise(before, middle, after, "")
+
+
+def write_data_files(folder: Path, shards: Shards) -> Iterator[DataFile]:
+    """One file per shard with manifest rows in its footer, as `data_file.build` leaves them, and no media."""
+    (folder / "data").mkdir(parents=True, exist_ok=True)
+    options = pa.ipc.IpcWriteOptions(compression="zstd")
+    for m, name in enumerate(to_hex(shards.id_M16).to_pylist()):
+        path = path_of(name)
+        rows = manifest_rows_of(shards, range(int(shards.first_M1[m]), int(shards.first_M1[m + 1])), (path, 0))
+        ipc, sink = pa.BufferOutputStream(), io.BytesIO()
+        with pa.ipc.new_stream(ipc, MANIFEST, options=options) as stream:
+            stream.write_table(rows)
+        with pq.ParquetWriter(sink, DATA, compression="none") as writer:
+            writer.add_key_value_metadata({ROWS_KEY.decode(): base64.b64encode(ipc.getvalue()).decode()})
+        data = sink.getvalue()
+        (folder / path).write_bytes(data)
+        yield DataFile(path, len(data), hashlib.sha256(data).hexdigest())

@@ -1,0 +1,65 @@
+"""Manifest rows of new data files: from their footers, by ranged reads, no media."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.data_file import manifest_rows
+from pipeline.storage import Store
+from schemas.errors import IntegrityError, StorageError
+from schemas.outcome import DataFile
+
+READERS = 16
+AHEAD = 128  # files that are read before their rows are wanted
+_TAIL_BYTES = 32 * 2**10  # holds most footers
+_END_BYTES = 8  # length of the footer and the format's name
+
+
+class FooterRows:
+    """The rows of one data file, clip by clip."""
+
+    def __init__(self, rows: pa.Table) -> None:
+        first = np.flatnonzero(rows["frame_index"].to_numpy() == 0)
+        clip_ids = rows["clip_id"].take(pa.array(first)).to_pylist()
+        self._rows = rows
+        self._spans = dict(zip(clip_ids, zip(first, np.append(first[1:], len(rows)), strict=True), strict=True))
+
+    def of_clip(self, clip_id: str) -> pa.Table:
+        """In frame order. Raises KeyError if the file does not hold the clip."""
+        start, stop = self._spans[clip_id]
+        return self._rows.slice(start, stop - start)
+
+
+def read_footers(dataset: Store, files: Iterable[DataFile]) -> Iterator[FooterRows]:
+    """Of each file in turn, read ahead in parallel. Raises IntegrityError for a damaged file."""
+    waiting: deque[Future[FooterRows]] = deque()
+    with ThreadPoolExecutor(READERS) as pool:
+        for file in files:
+            waiting.append(pool.submit(_rows, dataset, file))
+            if len(waiting) > AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _rows(dataset: Store, file: DataFile) -> FooterRows:
+    url = dataset.url(file.path)
+    try:
+        return FooterRows(manifest_rows(pq.read_metadata(pa.BufferReader(_footer(dataset, file))), url))
+    except StorageError:
+        raise
+    except (ValueError, OSError, pa.ArrowException) as error:
+        raise IntegrityError(
+            f"{url}: damaged: {error}; delete it and run the same command, it is rendered anew"
+        ) from None
+
+
+def _footer(dataset: Store, file: DataFile) -> bytes:
+    """A file's last bytes, which Parquet readers take for a file: mostly one request."""
+    tail = dataset.read_range(file.path, max(0, file.size - _TAIL_BYTES), file.size)
+    wanted = int.from_bytes(tail[-_END_BYTES:-4], "little") + _END_BYTES
+    return tail if wanted <= len(tail) else dataset.read_range(file.path, max(0, file.size - wanted), file.size)

@@ -1,0 +1,66 @@
+"""Which label ids a source's maps hold, by what the index says of each."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from schemas.label_space import LabelSpace
+
+_BATCH = 65_536  # files
+_ALL_IDS = 65_536
+_NAMED = 3  # files in a message
+
+
+def count_ids(
+    facts: pa.Table, remap: NDArray[np.uint16], space: LabelSpace, order_N: NDArray[np.int64], paths: pa.ChunkedArray
+) -> tuple[dict[int, int], list[str]]:
+    """Pixels per class after the remap, and a problem for each id that the label space does not have.
+
+    ``facts``: of label maps (`file_index.INDEX`); ``paths``: theirs, and ``order_N``: the order to name them in.
+    """
+    known = np.zeros(_ALL_IDS, np.bool_)
+    known[list(space.ids)] = True
+    pixels, strange = np.zeros(_ALL_IDS, np.int64), np.zeros(_ALL_IDS, np.int64)
+    rows: defaultdict[int, list[NDArray[np.int64]]] = defaultdict(list)
+    for first, batch in _batches(facts.select(["ids", "counts"])):
+        raw, count = batch["ids"].flatten().to_numpy(), batch["counts"].flatten().to_numpy()
+        mapped = remap[raw]
+        pixels += _total(mapped, count)
+        odd = np.flatnonzero(~known[mapped])
+        if len(odd):
+            strange += _total(raw[odd], count[odd])
+            row = first + np.repeat(np.arange(len(batch)), pc.list_value_length(batch["ids"]).to_numpy())[odd]
+            for value in np.unique(raw[odd]).tolist():
+                rows[value].append(row[raw[odd] == value])
+    found, problems = np.flatnonzero(pixels), []
+    place = np.empty(len(order_N), np.int64)
+    place[order_N] = np.arange(len(order_N))
+    for value in sorted(rows):
+        files = order_N[np.sort(place[np.concatenate(rows[value])])]
+        named = [paths[row].as_py() for row in files[:_NAMED].tolist()]
+        problems.append(_problem(value, int(strange[value]), len(files), named, space))
+    return dict(zip(found.tolist(), pixels[found].tolist(), strict=True)), problems
+
+
+def _batches(table: pa.Table) -> Iterator[tuple[int, pa.RecordBatch]]:
+    first = 0
+    for batch in table.to_batches(max_chunksize=_BATCH):
+        yield first, batch
+        first += len(batch)
+
+
+def _total(ids: NDArray[np.integer], count: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Pixels per id; a batch's sums are far below 2**53, where floats are exact."""
+    return np.bincount(ids, weights=count, minlength=_ALL_IDS).astype(np.int64)
+
+
+def _problem(value: int, pixels: int, files: int, named: list[str], space: LabelSpace) -> str:
+    more = f" and {files - _NAMED:,} more" if files > _NAMED else ""
+    return (
+        f"label id {value} is unknown in label space '{space.name}': {pixels:,} pixels in {files:,} file(s):"
+        f" {', '.join(named)}{more}; add it to source.remap"
+    )

@@ -1,0 +1,143 @@
+"""Listed files + what is known of each -> sequences and their problems."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from pipeline.frame_order import Order
+from pipeline.sequence_problems import File, sequence_problems
+from schemas.sequence import DIGEST_BYTES, Sequences
+from schemas.spec import SourceSpec
+
+_NUMBER = r"\A(?P<before>.*?)(?P<digits>[0-9]+)[^0-9]*\z"  # as `template.number_of`
+_DIGITS = 18  # what an int64 holds for sure
+_NO_STEP = np.iinfo(np.int64).max
+
+
+@dataclass(frozen=True)
+class Maps:
+    """Label or instance maps: the listed files and, row by row, what the index says of them."""
+
+    files: pa.Table
+    facts: pa.Table
+
+    def file(self, row: int) -> File:
+        facts = self.facts.slice(row, 1)
+        size = (facts["width"][0].as_py(), facts["height"][0].as_py())
+        return File(self.path(row), size, facts["error"][0].as_py())
+
+    def path(self, row: int) -> str:
+        return str(self.files["path"][row].as_py())
+
+    def numbers(self, column: str) -> NDArray[np.int64]:
+        return self.facts[column].to_numpy().astype(np.int64)
+
+    def broken(self) -> NDArray[np.bool_]:
+        return np.asarray(pc.not_equal(self.facts["error"], ""))
+
+    def digests(self) -> NDArray[np.uint8]:
+        """(rows, 32)."""
+        column = self.facts["digest"].combine_chunks()
+        data = np.frombuffer(column.buffers()[1] or b"", np.uint8)
+        start = column.offset * DIGEST_BYTES
+        return data[start : start + len(column) * DIGEST_BYTES].reshape(-1, DIGEST_BYTES)
+
+
+@dataclass(frozen=True)
+class SourceFrames:
+    """N frames of S sequences with their maps."""
+
+    order: Order
+    labels: Maps
+    instances: Maps
+
+    def sequences(self, source: SourceSpec) -> Sequences:
+        order, instance_N32 = self.order, None
+        width_N, height_N = (self.labels.numbers(name)[order.label_N] for name in ("width", "height"))
+        # A sequence's size is that of its first map that is whole.
+        number = np.where(self.labels.broken()[order.label_N], _NO_STEP, np.arange(len(order.label_N)))
+        whole_S = np.minimum.reduceat(number, order.first_S1[:-1])
+        none = whole_S == _NO_STEP
+        size_S2 = np.stack([width_N[np.where(none, 0, whole_S)], height_N[np.where(none, 0, whole_S)]], axis=1)
+        size_S2[none] = 0
+        if source.instances:
+            has = order.instance_N >= 0
+            instance_N32 = np.zeros((len(has), DIGEST_BYTES), np.uint8)
+            instance_N32[has] = self.instances.digests()[order.instance_N[has]]
+        label_N32 = rows_of(self.labels.digests(), order.label_N)
+        return Sequences(
+            source.labels, source.instances, order.ids, size_S2.astype(np.int32), order.first_S1, order.names,
+            label_N32, instance_N32,
+        )  # fmt: skip
+
+    def problems(self, *, wants_instances: bool) -> Iterator[str]:
+        """All problems of sequences. Only those that have any are looked at frame by frame."""
+        order = self.order
+        for s in np.flatnonzero(self._suspicious(wants_instances)).tolist():
+            name = order.ids[s].as_py()
+            rows = range(int(order.first_S1[s]), int(order.first_S1[s + 1]))
+            frames = {order.names[i].as_py(): self.labels.file(int(order.label_N[i])) for i in rows}
+            paired = {
+                order.names[i].as_py(): self.instances.file(int(order.instance_N[i]))
+                for i in rows
+                if order.instance_N[i] >= 0
+            }
+            for row in order.orphan_K[order.orphan_sequence_K == s].tolist():
+                paired[self.instances.files["frame"][row].as_py()] = self.instances.file(row)
+            yield from sequence_problems(name, frames, paired if wants_instances else None)
+        yield from self._without_labels()
+
+    def _without_labels(self) -> Iterator[str]:
+        rows = self.order.orphan_K[self.order.orphan_sequence_K < 0]
+        alone = self.instances.files.take(pa.array(rows))
+        for name in alone["sequence"].unique().to_pylist():
+            paths = alone.filter(pc.equal(alone["sequence"], name))["path"]
+            first = pc.min(paths).as_py()
+            yield f"sequence '{name}': {len(paths)} instance maps, but no label map; first {first}"
+
+    def _suspicious(self, wants_instances: bool) -> NDArray[np.bool_]:
+        """Per sequence, whether anything may be wrong with it."""
+        order, first = self.order, self.order.first_S1[:-1]
+        length_S = np.diff(order.first_S1)
+        has = order.instance_N >= 0
+        bad_N = self.labels.broken()[order.label_N]
+        for column in ("width", "height"):
+            side_N = self.labels.numbers(column)[order.label_N]
+            usual_N = np.repeat(side_N[first], length_S)
+            bad_N |= side_N != usual_N
+            bad_N[has] |= self.instances.numbers(column)[order.instance_N[has]] != usual_N[has]
+        bad_N[has] |= self.instances.broken()[order.instance_N[has]]
+        if wants_instances:
+            bad_N |= ~has
+        bad_S = np.logical_or.reduceat(bad_N, first) | self._uneven()
+        bad_S[order.orphan_sequence_K[order.orphan_sequence_K >= 0]] = True
+        return bad_S
+
+    def _uneven(self) -> NDArray[np.bool_]:
+        """Per sequence, whether its frame numbers do not rise by one step throughout."""
+        order = self.order
+        parts = pc.extract_regex(order.names, _NUMBER)
+        digits, before = pc.struct_field(parts, "digits"), pc.struct_field(parts, "before").dictionary_encode()
+        long = pc.fill_null(pc.greater(pc.binary_length(digits), _DIGITS), False)
+        number = pc.fill_null(pc.if_else(long, None, digits).cast(pa.int64()), 0).to_numpy()
+        group = pc.fill_null(before.indices, -1).to_numpy()
+        step = np.diff(number, append=0)
+        last = order.first_S1[1:] - 1
+        same = (group[:-1] == group[1:]) & (group[1:] >= 0)
+        counts = np.append(same, False)
+        counts[last] = False
+        first = order.first_S1[:-1]
+        least = np.minimum.reduceat(np.where(counts, step, _NO_STEP), first)
+        most = np.maximum.reduceat(np.where(counts, step, -_NO_STEP), first)
+        even = (most == -_NO_STEP) | ((least == most) & (least > 0))
+        return ~even | np.logical_or.reduceat(np.asarray(long), first)
+
+
+def rows_of(column: NDArray[np.uint8], rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """``column[rows]`` without a copy where that is the column as it is."""
+    unchanged = len(rows) == len(column) and bool((rows == np.arange(len(rows))).all())
+    return column if unchanged else column[rows]
