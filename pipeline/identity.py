@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-RENDER_FORMAT = 2  # raise when the code's output for the same inputs changes
+RENDER_FORMAT = 3  # raise when the code's output for the same inputs changes
 
 
 def digest(parts: Any) -> str:
