@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from benchmarks.original import Kind, build_engine
 from benchmarks.subject import Subject, build_generator, make_clips
 from benchmarks.timing import PLAIN, Tell, Variant
 from pipeline.generator.clips import Conditioning, How, render_clips
-from pipeline.generator.engine import Engine, PlainEngine, engine_for
+from pipeline.generator.engine import Engine, PlainEngine
 from pipeline.generator.rollout import Frame, RolloutState
 
 PEAK = 2.0  # images are in [-1, 1]
@@ -22,7 +23,7 @@ LEVELS = 127.5  # of 8 bits, per unit of an image
 class Deviation:
     """Of an engine's frames from the reference's, before they are rounded to 8 bits."""
 
-    kind: Literal["plain", "fast"]
+    kind: Kind
     precision: str
     psnr_T: tuple[float, ...] = ()  # dB, per frame
     furthest: float = 0.0  # largest difference of a value, in levels of 8 bits
@@ -69,7 +70,7 @@ def deviations(subject: Subject, precisions: Sequence[str], frames: int, tell: T
         kind, precision = variant.kind, variant.precision
         tell(f"deviation: {frames} frames, {kind}, {precision}")
         try:
-            made = _images(engine_for(generator, precision, kind), clip)
+            made = _images(build_engine(generator, kind, precision), clip)
         except (ValueError, RuntimeError) as error:  # not on this machine; or not finite
             yield Deviation(kind, precision, failed=str(error).splitlines()[0])
             continue

@@ -1,4 +1,4 @@
-"""Rendering on a CPU: the fast path against the plain networks, in speed, memory and deviation.
+"""Rendering on a CPU: the fast path and the plain networks against the original, in speed, memory and deviation.
 
     python -m benchmarks.generator                                      # the official label2city_1024_g1 at 512x256
     python -m benchmarks.generator --checkpoint bundled --size 256x128
@@ -25,13 +25,14 @@ from benchmarks import timing
 from benchmarks.arguments import count, size
 from benchmarks.deviation import deviations
 from benchmarks.memory import Memory, measure_apart, per_clip_mb
+from benchmarks.original import OriginalEngine
 from benchmarks.report import in_readme, machine, markdown
 from benchmarks.subject import VIDEO_PRESETS, Subject, build_generator, make_clips
-from benchmarks.timing import PLAIN, Prepared, Rounds, Variant, median, plain_flop, prepare, run_rounds
+from benchmarks.timing import ORIGINAL, PLAIN, Prepared, Rounds, Variant, median, plain_flop, prepare, run_rounds
 from pipeline.generator.checkpoint import BUNDLED
 from pipeline.generator.clips import Conditioning
 from pipeline.generator.config import GeneratorConfig
-from pipeline.generator.engine import DTYPES, PlainEngine
+from pipeline.generator.engine import DTYPES, Engine, PlainEngine
 from pipeline.generator.networks import VideoGenerator
 from schemas.errors import FlowreelError
 
@@ -50,7 +51,8 @@ def run(subject: Subject, args: argparse.Namespace) -> dict[str, Any]:
     if args.precision is not None:
         deviation = _deviation(subject, args.precision, args.precision_frames)
     fast = [Variant("fast", precision, batch) for precision in args.timed for batch in args.batches]
-    engines = {PLAIN: PlainEngine(generator), **{variant: prepared[variant.precision].engine for variant in fast}}
+    engines: dict[Variant, Engine] = {ORIGINAL: OriginalEngine(generator), PLAIN: PlainEngine(generator)}
+    engines |= {variant: prepared[variant.precision].engine for variant in fast}
     rounds = run_rounds(engines, clips, args.rounds, tell)
     memory = {} if args.no_memory else {variant: _memory(subject, variant) for variant in engines}
     flop = plain_flop(generator.config, subject.size)

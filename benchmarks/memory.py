@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.original import build_engine
 from benchmarks.subject import Subject, build_generator, make_clips
 from benchmarks.timing import FROM_MAPS, LEAST_FRAMES, Variant
 from pipeline.generator.clips import render_clips
-from pipeline.generator.engine import engine_for
 
 _RESET_PEAK = "5"  # see proc(5), /proc/pid/clear_refs
 
@@ -41,7 +41,7 @@ def measure(subject: Subject, variant: Variant, threads: int) -> Memory:
     generator = build_generator(subject)
     before_mb = _status_mb("VmRSS")
     Path("/proc/self/clear_refs").write_text(_RESET_PEAK)
-    engine = engine_for(generator, variant.precision, kind=variant.kind)
+    engine = build_engine(generator, variant.kind, variant.precision)
     length = generator.config.n_frames - 1 + max(LEAST_FRAMES, engine.ahead)
     clips = make_clips(subject, generator.config, variant.batch, length)
     render_clips(engine, clips, FROM_MAPS)

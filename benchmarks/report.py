@@ -67,7 +67,7 @@ def _speed_table(result: Result) -> str:
                 str(row["batch"]),
                 f"{row['seconds_per_frame']:.3g}",
                 f"{row['frames_per_s']:.3g}",
-                "1" if row["kind"] == "plain" else f"{row['ratio']:.2f} ({low:.2f} to {high:.2f})",
+                "1" if row["kind"] == "original" else f"{row['ratio']:.2f} ({low:.2f} to {high:.2f})",
                 f"{row['effective_flop_s'] / 1e9:.0f}",
                 f"{row['share_of_matmul']:.0%}",
                 *([f"{memory['peak_mb']:.0f}", f"{memory['increase_mb']:.0f}"] if memory else ["", ""]),
@@ -82,6 +82,7 @@ def _notes(result: Result) -> Iterator[str]:
     yield f"Medians of {rounds} of {frames} a clip, all variants in turn in each; in brackets, the ratio in the rounds"
     yield "where it was least and greatest. Time is from label maps in memory to 8-bit frames in memory. GFLOP/s are"
     yield "effective: the convolutions of the plain networks by the time taken, though the fast path calculates less."
+    yield "`original` stands for the original implementation: its operations with the same weights, by today's PyTorch."
     yield _peaks(result)
     share = result["subject"]["foreground_share"]
     if share is not None:

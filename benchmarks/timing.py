@@ -5,13 +5,13 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 import torch
 from numba.core.dispatcher import Dispatcher
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.original import Kind
 from benchmarks.subject import empty_generator
 from pipeline.generator.clips import Conditioning, How, render_clips
 from pipeline.generator.config import GeneratorConfig
@@ -30,7 +30,7 @@ Tell = Callable[[str], None]  # of progress
 class Variant:
     """A way to render."""
 
-    kind: Literal["plain", "fast"]
+    kind: Kind
     precision: str
     batch: int  # clips in lock-step
 
@@ -38,7 +38,8 @@ class Variant:
         return f"{self.kind}, {self.precision}, batch {self.batch}"
 
 
-PLAIN = Variant("plain", "float32", 1)  # what all others are compared with
+ORIGINAL = Variant("original", "float32", 1)  # what all others are compared with
+PLAIN = Variant("plain", "float32", 1)
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,8 @@ class Rounds:
     matmul_s: Mapping[str, list[float]]  # by precision: of the fastest multiplication of the round
 
     def ratios(self, variant: Variant) -> list[float]:
-        """How many times as fast as plain, within each round."""
-        return [p / v for p, v in zip(self.seconds[PLAIN], self.seconds[variant], strict=True)]
+        """How many times as fast as the original, within each round."""
+        return [o / v for o, v in zip(self.seconds[ORIGINAL], self.seconds[variant], strict=True)]
 
     def matmul_flop_s(self, precision: str) -> float:
         """The best of all rounds, in FLOP/s."""

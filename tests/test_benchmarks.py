@@ -5,14 +5,19 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from benchmarks import generator, timing
 from benchmarks.deviation import psnr_db
 from benchmarks.memory import per_clip_mb
+from benchmarks.original import OriginalEngine
 from benchmarks.report import BEGIN, END, in_readme
-from benchmarks.subject import preset_config
+from benchmarks.subject import Subject, build_generator, make_clips, preset_config
+from benchmarks.timing import FROM_MAPS
+from pipeline.generator.clips import render_clips
+from pipeline.generator.engine import PlainEngine
 from schemas.errors import UsageError
 
 SMALL = ["--ngf", "8", "--size", "64x32", "--frames", "1", "--rounds", "2"]
@@ -34,14 +39,15 @@ def test_the_numbers_of_a_run_fit_each_other(tmp_path: Path, capsys: pytest.Capt
     readme.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
     result = measured(tmp_path, *SMALL, "--batches", "1", "2", "--no-memory", "--readme", str(readme))
 
-    plain, *fast = result["variants"]
-    assert [(v["kind"], v["batch"]) for v in result["variants"]] == [("plain", 1), ("fast", 1), ("fast", 2)]
-    for row in [plain, *fast]:
+    original = result["variants"][0]
+    kinds = [("original", 1), ("plain", 1), ("fast", 1), ("fast", 2)]
+    assert [(v["kind"], v["batch"]) for v in result["variants"]] == kinds
+    for row in result["variants"]:
         assert len(row["seconds"]) == 2 and min(row["seconds"]) > 0
         assert row["seconds_per_frame"] == statistics.median(row["seconds"])
         assert row["frames_per_s"] == pytest.approx(1 / row["seconds_per_frame"])
         assert row["ratios"] == pytest.approx(
-            [p / own for p, own in zip(plain["seconds"], row["seconds"], strict=True)]
+            [o / own for o, own in zip(original["seconds"], row["seconds"], strict=True)]
         )
         assert row["ratio"] == statistics.median(row["ratios"])
         flop = row["effective_flop_s"] * row["seconds_per_frame"]
@@ -52,8 +58,17 @@ def test_the_numbers_of_a_run_fit_each_other(tmp_path: Path, capsys: pytest.Capt
     assert result["deviation"] is None and result["settings"]["threads"] == 1
 
     table = capsys.readouterr().out
-    assert "| plain, float32 | 1 |" in table and "| fast, float32 | 2 |" in table
+    assert "| original, float32 | 1 |" in table and "| fast, float32 | 2 |" in table
     assert readme.read_text() == f"before\n{BEGIN}\n{table.strip()}\n{END}\nafter\n"
+
+
+def test_the_original_gives_the_plain_networks_frames(tiny_checkpoint: Path) -> None:
+    subject = Subject("", (64, 32), str(tiny_checkpoint))
+    network = build_generator(subject).double()
+    clips = make_clips(subject, network.config, 1, 4)
+    (original,) = render_clips(OriginalEngine(network), clips, FROM_MAPS)
+    (plain,) = render_clips(PlainEngine(network), clips, FROM_MAPS)
+    assert np.array_equal(original.image_THW3, plain.image_THW3)
 
 
 def test_deviation_is_that_of_rounding(tmp_path: Path, tiny_checkpoint: Path) -> None:

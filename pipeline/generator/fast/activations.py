@@ -10,6 +10,7 @@ from pipeline.generator.fast.kernels import helper, kernel, reflect
 from pipeline.generator.layers import EPS, ClipNorm
 
 Floats = NDArray[np.floating]
+Place = tuple[int, int, int, int]  # a part of a map: first row, first column, and those after the last
 
 
 @dataclass(frozen=True)
@@ -48,11 +49,12 @@ def consumed(given: Map) -> Floats:
     return given.values_HWC
 
 
-def padded(given: Map, by: int) -> Floats:
-    """The map's content with reflection padding."""
+def padded(given: Map, by: int, place: Place | None = None) -> Floats:
+    """The map's content with reflection padding; of a part of the map, with what is around it."""
     height, width, channels = given.values_HWC.shape
-    out = np.empty((height + 2 * by, width + 2 * by, channels), given.values_HWC.dtype)
-    _pad(given.values_HWC, given.pending_2C, by, out)
+    top, left, bottom, right = place or (0, 0, height, width)
+    out = np.empty((bottom - top + 2 * by, right - left + 2 * by, channels), given.values_HWC.dtype)
+    _pad(given.values_HWC, given.pending_2C, top - by, left - by, out)
     return out
 
 
@@ -148,11 +150,11 @@ def _activate(values_HWC: Floats, pending_2C: Floats) -> None:
 
 
 @kernel
-def _pad(values_HWC: Floats, pending_2C: Floats | None, by: int, out: Floats) -> None:
+def _pad(values_HWC: Floats, pending_2C: Floats | None, top: int, left: int, out: Floats) -> None:
     height, width, _ = values_HWC.shape
     for y in prange(out.shape[0]):
         for x in range(out.shape[1]):
-            read_pixel(values_HWC, pending_2C, reflect(y - by, height), reflect(x - by, width), out[y, x])
+            read_pixel(values_HWC, pending_2C, reflect(top + y, height), reflect(left + x, width), out[y, x])
 
 
 @kernel

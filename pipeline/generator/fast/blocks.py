@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from numba import prange
 from torch import Tensor, nn
 
-from pipeline.generator.fast.activations import Floats, Map, Norm, add_normed, consumed, padded
+from pipeline.generator.fast.activations import Floats, Map, Norm, Place, add_normed, consumed, padded
 from pipeline.generator.fast.kernels import kernel
 from pipeline.generator.fast.winograd import Winograd
 from pipeline.generator.layers import ClipNorm, ResBlock
@@ -99,11 +99,11 @@ class Head:
         self.weight = lines.contiguous(memory_format=torch.channels_last)
         self.bias_O: Floats = torch.cat([_bias(conv).detach() for conv in convs]).numpy()
 
-    def __call__(self, given: Map) -> Tensor:
-        """(H, W, I) -> (O, H, W), bias added, before the activation."""
-        height, width, _ = given.values_HWC.shape
-        lines_HXL = from_torch(F.conv2d(as_torch(padded(given, 3)), self.weight))
-        out_OHW = np.empty((len(self.bias_O), height, width), lines_HXL.dtype)
+    def __call__(self, given: Map, place: Place | None = None) -> Tensor:
+        """(H, W, I) -> (O, H, W), or a part of it, bias added, before the activation."""
+        lines_HXL = from_torch(F.conv2d(as_torch(padded(given, 3, place)), self.weight))
+        height, width, _ = lines_HXL.shape
+        out_OHW = np.empty((len(self.bias_O), height, width - 6), lines_HXL.dtype)
         _sum_lines(lines_HXL, self.bias_O, out_OHW)
         return torch.from_numpy(out_OHW)
 

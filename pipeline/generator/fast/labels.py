@@ -12,6 +12,8 @@ from pipeline.generator.fast.kernels import helper, kernel, reflect
 
 Ints = NDArray[np.int32]
 REACH = 3  # of a 7x7 convolution
+TAPS = 2 * REACH + 1
+RUNS = TAPS * (TAPS + 1) // 2  # neighbours in a line of TAPS pixels: where they begin and end
 
 
 @dataclass(frozen=True)
@@ -22,45 +24,43 @@ class SparsePicture:
     channel_N: Ints
     value_N: Floats
     pure_HW: Ints  # the one channel that a pixel has, with value 1; else -1
-    line_HW: Ints  # the one channel that this pixel and REACH more to both sides have so; else -1
-    area_HW: Ints  # the same for REACH more in all directions: most of a label map
+    area_HW: Ints  # the one that this pixel and REACH more in all directions have so, most of a label map; else -1
+    line_P: Ints  # H*W+1 positions: where the terms of each pixel's line (REACH more to both sides) begin below
+    run_M: Ints  # channel * RUNS + run: where in the line the channel is
+    factor_M: Floats  # its value there
 
     def dense(self, channels: int) -> Floats:
         """The picture with all its channels, (channels, H, W)."""
-        pixel_N = np.repeat(np.arange(self.line_HW.size), np.diff(self.begin_P))
-        picture = np.zeros((channels, self.line_HW.size), self.value_N.dtype)
+        pixel_N = np.repeat(np.arange(self.area_HW.size), np.diff(self.begin_P))
+        picture = np.zeros((channels, self.area_HW.size), self.value_N.dtype)
         picture[self.channel_N, pixel_N] = self.value_N
-        return picture.reshape(channels, *self.line_HW.shape)
+        return picture.reshape(channels, *self.area_HW.shape)
 
     def total(self, channels: tuple[int, ...]) -> Floats:
         """The sum of some channels, (H, W), limited to [0, 1]: the foreground mask."""
         values_N = np.where(np.isin(self.channel_N, channels), self.value_N, 0)
         sums = np.add.reduceat(values_N, self.begin_P[:-1])  # a pixel has at least its label
-        return np.clip(sums, 0, 1).astype(self.value_N.dtype).reshape(self.line_HW.shape)
+        return np.clip(sums, 0, 1).astype(self.value_N.dtype).reshape(self.area_HW.shape)
 
 
 @dataclass(frozen=True)
 class SparseWindow:
     """T sparse pictures, their arrays joined: loops over tuples of arrays are slow. Names as in SparsePicture."""
 
-    begin_TP: Ints
-    channel_N: Ints
-    value_N: Floats
-    pure_THW: Ints
-    line_THW: Ints
     area_THW: Ints
+    line_TP: Ints
+    run_M: Ints
+    factor_M: Floats
 
 
 def joined(frames: Sequence[SparsePicture]) -> SparseWindow:
     """Frames of one size, oldest first."""
-    offset_T = np.cumsum([0, *(len(frame.channel_N) for frame in frames[:-1])], dtype=np.int32)
+    offset_T = np.cumsum([0, *(len(frame.run_M) for frame in frames[:-1])], dtype=np.int32)
     return SparseWindow(
-        np.stack([frame.begin_P + offset for frame, offset in zip(frames, offset_T, strict=True)]),
-        np.concatenate([frame.channel_N for frame in frames]),
-        np.concatenate([frame.value_N for frame in frames]),
-        np.stack([frame.pure_HW for frame in frames]),
-        np.stack([frame.line_HW for frame in frames]),
         np.stack([frame.area_HW for frame in frames]),
+        np.stack([frame.line_P + offset for frame, offset in zip(frames, offset_T, strict=True)]),
+        np.concatenate([frame.run_M for frame in frames]),
+        np.concatenate([frame.factor_M for frame in frames]),
     )
 
 
@@ -77,7 +77,7 @@ def from_labels(
 
 def pooled(fine: SparsePicture, channels: int) -> SparsePicture:
     """Half the size by a 3x3 mean over the valid pixels, as ``conditioning.pool`` does."""
-    height, width = fine.line_HW.shape
+    height, width = fine.area_HW.shape
     half = (height // 2, width // 2)
     count_P = np.zeros(half[0] * half[1] + 1, np.int32)
     stored = (fine.begin_P, fine.channel_N, fine.value_N)
@@ -89,13 +89,19 @@ def pooled(fine: SparsePicture, channels: int) -> SparsePicture:
 
 
 def _finished(begin_P: Ints, channel_N: Ints, value_N: Floats, size: tuple[int, int]) -> SparsePicture:
-    pure_HW, line_HW, area_HW = (np.empty(size, np.int32) for _ in range(3))
-    _find_lines(begin_P, channel_N, value_N, pure_HW, line_HW)
-    _find_areas(line_HW, area_HW)
-    return SparsePicture(begin_P, channel_N, value_N, pure_HW, line_HW, area_HW)
+    pure_HW, area_HW = np.empty(size, np.int32), np.empty(size, np.int32)
+    stored, count_P = (begin_P, channel_N, value_N), np.zeros(len(begin_P), np.int32)
+    _find_pure(stored, pure_HW)
+    _find_areas(pure_HW, area_HW)
+    _count_terms(stored, pure_HW, area_HW, count_P[1:])
+    line_P = np.cumsum(count_P, dtype=np.int32)
+    run_M, factor_M = np.empty(line_P[-1], np.int32), np.empty(line_P[-1], value_N.dtype)
+    _fill_terms(stored, pure_HW, area_HW, line_P, (run_M, factor_M))
+    return SparsePicture(begin_P, channel_N, value_N, pure_HW, area_HW, line_P, run_M, factor_M)
 
 
 Stored = tuple[Ints, Ints, Floats]  # begin_P, channel_N, value_N
+Lines = tuple[Ints, Floats]  # run_M, factor_M
 
 
 @helper
@@ -147,28 +153,70 @@ def _fill_pooled(
 
 
 @kernel
-def _find_lines(begin_P: Ints, channel_N: Ints, value_N: Floats, pure_HW: Ints, line_HW: Ints) -> None:
-    height, width = line_HW.shape
+def _find_pure(stored: Stored, pure_HW: Ints) -> None:
+    begin_P, channel_N, value_N = stored
+    height, width = pure_HW.shape
     for y in prange(height):
         for x in range(width):
             n = begin_P[y * width + x]
             alone = begin_P[y * width + x + 1] == n + 1 and value_N[n] == 1
             pure_HW[y, x] = channel_N[n] if alone else -1
-        for x in range(width):
-            common = pure_HW[y, x]
-            for dx in range(-REACH, REACH + 1):
-                if pure_HW[y, reflect(x + dx, width)] != common:
-                    common = -1
-            line_HW[y, x] = common
 
 
 @kernel
-def _find_areas(line_HW: Ints, area_HW: Ints) -> None:
-    height, width = line_HW.shape
+def _find_areas(pure_HW: Ints, area_HW: Ints) -> None:
+    height, width = pure_HW.shape
     for y in prange(height):
+        column_W = pure_HW[y].copy()
+        for dy in range(-REACH, REACH + 1):
+            for x in range(width):
+                if pure_HW[reflect(y + dy, height), x] != column_W[x]:
+                    column_W[x] = -1
         for x in range(width):
-            common = line_HW[y, x]
-            for dy in range(-REACH, REACH + 1):
-                if line_HW[reflect(y + dy, height), x] != common:
+            common = column_W[x]
+            for dx in range(-REACH, REACH + 1):
+                if column_W[reflect(x + dx, width)] != common:
                     common = -1
             area_HW[y, x] = common
+
+
+@helper
+def _line_terms(stored: Stored, pure_HW: Ints, at: tuple[int, int], lines: Lines, begin: int) -> int:
+    """Writes the terms of the line around a pixel from ``begin`` on, nothing where that is -1; returns how many."""
+    begin_P, channel_N, value_N = stored
+    run_M, factor_M = lines
+    y, x = at
+    width, terms, j = pure_HW.shape[1], 0, 0
+    while j < TAPS:
+        first, column = j, reflect(x + j - REACH, width)
+        label, p = pure_HW[y, column], y * width + column
+        j += 1
+        while label >= 0 and j < TAPS and pure_HW[y, reflect(x + j - REACH, width)] == label:
+            j += 1
+        run = first * TAPS - first * (first - 1) // 2 + j - first - 1  # runs are counted by where they begin, then end
+        for n in range(begin_P[p], begin_P[p + 1]):
+            if begin >= 0:
+                run_M[begin + terms], factor_M[begin + terms] = channel_N[n] * RUNS + run, value_N[n]
+            terms += 1
+    return terms
+
+
+@kernel
+def _count_terms(stored: Stored, pure_HW: Ints, area_HW: Ints, count_P: Ints) -> None:
+    height, width = pure_HW.shape
+    nowhere = (stored[1], stored[2])
+    for y in prange(height):
+        for x in range(width):
+            count_P[y * width + x] = 1 if area_HW[y, x] >= 0 else _line_terms(stored, pure_HW, (y, x), nowhere, -1)
+
+
+@kernel
+def _fill_terms(stored: Stored, pure_HW: Ints, area_HW: Ints, line_P: Ints, lines: Lines) -> None:
+    height, width = pure_HW.shape
+    for y in prange(height):
+        for x in range(width):
+            m = line_P[y * width + x]
+            if area_HW[y, x] >= 0:  # seldom is anything else
+                lines[0][m], lines[1][m] = area_HW[y, x] * RUNS + TAPS - 1, 1
+            else:
+                _line_terms(stored, pure_HW, (y, x), lines, m)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.generator.config import GeneratorConfig
-from pipeline.generator.fast.activations import Map, Norm, added
+from pipeline.generator.fast.activations import Map, Norm, Place, added
 from pipeline.generator.fast.blocks import Block, Head, PictureConv, blocks, run
 from pipeline.generator.fast.label_conv import LabelConv, convolved
 from pipeline.generator.fast.labels import SparseWindow
@@ -23,9 +23,23 @@ class Seen:
     """What one scale makes of one frame's conditioning alone, whatever was rendered before it."""
 
     features: Map
-    mask_HW: Tensor | None  # share of foreground, in [0, 1]; None: there is none, its branch has nothing to do
-    front_3HW: Tensor | None  # the foreground's image
-    front: Map | None  # its features, for the next finer scale
+    front: Map | None  # the foreground's features, for the next finer scale; None: there is none
+    cutout: "Cutout | None"
+
+
+@dataclass(frozen=True)
+class Cutout:
+    """The foreground's image, in the rectangle that holds all of it."""
+
+    image_3HW: Tensor
+    share_HW: Tensor  # in [0, 1]
+    place: Place
+
+    def over(self, behind_3HW: Tensor) -> Tensor:
+        top, left, bottom, right = self.place
+        made_3HW = behind_3HW.clone()
+        made_3HW[:, top:bottom, left:right] = over(self.image_3HW, made_3HW[:, top:bottom, left:right], self.share_HW)
+        return made_3HW
 
 
 @dataclass(frozen=True)
@@ -90,7 +104,7 @@ class FastScale:
         seen = []
         for i, mask in enumerate(masks):
             front = fronts.get(i)
-            seen.append(Seen(features[i], mask, torch.tanh(self.front_head(front)) if front else None, front))
+            seen.append(Seen(features[i], front, None if front is None or mask is None else self._cutout(front, mask)))
         return seen
 
     def __call__(
@@ -105,6 +119,12 @@ class FastScale:
             flows[:] = run(self.up_flow, _refined(joint, [made.flow for made in coarser] if coarser else None))
         return [self._blended(*parts, raw_only) for parts in zip(seen, histories_PHW, images, flows, strict=True)]
 
+    def _cutout(self, front: Map, mask_HW: Tensor) -> Cutout:
+        rows, columns = mask_HW.any(dim=1).nonzero(), mask_HW.any(dim=0).nonzero()
+        top, bottom, left, right = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+        place = top, left, bottom, right
+        return Cutout(torch.tanh(self.front_head(front, place)), mask_HW[top:bottom, left:right], place)
+
     def _blended(self, seen: Seen, history_PHW: Tensor, image: Map, flow: Map | None, raw_only: bool) -> Made:
         """Heads, warp, foreground: as ``ScaleNetwork._blended``."""
         raw_3HW = made_3HW = torch.tanh(self.image_head(image))
@@ -115,9 +135,8 @@ class FastScale:
             if not raw_only:
                 warped_3HW = warp(history_PHW[None, -3:], flow_2HW[None])[0]
                 made_3HW = over(raw_3HW, warped_3HW, weight_1HW)
-        if seen.front_3HW is not None and seen.mask_HW is not None:
-            front_3HW, m = seen.front_3HW, seen.mask_HW
-            made_3HW, raw_3HW = over(front_3HW, made_3HW, m), over(front_3HW, raw_3HW, m)
+        if seen.cutout is not None:
+            made_3HW, raw_3HW = seen.cutout.over(made_3HW), seen.cutout.over(raw_3HW)
         return Made(made_3HW, raw_3HW, flow_2HW, weight_1HW, image, flow)
 
 

@@ -46,20 +46,34 @@ class Winograd:
         height, width, inputs = maps[0].values_HWC.shape
         outputs, kind = self.weight_36IO.shape[2], maps[0].values_HWC.dtype
         rows, columns = -(-height // 4), -(-width // 4)
-        block = max(1, min(rows, _BLOCK // (36 * columns * max(inputs, outputs))))
+        blocks = -(-rows // max(1, _BLOCK // (36 * columns * max(inputs, outputs))))
+        block = -(-rows // blocks)  # all about as large
         values = [np.empty((height, width, outputs), kind) for _ in maps]
         moments = [np.empty((2, rows, outputs), kind) for _ in maps]
+        v_36TI, m_36TO = self._tiles(block * columns * len(maps))
         for row in range(0, rows, block):
             tiles = min(block, rows - row) * columns
-            v_36TI = torch.empty((36, max(tiles * len(maps), self.least), inputs), dtype=self.norm.dtype)
-            v_36TI[:, tiles * len(maps) :] = 0
             for i, given in enumerate(maps):
-                _transform(given.values_HWC, given.pending_2C, row, i * tiles, tiles, v_36TI.numpy())
-            m_36TO = torch.bmm(v_36TI.to(self.weight_36IO.dtype), self.weight_36IO).to(self.norm.dtype)
+                _transform(given.values_HWC, given.pending_2C, row, i * tiles, tiles, v_36TI)
+            self._multiply(v_36TI, m_36TO)
             for i in range(len(maps)):
-                _restore(m_36TO.numpy(), i * tiles, tiles, row, values[i], moments[i])
+                _restore(m_36TO, i * tiles, tiles, row, values[i], moments[i])
         counts_R = np.array([width * min(4, height - 4 * row) for row in range(rows)], np.float64)
         return [Map(v, self.norm.from_rows(m, counts_R)) for v, m in zip(values, moments, strict=True)]
+
+    def _tiles(self, count: int) -> tuple[Floats, Floats]:
+        """Room for ``count`` tiles, given and multiplied: one for all blocks, so that it stays in the cache."""
+        _, inputs, outputs = self.weight_36IO.shape
+        v_36TI = torch.empty((36, max(count, self.least), inputs), dtype=self.norm.dtype)
+        v_36TI[:, count:] = 0
+        return v_36TI.numpy(), torch.empty((36, v_36TI.shape[1], outputs), dtype=self.norm.dtype).numpy()
+
+    def _multiply(self, v_36TI: Floats, m_36TO: Floats) -> None:
+        v, m = torch.from_numpy(v_36TI), torch.from_numpy(m_36TO)
+        if v.dtype == self.weight_36IO.dtype:
+            torch.bmm(v, self.weight_36IO, out=m)
+        else:
+            m.copy_(torch.bmm(v.to(self.weight_36IO.dtype), self.weight_36IO))
 
 
 def _weight_transform() -> Floats:

@@ -92,6 +92,11 @@ def test_heads_are_convolutions(
     found = Head(*convs)(map_of(x_1CHW, pending_2C))
     assert found.dtype == kind
     torch.testing.assert_close(found.double(), torch.cat(expected), rtol=0, atol=BOUNDS[kind])
+    height, width = size
+    for top, left, bottom, right in [(0, 0, 1, width), (1, 2, height, width), (height - 1, width - 1, height, width)]:
+        part = Head(*convs)(map_of(x_1CHW, pending_2C), (top, left, bottom, right))
+        wanted = torch.cat(expected)[:, top:bottom, left:right]
+        torch.testing.assert_close(part.double(), wanted, rtol=0, atol=BOUNDS[kind])
 
 
 # What is not finite

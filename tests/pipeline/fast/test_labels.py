@@ -89,11 +89,28 @@ def test_uniform_places_are_found(name: str) -> None:
         alone = (picture_LHW != 0).sum(axis=0) == 1
         pure_HW = np.where(alone & (picture_LHW.max(axis=0) == 1), picture_LHW.argmax(axis=0), -1)
         padded = np.pad(pure_HW, 3, mode="reflect")
-        lines = np.stack([padded[3:-3, x : x + width] for x in range(7)])
         areas = np.stack([padded[y : y + height, x : x + width] for y in range(7) for x in range(7)])
         np.testing.assert_array_equal(sparse.pure_HW, pure_HW)
-        np.testing.assert_array_equal(sparse.line_HW, np.where((lines == pure_HW).all(axis=0), pure_HW, -1))
         np.testing.assert_array_equal(sparse.area_HW, np.where((areas == pure_HW).all(axis=0), pure_HW, -1))
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_terms_are_the_lines(name: str) -> None:
+    """Each pixel of a line once, with its value; neighbours of one label together."""
+    runs = [(first, end) for first in range(7) for end in range(first + 1, 8)]
+    for sparse in levels(name, (16, 20), True, torch.float32)[:2]:
+        padded_LHW = np.pad(sparse.dense(IDS + 1), ((0, 0), (0, 0), (3, 3)), mode="reflect")
+        width = sparse.area_HW.shape[1]
+        for p in range(sparse.area_HW.size):
+            line_L7 = np.zeros((IDS + 1, 7), np.float32)
+            here = slice(sparse.line_P[p], sparse.line_P[p + 1])
+            for place, factor in zip(sparse.run_M[here], sparse.factor_M[here], strict=True):
+                first, end = runs[place % 28]
+                line_L7[place // 28, first:end] += factor
+            y, x = divmod(p, width)
+            np.testing.assert_array_equal(line_L7, padded_LHW[:, y, x : x + 7])
+            if sparse.area_HW[y, x] >= 0:
+                assert here.stop - here.start == 1
 
 
 # Convolutions
