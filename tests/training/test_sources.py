@@ -16,6 +16,7 @@ from pipeline.storage import Store, open_store
 from pipeline.training.frames import read_frames
 from pipeline.training.sources import open_source
 from schemas.errors import SourceError, UsageError
+
 from .paired import HEIGHT, WIDTH, opened, panned, put, train_spec, write_paired
 
 
