@@ -11,6 +11,8 @@ from schemas.training import TrainSpec
 def generator_config(spec: TrainSpec, space: LabelSpace) -> GeneratorConfig:
     """Raises UsageError for an architecture that cannot be, or frames that it cannot take."""
     network = spec.generator
+    if spec.discriminators.face:
+        raise UsageError("discriminators.face finds faces in pose pictures, and label maps have none: set it to false")
     try:
         config = GeneratorConfig(
             label_space=space.name,

@@ -100,12 +100,14 @@ def load_perceptual(data: bytes, name: str) -> Perceptual:
     """From a file's bytes, frozen. Raises CheckpointError with ``name`` if they are of neither network."""
     if _kind(data) == "segmenter":
         return Perceptual(load_segmenter(data, name))
-    vgg, found = Vgg19(), _tensors(data, name)
+    found = _tensors(data, name)
+    with torch.device("meta"):
+        vgg = Vgg19()
     used = {key.removeprefix("features."): value for key, value in found.items() if not key.startswith(VGG_UNUSED)}
     wanted = {key: tuple(value.shape) for key, value in vgg.layers.state_dict().items()}
     if lines := differences({key: tuple(value.shape) for key, value in used.items()}, wanted):
         raise CheckpointError("\n".join([f"{name}: weights of neither torchvision's VGG19 nor a segmenter", *lines]))
-    vgg.layers.load_state_dict(used)
+    vgg.layers.load_state_dict({key: value.float() for key, value in used.items()}, assign=True)
     return Perceptual(vgg.requires_grad_(False), VGG_WEIGHTS)
 
 

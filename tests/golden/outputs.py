@@ -37,7 +37,7 @@ def compare_float64(vector: Vector, found: Outputs) -> list[Difference]:
             differences.append(compare("float64", name, part, vector.arrays[f"{name}_f64"], FLOAT64))
         stored = vector.arrays[name]
         rounding = np.spacing(np.abs(stored)).astype(np.float64) / 2 + FLOAT64
-        differences.append(compare("float32-stored", name, _stored_part(vector, name, found[name]), stored, rounding))
+        differences.append(compare("float32-stored", name, stored_part(vector, name, found[name]), stored, rounding))
     for name, expected in vector.notes.get("summary", {}).items():
         if name not in found:
             raise Unusable(f"the summary is of {name}, which is not made here")
@@ -59,7 +59,7 @@ def compare_float32(vector: Vector, found: Outputs) -> list[Difference]:
         if len(bound_N) != len(stored):
             raise Unusable(f"the file says how far float32 is off for {len(bound_N)} of {len(stored)} frames of {name}")
         bound = np.broadcast_to(bound_N.reshape(-1, *[1] * (stored.ndim - 1)), stored.shape)
-        differences.append(compare("float32", name, _stored_part(vector, name, found[name]), stored, bound))
+        differences.append(compare("float32", name, stored_part(vector, name, found[name]), stored, bound))
     if "final_u8" in vector.arrays:
         image, stored = _bytes(found["final"]), vector.arrays["final_u8"]
         differences.append(compare("float32 levels", "final_u8", image, stored, 1))
@@ -69,7 +69,7 @@ def compare_float32(vector: Vector, found: Outputs) -> list[Difference]:
     return differences
 
 
-def _stored_part(vector: Vector, name: str, full: Array) -> Array:
+def stored_part(vector: Vector, name: str, full: Array) -> Array:
     """The pixels of a full array that the file holds under this name."""
     stride = vector.settings.get("stored_stride", {}).get(name, 1)
     if stride not in (1, 2):

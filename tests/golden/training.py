@@ -104,7 +104,7 @@ def train(vector: Vector, weights: ModuleType, dtype: torch.dtype) -> Run:
     finest_only = s.get("niter_fix_global", 0) > 0 and s.get("n_scales_spatial", 1) > 1
     steps = optimisers(networks, spec, finest_only)
     clip = clip_of(vector, networks, dtype)
-    face = FaceCrop(s["fineSize"] // 32 * 8, s.get("openpose_only", False)) if s.get("add_face_disc") else None
+    face = FaceCrop(s.get("fineSize", 512) // 32 * 8, s.get("openpose_only", False)) if s.get("add_face_disc") else None
     objective = Objective(loss_spec(s), discriminator_spec(s), flow_formula, face=face)
     load, context = s.get("max_frames_per_gpu", 1), networks.generator.config.n_frames - 1
     how = LoadOptions(backprop=backprop_frames(s, load), finest_only=finest_only)
