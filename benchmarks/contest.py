@@ -30,7 +30,7 @@ class Contest:
     @property
     def second(self) -> int:
         """Frames of one second, or half of the shortest video."""
-        return max(2, min(round(self.data.source.fps), min(len(v.label_THW) for v in self.videos) // 2))
+        return max(2, min(round(self.data.fps), min(len(v.label_THW) for v in self.videos) // 2))
 
 
 def prepare(args: Namespace, tell: Tell) -> Contest:
@@ -57,8 +57,8 @@ def prepare(args: Namespace, tell: Tell) -> Contest:
 
 def chosen(asked: Sequence[str], checkpoint: Checkpoint, data: RealData, notices: list[str]) -> list[str]:
     """Sequences that are asked for; else those that the checkpoint's config names as held out; else all."""
-    there = [s.sequence_id for s in data.sequences]
-    names = list(asked) or [name for name in there if name in checkpoint.config.held_out] or there
+    held_out = [name for name in data.names if name in checkpoint.config.held_out]
+    names = list(asked) or held_out or data.names
     if unsure := [name for name in names if name not in checkpoint.config.held_out]:
         notices.append(
             f"The checkpoint does not say that {', '.join(unsure)} were held out of its training: if they were not, its"
@@ -69,16 +69,13 @@ def chosen(asked: Sequence[str], checkpoint: Checkpoint, data: RealData, notices
 
 def first_frames(data: RealData, name: str, size: tuple[int, int], most: int) -> list[Rgb]:
     """Of ``most`` other sequences."""
-    others = [replace(s, frames=s.frames[:1]) for s in data.sequences if s.sequence_id != name][:most]
-    return [
-        video.image_THW3[0]
-        for video in replace(data, sequences=tuple(others)).read([s.sequence_id for s in others], size)
-    ]
+    others = [other for other in data.names if other != name][:most]
+    return [video.image_THW3[0] for video in data.read(others, size, most=1)]
 
 
 def trained(args: Namespace, data: RealData, names: Sequence[str], size: tuple[int, int], tell: Tell) -> Segmenter:
     """A segmenter from the sequences that are not measured."""
-    others = [s.sequence_id for s in data.sequences if s.sequence_id not in names]
+    others = [name for name in data.names if name not in names]
     if not others:
         raise UsageError(
             "all sequences are measured, so none is left to train a segmenter on: choose some with --sequences, or give"

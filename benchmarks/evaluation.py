@@ -1,6 +1,8 @@
 """Renders what a contest compares, and puts it into numbers."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -12,6 +14,7 @@ from benchmarks.methods import Rgb, Tick
 from jobs.progress import Display
 
 SHORT, LONG = 30, 120  # frames that drift is looked for in
+SAID_EVERY_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -30,8 +33,7 @@ def render(contest: Contest, display: Display) -> Rendered:
     whole = [range(len(v.label_THW)) for v in contest.videos]
     styled = [len(v.label_THW) * len(contest.exemplars[v.name]) for v in contest.videos]
     total = sum(map(len, orders)) + len(others) * sum(map(len, whole)) + sum(styled)
-    with display.task("rendering") as bar:
-        tick = _counter(bar, total)
+    with _progress(display, "rendering", total) as tick:
         longer = [ours.render(v, order, tick) for v, order in zip(contest.videos, orders, strict=True)]
         made = {OURS: [frames[: len(order)] for frames, order in zip(longer, whole, strict=True)]}
         for method in others:
@@ -45,8 +47,7 @@ def evaluate(contest: Contest, rendered: Rendered, display: Display) -> dict[str
     real = [v.image_THW3 for v in contest.videos]
     labels = [v.label_THW for v in contest.videos]
     shown, measures = {REAL: real, **rendered.made}, dict[str, Measures]()
-    with display.task("measuring") as bar:
-        tick = _counter(bar, len(shown))
+    with _progress(display, "measuring", len(shown)) as tick:
         for name, videos in shown.items():
             measures[name] = measure(videos, real, labels, contest.segmenter)
             tick(1)
@@ -93,12 +94,18 @@ def _long_orders(contest: Contest) -> list[list[int]]:
     return [there_and_back(length, max(LONG, length)) for length in lengths]
 
 
-def _counter(bar: Callable[[int, int], None], total: int) -> Tick:
-    done = 0
+@contextmanager
+def _progress(display: Display, what: str, total: int) -> Iterator[Tick]:
+    """A bar on a terminal, lines elsewhere; the value is told of n more."""
+    done, said = 0, time.monotonic()
+    with display.task(what) as bar:
 
-    def tick(more: int) -> None:
-        nonlocal done
-        done += more
-        bar(done, total)
+        def tick(more: int) -> None:
+            nonlocal done, said
+            done += more
+            bar(done, total)
+            if not display.live and time.monotonic() - said > SAID_EVERY_S:
+                said = time.monotonic()
+                display.say(f"{what}: {done} of {total}")
 
-    return tick
+        yield tick

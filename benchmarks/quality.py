@@ -41,7 +41,7 @@ def write(folder: Path, contest: Contest, result: dict[str, Any], made: dict[str
     table, shown = markdown(result), panels(contest, made)
     (folder / "quality.md").write_text(table)
     (folder / "quality.json").write_text(json.dumps(result, indent=2) + "\n")
-    (folder / "side-by-side.mp4").write_bytes(h264(side_by_side.frames(shown), contest.data.source.fps))
+    (folder / "side-by-side.mp4").write_bytes(h264(side_by_side.frames(shown), contest.data.fps))
     side_by_side.contact_sheet(shown).save(folder / "contact-sheet.png")
     return table
 

@@ -1,26 +1,25 @@
 """Real sequences with their label maps, from a folder, a bucket, or what a spec calls its source."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.catalog import scan
-from pipeline.codec import decode_ids, decode_image, resize_ids, resize_image
-from pipeline.edits import remap_table, thing_regions
 from pipeline.file_uri import open_file
-from pipeline.label_spaces import open_label_space
 from pipeline.storage import Store, open_store
 from pipeline.template import Template
-from schemas import sequence as listed
-from schemas.errors import SourceError, UsageError
+from pipeline.training.frames import read_frames
+from pipeline.training.sources import TrainingSource, open_source
+from schemas.errors import UsageError
 from schemas.label_space import LabelSpace
 from schemas.parse import check, parse_yaml
 from schemas.spec import SourceSpec
+from schemas.training import NetworkSpec, ScheduleSpec, TrainSpec
 
 LABELS, INSTANCES, IMAGES = "{sequence}/labels/*.png", "{sequence}/instances/*.png", "{sequence}/images/*.jpg"
 SPEC_ENDINGS = (".yaml", ".yml")
+INDEX = "memory://flowreel-benchmarks"  # what the source's files are remembered in: nothing is left behind
 
 
 @dataclass(frozen=True)
@@ -29,51 +28,43 @@ class RealVideo:
 
     name: str
     label_THW: NDArray[np.integer]
-    instance_THW: NDArray[np.integer]  # of a source without: what rendering takes in their place
+    instance_THW: NDArray[np.integer]
     image_THW3: NDArray[np.uint8]  # RGB
 
 
 @dataclass(frozen=True)
 class RealData:
-    """A source whose frames are all paired. ``sequences`` are in natural order of their names."""
+    """A source whose frames are all paired."""
 
-    store: Store
-    source: SourceSpec
-    space: LabelSpace
-    sequences: tuple[listed.Sequence, ...]
-    image: dict[tuple[str, str], str]  # (sequence, frame) -> path of its real frame
+    source: TrainingSource
+    fps: float
 
-    def read(
-        self, names: Sequence[str], size: tuple[int, int], tick: Callable[[int], None] | None = None
-    ) -> list[RealVideo]:
-        """Some sequences at ``size`` (width, height); ``tick(n)`` is told of n more frames.
+    @property
+    def uri(self) -> str:
+        return self.source.store.uri
 
-        Raises UsageError for a name that there is not, SourceError for images that do not decode.
+    @property
+    def space(self) -> LabelSpace:
+        return self.source.space
+
+    @property
+    def names(self) -> list[str]:
+        return [s.name for s in self.source.sequences]
+
+    def read(self, names: Sequence[str], size: tuple[int, int], most: int | None = None) -> list[RealVideo]:
+        """Some sequences at ``size`` (width, height), at most their first ``most`` frames.
+
+        Raises UsageError for a name that there is not, SourceError for what is gone or does not decode.
         """
-        known = {s.sequence_id: s for s in self.sequences}
+        known = {s.name: s for s in self.source.sequences}
+        if missing := [name for name in names if name not in known]:
+            raise UsageError(f"no sequence '{missing[0]}' below {self.uri}; there are: {', '.join(known)}")
+        videos = []
         for name in names:
-            if name not in known:
-                raise UsageError(f"no sequence '{name}' below {self.store.uri}; there are: {', '.join(known)}")
-        return [self._video(known[name], size, tick) for name in names]
-
-    def _video(self, sequence: listed.Sequence, size: tuple[int, int], tick: Callable[[int], None] | None) -> RealVideo:
-        table, labels, instances, images = remap_table(self.source.remap, self.space), [], [], []
-        for frame in sequence.frames:
-            labels.append(resize_ids(table[decode_ids(self.store.read(frame.label.path))], size))
-            if frame.instance:
-                instances.append(resize_ids(decode_ids(self.store.read(frame.instance.path)), size))
-            images.append(resize_image(self._image(self.image[sequence.sequence_id, frame.name]), size))
-            if tick:
-                tick(1)
-        label_THW = np.stack(labels)
-        instance_THW = np.stack(instances) if instances else thing_regions(label_THW, self.space)
-        return RealVideo(sequence.sequence_id, label_THW, instance_THW, np.stack(images))
-
-    def _image(self, path: str) -> NDArray[np.uint8]:
-        try:
-            return decode_image(self.store.read(path))
-        except ValueError as error:
-            raise SourceError(f"{self.store.url(path)}: {error}") from None
+            frames = read_frames(self.source, known[name].frames[:most], size)
+            label_THW, instance_THW = np.stack([f.label_HW for f in frames]), np.stack([f.instance_HW for f in frames])
+            videos.append(RealVideo(name, label_THW, instance_THW, np.stack([f.image_HW3 for f in frames])))
+        return videos
 
 
 def open_data(data: str, label_space: str = "cityscapes") -> RealData:
@@ -82,20 +73,11 @@ def open_data(data: str, label_space: str = "cityscapes") -> RealData:
     ``label_space`` is that of a folder; a YAML file names its own. Raises UsageError for what is missing or unpaired.
     """
     source = _named_source(data) if data.endswith(SPEC_ENDINGS) else _folder(data, label_space)
-    store, space = open_store(source.uri), open_label_space(source.label_space, {})
-    store.check_readable()
-    catalog = scan(store, source, space, {})
-    catalog.check()
-    assert source.images is not None
-    image = {key: path for path in _paths(store) if (key := Template(source.images).match(path))}
-    frames = [(s.sequence_id, frame.name) for s in catalog.sequences for frame in s.frames]
-    if missing := [frame for frame in frames if frame not in image]:
-        shown = ", ".join(f"{name}/{frame}" for name, frame in missing[:3])
-        raise SourceError(
-            f"{store.uri}: {len(missing)} of {len(frames)} label maps have no real frame at '{source.images}',"
-            f" first: {shown}; quality is measured against real frames"
-        )
-    return RealData(store, source, space, catalog.sequences, image)
+    shortest = NetworkSpec(n_frames=2)  # measured videos may be shorter than trained ones
+    spec = TrainSpec(output=INDEX, source=source, generator=shortest, schedule=ScheduleSpec(clip_frames=2))
+    found = open_source(spec)
+    found.check()
+    return RealData(found, source.fps)
 
 
 def _named_source(spec: str) -> SourceSpec:
@@ -108,10 +90,7 @@ def _named_source(spec: str) -> SourceSpec:
 
 
 def _folder(uri: str, label_space: str) -> SourceSpec:
-    there = any(Template(INSTANCES).match(path) for path in _paths(open_store(uri)))
-    instances = INSTANCES if there else None
+    store: Store = open_store(uri)
+    store.check_readable()
+    instances = INSTANCES if any(Template(INSTANCES).match(info.path) for info in store.list()) else None
     return SourceSpec(uri=uri, labels=LABELS, instances=instances, images=IMAGES, label_space=label_space)
-
-
-def _paths(store: Store) -> Iterable[str]:
-    return (info.path for info in store.list())

@@ -135,12 +135,12 @@ def train_segmenter(
 ) -> Segmenter:
     """A segmenter for frames of ``size`` (width, height), trained on the sequences ``names``."""
     if not names:
-        raise UsageError(f"{data.store.uri}: no sequence is left to train a segmenter on; hold fewer out")
+        raise UsageError(f"{data.uri}: no sequence is left to train a segmenter on; hold fewer out")
     videos = data.read(names, (ZOOM * size[0], ZOOM * size[1]))
     ignored = {c.id for c in data.space.classes if c.ignore}
     present = {int(i) for v in videos for i in np.unique(v.label_THW)} - ignored
     if not present:
-        raise UsageError(f"{data.store.uri}: the labels of {', '.join(names)} show only classes that are ignored")
+        raise UsageError(f"{data.uri}: the labels of {', '.join(names)} show only classes that are ignored")
     facts = SegmenterFacts(
         label_space=data.space.name, classes=tuple(sorted(present)), size=size, sequences=tuple(names)
     )
@@ -164,7 +164,7 @@ def main(given: list[str] | None = None) -> None:
     try:
         data = open_data(args.data, args.label_space)
         held_out = data.read(args.hold_out, args.size)
-        names = [s.sequence_id for s in data.sequences if s.sequence_id not in args.hold_out]
+        names = [name for name in data.names if name not in args.hold_out]
         args.out.parent.mkdir(parents=True, exist_ok=True)
         state = args.out.with_name(args.out.name + ".state")
         tell = lambda line: print(line, file=sys.stderr, flush=True)  # noqa: E731
