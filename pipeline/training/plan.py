@@ -11,6 +11,8 @@ from pipeline.generator.config import GeneratorConfig
 from pipeline.storage import NotFound, Store, open_store
 from pipeline.training import state
 from pipeline.training.architecture import generator_config
+from pipeline.training.perceptual import open_perceptual
+from pipeline.training.reference_flow import open_method
 from pipeline.training.sampling import Draw, Sampling, draw_round
 from pipeline.training.schedule import Stage, last_epoch, stage
 from pipeline.training.sources import TrainingSource, open_source
@@ -101,6 +103,8 @@ def prepare(spec: TrainSpec, progress: Callable[[int, int], None] | None = None)
             read_checkpoint(open_store(spec.generator.init, spec.storage_options), {}).config,
             config,
         )
+    open_method(spec.data, spec.storage_options)
+    open_perceptual(spec.losses, spec.storage_options)
     with suppress(NotFound):
         _check_unchanged(output, spec)
     return TrainPlan(spec, source, config, state.newest_step(output))
