@@ -21,7 +21,7 @@ from tests.training.paired import write_paired
 
 from .conftest import REPOSITORY, Flowreel, command
 
-LIMIT_S = 240
+LIMIT_S = 600  # Ray Train starts a worker group in seconds, or in minutes on a machine that is busy
 SPEC: dict[str, Any] = {
     "source": {"instances": "{sequence}/instances/*.png", "images": "{sequence}/images/*.png"},
     "data": {"size": [96, 64]},
@@ -40,7 +40,7 @@ def spec_tree(root: Path, output: Path, **groups: dict[str, Any]) -> dict[str, A
 
 @pytest.mark.slow
 @pytest.mark.chaos
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1300)
 def test_killed_worker_is_replaced_and_changes_nothing(tmp_path: Path) -> None:
     """Two workers of one clip each take the steps of one worker with two, whatever happens to them on the way."""
     source = write_paired(tmp_path / "source", sequences=2, frames=8)
