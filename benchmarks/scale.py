@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -43,7 +43,7 @@ from pipeline.storage import open_store
 from pipeline.versions import FAILURES_FILE, MANIFEST_FILE, SHARDS_FILE, folder
 from schemas.manifest import FAILURES, SHARDS
 from schemas.outcome import DataFile, Rendered, ShardOutcome
-from schemas.plan import Plan, RenderSettings
+from schemas.plan import Plan, RenderSettings, Shards
 from schemas.spec import Spec
 from schemas.version import Counts
 
@@ -173,15 +173,19 @@ def measure_publishing(shards: int, root: Path) -> list[Cost]:
     planned = make_plan(shards * CLIPS_PER_SHARD, job)
     assert len(planned.shards) == shards
     with measured("publish", shards, costs):
-        done = Ledger(planned.shards)
-        with open(root / "files.jsonl") as lines:
-            for m, line in zip(range(shards), lines, strict=False):
-                shard = planned.shards[m]
-                clips = tuple(Rendered(clip.clip_id, FRAMES) for clip in shard.clips)
-                done.add(ShardOutcome(shard.shard_id, DataFile(**json.loads(line)), clips))
+        done = Ledger(planned.shards, outcomes(planned.shards, root / "files.jsonl"))
         version = publish.commit(job, planned, publish.draft(job, planned, done, None))
     assert version.record.counts.frames == shards * CLIPS_PER_SHARD * FRAMES
     return costs
+
+
+def outcomes(shards: Shards, files: Path) -> Iterator[ShardOutcome]:
+    """As workers send them, one at a time."""
+    with open(files) as lines:
+        for m, line in zip(range(len(shards)), lines, strict=False):
+            ids = shards.clip_C16[int(shards.first_M1[m]) : int(shards.first_M1[m + 1])]
+            clips = tuple(Rendered(row.tobytes().hex(), FRAMES) for row in ids)
+            yield ShardOutcome(shards.id_M16[m].tobytes().hex(), DataFile(**json.loads(line)), clips)
 
 
 STEPS: dict[str, Callable[[int, Path], Any]] = {
@@ -229,9 +233,10 @@ def table(costs: list[Cost]) -> Iterator[str]:
         )
 
 
-def main() -> None:
-    if sys.argv[1:2] == ["--alone"]:
-        step, size, root = sys.argv[2:]
+def main(arguments: Sequence[str] | None = None) -> None:
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    if given[:1] == ["--alone"]:
+        step, size, root = given[1:]
         costs = STEPS[step](int(size), Path(root)) or []
         print(json.dumps([asdict(cost) for cost in costs]))
         return
@@ -240,7 +245,7 @@ def main() -> None:
     parser.add_argument("--refresh", type=int, nargs="*", default=REFRESH, help="published clips to refresh")
     parser.add_argument("--shards", type=int, nargs="*", default=SHARDS_TO_PUBLISH, help="to publish")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there as well")
-    args = parser.parse_args()
+    args = parser.parse_args(given)
     costs = all_costs(args)
     print("\n".join(table(costs)))
     if args.json:
