@@ -7,11 +7,14 @@ Listing (through a made-up bucket), index, planner, plan file, manifest and comm
 Each size is measured in a process of its own.
 """
 
+import argparse
 import json
 import resource
+import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,7 +31,10 @@ from jobs.progress import Display
 from jobs.render import render
 from pipeline import publish
 from pipeline.file_index import save_index
+from pipeline.generator.checkpoint import checkpoint_store, read_checkpoint
+from pipeline.job import RenderJob
 from pipeline.label_spaces import open_label_space
+from pipeline.ledger import Ledger
 from pipeline.manifest_file import write_manifest
 from pipeline.plan_file import save_plan
 from pipeline.planner import Held, Inputs, plan
@@ -36,16 +42,18 @@ from pipeline.prepare import prepare
 from pipeline.storage import open_store
 from pipeline.versions import FAILURES_FILE, MANIFEST_FILE, SHARDS_FILE, folder
 from schemas.manifest import FAILURES, SHARDS
-from schemas.plan import Plan, RenderSettings
+from schemas.outcome import DataFile, Rendered, ShardOutcome
+from schemas.plan import Plan, RenderSettings, Shards
 from schemas.spec import Spec
 from schemas.version import Counts
 
-VARIANTS, FRAMES, REFRESH_FRAMES = 10, 30, 10
-CLIPS, REFRESH, SHARD_COUNTS = (
-    (1_000_000, 3_000_000, 10_000_000),
-    (100_000, 300_000, 1_000_000),
-    (10_000, 30_000, 100_000),
-)
+VARIANTS, FRAMES, REFRESH_FRAMES, CLIPS_PER_SHARD = 10, 30, 10, 2
+CLIPS = (1_000_000, 3_000_000, 10_000_000)
+REFRESH = (100_000, 300_000, 1_000_000)
+SHARDS_TO_PUBLISH = (10_000, 30_000, 100_000)
+NOWHERE = f"synthetic://1x{FRAMES}"
+CPU = RenderSettings("cpu", 1, "float32", (512, 256), "0" * 32)
+GPU = RenderSettings("cuda", 8, "bfloat16", (512, 256), "0" * 32)
 
 
 @dataclass
@@ -85,25 +93,29 @@ def make_spec(dataset: Path, source: str, frames: int) -> Spec:
     )
 
 
-def make_plan(clips: int, spec: Spec, device: Any = "cpu") -> Plan:
-    settings = RenderSettings(device, 1, "float32", (512, 256), "0" * 32)
-    space = open_label_space("cityscapes", {})
-    sequences = synthetic_sequences(clips // VARIANTS, FRAMES)
-    return plan(sequences, Inputs(spec, space, settings, 3, False), Held())
+def make_job(spec: Spec, settings: RenderSettings) -> RenderJob:
+    checkpoint = read_checkpoint(checkpoint_store("bundled", {}), {})
+    source, dataset = open_store(spec.source.uri), open_store(spec.dataset.uri)
+    return RenderJob(spec, open_label_space("cityscapes", {}), settings, checkpoint, source, dataset)
+
+
+def make_plan(clips: int, job: RenderJob) -> Plan:
+    """Of clips that are all new."""
+    inputs = Inputs(job.spec, job.space, job.settings, job.checkpoint.config.n_frames, False)
+    return plan(synthetic_sequences(clips // VARIANTS, FRAMES), inputs, Held())
 
 
 def measure_planning(clips: int, root: Path) -> list[Cost]:
     """All clips are new: nothing is published yet."""
     costs: list[Cost] = []
-    spec = make_spec(root, "nowhere", FRAMES)
-    settings = RenderSettings("cuda", 8, "bfloat16", (512, 256), "0" * 32)
-    inputs = Inputs(spec, open_label_space("cityscapes", {}), settings, 3, False)
+    job = make_job(make_spec(root, NOWHERE, FRAMES), GPU)
+    inputs = Inputs(job.spec, job.space, job.settings, job.checkpoint.config.n_frames, False)
     sequences = synthetic_sequences(clips // VARIANTS, FRAMES)
     with measured("plan", clips, costs):
         planned = plan(sequences, inputs, Held())
     assert planned.clip_count == clips
-    with measured("plan, saved as Parquet", clips, costs):
-        save_plan(open_store(str(root)), "plan.parquet", planned.shards)
+    with measured("save the plan as Parquet", clips, costs):
+        save_plan(job.dataset, "plan.parquet", planned.shards)
     return costs
 
 
@@ -145,20 +157,100 @@ def measure_refresh(clips: int, root: Path) -> list[Cost]:
 
 def make_shards(shards: int, root: Path) -> None:
     """Data files of a plan with so many shards. Those of a smaller plan are among them."""
-    planned = make_plan(shards * 2, make_spec(root, "nowhere", FRAMES))
+    planned = make_plan(shards * CLIPS_PER_SHARD, make_job(make_spec(root, NOWHERE, FRAMES), CPU))
     with open(root / "files.jsonl", "w") as out:
-        for file in write_data_files(root / "dataset", planned.shards):
+        for file in write_data_files(root, planned.shards):
             out.write(json.dumps(asdict(file)) + "\n")
 
 
 def measure_publishing(shards: int, root: Path) -> list[Cost]:
     """Two clips of 30 frames per shard, as on CPUs: 60 rows of the manifest from each footer."""
     costs: list[Cost] = []
-    spec = make_spec(root / f"dataset-{shards}", "nowhere", FRAMES)
-    planned = make_plan(shards * 2, spec)
-    dataset = open_store(spec.dataset.uri)
-    (root / f"dataset-{shards}").mkdir()
-    (root / f"dataset-{shards}" / "data").symlink_to(root / "dataset" / "data")
-    checkpoint = prepare(make_spec(root / "other", f"synthetic://1x{FRAMES}", FRAMES), dry=True) if False else None
-    assert checkpoint is None
+    place = root / f"dataset-{shards}"
+    place.mkdir()
+    (place / "data").symlink_to(root / "data")
+    job = make_job(make_spec(place, NOWHERE, FRAMES), CPU)
+    planned = make_plan(shards * CLIPS_PER_SHARD, job)
+    assert len(planned.shards) == shards
+    with measured("publish", shards, costs):
+        done = Ledger(planned.shards, outcomes(planned.shards, root / "files.jsonl"))
+        version = publish.commit(job, planned, publish.draft(job, planned, done, None))
+    assert version.record.counts.frames == shards * CLIPS_PER_SHARD * FRAMES
     return costs
+
+
+def outcomes(shards: Shards, files: Path) -> Iterator[ShardOutcome]:
+    """As workers send them, one at a time."""
+    with open(files) as lines:
+        for m, line in zip(range(len(shards)), lines, strict=False):
+            ids = shards.clip_C16[int(shards.first_M1[m]) : int(shards.first_M1[m + 1])]
+            clips = tuple(Rendered(row.tobytes().hex(), FRAMES) for row in ids)
+            yield ShardOutcome(shards.id_M16[m].tobytes().hex(), DataFile(**json.loads(line)), clips)
+
+
+STEPS: dict[str, Callable[[int, Path], Any]] = {
+    "planning": measure_planning,
+    "make-published": publish_synthetic,
+    "refresh": measure_refresh,
+    "make-shards": make_shards,
+    "publishing": measure_publishing,
+}
+
+
+def apart(step: str, size: int, root: Path) -> list[Cost]:
+    """Runs a step in a process of its own."""
+    print(f"{step} {size:,} ...", file=sys.stderr, flush=True)
+    command = [sys.executable, "-m", "benchmarks.scale", "--alone", step, str(size), str(root)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return [Cost(**cost) for cost in json.loads(done.stdout.splitlines()[-1])]
+
+
+def all_costs(args: argparse.Namespace) -> list[Cost]:
+    costs: list[Cost] = []
+    for clips in args.clips:
+        with tempfile.TemporaryDirectory() as root:
+            costs += apart("planning", clips, Path(root))
+    for clips in args.refresh:
+        with tempfile.TemporaryDirectory() as root:
+            apart("make-published", clips, Path(root))
+            costs += apart("refresh", clips, Path(root))
+    if args.shards:
+        with tempfile.TemporaryDirectory() as root:
+            apart("make-shards", max(args.shards), Path(root))
+            for shards in args.shards:
+                costs += apart("publishing", shards, Path(root))
+    return sorted(costs, key=lambda cost: [c.step for c in costs].index(cost.step))
+
+
+def table(costs: list[Cost]) -> Iterator[str]:
+    yield "| step | size | wall time | CPU time | memory before | peak memory | CPU per million |"
+    yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
+    for c in costs:
+        unit = "shards" if c.step == "publish" else "clips"
+        yield (
+            f"| {c.step} | {c.size:,} {unit} | {c.wall_s:.1f} s | {c.cpu_s:.1f} s | {c.before_mib:,.0f} MiB"
+            f" | {c.peak_mib:,.0f} MiB | {c.cpu_s / c.size * 1e6:.1f} s |"
+        )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    if given[:1] == ["--alone"]:
+        step, size, root = given[1:]
+        costs = STEPS[step](int(size), Path(root)) or []
+        print(json.dumps([asdict(cost) for cost in costs]))
+        return
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clips", type=int, nargs="*", default=CLIPS, help="to plan")
+    parser.add_argument("--refresh", type=int, nargs="*", default=REFRESH, help="published clips to refresh")
+    parser.add_argument("--shards", type=int, nargs="*", default=SHARDS_TO_PUBLISH, help="to publish")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there as well")
+    args = parser.parse_args(given)
+    costs = all_costs(args)
+    print("\n".join(table(costs)))
+    if args.json:
+        args.json.write_text(json.dumps([asdict(cost) for cost in costs], indent=2))
+
+
+if __name__ == "__main__":
+    main()

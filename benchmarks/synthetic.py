@@ -10,6 +10,7 @@ from typing import Any
 import fsspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from fsspec.spec import AbstractFileSystem
 
@@ -59,28 +60,40 @@ class SyntheticBucket(AbstractFileSystem):  # type: ignore[misc]
         super().__init__(**options)
 
     def ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:
-        root, _, below = self._strip_protocol(path).partition("/")
-        count, _ = _shape(root)
-        if below:
-            raise NotImplementedError(f"only {root} is listed by folder")
-        folders = range(-(-count // SEQUENCES_PER_FOLDER))
-        return [{"name": f"{root}/city_{i:05d}", "size": 0, "type": "directory"} for i in folders]
+        place = self._strip_protocol(path)
+        root, *parts = place.split("/")
+        count, _frames = _shape(root)
+        if not parts:
+            names = [f"city_{i:05d}" for i in range(-(-count // SEQUENCES_PER_FOLDER))]
+        elif len(parts) == 1:
+            names = [f"drive_{i:07d}" for i in _drives(count, parts)]
+        elif len(parts) == 2:
+            names = ["labels"]
+        else:
+            return list(self.find(path).values())
+        return [{"name": f"{place}/{name}", "size": 0, "type": "directory"} for name in names]
 
-    def find(
-        self, path: str, maxdepth: int | None = None, withdirs: bool = False, detail: bool = False, **_: Any
-    ) -> Any:
-        root, _, folder = self._strip_protocol(path).partition("/")
+    def find(self, path: str, **_: Any) -> dict[str, dict[str, Any]]:
+        root, *parts = self._strip_protocol(path).split("/")
         count, frames = _shape(root)
-        first = int(folder.removeprefix("city_")) * SEQUENCES_PER_FOLDER
         found = {}
-        for i in range(first, min(first + SEQUENCES_PER_FOLDER, count)):
+        for i in _drives(count, parts):
             for t in range(frames):
-                name = f"{root}/{folder}/drive_{i:07d}/labels/{t:06d}.png"
+                name = f"{root}/city_{i // SEQUENCES_PER_FOLDER:05d}/drive_{i:07d}/labels/{t:06d}.png"
                 found[name] = {"name": name, "size": FILE_BYTES, "type": "file", "ETag": f'"{TAG}"'}
         return found
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:
         return {"name": self._strip_protocol(path), "size": 0, "type": "directory"}
+
+
+def _drives(count: int, parts: list[str]) -> range:
+    """Numbers of the sequences below a folder."""
+    if len(parts) > 1:
+        drive = int(parts[1].removeprefix("drive_"))
+        return range(drive, drive + 1)
+    first = int(parts[0].removeprefix("city_")) * SEQUENCES_PER_FOLDER if parts else 0
+    return range(first, min(first + SEQUENCES_PER_FOLDER if parts else count, count))
 
 
 def _shape(root: str) -> tuple[int, int]:
@@ -106,8 +119,8 @@ def synthetic_index(uri: str, count: int, frames: int) -> pa.Table:
     return pa.table([keys_of(uri, files, "label"), digest, *size, ids, counts, pa.repeat("", total)], schema=INDEX)
 
 
-def manifest_rows_of(shards: Shards, rows: range, place: tuple[str, int] | None = None) -> pa.Table:
-    """Manifest rows of some clips of a plan (of one length); ``place``: in which data file and from which row group."""
+def manifest_rows_of(shards: Shards, rows: range) -> pa.Table:
+    """Manifest rows of some clips of a plan, all of one length."""
     frames = int(shards.frames_C[rows[0]])
     clip, frame = np.repeat(np.arange(rows.start, rows.stop), frames), np.tile(np.arange(frames), len(rows))
     total = len(clip)
@@ -116,7 +129,6 @@ def manifest_rows_of(shards: Shards, rows: range, place: tuple[str, int] | None 
     start = shards.start_C[clip] + frame
     shard_of = np.searchsorted(shards.first_M1, clip, side="right") - 1
     lists = np.arange(0, total * len(CLASSES) + 1, len(CLASSES), dtype=np.int32)
-    path = pa.array([place[0]] * total) if place else _joined("data/", to_hex(shards.id_M16[shard_of]), ".parquet")
     columns = {
         "clip_id": to_hex(shards.clip_C16[clip]),
         "sequence_id": sequence,
@@ -124,7 +136,7 @@ def manifest_rows_of(shards: Shards, rows: range, place: tuple[str, int] | None 
         "style": pa.repeat("generate", total),
         "edits": pa.ListArray.from_arrays(np.zeros(total + 1, np.int32), pa.array([], pa.string())),
         "frame_index": frame.astype(np.int32),
-        "source_frame": _joined("", pa.compute.binary_join_element_wise(sequence, names.take(pa.array(start)), ""), ""),
+        "source_frame": pc.binary_join_element_wise(sequence, names.take(pa.array(start)), ""),
         "timestamp_s": start / 17.0,
         "split": shards.splits.take(pa.array(shards.sequence_C[clip])).cast(pa.string()),
         "width": np.full(total, 512, np.int32),
@@ -135,7 +147,7 @@ def manifest_rows_of(shards: Shards, rows: range, place: tuple[str, int] | None 
         "num_instances": np.full(total, 3, np.int32),
         "warp_error": np.full(total, 0.05, np.float32),
         "label_agreement": pa.nulls(total, pa.float32()),
-        "shard": path,
+        "shard": _joined("data/", to_hex(shards.id_M16[shard_of]), ".parquet"),
         "row_group": (clip - shards.first_M1[shard_of]).astype(np.int32),
         "row": frame.astype(np.int32),
         "generator": pa.repeat("0" * 32, total),
@@ -144,7 +156,7 @@ def manifest_rows_of(shards: Shards, rows: range, place: tuple[str, int] | None 
 
 
 def _joined(before: str, middle: pa.Array, after: str) -> pa.Array:
-    return pa.compute.binary_join_element_wise(before, middle, after, "")
+    return pc.binary_join_element_wise(before, middle, after, "")
 
 
 def write_data_files(folder: Path, shards: Shards) -> Iterator[DataFile]:
@@ -153,7 +165,7 @@ def write_data_files(folder: Path, shards: Shards) -> Iterator[DataFile]:
     options = pa.ipc.IpcWriteOptions(compression="zstd")
     for m, name in enumerate(to_hex(shards.id_M16).to_pylist()):
         path = path_of(name)
-        rows = manifest_rows_of(shards, range(int(shards.first_M1[m]), int(shards.first_M1[m + 1])), (path, 0))
+        rows = manifest_rows_of(shards, range(int(shards.first_M1[m]), int(shards.first_M1[m + 1])))
         ipc, sink = pa.BufferOutputStream(), io.BytesIO()
         with pa.ipc.new_stream(ipc, MANIFEST, options=options) as stream:
             stream.write_table(rows)

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -25,13 +26,9 @@ class FooterRows:
     def __init__(self, rows: pa.Table) -> None:
         first = np.flatnonzero(rows["frame_index"].to_numpy() == 0)
         clip_ids = rows["clip_id"].take(pa.array(first)).to_pylist()
-        self._rows = rows
-        self._spans = dict(zip(clip_ids, zip(first, np.append(first[1:], len(rows)), strict=True), strict=True))
-
-    def of_clip(self, clip_id: str) -> pa.Table:
-        """In frame order. Raises KeyError if the file does not hold the clip."""
-        start, stop = self._spans[clip_id]
-        return self._rows.slice(start, stop - start)
+        edges = [*first.tolist(), len(rows)]
+        self.rows = rows  # clips one after the other, each in frame order
+        self.spans = dict(zip(clip_ids, pairwise(edges), strict=True))  # [start, stop) of each clip
 
 
 def read_footers(dataset: Store, files: Iterable[DataFile]) -> Iterator[FooterRows]:

@@ -97,23 +97,37 @@ class _New:
         self._open: dict[int, FooterRows] = {}
 
     def take(self, count: int) -> Iterator[pa.Table]:
-        """The rows of the next ``count`` clips."""
-        ids = self._merge.new_clips["clip_id"]
+        """The rows of the next ``count`` clips; of clips that follow each other in their file too, in one piece."""
+        held, start, stop = -1, 0, 0  # rows that are not yielded yet
         for position in range(self._next, self._next + count):
             file = int(self._file[position])
-            if file not in self._open:
-                self._open[file] = next(self._footers)
-            clip_id = ids[int(self._clips[position])].as_py().hex()
-            try:
-                yield self._open[file].of_clip(clip_id)
-            except KeyError:
-                url = self._dataset.url(_data_file(self._merge.files, file).path)
-                raise IntegrityError(
-                    f"{url}: does not hold clip {clip_id}; delete it and run the same command, it is rendered anew"
-                ) from None
-            if self._last[file] == position:
-                del self._open[file]
+            first, last = self._span(position, file)
+            if (file, first) != (held, stop):
+                if stop > start:
+                    yield self._open[held].rows.slice(start, stop - start)
+                    self._close(held, position)
+                held, start = file, first
+            stop = last
+        yield self._open[held].rows.slice(start, stop - start)
         self._next += count
+        self._close(held, self._next)
+
+    def _span(self, position: int, file: int) -> tuple[int, int]:
+        """Where a clip's rows lie in its file, which is opened if it is not."""
+        if file not in self._open:
+            self._open[file] = next(self._footers)
+        clip_id = self._merge.new_clips["clip_id"][int(self._clips[position])].as_py().hex()
+        try:
+            return self._open[file].spans[clip_id]
+        except KeyError:
+            url = self._dataset.url(_data_file(self._merge.files, file).path)
+            raise IntegrityError(
+                f"{url}: does not hold clip {clip_id}; delete it and run the same command, it is rendered anew"
+            ) from None
+
+    def _close(self, file: int, position: int) -> None:
+        if self._last[file] < position:
+            del self._open[file]
 
 
 def _data_file(files: pa.Table, row: int) -> DataFile:

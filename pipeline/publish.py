@@ -76,6 +76,8 @@ def changes_nothing(new: Draft, base: Version | None) -> bool:
 def commit(job: RenderJob, plan: Plan, new: Draft) -> Version:
     """Publishes ``new`` as the next version. Raises Conflict if another writer was first."""
     number = (plan.base_version or 0) + 1
+    if max(versions.numbers(job.dataset), default=0) >= number:  # before the manifest is put together
+        raise Conflict(f"version {number} was published meanwhile")
     with tempfile.TemporaryDirectory(prefix="flowreel-") as folder:
         manifest = Path(folder) / MANIFEST_FILE
         totals = write_manifest(manifest, new.rows.rows(job.dataset))

@@ -1,4 +1,4 @@
-"""That the generator's benchmark runs and adds up; how fast anything is, no test says."""
+"""That benchmarks run and add up; how fast anything is, no test says."""
 
 import json
 import statistics
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import generator, timing
+from benchmarks import generator, scale, timing
 from benchmarks.deviation import psnr_db
 from benchmarks.memory import per_clip_mb
 from benchmarks.original import OriginalEngine
@@ -123,3 +123,14 @@ def test_a_readme_without_markers_is_refused() -> None:
 def test_an_unusable_source_is_named(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="no sequence of 3 frames"):
         measured(tmp_path, *SMALL, "--batches", "1", "--source", str(tmp_path))
+
+
+@pytest.mark.slow
+def test_scale_is_measured_with_the_real_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = tmp_path / "out.json"
+    scale.main(["--clips", "1000", "--refresh", "1000", "--shards", "20", "--json", str(place)])
+    found = json.loads(place.read_text())
+    steps = ["plan", "save the plan as Parquet", "refresh, nothing to do", "publish"]
+    assert [(c["step"], c["size"]) for c in found] == list(zip(steps, (1000, 1000, 1000, 20), strict=True))
+    assert all(c["cpu_s"] > 0 and 0 < c["before_mib"] <= c["peak_mib"] for c in found)
+    assert "| publish | 20 shards |" in capsys.readouterr().out

@@ -57,6 +57,27 @@ def test_listing_by_folder_and_pattern(store: Store) -> None:
     assert store.read("s[1]/labels/1.png") == b"x"
 
 
+@pytest.mark.parametrize("folders", [0, 3, 40])
+def test_pages_are_the_listing_in_pieces(store: Store, folders: int) -> None:
+    paths = ["loose", "a/loose", *(f"a/s{i}/labels/{t}.png" for i in range(folders) for t in range(2))]
+    for path in paths:
+        store.write(path, b"x")
+    for prefix in ("", "a", "a/", "nothing"):
+        pages = list(store.pages(prefix))
+        assert sorted((info for page in pages for info in page), key=lambda f: f.path) == store.list(prefix)
+    if folders == 40:
+        assert len(list(store.pages())) == 1 + 40  # one per sequence: listed at the same time
+
+
+def test_a_local_file_is_uploaded_whole_over_what_was_there(store: Store, tmp_path: Path) -> None:
+    local = tmp_path / "local"
+    for size in (20 * 2**20, 3):
+        local.write_bytes(bytes(size))
+        store.upload("a/b.bin", local)
+        assert store.read("a/b.bin") == bytes(size)
+    assert [f.path for f in store.list()] == ["a/b.bin"]
+
+
 def test_listing_an_absent_root_is_empty(store: Store) -> None:
     assert store.list() == []
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import md5
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -161,3 +162,14 @@ def test_a_store_works_after_fork(store: Store) -> None:
     if child == 0:
         os._exit(0 if store.read("f") == b"1" else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_folders_are_listed_in_pages_and_files_uploaded(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "local").write_bytes(bytes(12 * 2**20))
+    store.upload("large.bin", tmp_path / "local")
+    for path in ("a/0.png", *(f"a/s{i}/{t}.png" for i in range(20) for t in range(2))):
+        store.write(path, b"x")
+    pages = list(store.pages())
+    assert sorted((info for page in pages for info in page), key=lambda f: f.path) == store.list()
+    assert len(pages) > 20 and store.info("large.bin").size == 12 * 2**20
+    assert list(store.pages("nothing")) == [[]]
