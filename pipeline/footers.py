@@ -1,4 +1,4 @@
-"""Manifest rows of new data files: from their footers, by ranged reads, no media."""
+"""Manifest rows of new data files, and what their clips were rendered from: by ranged reads of footers, no media."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.data_file import manifest_rows
+from pipeline.data_file import clip_sources, manifest_rows
 from pipeline.storage import Store
 from schemas.errors import IntegrityError, StorageError
 from schemas.outcome import DataFile
@@ -22,16 +22,21 @@ _END_BYTES = 8  # length of the footer and the format's name
 class FooterRows:
     """The rows of one data file, clip by clip."""
 
-    def __init__(self, rows: pa.Table) -> None:
+    def __init__(self, rows: pa.Table, sources: pa.Table) -> None:
         first = np.flatnonzero(rows["frame_index"].to_numpy() == 0)
         clip_ids = rows["clip_id"].take(pa.array(first)).to_pylist()
-        self._rows = rows
+        self._rows, self._sources = rows, sources
+        self._lines = {clip_id: line for line, clip_id in enumerate(sources["clip_id"].to_pylist())}
         self._spans = dict(zip(clip_ids, zip(first, np.append(first[1:], len(rows)), strict=True), strict=True))
 
     def of_clip(self, clip_id: str) -> pa.Table:
         """In frame order. Raises KeyError if the file does not hold the clip."""
         start, stop = self._spans[clip_id]
         return self._rows.slice(start, stop - start)
+
+    def sources_of(self, clip_id: str) -> pa.Table:
+        """A row of `schemas.lineage.SOURCES`. Raises KeyError if the file does not hold the clip."""
+        return self._sources.slice(self._lines[clip_id], 1)
 
 
 def read_footers(dataset: Store, files: Iterable[DataFile]) -> Iterator[FooterRows]:
@@ -49,7 +54,8 @@ def read_footers(dataset: Store, files: Iterable[DataFile]) -> Iterator[FooterRo
 def _rows(dataset: Store, file: DataFile) -> FooterRows:
     url = dataset.url(file.path)
     try:
-        return FooterRows(manifest_rows(pq.read_metadata(pa.BufferReader(_footer(dataset, file))), url))
+        footer = pq.read_metadata(pa.BufferReader(_footer(dataset, file)))
+        return FooterRows(manifest_rows(footer, url), clip_sources(footer, url))
     except StorageError:
         raise
     except (ValueError, OSError, pa.ArrowException) as error:
