@@ -12,7 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.lineage import lineage_parts
 from pipeline.versions import FAILURES_FILE, LINEAGE_FILE, Version
+from schemas.lineage import LINEAGE
 
 _PLACE = ["sequence_id", "variant", "start"]
 # Column of the lineage -> the reason that people are told.
@@ -75,8 +77,11 @@ def _without(clips: pa.Table, others: pa.Table) -> pa.Table:
 
 def _only_in(version: Version, others: pa.ChunkedArray) -> pa.Table:
     """Lineage of the clips that are not among ``others``."""
-    rows = version.table(LINEAGE_FILE, ["clip_id", *_PLACE, *_REASONS])
-    return rows.filter(pc.invert(pc.is_in(rows["clip_id"], value_set=others)))
+    columns = ["clip_id", *_PLACE, *_REASONS]
+    parts = [pa.schema([LINEAGE.field(name) for name in columns]).empty_table()]
+    for part in lineage_parts(version, columns):
+        parts.append(part.filter(pc.invert(pc.is_in(part["clip_id"], value_set=others))).select(columns))
+    return pa.concat_tables(parts).combine_chunks()
 
 
 def _reasons(both: pa.Table) -> pa.Array:

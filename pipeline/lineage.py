@@ -93,17 +93,23 @@ class LineageFile:
         self._waiting, self._count = [], 0
 
 
+def lineage_parts(version: Version, columns: list[str] | None = None) -> Iterator[pa.Table]:
+    """A version's ``lineage.parquet``, some rows at a time: it may be larger than memory."""
+    with version.dataset.open_input(version.path(LINEAGE_FILE)) as source:
+        for batch in pq.ParquetFile(source).iter_batches(GROUP_ROWS, columns=columns):
+            yield pa.Table.from_batches([batch])
+
+
 def kept_lineage(base: Version | None, kept: NDArray[np.bool_]) -> Iterator[pa.Table]:
     """Lineage of a version's clips that stay, a part at a time: ``kept`` is in its order, which is the manifest's."""
     if base is None or not kept.any():
         return
     before = 0
-    with base.dataset.open_input(base.path(LINEAGE_FILE)) as source:
-        for batch in pq.ParquetFile(source).iter_batches(GROUP_ROWS):
-            stays = kept[before : before + len(batch)]
-            before += len(batch)
-            if stays.any():
-                yield pa.Table.from_batches([batch.filter(pa.array(stays))]).cast(LINEAGE)
+    for part in lineage_parts(base):
+        stays = kept[before : before + len(part)]
+        before += len(part)
+        if stays.any():
+            yield part.filter(pa.array(stays)).cast(LINEAGE)
 
 
 def _file(file: SourceFile) -> dict[str, str]:

@@ -39,9 +39,10 @@ class Origin:
 def origins(version: Version, clip_ids: Iterable[str]) -> Iterator[Origin]:
     """Of these clips, data file by data file: only footers are read. Raises UsageError for a clip it does not hold."""
     wanted = pa.array(sorted(set(clip_ids)), pa.string())
-    manifest = version.manifest(["clip_id", "shard", "row_group", "row"])
-    first = pc.and_(pc.equal(manifest["row"], 0), pc.is_in(manifest["clip_id"], value_set=wanted))
-    places = {row["clip_id"]: (row["shard"], row["row_group"]) for row in manifest.filter(first).to_pylist()}
+    places: dict[str, tuple[str, int]] = {}
+    for part in version.manifest_parts(["clip_id", "shard", "row_group", "row"]):
+        first = pc.and_(pc.equal(part["row"], 0), pc.is_in(part["clip_id"], value_set=wanted))
+        places |= {row["clip_id"]: (row["shard"], row["row_group"]) for row in part.filter(first).to_pylist()}
     for clip_id in wanted.to_pylist():
         if clip_id not in places:
             raise UsageError(
