@@ -4,19 +4,25 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
+from jobs import diff as differences
+from jobs import gc as collecting
 from jobs import import_checkpoint as importing
+from jobs import lineage
 from jobs import plan as planning
 from jobs import status as state
+from jobs import verify as verifying
 from jobs.progress import Display
+from jobs.refresh import refresh as run_refresh
 from jobs.render import Exit, Result
 from jobs.render import render as run_render
 from jobs.spec_file import open_spec, open_train_spec
+from pipeline.diff import diff as compare
+from pipeline.gc import GRACE_H, Policy
 from pipeline.storage import open_store
-from pipeline.verify import verify as check_version
 from pipeline.versions import open_version, split_uri
 from schemas.errors import FlowreelError
 from schemas.spec import Spec
@@ -33,10 +39,15 @@ app = typer.Typer(
 SpecArg = Annotated[str, typer.Argument(metavar="SPEC", help="path or URL of the spec, a YAML file (see configs/)")]
 TrainSpecArg = Annotated[str, typer.Argument(metavar="SPEC", help="path or URL of a YAML file (see configs/train/)")]
 DatasetArg = Annotated[str, typer.Argument(metavar="DATASET[@N]", help="folder or bucket URL; @N: version N")]
+PlaceArg = Annotated[str, typer.Argument(metavar="DATASET", help="folder or bucket URL")]
 Set = Annotated[
     list[str], typer.Option("--set", metavar="FIELD=VALUE", help="override a field of the spec, e.g. clips.frames=16")
 ]
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
+Grace = Annotated[
+    float,
+    typer.Option(min=0, metavar="HOURS", help="younger files stay, and those of versions dropped since"),
+]
 NONE: list[str] = []
 
 
@@ -74,30 +85,90 @@ def render(spec: SpecArg, set_: Set = NONE) -> None:
 
 
 @app.command()
-def status(
-    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="folder or bucket URL")], as_json: Json = False
-) -> None:
-    """Versions, sizes, and runs that are under way or interrupted."""
-    figures = state.status(open_store(dataset))
-    print(json.dumps(figures, indent=2) if as_json else "\n".join(state.lines(figures)))
+def refresh(spec: SpecArg, set_: Set = NONE, grace: Grace = GRACE_H) -> None:
+    """What a scheduler calls: renders what changed since the newest version, publishes, then retention and gc.
+
+    Exits 0 without a new version when nothing changed. Keeps dataset.keep_versions; exit codes are those of render.
+    """
+    display = Display()
+    checked = open_spec(spec, set_, display)
+    with _interruptible(display):
+        result, garbage = run_refresh(checked, grace * 3600, display)
+    _tell(result, checked)
+    if garbage and garbage.any:
+        print("\n".join(collecting.lines(garbage, grace * 3600)))
+    raise typer.Exit(result.exit)
 
 
 @app.command()
-def verify(dataset: DatasetArg) -> None:
+def gc(
+    dataset: PlaceArg,
+    keep: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="newest versions to keep; default: dataset.keep_versions")
+    ] = None,
+    grace: Grace = GRACE_H,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be deleted, delete nothing")] = False,
+    compact: Annotated[bool, typer.Option("--compact", help="first rewrite data files that are mostly dead")] = False,
+) -> None:
+    """Drops versions past retention, and data files that no kept version and no live run uses.
+
+    Safe beside runs and readers: who has opened a version that is dropped keeps its files for the grace period.
+    """
+    store, policy = open_store(dataset), Policy(keep, grace * 3600)
+    store.check_readable()
+    if compact:
+        print(collecting.compact(store, Display(), dry=dry_run))
+    garbage = collecting.collect(store, policy, Display(), dry=dry_run)
+    print("\n".join(collecting.lines(garbage, policy.grace_s, dry=dry_run)))
+
+
+@app.command()
+def status(
+    dataset: DatasetArg,
+    clip: Annotated[str, typer.Option(metavar="ID", help="where this clip comes from: label files, generator")] = "",
+    source: Annotated[str, typer.Option(metavar="FILE", help="which clips this label map or exemplar is in")] = "",
+    as_json: Json = False,
+) -> None:
+    """Versions, sizes, and runs that are under way or interrupted; of one clip or source file, the lineage."""
+    uri, number = split_uri(dataset)
+    store = open_store(uri)
+    if clip:
+        figures: Any = lineage.clip(open_version(store, number), clip)
+        text = lineage.clip_lines(figures)
+    elif source:
+        figures = lineage.source(open_version(store, number), source)
+        text = lineage.source_lines(figures, source)
+    else:
+        figures = state.status(store)
+        text = iter(state.lines(figures))
+    print(json.dumps(figures, indent=2) if as_json else "\n".join(text))
+
+
+@app.command()
+def verify(
+    dataset: DatasetArg,
+    rerender: Annotated[int, typer.Option(min=0, metavar="N", help="render N clips again and compare")] = 0,
+    seed: Annotated[int, typer.Option(help="chooses the clips that are rendered again")] = 0,
+) -> None:
     """Re-reads a version: hashes, pairing, counts, decodability. Exits 1 and lists every problem if there is one."""
     uri, number = split_uri(dataset)
-    display = Display()
-    version = open_version(open_store(uri), number)
-    with display.task(f"verifying version {version.number}") as progress:
-        verdict = check_version(version, progress)
-    if verdict.problems:
-        shown = "\n".join(f"  {p}" for p in verdict.problems[:20])
-        more = f"\n  ... and {len(verdict.problems) - 20} more" if len(verdict.problems) > 20 else ""
-        raise FlowreelError(f"version {version.number} of {uri}: {len(verdict.problems)} problem(s)\n{shown}{more}")
-    print(
-        f"version {version.number} of {uri} is whole: {verdict.files:,} data files, {verdict.clips:,} clips,"
-        f" {verdict.frames:,} frames"
-    )
+    version, display = open_version(open_store(uri), number), Display()
+    print(verifying.check(version, display))
+    if rerender:
+        print(verifying.again(version, rerender, seed, display))
+
+
+@app.command()
+def diff(
+    dataset: PlaceArg,
+    before: Annotated[int, typer.Argument(metavar="A", help="a version's number")],
+    after: Annotated[int, typer.Argument(metavar="B", help="another one's")],
+    as_json: Json = False,
+) -> None:
+    """Clips added, removed and changed from version A to B, and why: labels, label space, range, variant, ..."""
+    store = open_store(dataset)
+    found = compare(open_version(store, before), open_version(store, after))
+    print(json.dumps(differences.figures(found), indent=2) if as_json else "\n".join(differences.lines(found)))
 
 
 @app.command()

@@ -1,18 +1,25 @@
 """`flowreel render`: plan, render what is missing, publish a version; interrupted, the same command goes on."""
 
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import IntEnum
+from functools import partial
 from typing import TYPE_CHECKING
 
+import pyarrow.compute as pc
+
 from jobs.progress import Display
-from pipeline import publish, runs
+from pipeline import publish, runs, versions
 from pipeline.file_index import forget_index
+from pipeline.identity import as_clip_ids
+from pipeline.lease import RUNS, Lease, Stalled, secure
 from pipeline.ledger import Ledger
 from pipeline.plan_file import save_plan
 from pipeline.prepare import Prepared, prepare
+from pipeline.storage import NotFound
 from pipeline.versions import Version
 from schemas.errors import SourceError
 from schemas.outcome import Failed, ShardOutcome
@@ -43,18 +50,43 @@ class Result:
     lost: list[str] = field(default_factory=list)  # one line per failed or rejected clip
 
 
+# How the shards that are left get rendered: gives outcomes as they come.
+Rendering = Callable[[Prepared, Ledger, Display], Generator[ShardOutcome, None, None]]
+
+
 def render(spec: Spec, display: Display, load: "Load | None" = None) -> Result:
     """Runs until published, within the failure budget or not; raises FlowreelError for what stops it before.
 
     ``load``: what workers load their generator with, if not `load_engine`.
     """
+    return render_by(partial(on_ray, load=load), spec, display)
+
+
+def render_by(rendering: Rendering, spec: Spec, display: Display) -> Result:
+    """The same with another way of getting shards rendered."""
     prepared = _prepare(spec, display)
+    display.planned(prepared)
+    if _up_to_date(prepared):
+        return Result(Exit.DONE, prepared.base, published=False)
+    dataset = prepared.job.dataset
+    if prepared.base:
+        dataset.check_writable()
+    with Lease(dataset, RUNS) as lease:
+        result = _until_published(prepared, lease, rendering, display)
+        for plan_id in lease.plan_ids:
+            if result.exit != Exit.OVER_BUDGET or plan_id != lease.plan_ids[-1]:
+                runs.end_run(dataset, plan_id)
+    return result
+
+
+def _until_published(prepared: Prepared, lease: Lease, rendering: Rendering, display: Display) -> Result:
     while True:
         try:
-            return _run(prepared, display, load)
-        except publish.Conflict as conflict:
-            display.say(f"{conflict}: planning again on top of it")
-            prepared = _prepare(spec, display)
+            return _run(prepared, lease, rendering, display)
+        except (publish.Conflict, Stalled) as conflict:
+            prepared = _again(conflict, prepared, display)
+        if _up_to_date(prepared):
+            return Result(Exit.DONE, prepared.base, published=False)
 
 
 def _prepare(spec: Spec, display: Display) -> Prepared:
@@ -65,16 +97,33 @@ def _prepare(spec: Spec, display: Display) -> Prepared:
         from pipeline.generator.loading import check_weights  # torch: for those who render only
 
         check_weights(prepared.job.checkpoint)
+    elif not len(prepared.plan.reused):
+        raise SourceError("nothing to render: every piece is too short for clips.lead_in: drop; set it to repeat")
     return prepared
 
 
-def _run(prepared: Prepared, display: Display, load: "Load | None") -> Result:
-    job, plan, base = prepared.job, prepared.plan, prepared.base
-    display.planned(prepared)
-    if not plan.clip_count and not len(plan.reused):
-        raise SourceError("nothing to render: every piece is too short for clips.lead_in: drop; set it to repeat")
-    if base and not plan.clip_count and not plan.dropped:
-        return Result(Exit.DONE, base, published=False)
+def _up_to_date(prepared: Prepared) -> bool:
+    return bool(prepared.base and not prepared.plan.clip_count and not prepared.plan.dropped)
+
+
+def _again(conflict: Exception, lost: Prepared, display: Display) -> Prepared:
+    """A new plan, on top of what the winner of the race has published."""
+    display.say(f"{conflict}: planning again on top of it")
+    prepared = _prepare(lost.job.spec, display)
+    base, plan = prepared.base, prepared.plan
+    if base and base.number != lost.plan.base_version:
+        mine = as_clip_ids(lost.plan.shards.clip_C16)
+        there = pc.sum(pc.is_in(mine, value_set=plan.reused)).as_py() or 0
+        display.say(
+            f"version {base.number}, by a run on {base.record.host}, holds {there:,} of the {len(mine):,} clips that"
+            f" this run had to render: they are reused; {plan.clip_count:,} are left"
+        )
+    return prepared
+
+
+def _run(prepared: Prepared, lease: Lease, rendering: Rendering, display: Display) -> Result:
+    job, plan = prepared.job, prepared.plan
+    lease.hold(plan_ids=[plan.plan_id])
     done = Ledger(plan.shards, runs.load_outcomes(job.dataset, plan.plan_id))
     runs.save_run(
         job.dataset, plan, {"started": datetime.now(UTC).isoformat(timespec="seconds"), "host": platform.node()}
@@ -82,15 +131,23 @@ def _run(prepared: Prepared, display: Display, load: "Load | None") -> Result:
     save_plan(job.dataset, runs.plan_path(plan.plan_id), plan.shards)
     display.resumed(done.clip_count)
     frames = 0
-    if done.size_left()[0]:
-        for outcome in _rendered(prepared, done, display, load):
-            frames += outcome.frames
-            done.add(outcome)
-    return _publish(prepared, done, frames, display)
+    while True:
+        if done.size_left()[0]:
+            with closing(rendering(prepared, done, display)) as outcomes:
+                for outcome in outcomes:
+                    frames += outcome.frames
+                    done.add(outcome)
+        gone = secure(lease, job.dataset, done.files()[0]["path"].to_pylist(), display.say)
+        if not gone:
+            return _publish(prepared, done, frames, display, lease)
+        display.say(f"{len(gone):,} finished data files were deleted meanwhile: rendering them again")
+        done = Ledger(plan.shards, runs.load_outcomes(job.dataset, plan.plan_id))
 
 
-def _rendered(prepared: Prepared, done: Ledger, display: Display, load: "Load | None") -> Iterator[ShardOutcome]:
-    """Outcomes of all that is left, from workers on Ray, which nothing else needs."""
+def on_ray(
+    prepared: Prepared, done: Ledger, display: Display, load: "Load | None" = None
+) -> Generator[ShardOutcome, None, None]:
+    """By workers on Ray: on the cluster that RAY_ADDRESS names, or on this machine. Nothing else needs Ray."""
     from jobs.actor import start_actor
     from jobs.cluster import ray_session, waiting_for, worker_count
     from jobs.dispatch import Dispatcher
@@ -113,7 +170,7 @@ def _rendered(prepared: Prepared, done: Ledger, display: Display, load: "Load | 
             dispatcher.stop()
 
 
-def _publish(prepared: Prepared, done: Ledger, frames: int, display: Display) -> Result:
+def _publish(prepared: Prepared, done: Ledger, frames: int, display: Display, lease: Lease) -> Result:
     job, plan, base = prepared.job, prepared.plan, prepared.base
     lost = [loss for _, loss in done.losses()]
     failed = sum(isinstance(loss, Failed) for loss in lost)
@@ -125,8 +182,21 @@ def _publish(prepared: Prepared, done: Ledger, frames: int, display: Display) ->
         runs.forget_losses(job.dataset, plan.plan_id, done.with_losses())
         return Result(Exit.OVER_BUDGET, base, False, frames, lines)
     with display.task("publishing"):
-        draft = publish.draft(job, plan, done, base)
-        same = publish.changes_nothing(draft, base)
-        version = base if same else publish.commit(job, plan, draft)
-        runs.end_run(job.dataset, plan.plan_id)
+        lease.check()
+        version = _committed(prepared, done)
+    same = version is base
     return Result(Exit.WITH_FAILURES if failed else Exit.DONE, version, not same, frames, lines)
+
+
+def _committed(prepared: Prepared, done: Ledger) -> Version:
+    """The next version, or the base if that says the same already."""
+    job, plan, base = prepared.job, prepared.plan, prepared.base
+    try:
+        draft = publish.draft(job, plan, done, base)
+        return base if base and publish.changes_nothing(draft, base) else publish.commit(job, plan, draft)
+    except NotFound:
+        newest = max(versions.numbers(job.dataset), default=0)
+        if newest <= (plan.base_version or 0):
+            raise
+        # The version that this run builds on was past retention.
+        raise publish.Conflict(f"version {newest} was published meanwhile") from None

@@ -1,9 +1,10 @@
-"""Data files: one Parquet file per shard, one row group per clip, rows in frame order; manifest rows in the footer."""
+"""Data files: one Parquet file per shard, one row group per clip, rows in frame order; the footer holds the
+manifest rows, and what the clips were rendered from."""
 
 import base64
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +14,12 @@ import pyarrow.parquet as pq
 from pipeline.pairing import check_file
 from pipeline.storage import NotFound, Store
 from schemas.errors import IntegrityError
+from schemas.lineage import SOURCES, SOURCES_KEY
 from schemas.manifest import DATA, MANIFEST, MEDIA_COLUMNS, ROWS_KEY
 from schemas.outcome import DataFile
 
 _KEY_COLUMNS = [name for name in DATA.names if name not in MEDIA_COLUMNS]
+_UNPLACED = pa.schema([field for field in MANIFEST if field.name not in ("shard", "row_group", "row")])
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class EncodedClip:
     clip_id: str
     rows: list[dict[str, Any]]  # of schemas.manifest.DATA, in frame order
     manifest: list[dict[str, Any]]  # of schemas.manifest.MANIFEST without shard, row_group, row
+    sources: dict[str, Any]  # of schemas.lineage.SOURCES
 
 
 def path_of(shard_id: str) -> str:
@@ -35,20 +39,39 @@ def path_of(shard_id: str) -> str:
 
 def build(shard_id: str, clips: Sequence[EncodedClip]) -> bytes:
     """The bytes of a data file: the same clips give the same bytes."""
+    rows = (pa.Table.from_pylist(clip.rows, schema=DATA) for clip in clips)
+    manifest = [pa.Table.from_pylist(clip.manifest, schema=_UNPLACED) for clip in clips]
+    return pack(shard_id, rows, manifest, pa.Table.from_pylist([clip.sources for clip in clips], schema=SOURCES))
+
+
+def pack(shard_id: str, rows: Iterable[pa.Table], manifest: Sequence[pa.Table], sources: pa.Table) -> bytes:
+    """A data file of clips' tables: ``rows`` and ``manifest`` have one per clip, ``sources`` a row per clip.
+
+    Where the rows lie in this file is written over what ``manifest`` says of that.
+    """
     sink = io.BytesIO()
-    manifest: list[dict[str, Any]] = []
     # Media are compressed already; statistics of their bytes would only bloat the footer.
     writer = pq.ParquetWriter(
         sink, DATA, compression="none", use_dictionary=_KEY_COLUMNS, write_statistics=_KEY_COLUMNS, store_schema=True
     )
     with writer:
-        for group, clip in enumerate(clips):
-            writer.write_table(pa.Table.from_pylist(clip.rows, schema=DATA), row_group_size=len(clip.rows))
-            place = {"shard": path_of(shard_id), "row_group": group}
-            manifest += [{**row, **place, "row": i} for i, row in enumerate(clip.manifest)]
-        rows = pa.Table.from_pylist(manifest, schema=MANIFEST)
-        writer.add_key_value_metadata({ROWS_KEY.decode(): base64.b64encode(_to_ipc(rows)).decode()})
+        for table in rows:
+            writer.write_table(table, row_group_size=len(table))
+        placed = pa.concat_tables([_placed(table, shard_id, group) for group, table in enumerate(manifest)])
+        tables = {ROWS_KEY: placed.combine_chunks(), SOURCES_KEY: sources}
+        writer.add_key_value_metadata({k.decode(): base64.b64encode(_to_ipc(t)).decode() for k, t in tables.items()})
     return sink.getvalue()
+
+
+def _placed(manifest: pa.Table, shard_id: str, group: int) -> pa.Table:
+    """A clip's manifest rows, in frame order, with their place in a file."""
+    count = len(manifest)
+    place = {
+        "shard": pa.repeat(path_of(shard_id), count),
+        "row_group": pa.repeat(pa.scalar(group, pa.int32()), count),
+        "row": pa.array(range(count), pa.int32()),
+    }
+    return pa.table([place[name] if name in place else manifest[name] for name in MANIFEST.names], schema=MANIFEST)
 
 
 def describe(shard_id: str, data: bytes) -> DataFile:
@@ -69,9 +92,18 @@ def stored(dataset: Store, shard_id: str) -> tuple[DataFile, pa.Table] | None:
 
 def manifest_rows(metadata: pq.FileMetaData, name: str) -> pa.Table:
     """The manifest rows that a data file carries in its footer. Raises ValueError if it is none of ours."""
-    raw = (metadata.metadata or {}).get(ROWS_KEY)
+    return _footer_table(metadata, ROWS_KEY, name)
+
+
+def clip_sources(metadata: pq.FileMetaData, name: str) -> pa.Table:
+    """What the clips of a data file were rendered from, out of its footer. Raises ValueError if it is none of ours."""
+    return _footer_table(metadata, SOURCES_KEY, name)
+
+
+def _footer_table(metadata: pq.FileMetaData, key: bytes, name: str) -> pa.Table:
+    raw = (metadata.metadata or {}).get(key)
     if raw is None:
-        raise ValueError(f"{name}: no Flowreel data file: no '{ROWS_KEY.decode()}' in its footer")
+        raise ValueError(f"{name}: no Flowreel data file: no '{key.decode()}' in its footer")
     return pa.ipc.open_stream(base64.b64decode(raw)).read_all()
 
 

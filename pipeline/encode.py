@@ -10,6 +10,7 @@ from pipeline.codec import ENDING, encode_flow, encode_ids, encode_image
 from pipeline.data_file import EncodedClip
 from pipeline.generator.clips import ClipFrames
 from pipeline.job import RenderJob
+from pipeline.lineage import clip_sources
 from schemas.label_space import LabelSpace
 from schemas.plan import Clip
 
@@ -25,7 +26,7 @@ def encode_clip(
         keys = _keys(clip, frames.first + i, i, job)
         rows.append(keys | _media(clip.clip_id, i, maps, frames, job))
         manifest.append(keys | _facts(clip, i, maps, frames, job) | {"warp_error": errors[i], "label_agreement": None})
-    return EncodedClip(clip.clip_id, rows, manifest)
+    return EncodedClip(clip.clip_id, rows, manifest, clip_sources(clip, job))
 
 
 def count_instances(label_HW: NDArray[np.integer], instance_HW: NDArray[np.integer] | None, space: LabelSpace) -> int:

@@ -1,4 +1,4 @@
-"""Manifest rows of new data files: from their footers, by ranged reads, no media."""
+"""Manifest rows of new data files, and what their clips were rendered from: by ranged reads of footers, no media."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.data_file import manifest_rows
+from pipeline.data_file import clip_sources, manifest_rows
 from pipeline.storage import Store
 from schemas.errors import IntegrityError, StorageError
 from schemas.outcome import DataFile
@@ -23,12 +23,18 @@ _END_BYTES = 8  # length of the footer and the format's name
 class FooterRows:
     """The rows of one data file, clip by clip."""
 
-    def __init__(self, rows: pa.Table) -> None:
+    def __init__(self, rows: pa.Table, sources: pa.Table) -> None:
         first = np.flatnonzero(rows["frame_index"].to_numpy() == 0)
         clip_ids = rows["clip_id"].take(pa.array(first)).to_pylist()
         edges = [*first.tolist(), len(rows)]
         self.rows = rows  # clips one after the other, each in frame order
         self.spans = dict(zip(clip_ids, pairwise(edges), strict=True))  # [start, stop) of each clip
+        self._sources = sources
+        self._lines = {clip_id: line for line, clip_id in enumerate(sources["clip_id"].to_pylist())}
+
+    def sources_of(self, clip_id: str) -> pa.Table:
+        """A row of `schemas.lineage.SOURCES`. Raises KeyError if the file does not hold the clip."""
+        return self._sources.slice(self._lines[clip_id], 1)
 
 
 def read_footers(dataset: Store, files: Iterable[DataFile]) -> Iterator[FooterRows]:
@@ -46,7 +52,8 @@ def read_footers(dataset: Store, files: Iterable[DataFile]) -> Iterator[FooterRo
 def _rows(dataset: Store, file: DataFile) -> FooterRows:
     url = dataset.url(file.path)
     try:
-        return FooterRows(manifest_rows(pq.read_metadata(pa.BufferReader(_footer(dataset, file))), url))
+        footer = pq.read_metadata(pa.BufferReader(_footer(dataset, file)))
+        return FooterRows(manifest_rows(footer, url), clip_sources(footer, url))
     except StorageError:
         raise
     except (ValueError, OSError, pa.ArrowException) as error:

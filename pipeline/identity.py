@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from schemas.plan import CLIP_ID, ID_BYTES
 
-RENDER_FORMAT = 3  # raise when the code's output for the same inputs changes, or what ids are made of
+RENDER_FORMAT = 4  # raise when the code's output for the same inputs changes, or what ids are made of
 _SIZE = ID_BYTES
 _BLOCK = 65_536  # ids that are Python objects at one time
 

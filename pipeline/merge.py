@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.footers import FooterRows, read_footers
+from pipeline.lineage import LineageFile
 from pipeline.storage import Store
 from pipeline.versions import Version
 from schemas.errors import IntegrityError
@@ -41,17 +42,18 @@ class Merge:
         order = np.lexsort(keys)
         return both.append_column("place", pa.array(np.arange(len(both)))).take(pa.array(order))
 
-    def rows(self, dataset: Store) -> Iterator[pa.Table]:
-        """Tables of the schema MANIFEST. Raises IntegrityError for a data file that is damaged."""
+    def rows(self, dataset: Store, lineage: LineageFile) -> Iterator[pa.Table]:
+        """Tables of the schema MANIFEST; ``lineage`` grows with them. Raises IntegrityError for a damaged data file."""
         clips, number_kept = self.clips(), int(self.kept.sum())
         place, frames = clips["place"].to_numpy(), clips["frames"].to_numpy()
         is_new = place >= number_kept
-        kept, new = _Kept(self), _New(self, dataset, place[is_new] - number_kept)
+        kept, new = _Kept(self), _New(self, dataset, place[is_new] - number_kept, lineage)
         edges = np.flatnonzero(np.diff(is_new, prepend=not is_new[:1].any(), append=not is_new[-1:].any()))
         for start, stop in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
             if is_new[start]:
                 yield from new.take(stop - start)
             else:
+                lineage.keep(stop - start)
                 yield from kept.take(int(frames[start:stop].sum()))
 
 
@@ -86,8 +88,8 @@ class _Kept:
 class _New:
     """Rows of new clips. A data file's rows are held from its first clip to its last."""
 
-    def __init__(self, merge: Merge, dataset: Store, clips: NDArray[np.int64]) -> None:
-        self._merge, self._dataset, self._clips, self._next = merge, dataset, clips, 0
+    def __init__(self, merge: Merge, dataset: Store, clips: NDArray[np.int64], lineage: LineageFile) -> None:
+        self._merge, self._dataset, self._clips, self._lineage, self._next = merge, dataset, clips, lineage, 0
         self._file = merge.new_file[clips]
         self._last = np.empty(len(merge.files), np.int64)  # position of each file's last clip
         self._last[self._file] = np.arange(len(clips))
@@ -118,6 +120,7 @@ class _New:
             self._open[file] = next(self._footers)
         clip_id = self._merge.new_clips["clip_id"][int(self._clips[position])].as_py().hex()
         try:
+            self._lineage.add(self._open[file].sources_of(clip_id))
             return self._open[file].spans[clip_id]
         except KeyError:
             url = self._dataset.url(_data_file(self._merge.files, file).path)

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from pipeline.clip_parts import variant_parts
 from pipeline.identity import as_clip_ids, clip_ids, look_digest, shard_ids, split_of
 from pipeline.pieces import Pieces, cut
 from schemas.label_space import LabelSpace
@@ -136,26 +137,8 @@ def _look(variant: Variant, inputs: Inputs) -> Look:
 
 def _decides_look(index: int, variant: Variant, inputs: Inputs) -> dict[str, object]:
     """The parts of identity that all clips of a variant share."""
-    spec, settings, look = inputs.spec, inputs.settings, _look(variant, inputs)
-    return {
-        "variant": index,
-        "style": look.exemplar.digest if look.exemplar else GENERATE,
-        "style_uri": variant.style,
-        "edits": [edit.model_dump(mode="json") for edit in variant.edits],
-        "seed": look.seed,
-        "label_space": inputs.space.digest,
-        "remap": sorted((k, inputs.space.resolve(v)) for k, v in spec.source.remap.items()),
-        "fps": spec.source.fps,
-        "generator": settings.generator,
-        "size": settings.size,
-        "precision": settings.precision,
-        "lead_in": spec.clips.lead_in,
-        "output": spec.output.model_dump(mode="json", exclude=_without_effect(spec)),
-    }
-
-
-def _without_effect(spec: Spec) -> set[str]:
-    return {"image_quality"} if spec.output.image_codec == "png" else set()
+    exemplar = _look(variant, inputs).exemplar
+    return {"variant": index} | variant_parts(variant, exemplar, inputs.spec, inputs.space, inputs.settings)
 
 
 def _among(id_C16: NDArray[np.uint8], held: pa.Array) -> NDArray[np.bool_]:

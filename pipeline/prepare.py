@@ -49,7 +49,7 @@ def prepare(spec: Spec, progress: Progress | None = None, *, dry: bool = False) 
     space = open_label_space(spec.source.label_space, options)
     _check_classes(spec, space)
     source.check_readable()
-    if dry:
+    if dry or versions.numbers(dataset):  # a run that finds nothing to do leaves no trace
         _check_place(dataset)
     else:
         dataset.check_writable()
@@ -70,8 +70,8 @@ def prepare(spec: Spec, progress: Progress | None = None, *, dry: bool = False) 
     del index, used
     job = RenderJob(spec, space, settings, checkpoint, source, dataset)
     inputs = Inputs(spec, space, settings, checkpoint.config.n_frames, checkpoint.config.use_instance, exemplars)
-    base = versions.newest(dataset)
-    return Prepared(job, catalog, base, plan(catalog.sequences, inputs, _held(base)))
+    base, held = _newest(dataset)
+    return Prepared(job, catalog, base, plan(catalog.sequences, inputs, held))
 
 
 def _check_place(dataset: Store) -> None:
@@ -81,6 +81,17 @@ def _check_place(dataset: Store) -> None:
     except NotFound:
         if "://" in dataset.uri:
             raise
+
+
+def _newest(dataset: Store) -> tuple[Version | None, Held]:
+    """The newest version and what it holds; another one if it is dropped meanwhile, which takes a newer one."""
+    while True:
+        base = versions.newest(dataset)
+        try:
+            return base, _held(base)
+        except NotFound:
+            if base and max(versions.numbers(dataset), default=0) <= base.number:
+                raise
 
 
 def _held(base: Version | None) -> Held:

@@ -6,7 +6,7 @@ import json
 import platform
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -24,9 +24,11 @@ from pipeline.claim import Claim, Conflict
 from pipeline.identity import RENDER_FORMAT, as_clip_ids
 from pipeline.job import RenderJob
 from pipeline.ledger import Ledger
+from pipeline.lineage import LineageFile, kept_lineage
 from pipeline.manifest_file import Totals, write_manifest
 from pipeline.merge import Merge
-from pipeline.versions import CARD_FILE, CLIPS, FAILURES_FILE, MANIFEST_FILE, RECORD, SHARDS_FILE, Version
+from pipeline.storage import Store
+from pipeline.versions import CARD_FILE, CLIPS, FAILURES_FILE, LINEAGE_FILE, MANIFEST_FILE, RECORD, SHARDS_FILE, Version
 from schemas.manifest import FAILURES, SHARDS
 from schemas.outcome import Failed
 from schemas.plan import Plan
@@ -79,31 +81,44 @@ def commit(job: RenderJob, plan: Plan, new: Draft) -> Version:
     if max(versions.numbers(job.dataset), default=0) >= number:  # before the manifest is put together
         raise Conflict(f"version {number} was published meanwhile")
     with tempfile.TemporaryDirectory(prefix="flowreel-") as folder:
-        manifest = Path(folder) / MANIFEST_FILE
-        totals = write_manifest(manifest, new.rows.rows(job.dataset))
+        manifest, lineage = Path(folder) / MANIFEST_FILE, Path(folder) / LINEAGE_FILE
+        with LineageFile(lineage, number, kept_lineage(new.rows.base, new.rows.kept)) as clips:
+            totals = write_manifest(manifest, new.rows.rows(job.dataset, clips))
         shards = _shards(new.rows, totals)
-        files = {FAILURES_FILE: _parquet(new.failures), SHARDS_FILE: _parquet(shards)}
+        files = {FAILURES_FILE: parquet(new.failures), SHARDS_FILE: parquet(shards)}
         counts = _counts(plan, new.failures, shards, totals)
         files[CARD_FILE] = dataset_card(job, number, counts, totals).encode()
-        records = {MANIFEST_FILE: _record_of_file(manifest)}
-        records |= {n: FileRecord(size=len(b), sha256=hashlib.sha256(b).hexdigest()) for n, b in files.items()}
-        record = _record(job, plan, number, counts, records)
-        _publish(Claim(job.dataset, number, _signed(records)), manifest, files, record)
-    return Version(job.dataset, record)
+        return commit_files(
+            job.dataset, number, [manifest, lineage], files, lambda found: _record(job, plan, number, counts, found)
+        )
 
 
-def _publish(claim: Claim, manifest: Path, files: dict[str, bytes], record: VersionRecord) -> None:
-    """Writes everything below the number that is claimed, the record last."""
-    dataset, folder = claim.dataset, versions.folder(claim.number)
+def commit_files(
+    dataset: Store,
+    number: int,
+    large: Sequence[Path],
+    files: dict[str, bytes],
+    record_of: Callable[[dict[str, FileRecord]], VersionRecord],
+) -> Version:
+    """Writes everything below a number, the record last. ``large``: files of this machine, under their names.
+
+    Raises Conflict if another writer was first.
+    """
+    records = {place.name: _record_of_file(place) for place in large}
+    records |= {n: FileRecord(size=len(b), sha256=hashlib.sha256(b).hexdigest()) for n, b in files.items()}
+    record, folder = record_of(records), versions.folder(number)
+    claim = Claim(dataset, number, _signed(records))
     with claim.held():
-        claim.check()
-        dataset.upload(f"{folder}/{MANIFEST_FILE}", manifest)
+        for place in large:
+            claim.check()
+            dataset.upload(f"{folder}/{place.name}", place)
         for name, data in files.items():
             claim.check()
             dataset.write(f"{folder}/{name}", data)
         claim.check()
         if not dataset.put_if_absent(f"{folder}/{RECORD}", record.model_dump_json(indent=2).encode()):
-            raise Conflict(f"version {claim.number} was published meanwhile")
+            raise Conflict(f"version {number} was published meanwhile")
+    return Version(dataset, record)
 
 
 def _signed(records: dict[str, FileRecord]) -> bytes:
@@ -173,12 +188,14 @@ def _record(job: RenderJob, plan: Plan, number: int, counts: Counts, files: dict
         counts=counts,
         files=files,
         label_space=job.space.model_dump(mode="json"),
+        settings=plan.settings,
         generator={"digest": plan.settings.generator, "checkpoint": job.spec.generator.checkpoint, "config": config},
         spec=job.spec,
     )
 
 
-def _parquet(table: pa.Table) -> bytes:
+def parquet(table: pa.Table) -> bytes:
+    """A small table as a file: the same rows give the same bytes."""
     sink = io.BytesIO()
     # How a table is chunked shows in its pages: in one piece, the same rows give the same bytes.
     pq.write_table(table.combine_chunks(), sink, compression="zstd", row_group_size=65_536)

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from pipeline.pairing import check_file
 from pipeline.storage import NotFound, Store
-from pipeline.versions import FAILURES_FILE, MANIFEST_FILE, SHARDS_FILE, Version
+from pipeline.versions import FAILURES_FILE, LINEAGE_FILE, MANIFEST_FILE, SHARDS_FILE, Version
 from schemas.errors import FlowreelError, IntegrityError
 from schemas.manifest import MANIFEST, SHARDS
 
@@ -140,10 +140,11 @@ def _differs(url: str, found: tuple[int, str], size: int, sha256: str) -> Iterat
 
 def _miscounted(version: Version, census: _Census, shards: pa.Table) -> Iterator[str]:
     counts, where = version.record.counts, version.dataset.url(version.path(MANIFEST_FILE))
-    failures = version.table(FAILURES_FILE)
+    failures, lineage = version.table(FAILURES_FILE), version.table(LINEAGE_FILE, ["since"])
     for what, found, said in (
         ("frames", census.frames, counts.frames),
         ("clips", len(census.clip_ids), counts.clips),
+        ("clips with a lineage", len(lineage), counts.clips),
         ("data files", len(shards), counts.shards),
         ("failed or rejected clips", len(failures), counts.failed + counts.rejected),
     ):

@@ -16,8 +16,8 @@ from schemas.errors import IntegrityError, UsageError
 from schemas.plan import CLIP_ID
 from schemas.version import VersionRecord
 
-RECORD, MANIFEST_FILE, FAILURES_FILE, SHARDS_FILE, CARD_FILE = (
-    "version.json", "manifest.parquet", "failures.parquet", "shards.parquet", "README.md",
+RECORD, MANIFEST_FILE, FAILURES_FILE, SHARDS_FILE, LINEAGE_FILE, CARD_FILE = (
+    "version.json", "manifest.parquet", "failures.parquet", "shards.parquet", "lineage.parquet", "README.md",
 )  # fmt: skip
 
 
@@ -118,8 +118,13 @@ def load(dataset: Store, number: int) -> Version:
 
 
 def newest(dataset: Store) -> Version | None:
-    there = numbers(dataset)
-    return load(dataset, there[-1]) if there else None
+    while there := numbers(dataset):
+        try:
+            return load(dataset, there[-1])
+        except UsageError:  # dropped meanwhile: then there is a newer one
+            if numbers(dataset)[-1:] == there[-1:]:
+                raise
+    return None
 
 
 def open_version(dataset: Store, number: int | None = None) -> Version:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from schemas.model import Model
+from schemas.plan import RenderSettings
 from schemas.spec import Spec
 
 
@@ -41,7 +42,8 @@ class VersionRecord(Model):
     flowreel: str
     render_format: int
     counts: Counts
-    files: dict[str, FileRecord]  # manifest.parquet, failures.parquet, shards.parquet, README.md
+    files: dict[str, FileRecord]  # of the version's folder, by name
     label_space: dict[str, Any]
     generator: dict[str, Any]
+    settings: RenderSettings  # the `auto` values of the spec, as they were settled
     spec: Spec  # without storage_options

@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.data_file import EncodedClip, build, manifest_rows, path_of
+from pipeline.data_file import EncodedClip, build, clip_sources, manifest_rows, path_of
+from schemas.lineage import SOURCES
 
 MEDIA = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 DATA_COLUMNS = {
@@ -69,7 +70,12 @@ def clip(name: str, frames: int) -> EncodedClip:
         "label_space": "cityscapes", "class_ids": [7, 26], "class_pixels": [2000, 48], "num_instances": 2,
         "warp_error": None, "label_agreement": None, "generator": "abc",
     }  # fmt: skip
-    return EncodedClip(name, rows, [key | facts for key in keys])
+    file = {"path": "s/labels/0.png", "sha256": "abc"}
+    sources = dict.fromkeys(SOURCES.names) | {
+        "clip_id": name, "sequence_id": "s", "variant": 1, "start": 0, "frames": frames, "labels": "digest of labels",
+        "label_files": [file] * frames, "instance_files": [None] * frames,
+    }  # fmt: skip
+    return EncodedClip(name, rows, [key | facts for key in keys], sources)
 
 
 CLIPS = [clip("one", 3), clip("two", 1), clip("three", 2)]
@@ -115,6 +121,12 @@ def test_the_footer_holds_the_manifest_rows_with_their_place(data: bytes) -> Non
         for row, facts in enumerate(made.manifest)
     ]
     assert rows.to_pylist() == expected
+
+
+def test_the_footer_says_what_the_clips_were_rendered_from(data: bytes) -> None:
+    found = clip_sources(pq.read_metadata(io.BytesIO(data)), "d1.parquet")
+    assert found.schema == SOURCES
+    assert found.to_pylist() == [made.sources for made in CLIPS]
 
 
 def test_the_same_clips_give_the_same_bytes_and_others_do_not(data: bytes) -> None:

@@ -34,7 +34,7 @@ FAILURE_COLUMNS = {
     "error": pa.string(),
     "attempts": pa.int32(),
 }
-TABLES = ("manifest.parquet", "failures.parquet", "shards.parquet")
+TABLES = ("manifest.parquet", "failures.parquet", "shards.parquet", "lineage.parquet")
 
 
 def table(run: Run, name: str, version: int = 1) -> pa.Table:

@@ -101,7 +101,7 @@ def test_an_interrupted_run_ends_as_an_undisturbed_one(local_run: Run) -> None:
             run.publish(prepared)
         found = [f for f in run.dataset.rglob("*.parquet") if f.parent.name != "cache"]
         files.append({f.relative_to(run.dataset).as_posix(): f.read_bytes() for f in found})
-    assert len(files[0]) == 5 and files[0] == files[1]
+    assert len(files[0]) == 6 and files[0] == files[1]
 
 
 def test_of_a_shard_that_was_split_the_rest_is_rendered_one_by_one(local_run: Run) -> None:

@@ -1,0 +1,74 @@
+"""`flowreel status DATASET --clip ID` and `--source FILE`: where a clip comes from, and where a source file went."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow.compute as pc
+
+from pipeline.provenance import Origin, origins, rendered_from
+from pipeline.versions import LINEAGE_FILE, RECORD, Version
+
+SHOWN = 20  # clips
+
+
+def clip(version: Version, clip_id: str) -> dict[str, Any]:
+    """All that led to a clip, ready for JSON. Raises UsageError if the version does not hold it."""
+    (origin,) = origins(version, [clip_id])
+    lineage = version.table(LINEAGE_FILE, ["clip_id", "since"])
+    since = lineage.filter(pc.equal(lineage["clip_id"], clip_id))["since"][0].as_py()
+    record, source = version.record, origin.sources
+    return {
+        **_place(origin),
+        "version": version.number,
+        "since": since,
+        "shard": version.dataset.url(origin.shard),
+        "row_group": origin.row_group,
+        "source": record.spec.source.uri,
+        "label_files": source["label_files"],
+        "instance_files": [file for file in source["instance_files"] if file],
+        "exemplar": source["exemplar"],
+        "generator": record.settings.generator,
+        "checkpoint": record.spec.generator.checkpoint,
+        "flowreel": source["flowreel"],
+        "render_format": source["render_format"],
+        "spec": version.dataset.url(version.path(RECORD)),
+    }
+
+
+def clip_lines(figures: dict[str, Any]) -> Iterator[str]:
+    """For people."""
+    yield f"clip {figures['clip_id']}: {_frames(figures)}"
+    yield f"  in version {figures['version']}, first in version {figures['since']}"
+    yield f"  row group {figures['row_group']} of {figures['shard']}"
+    yield f"  generator {figures['generator']} of checkpoint {figures['checkpoint']}"
+    yield f"  rendered by flowreel {figures['flowreel']}, format {figures['render_format']}; spec: {figures['spec']}"
+    yield f"  labels below {figures['source']}:"
+    yield from (f"    {file['sha256'][:16]}  {file['path']}" for file in figures["label_files"])
+    if figures["instance_files"]:
+        yield "  instances:"
+        yield from (f"    {file['sha256'][:16]}  {file['path']}" for file in figures["instance_files"])
+    if figures["exemplar"]:
+        yield f"  exemplar: {figures['exemplar']['sha256'][:16]}  {figures['exemplar']['path']}"
+
+
+def source(version: Version, path: str) -> list[dict[str, Any]]:
+    """The clips that a source file is in, ready for JSON. Raises UsageError if there is none."""
+    return [_place(origin) for origin in rendered_from(version, path)]
+
+
+def source_lines(clips: list[dict[str, Any]], path: str) -> Iterator[str]:
+    """For people."""
+    yield f"{path} is in {len(clips):,} clip{'s' if len(clips) > 1 else ''}"
+    for c in clips[:SHOWN]:
+        yield f"  {c['clip_id']}  {_frames(c)}"
+    if len(clips) > SHOWN:
+        yield f"  ... and {len(clips) - SHOWN:,} more: --json lists all"
+
+
+def _frames(c: dict[str, Any]) -> str:
+    last = c["start"] + c["frames"] - 1
+    return f"label frames {c['start']}..{last} of sequence {c['sequence_id']}, variant {c['variant']}"
+
+
+def _place(origin: Origin) -> dict[str, Any]:
+    return {name: origin.sources[name] for name in ("clip_id", "sequence_id", "variant", "start", "frames", "split")}

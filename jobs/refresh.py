@@ -1,0 +1,23 @@
+"""`flowreel refresh`: what a scheduler calls. Renders what changed, publishes, then retention."""
+
+from jobs import gc as collecting
+from jobs.progress import Display
+from jobs.render import Exit, Rendering, Result, on_ray, render_by
+from pipeline.gc import Garbage, Policy
+from pipeline.retention import overdue
+from pipeline.storage import open_store
+from schemas.spec import Spec
+
+
+def refresh(
+    spec: Spec, grace_s: float, display: Display, rendering: Rendering = on_ray
+) -> tuple[Result, Garbage | None]:
+    """How the render ended, and what retention then took, if anything. Writes nothing where nothing is to be done."""
+    result = render_by(rendering, spec, display)
+    if result.exit not in (Exit.DONE, Exit.WITH_FAILURES):
+        return result, None
+    dataset = open_store(spec.dataset.uri, spec.storage_options)
+    keep = spec.dataset.keep_versions
+    if not result.published and not overdue(dataset, keep):
+        return result, None
+    return result, collecting.collect(dataset, Policy(keep, grace_s), display)

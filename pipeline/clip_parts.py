@@ -1,0 +1,47 @@
+"""What decides a clip, part by part: a clip's id is their hash, and a clip changed because one of them did."""
+
+from typing import Any
+
+from schemas.label_space import LabelSpace
+from schemas.plan import Exemplar, RenderSettings
+from schemas.spec import GENERATE, Spec, Variant
+
+# The reasons that people are told, by the parts that they are made of. What is not named here is a setting.
+REASON_OF = {
+    **dict.fromkeys(("style", "style_uri", "edits", "seed"), "variant"),
+    **dict.fromkeys(("label_space", "remap"), "label space"),
+    "generator": "weights",
+}
+SETTINGS = "settings"
+
+
+def variant_parts(
+    variant: Variant, exemplar: Exemplar | None, spec: Spec, space: LabelSpace, settings: RenderSettings
+) -> dict[str, Any]:
+    """The parts of identity that all clips of a variant share."""
+    return {
+        "style": exemplar.digest if exemplar else GENERATE,
+        "style_uri": variant.style,
+        "edits": [edit.model_dump(mode="json") for edit in variant.edits],
+        "seed": spec.seed_of(variant),
+        "label_space": space.digest,
+        "remap": sorted((k, space.resolve(v)) for k, v in spec.source.remap.items()),
+        "fps": spec.source.fps,
+        "generator": settings.generator,
+        "size": settings.size,
+        "precision": settings.precision,
+        "lead_in": spec.clips.lead_in,
+        "output": spec.output.model_dump(mode="json", exclude=_without_effect(spec)),
+    }
+
+
+def by_reason(parts: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Parts in groups: one per reason."""
+    groups: dict[str, dict[str, Any]] = {}
+    for name, value in parts.items():
+        groups.setdefault(REASON_OF.get(name, SETTINGS), {})[name] = value
+    return groups
+
+
+def _without_effect(spec: Spec) -> set[str]:
+    return {"image_quality"} if spec.output.image_codec == "png" else set()

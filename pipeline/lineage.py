@@ -1,0 +1,116 @@
+"""From a clip to what it was rendered from: noted by the worker that renders it, published with every version."""
+
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from pipeline.clip_parts import SETTINGS, by_reason, variant_parts
+from pipeline.identity import RENDER_FORMAT, digest
+from pipeline.job import RenderJob
+from pipeline.manifest_file import GROUP_ROWS
+from pipeline.versions import LINEAGE_FILE, Version
+from schemas.lineage import LINEAGE
+from schemas.plan import Clip
+from schemas.sequence import SourceFile
+
+
+def clip_sources(clip: Clip, job: RenderJob) -> dict[str, Any]:
+    """A row of ``schemas.lineage.SOURCES``."""
+    shared = by_reason(variant_parts(job.spec.variants[clip.variant], clip.exemplar, job.spec, job.space, job.settings))
+    instances = [f.instance and f.instance.digest for f in clip.frames]
+    decide = job.checkpoint.config.use_instance or job.spec.output.instances
+    return {
+        "clip_id": clip.clip_id,
+        "sequence_id": clip.sequence_id,
+        "variant": clip.variant,
+        "start": clip.start,
+        "frames": len(clip.frames),
+        "split": clip.split,
+        "labels": digest([(f.label.path, f.label.digest) for f in clip.frames]),
+        "instances": digest(instances) if decide else None,
+        "look": digest([clip.variant, shared["variant"]]),
+        "label_space": digest(shared["label space"]),
+        "weights": digest(shared["weights"]),
+        "settings": digest(shared[SETTINGS]),
+        "render_format": RENDER_FORMAT,
+        "flowreel": metadata.version("flowreel"),
+        "label_files": [_file(f.label) for f in clip.frames],
+        "instance_files": [f.instance and _file(f.instance) for f in clip.frames],
+        "exemplar": {"path": clip.exemplar.uri, "sha256": clip.exemplar.digest} if clip.exemplar else None,
+    }
+
+
+class LineageFile:
+    """``lineage.parquet`` of a version while it is written: a row per clip, in manifest order."""
+
+    def __init__(self, place: Path, number: int, kept: Iterator[pa.Table]) -> None:
+        """``kept``: the lineage of the clips that stay, as `kept_lineage` gives it."""
+        self._writer = pq.ParquetWriter(place, LINEAGE, compression="zstd")
+        self._number, self._kept, self._rest = number, kept, LINEAGE.empty_table()
+        self._waiting, self._count = list[pa.Table](), 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._flush()
+        self._writer.close()
+
+    def keep(self, clips: int) -> None:
+        """The next clips that stay."""
+        while clips:
+            if not len(self._rest):
+                self._rest = next(self._kept)
+            part = self._rest.slice(0, clips)
+            self._rest = self._rest.slice(len(part))
+            clips -= len(part)
+            self._write(part)
+
+    def add(self, sources: pa.Table) -> None:
+        """A clip that is new, as the footer of its data file says (`schemas.lineage.SOURCES`)."""
+        since = pa.repeat(pa.scalar(self._number, pa.int32()), len(sources))
+        self._write(pa.table([*(sources[name] for name in LINEAGE.names[:-1]), since], schema=LINEAGE))
+
+    def _write(self, rows: pa.Table) -> None:
+        """Row groups have one size, whatever the rows come in: the same clips give the same bytes."""
+        self._waiting.append(rows)
+        self._count += len(rows)
+        if self._count >= GROUP_ROWS:
+            whole = pa.concat_tables(self._waiting)
+            full = len(whole) - len(whole) % GROUP_ROWS
+            self._writer.write_table(whole.slice(0, full).combine_chunks(), row_group_size=GROUP_ROWS)
+            self._waiting, self._count = [whole.slice(full)], len(whole) - full
+
+    def _flush(self) -> None:
+        if self._count:
+            self._writer.write_table(pa.concat_tables(self._waiting).combine_chunks(), row_group_size=GROUP_ROWS)
+        self._waiting, self._count = [], 0
+
+
+def lineage_parts(version: Version, columns: list[str] | None = None) -> Iterator[pa.Table]:
+    """A version's ``lineage.parquet``, some rows at a time: it may be larger than memory."""
+    with version.dataset.open_input(version.path(LINEAGE_FILE)) as source:
+        for batch in pq.ParquetFile(source).iter_batches(GROUP_ROWS, columns=columns):
+            yield pa.Table.from_batches([batch])
+
+
+def kept_lineage(base: Version | None, kept: NDArray[np.bool_]) -> Iterator[pa.Table]:
+    """Lineage of a version's clips that stay, a part at a time: ``kept`` is in its order, which is the manifest's."""
+    if base is None or not kept.any():
+        return
+    before = 0
+    for part in lineage_parts(base):
+        stays = kept[before : before + len(part)]
+        before += len(part)
+        if stays.any():
+            yield part.filter(pa.array(stays)).cast(LINEAGE)
+
+
+def _file(file: SourceFile) -> dict[str, str]:
+    return {"path": file.path, "sha256": file.digest}
