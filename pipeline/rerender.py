@@ -20,6 +20,7 @@ from pipeline.identity import RENDER_FORMAT
 from pipeline.job import RenderJob
 from pipeline.provenance import Origin, origins
 from pipeline.quality import warp_errors
+from pipeline.source_file import SINCE
 from pipeline.storage import open_store
 from pipeline.versions import LINEAGE_FILE, Version
 from schemas.errors import FlowreelError, SourceError, UsageError
@@ -89,7 +90,7 @@ def _differences(version: Version, origin: Origin, job: RenderJob, engine: Engin
     try:
         new = _rows(_clip(origin, job), job, engine)
     except SourceError as error:
-        text = str(error).replace("since the plan was made; run the command again", "since the clip was rendered")
+        text = str(error).replace(SINCE, "since the clip was rendered")
         yield f"cannot be rendered again: {text}", True
         return
     except (FlowreelError, ValueError) as error:

@@ -90,7 +90,7 @@ def test_other_weights_and_another_format_are_reasons(
     checkpoint = read_checkpoint(open_store(str(two.checkpoint)), {})
     generator = load_generator(checkpoint, "cpu")
     next(generator.parameters()).data += 1
-    save_checkpoint(tmp_path / "other", generator)
+    save_checkpoint(open_store(str(tmp_path / "other")), generator)
     for module in (identity, lineage):
         monkeypatch.setattr(module, "RENDER_FORMAT", 1000)
     two.refresh(generator={"checkpoint": str(tmp_path / "other")})
