@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import islice
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -24,6 +24,7 @@ from fsspec.utils import glob_translate
 from pipeline.put_if_absent import TEMPORARY_SUFFIX, temporary_name
 from pipeline.storage_backends import EXTRAS, Bucket, Folder
 from pipeline.storage_errors import TRIES, NotFound, TryAgain, Unavailable, explained, redact, retry
+from pipeline.storage_pages import Level, list_pages
 from pipeline.storage_protocol import Backend, FileInfo
 from pipeline.storage_ranged import RangedFile
 from schemas.errors import StorageError
@@ -32,14 +33,11 @@ __all__ = ["TEMPORARY_SUFFIX", "FileInfo", "NotFound", "Store", "Unavailable", "
 
 T = TypeVar("T")
 Page = list[FileInfo]
-Level = tuple[list[FileInfo], list[str]]  # files, names of folders
 log = logging.getLogger(__name__)
 
 MAX_CREATE_BYTES = 5 * 2**20  # one PUT: S3 servers differ in what a condition on a multipart upload means
 PREFLIGHT_TRIES = 2  # a preflight has to answer soon, also when the network swallows packets
 DELETE_THREADS = 8
-LIST_THREADS = 16
-MAX_LEVELS = 3  # of folders that are looked into one by one, to find enough to list at the same time
 
 
 def open_store(uri: str, options: Mapping[str, Any] | None = None) -> "Store":
@@ -101,27 +99,17 @@ class Store:
         Files still being written are left out, unless the pattern ends with TEMPORARY_SUFFIX.
         """
         folder = prefix.removesuffix("/")
-        matches = re.compile(glob_translate(pattern or "**")).match
-        temporaries = (pattern or "").endswith(TEMPORARY_SUFFIX)
         found = self._attempt(f"list {self.url(folder)}", lambda backend: [*backend.walk(folder)])
-        kept = [f for f in found if matches(f.path) and (temporaries or not f.path.endswith(TEMPORARY_SUFFIX))]
-        return sorted(kept, key=lambda f: f.path)
+        if pattern:
+            matches = re.compile(glob_translate(pattern)).match
+            found = [f for f in found if matches(f.path)]
+        if not (pattern or "").endswith(TEMPORARY_SUFFIX):
+            found = [f for f in found if not f.path.endswith(TEMPORARY_SUFFIX)]
+        return sorted(found, key=attrgetter("path"))
 
     def pages(self, prefix: str = "") -> Iterator[Page]:
         """What `list` gives without a pattern, in pieces as they come: folders are listed at the same time."""
-        folder = prefix.removesuffix("/")
-        loose, folders = self._level(folder)
-        with ThreadPoolExecutor(LIST_THREADS) as pool:
-            for _ in range(MAX_LEVELS):  # a few folders that hold many, such as train/ and val/
-                if len(folders) >= LIST_THREADS:
-                    break
-                below = list(pool.map(self._level, folders))
-                loose += [info for files, _ in below for info in files]
-                folders = [name for _, names in below for name in names]
-            yield sorted(loose, key=lambda f: f.path)
-            rest = iter(sorted(folders))
-            while group := list(islice(rest, 4 * LIST_THREADS)):  # the pool would run ahead of who reads
-                yield from pool.map(self.list, group)
+        return list_pages(prefix.removesuffix("/"), self._level, self.list)
 
     def _level(self, folder: str) -> Level:
         """Files and folders right in a folder."""

@@ -223,10 +223,16 @@ def _info_of_file(path: str, stat: os.stat_result) -> FileInfo:
 
 
 def _info_of_object(path: str, raw: Mapping[str, Any]) -> FileInfo:
-    times = [raw[key] for key in TIME_KEYS if raw.get(key)]
-    modified_s = _seconds(times[0]) if times else 0.0
-    tags = [str(raw[key]).strip('"') for key in TAG_KEYS if raw.get(key)]
-    return FileInfo(path, int(raw["size"]), tags[0] if tags else repr(modified_s), modified_s)
+    modified_s = _seconds(_first(raw, TIME_KEYS) or 0.0)
+    tag = _first(raw, TAG_KEYS)
+    return FileInfo(path, int(raw["size"]), str(tag).strip('"') if tag else repr(modified_s), modified_s)
+
+
+def _first(raw: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
+    for key in keys:  # a loop: sources have millions of files
+        if found := raw.get(key):
+            return found
+    return None
 
 
 def _seconds(time: Any) -> float:

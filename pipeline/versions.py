@@ -85,10 +85,10 @@ class Version:
         """One row per published clip, in manifest order: columns CLIPS."""
         columns = ["clip_id", "sequence_id", "variant", "timestamp_s", "frame_index"]
         heads, first, before = [CLIPS_HEAD.empty_table()], [], 0
-        for part in self.manifest_parts(columns, coded=["sequence_id"]):
+        for part in self.manifest_parts(columns, coded=["clip_id", "sequence_id"]):
             at = np.flatnonzero(part["frame_index"].to_numpy() == 0)
             head = part.take(pa.array(at))
-            ids = as_clip_ids(ids_from_hex(head["clip_id"].combine_chunks()))
+            ids = as_clip_ids(ids_from_hex(head["clip_id"].combine_chunks().dictionary_decode()))
             heads.append(pa.table([ids, *head.columns[1:4]], schema=CLIPS_HEAD))
             first.append(before + at)
             before += len(part)

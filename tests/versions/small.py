@@ -2,6 +2,7 @@
 
 import io
 import os
+import threading
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,14 +28,16 @@ from schemas.spec import Spec
 
 SIZE = (32, 16)
 _engines: dict[str, Engine] = {}
+_device = threading.Lock()  # threads that refresh take turns with the engine, as those of an actor do
 
 
 def render_here(prepared: Prepared, done: Ledger, display: Display) -> Generator[ShardOutcome, None, None]:
     """In place of Ray's actors: the same renderer, one shard after the other."""
     checkpoint = prepared.job.checkpoint
-    if checkpoint.digest not in _engines:
-        _engines[checkpoint.digest] = engine_for(load_generator(checkpoint, "cpu"))
-    renderer = ShardRenderer(prepared.job, prepared.plan.plan_id, _engines[checkpoint.digest])
+    with _device:
+        if checkpoint.digest not in _engines:
+            _engines[checkpoint.digest] = engine_for(load_generator(checkpoint, "cpu"))
+    renderer = ShardRenderer(prepared.job, prepared.plan.plan_id, _engines[checkpoint.digest], device=_device)
     for shard in done.left():
         yield renderer.render(shard)
 
