@@ -35,7 +35,8 @@ def test_killed_render_goes_on(flowreel: Flowreel, make_source: Any, tiny_checkp
     undisturbed = flowreel("render", spec, "--set", f"dataset.uri={tmp_path / 'undisturbed'}")
     assert undisturbed.code == 0, undisturbed.err
     assert contents(tmp_path / "killed") == contents(tmp_path / "undisturbed")
-    assert not list((tmp_path / "killed" / "runs").rglob("*.json"))  # nothing of the run is left
+    left = [p.relative_to(tmp_path / "killed" / "runs") for p in (tmp_path / "killed" / "runs").rglob("*.json")]
+    assert [p.parts[0] for p in left] in ([], ["leases"])  # of the killed run its sign of life, until it runs out
 
 
 def kill_after_first_file(spec: Path, data: Path) -> dict[Path, int]:

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from pipeline.optical_flow import dis_flow
 from pipeline.quality import gate, warp_errors
 from schemas.spec import QualitySpec
 
@@ -50,6 +51,13 @@ def test_what_only_moves_has_a_small_error(dx: int, dy: int) -> None:
 def test_frames_that_have_nothing_in_common_have_a_large_error() -> None:
     errors = warp_errors(noise())
     assert all(error is not None and 0.15 < error <= 1 for error in errors[1:])
+
+
+def test_frames_whose_flows_agree_nowhere_are_compared_whole() -> None:
+    pairs = (np.random.default_rng(seed).integers(0, 256, (2, 32, 64, 3), np.uint8) for seed in range(1000))
+    frames = next(pair for pair in pairs if not dis_flow(pair[1], pair[0])[1].any())
+    error = warp_errors(frames)[1]
+    assert error is not None and 0.15 < error <= 1
 
 
 def test_a_cut_shows_where_it_is() -> None:
