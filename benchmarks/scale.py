@@ -9,17 +9,15 @@ Each size is measured in a process of its own.
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from benchmarks.cost import Cost, measured, table
 from benchmarks.synthetic import (
     LABELS,
     manifest_rows_of,
@@ -54,30 +52,6 @@ SHARDS_TO_PUBLISH = (10_000, 30_000, 100_000)
 NOWHERE = f"synthetic://1x{FRAMES}"
 CPU = RenderSettings("cpu", 1, "float32", (512, 256), "0" * 32)
 GPU = RenderSettings("cuda", 8, "bfloat16", (512, 256), "0" * 32)
-
-
-@dataclass
-class Cost:
-    """What a step took."""
-
-    step: str
-    size: int
-    wall_s: float
-    cpu_s: float
-    before_mib: float  # of memory, with the synthetic catalog
-    peak_mib: float
-
-
-def peak_mib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-@contextmanager
-def measured(step: str, size: int, into: list[Cost]) -> Iterator[None]:
-    before, wall, cpu = peak_mib(), time.perf_counter(), time.process_time()
-    yield
-    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    into.append(Cost(step, size, wall, cpu, before, peak_mib()))
 
 
 def make_spec(dataset: Path, source: str, frames: int) -> Spec:
@@ -139,7 +113,7 @@ def publish_synthetic(clips: int, root: Path) -> None:
     files = {MANIFEST_FILE: publish._record_of_file(place)}
     dataset.upload(f"{folder(1)}/{MANIFEST_FILE}", place)
     for name, schema in ((FAILURES_FILE, FAILURES), (SHARDS_FILE, SHARDS)):
-        dataset.write(f"{folder(1)}/{name}", publish._parquet(schema.empty_table()))
+        dataset.write(f"{folder(1)}/{name}", publish.parquet(schema.empty_table()))
     record = publish._record(prepared.job, prepared.plan, 1, counts, files)
     dataset.write(f"{folder(1)}/version.json", record.model_dump_json().encode())
 
@@ -220,17 +194,6 @@ def all_costs(args: argparse.Namespace) -> list[Cost]:
             for shards in args.shards:
                 costs += apart("publishing", shards, Path(root))
     return sorted(costs, key=lambda cost: [c.step for c in costs].index(cost.step))
-
-
-def table(costs: list[Cost]) -> Iterator[str]:
-    yield "| step | size | wall time | CPU time | memory before | peak memory | CPU per million |"
-    yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
-    for c in costs:
-        unit = "shards" if c.step == "publish" else "clips"
-        yield (
-            f"| {c.step} | {c.size:,} {unit} | {c.wall_s:.1f} s | {c.cpu_s:.1f} s | {c.before_mib:,.0f} MiB"
-            f" | {c.peak_mib:,.0f} MiB | {c.cpu_s / c.size * 1e6:.1f} s |"
-        )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
