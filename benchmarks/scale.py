@@ -176,7 +176,10 @@ def apart(step: str, size: int, root: Path) -> list[Cost]:
     print(f"{step} {size:,} ...", file=sys.stderr, flush=True)
     command = [sys.executable, "-m", "benchmarks.scale", "--alone", step, str(size), str(root)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    return [Cost(**cost) for cost in json.loads(done.stdout.splitlines()[-1])]
+    costs = [Cost(**cost) for cost in json.loads(done.stdout.splitlines()[-1])]
+    for cost in costs:
+        print(f"  {cost.step}: {cost.wall_s:.1f} s, {cost.peak_mib:,.0f} MiB", file=sys.stderr, flush=True)
+    return costs
 
 
 def all_costs(args: argparse.Namespace) -> list[Cost]:

@@ -1,8 +1,6 @@
 """Sources, versions and data files that are there in name only: what planning and publishing take, without pixels."""
 
-import base64
 import hashlib
-import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,13 +9,13 @@ import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from fsspec.spec import AbstractFileSystem
 
-from pipeline.data_file import path_of
+from pipeline.data_file import describe, pack, path_of
 from pipeline.file_index import INDEX, keys_of
 from pipeline.identity import to_hex
-from schemas.manifest import DATA, MANIFEST, ROWS_KEY
+from schemas.lineage import SOURCES
+from schemas.manifest import MANIFEST
 from schemas.outcome import DataFile
 from schemas.plan import Shards
 from schemas.sequence import Sequences
@@ -160,17 +158,26 @@ def _joined(before: str, middle: pa.Array, after: str) -> pa.Array:
 
 
 def write_data_files(folder: Path, shards: Shards) -> Iterator[DataFile]:
-    """One file per shard with manifest rows in its footer, as `data_file.build` leaves them, and no media."""
+    """One file per shard with a footer as real ones have it, and no media."""
     (folder / "data").mkdir(parents=True, exist_ok=True)
-    options = pa.ipc.IpcWriteOptions(compression="zstd")
     for m, name in enumerate(to_hex(shards.id_M16).to_pylist()):
-        path = path_of(name)
-        rows = manifest_rows_of(shards, range(int(shards.first_M1[m]), int(shards.first_M1[m + 1])))
-        ipc, sink = pa.BufferOutputStream(), io.BytesIO()
-        with pa.ipc.new_stream(ipc, MANIFEST, options=options) as stream:
-            stream.write_table(rows)
-        with pq.ParquetWriter(sink, DATA, compression="none") as writer:
-            writer.add_key_value_metadata({ROWS_KEY.decode(): base64.b64encode(ipc.getvalue()).decode()})
-        data = sink.getvalue()
-        (folder / path).write_bytes(data)
-        yield DataFile(path, len(data), hashlib.sha256(data).hexdigest())
+        clips = range(int(shards.first_M1[m]), int(shards.first_M1[m + 1]))
+        rows = [manifest_rows_of(shards, range(c, c + 1)) for c in clips]
+        data = pack(name, [], rows, _sources(rows))
+        (folder / path_of(name)).write_bytes(data)
+        yield describe(name, data)
+
+
+def _sources(clips: list[pa.Table]) -> pa.Table:
+    """What clips were rendered from, given their manifest rows."""
+    rows = []
+    for clip in clips:
+        first = clip.slice(0, 1).to_pylist()[0]
+        digests = dict.fromkeys(("labels", "look", "label_space", "weights", "settings"), TAG)
+        files = [
+            {"path": path, "sha256": hashlib.sha256(path.encode()).hexdigest()}
+            for path in clip["source_frame"].to_pylist()
+        ]
+        place = {"start": 0, "frames": len(clip), "render_format": 1, "flowreel": "0", "label_files": files}
+        rows.append(first | digests | place)
+    return pa.Table.from_pylist(rows, schema=SOURCES)
