@@ -1,5 +1,6 @@
 """The Ray actor: one generator on one GPU (or a share of one, or some CPUs) that renders whole shards."""
 
+import logging
 import os
 import platform
 import threading
@@ -9,6 +10,8 @@ from typing import Any
 import ray
 import torch
 
+from jobs.logs import log_as_json
+from jobs.metrics import WorkerMetrics
 from pipeline.generator.checkpoint import Checkpoint
 from pipeline.generator.engine import Engine, load_engine
 from pipeline.job import RenderJob
@@ -16,6 +19,8 @@ from pipeline.render import ShardRenderer
 from schemas.outcome import ShardOutcome
 from schemas.plan import RenderSettings, Shard
 from schemas.spec import ExecutionSpec
+
+log = logging.getLogger(__name__)
 
 Load = Callable[[Checkpoint, RenderSettings], Engine]
 IN_FLIGHT = 3  # shards per actor: one fetching, one on the device, one encoding and writing
@@ -32,6 +37,8 @@ class RenderActor:
         self._frames, self._count = 0, threading.Lock()
         self._renderer = ShardRenderer(job, plan_id, load(job.checkpoint, job.settings), self._tick)
         self._name = f"{platform.node()}:{os.getpid()}"
+        self._metrics = WorkerMetrics(job.spec.dataset.title)
+        log_as_json({"run": plan_id, "worker": self._name, "node": ray.get_runtime_context().get_node_id()})
 
     @ray.method(concurrency_group="status", max_task_retries=-1)
     def ready(self) -> str:
@@ -44,9 +51,16 @@ class RenderActor:
         return self._frames
 
     def render(self, shard: Shard) -> ShardOutcome:
-        return self._renderer.render(shard, self._name)
+        outcome = self._renderer.render(shard, self._name)
+        self._metrics.finished(outcome)
+        for loss in outcome.lost:
+            log.warning("%s", loss.reason, extra={"shard": shard.shard_id, "clip": loss.clip_id, "kind": loss.kind})
+        done = {"shard": shard.shard_id, "frames": outcome.frames, "seconds": outcome.seconds}
+        log.info("shard done: %d of %d clips", len(shard.clips) - len(outcome.lost), len(shard.clips), extra=done)
+        return outcome
 
     def _tick(self, frames: int) -> None:
+        self._metrics.generated(frames)
         with self._count:
             self._frames += frames
 

@@ -89,7 +89,7 @@ def leave_pictures(version: Version, space: LabelSpace, out: Store) -> tuple[str
     """A contact sheet of all clips and a video of them one after the other. Returns their names in ``out``."""
     manifest = version.manifest(["clip_id", "edits"]).to_pylist()
     edits = {row["clip_id"]: ", ".join(row["edits"]) or "as it is" for row in manifest}
-    clips = list(reader.clips(version))
+    clips = list(reader.read_version(version).clips())
     sheet = pictures.contact_sheet([(f"{c.sequence_id}: {edits[c.clip_id]}", c) for c in clips], space)
     out.write("contact-sheet.png", _png(sheet))
     frames = (panel for clip in clips for panel in pictures.panels(clip, space))

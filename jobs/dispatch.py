@@ -1,5 +1,6 @@
 """Shards to actors, outcomes back. Decides only what is next and what a failure means; the rest is Ray's."""
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -13,10 +14,11 @@ from jobs.actor import IN_FLIGHT
 from pipeline.identity import shard_id
 from pipeline.storage_errors import Unavailable
 from schemas.errors import FlowreelError
-from schemas.outcome import Failed, ShardOutcome
+from schemas.outcome import SHARD_FAILED, WORKER_DIED, Failed, ShardOutcome
 from schemas.plan import Shard
 
 POLL_S = 1.0
+IDLE_S = 30.0  # without any shard left to hand out: then workers that have none go
 MAX_OUTAGES = 5  # of storage, per shard; each one has been sat out for seconds already
 
 
@@ -51,16 +53,18 @@ class Worker:
 class Dispatcher:
     """Hands out shards until all have an outcome."""
 
-    def __init__(self, start: Callable[[], Any], workers: int, max_attempts: int) -> None:
+    def __init__(self, start: Callable[[], Any], workers: int, least: int, max_attempts: int) -> None:
+        """``least``: workers that are kept to the end; further ones go when there is nothing left to hand out."""
         self.workers = [Worker(start()) for _ in range(workers)]
-        self.max_attempts = max_attempts
+        self.least, self.max_attempts = least, max_attempts
+        self._handed_out_s = time.monotonic()
         self._starting = {w.handle.ready.remote(): w for w in self.workers}
         self._polls: dict[Any, Worker] = {}
         self._new: Iterator[Shard] = iter(())
         self._queue: deque[_Attempt] = deque()
 
-    def run(self, shards: Iterable[Shard], beat: Callable[[list[Worker]], None]) -> Iterator[ShardOutcome]:
-        """Outcomes as they come; ``beat`` is called each second or so. Raises FlowreelError if no worker starts.
+    def run(self, shards: Iterable[Shard], *beats: Callable[[list[Worker]], None]) -> Iterator[ShardOutcome]:
+        """Outcomes as they come; ``beats`` are called each second or so. Raises FlowreelError if no worker starts.
 
         Shards are drawn as they are needed: a plan may have millions.
         """
@@ -69,6 +73,7 @@ class Dispatcher:
         while self._queue or any(w.attempts for w in self.workers):
             self._hand_out()
             self._refill()
+            self._release()
             calls = {ref: w for w in self.workers for ref in w.attempts}
             waiting = [*calls, *self._starting, *self._polls]
             done, _ = ray.wait(waiting, num_returns=1, timeout=POLL_S)
@@ -81,7 +86,8 @@ class Dispatcher:
                     yield from self._finished(ref, calls[ref])
             if not done:
                 self._poll()
-            beat(self.workers)
+            for beat in beats:
+                beat(self.workers)
 
     def stop(self) -> None:
         for worker in self.workers:
@@ -104,6 +110,20 @@ class Dispatcher:
                     attempt = self._queue.popleft()
                     worker.attempts[worker.handle.render.remote(attempt.shard)] = attempt
 
+    def _release(self) -> None:
+        """Ends workers that have nothing to do any more, first those that still wait for a node: a cluster that scales
+        by what is asked of it takes back its nodes while the last shards are rendered, and brings no new ones."""
+        if self._queue:
+            self._handed_out_s = time.monotonic()
+        elif time.monotonic() - self._handed_out_s > IDLE_S:
+            idle = sorted((w for w in self.workers if not w.attempts), key=lambda w: bool(w.name))
+            for worker in idle[: max(0, len(self.workers) - self.least)]:
+                ray.kill(worker.handle)
+                self.workers.remove(worker)
+                for calls in (self._starting, self._polls):
+                    for ref in [ref for ref, of in calls.items() if of is worker]:
+                        del calls[ref]
+
     def _started(self, ref: Any) -> None:
         worker = self._starting.pop(ref)
         try:
@@ -125,16 +145,17 @@ class Dispatcher:
             worker.name = ""
             if worker not in self._starting.values():
                 self._starting[worker.handle.ready.remote()] = worker
-            blamed = attempt.suspect
-            attempt.suspect = True
-            yield from self._failed(attempt, f"its worker died: {_cause(error)}", blamed)
+            preempted = getattr(error, "preempted", False)  # its node was taken away: nobody's fault
+            blamed = attempt.suspect and not preempted
+            attempt.suspect |= not preempted
+            yield from self._failed(attempt, WORKER_DIED + _cause(error), blamed)
         except Unavailable as error:
             attempt.outages += 1
             if attempt.outages > MAX_OUTAGES:
                 raise FlowreelError(f"{_cause(error)}\n  nothing is lost: run the same command to go on") from None
             self._queue.append(attempt)
         except RayTaskError as error:
-            yield from self._failed(attempt, _cause(error), blamed=True)
+            yield from self._failed(attempt, SHARD_FAILED + _cause(error), blamed=True)
         else:
             yield outcome
 

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from jobs.logs import json_wanted, line
 from pipeline.prepare import Prepared
 from schemas.outcome import Failed, ShardOutcome
 
@@ -27,22 +28,26 @@ class Display:
 
     def __init__(self) -> None:
         self.console = Console(stderr=True, highlight=False)
+        self.json = json_wanted()
+        self._ids: dict[str, str] = {}
 
     @property
     def live(self) -> bool:
-        return self.console.is_terminal
+        return self.console.is_terminal and not self.json
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, level: str = "info", **ids: str) -> None:
+        """``ids``: of what it is about, for JSON lines."""
         if self.live:
             self.console.print(escape(text))
         else:
-            print(text, file=sys.stderr, flush=True)
+            print(line(level, text, self._ids | ids) if self.json else text, file=sys.stderr, flush=True)
 
     def note(self, text: str) -> None:
-        self.say(f"note: {text}")
+        self.say(f"note: {text}", "warning")
 
     def planned(self, prepared: Prepared) -> None:
         plan, catalog = prepared.plan, prepared.catalog
+        self._ids = {"run": plan.plan_id}
         on_top = f"on top of version {plan.base_version}" if plan.base_version else "for a first version"
         self.say(
             f"{len(catalog.sequences):,} sequences ({catalog.read:,} files read): {plan.clip_count:,} clips,"
@@ -100,7 +105,8 @@ class RenderProgress:
         self.lost += len(outcome.lost)
         for loss in outcome.lost:
             kind = "failed" if isinstance(loss, Failed) else "rejected"
-            self.display.say(f"clip {loss.clip_id} {kind}: {loss.reason}")
+            ids = {"shard": outcome.shard_id, "clip": loss.clip_id, "kind": loss.kind}
+            self.display.say(f"clip {loss.clip_id} {kind}: {loss.reason}", "warning", **ids)
 
     def beat(self, workers: "list[Worker]") -> None:
         self.workers = workers

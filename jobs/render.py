@@ -1,18 +1,19 @@
 """`flowreel render`: plan, render what is missing, publish a version; interrupted, the same command goes on."""
 
 import platform
+import time
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import IntEnum
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow.compute as pc
 
 from jobs.progress import Display
-from pipeline import publish, runs, versions
+from pipeline import publish, runs, summary, versions
 from pipeline.file_index import forget_index
 from pipeline.identity import as_clip_ids
 from pipeline.lease import RUNS, Lease, Stalled, secure
@@ -21,8 +22,9 @@ from pipeline.plan_file import save_plan
 from pipeline.prepare import Prepared, prepare
 from pipeline.storage import NotFound
 from pipeline.versions import Version
-from schemas.errors import SourceError
+from schemas.errors import SourceError, StorageError
 from schemas.outcome import Failed, ShardOutcome
+from schemas.run import RunSummary
 from schemas.spec import Spec
 
 if TYPE_CHECKING:
@@ -68,15 +70,45 @@ def render_by(rendering: Rendering, spec: Spec, display: Display) -> Result:
     display.planned(prepared)
     if _up_to_date(prepared):
         return Result(Exit.DONE, prepared.base, published=False)
-    dataset = prepared.job.dataset
+    dataset, tally = prepared.job.dataset, summary.Tally()
     if prepared.base:
         dataset.check_writable()
+
+    def counted(*run: Any) -> Generator[ShardOutcome, None, None]:
+        with closing(rendering(*run)) as outcomes:
+            for outcome in outcomes:
+                tally.add(outcome)
+                yield outcome
+
     with Lease(dataset, RUNS) as lease:
-        result = _until_published(prepared, lease, rendering, display)
+        result = _until_published(prepared, lease, counted, display)
         for plan_id in lease.plan_ids:
             if result.exit != Exit.OVER_BUDGET or plan_id != lease.plan_ids[-1]:
                 runs.end_run(dataset, plan_id)
+    _leave_summary(prepared, result, tally, display)
     return result
+
+
+def _leave_summary(prepared: Prepared, result: Result, tally: summary.Tally, display: Display) -> None:
+    job = prepared.job
+    about = RunSummary(
+        plan_id=prepared.plan.plan_id,
+        dataset=job.dataset.uri,
+        started=tally.started.isoformat(timespec="seconds"),
+        seconds=round(time.time() - tally.started.timestamp(), 3),
+        host=platform.node(),
+        exit=result.exit,
+        version=result.version.number if result.version else None,
+        published=result.published,
+        settings=job.settings,
+        num_gpus=job.spec.execution.num_gpus,
+        num_cpus=job.spec.execution.num_cpus,
+        **tally.figures(),
+    )
+    try:
+        summary.save(job.dataset, about)
+    except StorageError as error:  # what counts is published
+        display.note(f"the run's summary could not be kept: {error}")
 
 
 def _until_published(prepared: Prepared, lease: Lease, rendering: Rendering, display: Display) -> Result:
@@ -151,6 +183,7 @@ def on_ray(
     from jobs.actor import start_actor
     from jobs.cluster import ray_session, waiting_for, worker_count
     from jobs.dispatch import Dispatcher
+    from jobs.metrics import DriverMetrics
 
     job, plan_id, execution = prepared.job, prepared.plan.plan_id, prepared.job.spec.execution
     shards, frames = done.size_left()
@@ -158,13 +191,16 @@ def on_ray(
         if hint := waiting_for(execution):
             display.say(hint)
         workers = worker_count(execution, shards)
-        dispatcher = Dispatcher(lambda: start_actor(job, plan_id, load), workers, job.spec.failure.max_attempts)
+        least, attempts = execution.workers[0], job.spec.failure.max_attempts
+        dispatcher = Dispatcher(lambda: start_actor(job, plan_id, load), workers, least, attempts)
+        metrics = DriverMetrics(job.spec.dataset.title, shards)
         try:
             with display.rendering(frames) as progress:
-                for outcome in dispatcher.run(done.left(), progress.beat):
+                for outcome in dispatcher.run(done.left(), progress.beat, metrics.beat):
                     if outcome.worker == "":  # it failed outside of any worker: nobody has recorded it yet
                         runs.save_outcome(job.dataset, plan_id, outcome)
                     progress.finished(outcome)
+                    metrics.finished(outcome)
                     yield outcome
         finally:
             dispatcher.stop()

@@ -1,15 +1,24 @@
 """Consumer access: versions -> clips with decoded frames. Plain pyarrow works as well; this saves writing it."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from pipeline.ahead import in_order
 from pipeline.codec import decode_flow, decode_ids, decode_image
-from pipeline.versions import Version
+from pipeline.manifest_filter import Filter, Where
+from pipeline.row_groups import RowGroups
+from pipeline.storage import open_store
+from pipeline.versions import Version, open_version, split_uri
+from schemas.errors import UsageError
+from schemas.label_space import LabelSpace
+from schemas.manifest import DATA
+
+CLIPS_AHEAD = 2
 
 
 @dataclass(frozen=True)
@@ -26,13 +35,98 @@ class ClipData:
     timestamp_T: NDArray[np.float64]  # seconds in the sequence
 
 
-def clips(version: Version, limit: int | None = None) -> Iterator[ClipData]:
-    """The version's clips in manifest order; ``limit``: at most so many."""
-    manifest = version.manifest(["clip_id", "shard", "row_group", "row"])
-    heads = manifest.filter(pa.compute.equal(manifest["row"], 0))
-    for head in heads.slice(0, limit).to_pylist():
-        with version.dataset.open_input(head["shard"]) as source:
-            yield decode_clip(pq.ParquetFile(source).read_row_group(head["row_group"]))
+@dataclass(frozen=True)
+class Index:
+    """Where the frames of a dataset lie, in manifest order; a clip's frames stand side by side."""
+
+    shard_C: NDArray[np.int32]  # number in `shards`
+    shards: tuple[str, ...]  # data files
+    group_C: NDArray[np.int32]
+    edge_C: NDArray[np.int64]  # where each clip begins in row_F, and the end
+    row_F: NDArray[np.int64]  # a frame's row in its row group
+
+    @classmethod
+    def of(cls, places: pa.Table) -> "Index":
+        """``places``: columns shard, row_group and row."""
+        shard = places["shard"].combine_chunks().dictionary_encode()
+        code_F, group_F = shard.indices.to_numpy(), places["row_group"].to_numpy()
+        turn = (np.diff(code_F, prepend=-1) != 0) | (np.diff(group_F, prepend=-1) != 0)
+        first = np.flatnonzero(turn)
+        edges = np.append(first, len(places)).astype(np.int64)
+        row_F = places["row"].to_numpy().astype(np.int64)
+        return cls(code_F[first], tuple(shard.dictionary.to_pylist()), group_F[first], edges, row_F)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The frames of a version that pass a filter, and the clips that they make up. Made by `open_dataset`.
+
+    A clip of a filtered dataset has only the frames that passed; clips without any are left out.
+    """
+
+    version: Version
+    filter: Filter
+    index: Index
+    row_groups: RowGroups = field(repr=False)
+
+    def __len__(self) -> int:
+        """Clips."""
+        return len(self.index.group_C)
+
+    @property
+    def frames(self) -> int:
+        return len(self.index.row_F)
+
+    @property
+    def label_space(self) -> LabelSpace:
+        return LabelSpace.model_validate(self.version.record.label_space)
+
+    def manifest(self, columns: list[str]) -> pa.Table:
+        """Manifest columns of the frames that passed, in the order of the index."""
+        return self.filter.read(self.version, columns)
+
+    def rows(self, clip: int, columns: Sequence[str] = DATA.names) -> pa.Table:
+        """A clip's rows of its data file, media as they are stored: one ranged read of one row group."""
+        index = self.index
+        wanted = index.row_F[index.edge_C[clip] : index.edge_C[clip + 1]]
+        path = index.shards[index.shard_C[clip]]
+        table = self.row_groups.read(path, int(index.group_C[clip]), list(columns))
+        return table if len(wanted) == len(table) else table.take(pa.array(wanted))
+
+    def clip(self, clip: int) -> ClipData:
+        """Raises IndexError beyond the last clip, IntegrityError or ValueError for damaged media."""
+        return decode_clip(self.rows(clip))
+
+    def clips(self) -> Iterator[ClipData]:
+        """All clips in manifest order; the next ones are read and decoded meanwhile."""
+        return in_order(self.clip, range(len(self)), CLIPS_AHEAD)
+
+
+def open_dataset(
+    uri: str,
+    version: int | None = None,
+    where: Where = None,
+    storage_options: Mapping[str, Any] | None = None,
+    cache: str | None = None,
+) -> Dataset:
+    """A dataset at a path or URL, its newest version or the one that ``version`` or `URI@N` names.
+
+    ``where`` chooses frames by their manifest columns: a pyarrow expression, or a dict of column -> value or list of
+    values and ``classes`` -> {class: least pixels}. ``cache``: a folder that keeps what is read of a bucket.
+    Raises UsageError for what is not there or does not fit, StorageError, IntegrityError.
+    """
+    place, number = split_uri(uri)
+    if None not in (number, version) and number != version:
+        raise UsageError(f"{uri} names version {number}, and version={version} was given: leave one out")
+    found = open_version(open_store(place, storage_options), number if version is None else version)
+    return read_version(found, where, cache)
+
+
+def read_version(version: Version, where: Where = None, cache: str | None = None) -> Dataset:
+    """`open_dataset` for a version that is open already."""
+    chosen = Filter.of(where, LabelSpace.model_validate(version.record.label_space))
+    index = Index.of(chosen.read(version, ["shard", "row_group", "row"]))
+    return Dataset(version, chosen, index, RowGroups.of(version, open_store(cache) if cache else None))
 
 
 def decode_clip(rows: pa.Table) -> ClipData:

@@ -143,9 +143,9 @@ class Store:
         length = max(0, stop - start)
         return self._object("read", path, lambda b: _of_length(b.read(path, start, stop), length)) if length else b""
 
-    def open_input(self, path: str) -> io.RawIOBase:
+    def open_input(self, path: str, size: int | None = None) -> io.RawIOBase:
         """A seekable file for pyarrow and others that need parts of a large object: each read is a checked request."""
-        return RangedFile(lambda start, stop: self.read_range(path, start, stop), self.info(path).size)
+        return RangedFile(lambda a, b: self.read_range(path, a, b), self.info(path).size if size is None else size)
 
     def write(self, path: str, data: bytes) -> None:
         """Creates or replaces an object in one step: nobody sees a part of it."""

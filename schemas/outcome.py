@@ -1,6 +1,10 @@
 """What became of a clip and of a shard: every planned clip ends in exactly one of three ways."""
 
+import re
 from dataclasses import dataclass, field
+
+WORKER_DIED = "its worker died: "  # how the reason of a clip begins that took its worker down
+SHARD_FAILED = "its shard failed: "  # of one that failed outside of the steps that are tried clip by clip
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +22,11 @@ class Rejected:
     clip_id: str
     reason: str
 
+    @property
+    def kind(self) -> str:
+        """What a gate's reason begins with: the name of the measure. One of few, for counting."""
+        return self.reason.split(" ", 1)[0]
+
 
 @dataclass(frozen=True, slots=True)
 class Failed:
@@ -27,6 +36,16 @@ class Failed:
     reason: str  # for people
     error: str = ""  # traceback, where there is one
     attempts: int = 1
+
+    @property
+    def kind(self) -> str:
+        """One of few, for counting: what became of the worker or shard, the type of an exception, or `input`."""
+        if self.reason.startswith(WORKER_DIED):
+            return "worker_died"
+        if self.reason.startswith(SHARD_FAILED):
+            return "shard_failed"
+        named = re.match(r"(\w+): ", self.reason) if self.error else None
+        return named[1] if named else "input"
 
 
 ClipOutcome = Rendered | Rejected | Failed

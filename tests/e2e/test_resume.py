@@ -36,7 +36,8 @@ def test_killed_render_goes_on(flowreel: Flowreel, make_source: Any, tiny_checkp
     assert undisturbed.code == 0, undisturbed.err
     assert contents(tmp_path / "killed") == contents(tmp_path / "undisturbed")
     left = [p.relative_to(tmp_path / "killed" / "runs") for p in (tmp_path / "killed" / "runs").rglob("*.json")]
-    assert [p.parts[0] for p in left] in ([], ["leases"])  # of the killed run its sign of life, until it runs out
+    left = [p.parts[0] for p in left if p.parts[0] != "summaries"]
+    assert left in ([], ["leases"])  # of the killed run its sign of life, until it runs out
 
 
 def kill_after_first_file(spec: Path, data: Path) -> dict[Path, int]:

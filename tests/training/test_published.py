@@ -8,11 +8,9 @@ import pytest
 import torch
 
 from pipeline import reader
-from pipeline.storage import open_store
 from pipeline.training.loader import open_loader
 from pipeline.training.sampling import whole
 from pipeline.training.sources import open_source
-from pipeline.versions import open_version
 from schemas.errors import SourceError, UsageError
 from schemas.training import TrainSpec
 
@@ -32,7 +30,7 @@ def test_clips_of_a_dataset_are_its_sequences(published: Path, tmp_path: Path) -
     spec = spec_of(str(published), tmp_path, hold_out=["seq_01"])
     source = open_source(spec)
     source.check()
-    clips = {c.clip_id[:8]: c for c in reader.clips(open_version(open_store(str(published))))}
+    clips = {c.clip_id[:8]: c for c in reader.open_dataset(str(published)).clips()}
     assert len(source.trained) == 2 and len(source.held_out) == 2 and len(clips) == 4
     assert {s.scene for s in source.held_out} == {"seq_01"} and source.space.name == "cityscapes"
     loader = open_loader(spec, source)

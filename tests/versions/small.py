@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from jobs.progress import Display
 from jobs.refresh import refresh
 from jobs.render import Result
+from pipeline import summary
 from pipeline.codec import encode_ids
 from pipeline.gc import Garbage
 from pipeline.generator.engine import Engine, engine_for
@@ -96,8 +97,13 @@ class Quiet(Display):
         super().__init__()
         self.said: list[str] = []
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, level: str = "info", **ids: str) -> None:
         self.said.append(text)
+
+
+def run_records(store: Store) -> list[str]:
+    """What runs have left but for their summaries."""
+    return [info.path for info in store.list("runs") if not info.path.startswith(summary.FOLDER)]
 
 
 def missing(version: Version) -> list[str]:

@@ -11,7 +11,7 @@ from pipeline import compaction, gc
 from pipeline.diff import diff
 from pipeline.gc import Policy
 from pipeline.prepare import prepare
-from pipeline.reader import clips
+from pipeline.reader import read_version
 from pipeline.rerender import rerender
 from pipeline.verify import verify
 from pipeline.versions import Version, numbers, open_version
@@ -57,7 +57,7 @@ def test_what_is_mostly_dead_is_rewritten_and_all_versions_stay_whole(worn: Smal
     assert version.record.counts.bytes < before.record.counts.bytes
     for number in (1, 2, 3):
         assert verify(open_version(worn.store, number)).problems == ()
-    pictures = [[c.image_THW3.tobytes() for c in clips(v)] for v in (before, version)]
+    pictures = [[c.image_THW3.tobytes() for c in read_version(v).clips()] for v in (before, version)]
     assert pictures[0] == pictures[1]
     found = diff(before, version)
     assert found.same == 4 and not len(found.changed) and found.fields == ()

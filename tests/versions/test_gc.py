@@ -19,7 +19,7 @@ from pipeline.verify import verify
 from pipeline.versions import numbers, open_version
 from schemas.errors import IntegrityError, UsageError
 
-from .small import Quiet, Small, missing, render_here
+from .small import Quiet, Small, missing, render_here, run_records
 
 HOUR = 3600.0
 
@@ -59,7 +59,7 @@ def test_a_dry_run_says_what_a_run_then_does(small: Small) -> None:
     assert numbers(small.store) == [3] and data(small) == named(small, 3)
     assert not missing(open_version(small.store, 3))
     assert not any(Path(small.dataset, "versions", f"{n:06d}", "manifest.parquet").exists() for n in (1, 2))
-    assert not list(Path(small.dataset, "runs").rglob("*.json"))
+    assert run_records(small.store) == []
     assert not gc.find(small.store, policy).any
 
 

@@ -10,10 +10,9 @@ import pytest
 
 from jobs.render import Exit, Result
 from pipeline import lease
-from pipeline.storage import open_store
 from pipeline.versions import numbers, open_version
 
-from .small import Quiet, Small, clip_ids, missing
+from .small import Quiet, Small, clip_ids, missing, run_records
 
 Race = Callable[[int], Small]
 
@@ -79,7 +78,7 @@ def check(small: Small, ended: list[tuple[Result, Quiet]]) -> None:
     for _, display in ended:  # who lost the race says so
         if any("planning again on top of it" in text for text in display.said):
             assert any("that this run had to render: they are reused" in text for text in display.said)
-    assert not small.store.list("runs")
+    assert run_records(small.store) == []
 
 
 def races(place: Race, count: int) -> int:
@@ -132,4 +131,4 @@ def test_the_loser_reuses_what_the_winner_has_published(place: Race) -> None:
     )
     assert result.version and result.version.number == 2 and result.rendered_frames == 1
     assert result.version.record.counts.reused == 2
-    assert open_store(small.dataset).list("runs") == []
+    assert run_records(small.store) == []

@@ -1,0 +1,62 @@
+"""Media columns -> arrays, at the speed that training needs: no second look at checksums beyond libpng's own."""
+
+from typing import Any
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from pipeline.codec import decode_flow
+
+_FLAG = {"image": cv2.IMREAD_COLOR_RGB, "label": cv2.IMREAD_UNCHANGED, "instance": cv2.IMREAD_UNCHANGED}
+
+
+def decode_column(rows: pa.Table, column: str) -> NDArray[Any]:
+    """Images (T, H, W, 3), labels or instances (T, H, W) of rows of one size, as `pipeline.torch_dataset` says.
+
+    Raises ValueError, naming the frame, for a missing or damaged medium.
+    """
+    media = pc.struct_field(rows[column].combine_chunks(), "bytes")
+    out: NDArray[Any] | None = None
+    for t, cell in enumerate(media):
+        found = _decode(cell, _FLAG[column])
+        if found is None or (out is not None and (found.shape, found.dtype) != (out.shape[1:], out.dtype)):
+            raise ValueError(f"{column} of {_name(rows, t)}: {_complaint(cell, found)}")
+        if out is None:
+            out = np.empty((len(media), *found.shape), found.dtype)
+        out[t] = found
+    if out is None:
+        raise ValueError(f"{column}: no rows")
+    return out.astype(np.int32) if column == "instance" or out.dtype == np.uint16 else out
+
+
+def _decode(cell: pa.Scalar, flag: int) -> NDArray[Any] | None:
+    """None for what is missing or damaged. OpenCV lets go of the interpreter lock meanwhile."""
+    data = np.frombuffer(cell.as_buffer(), np.uint8) if cell.is_valid else np.zeros(0, np.uint8)
+    return cv2.imdecode(data, flag) if len(data) else None
+
+
+def decode_flows(rows: pa.Table, size: tuple[int, int]) -> NDArray[np.float32]:
+    """Flow (T, H, W, 2) of rows of ``size`` (width, height). A clip's first frame has none: it stands still.
+
+    Raises ValueError, naming the frame, where another has none.
+    """
+    out = np.zeros((len(rows), size[1], size[0], 2), np.float32)
+    for t, cell in enumerate(pc.struct_field(rows["flow"].combine_chunks(), "bytes")):
+        if cell.is_valid:
+            out[t] = decode_flow(cell.as_py())[0]
+        elif rows["frame_index"][t].as_py():
+            raise ValueError(f"flow of {_name(rows, t)}: not published; render with output.flow: true")
+    return out
+
+
+def _name(rows: pa.Table, t: int) -> str:
+    return f"clip {rows['clip_id'][t].as_py()}, frame {rows['frame_index'][t].as_py()}"
+
+
+def _complaint(cell: pa.Scalar, found: NDArray[Any] | None) -> str:
+    if not cell.is_valid:
+        return "not published"
+    return "damaged" if found is None else f"{found.shape} {found.dtype}, unlike the frames before"
