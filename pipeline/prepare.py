@@ -61,6 +61,10 @@ def prepare(spec: Spec, progress: Progress | None = None, *, dry: bool = False) 
     check_fits(checkpoint, space, settings.size)
     if spec.output.flow and not checkpoint.config.flow:
         raise UsageError("output.flow: true, but this generator has no flow; set it to false")
+    if spec.quality.segmenter:
+        from pipeline.quality.agreement import open_segmenter  # torch: for those who have a segmenter only
+
+        open_segmenter(spec, space)
     exemplars = {v.style: _exemplar(v.style, spec) for v in spec.variants if v.style != GENERATE}
     catalog = scan(source, spec.source, space, index, progress)
     used = pa.concat_tables([catalog.facts, index_of(known.items())])

@@ -1,5 +1,6 @@
 """Outcomes -> manifest -> version. ``version.json``, written last and only if absent, is the commit."""
 
+import base64
 import hashlib
 import io
 import json
@@ -32,7 +33,7 @@ from pipeline.versions import CARD_FILE, CLIPS, FAILURES_FILE, LINEAGE_FILE, MAN
 from schemas.manifest import FAILURES, SHARDS
 from schemas.outcome import Failed
 from schemas.plan import Plan
-from schemas.version import Counts, FileRecord, VersionRecord
+from schemas.version import Counts, FileRecord, VersionRecord, Work
 
 __all__ = ["Conflict", "Draft", "changes_nothing", "commit", "draft"]
 
@@ -75,8 +76,11 @@ def changes_nothing(new: Draft, base: Version | None) -> bool:
     )
 
 
-def commit(job: RenderJob, plan: Plan, new: Draft) -> Version:
-    """Publishes ``new`` as the next version. Raises Conflict if another writer was first."""
+def commit(job: RenderJob, plan: Plan, new: Draft, work: tuple[Work, ...] = ()) -> Version:
+    """Publishes ``new`` as the next version. Raises Conflict if another writer was first.
+
+    ``work``: how it came about, for the record.
+    """
     number = (plan.base_version or 0) + 1
     if max(versions.numbers(job.dataset), default=0) >= number:  # before the manifest is put together
         raise Conflict(f"version {number} was published meanwhile")
@@ -88,9 +92,8 @@ def commit(job: RenderJob, plan: Plan, new: Draft) -> Version:
         files = {FAILURES_FILE: parquet(new.failures), SHARDS_FILE: parquet(shards)}
         counts = _counts(plan, new.failures, shards, totals)
         files[CARD_FILE] = dataset_card(job, number, counts, totals).encode()
-        return commit_files(
-            job.dataset, number, [manifest, lineage], files, lambda found: _record(job, plan, number, counts, found)
-        )
+        record = lambda found: _record(job, plan, number, counts, found).model_copy(update={"work": work})  # noqa: E731
+        return commit_files(job.dataset, number, [manifest, lineage], files, record)
 
 
 def commit_files(
@@ -142,6 +145,7 @@ def _failures(plan: Plan, done: Ledger) -> pa.Table:
                 "kind": "failed" if failed else "rejected", "reason": loss.reason,
                 "error": loss.error if isinstance(loss, Failed) else "",
                 "attempts": loss.attempts if isinstance(loss, Failed) else 1,
+                "thumbnail": None if isinstance(loss, Failed) else base64.b64decode(loss.thumbnail) or None,
             }  # fmt: skip
 
     table = pa.Table.from_pylist(list(rows()), schema=FAILURES)
