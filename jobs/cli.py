@@ -13,6 +13,7 @@ from jobs import gc as collecting
 from jobs import import_checkpoint as importing
 from jobs import lineage
 from jobs import plan as planning
+from jobs import report as reporting
 from jobs import status as state
 from jobs import verify as verifying
 from jobs.progress import Display
@@ -206,6 +207,7 @@ def demo(
     raise typer.Exit(code)
 
 
+app.command("report")(reporting.command)
 app.command("import-checkpoint")(importing.command)
 
 
