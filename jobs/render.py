@@ -172,9 +172,7 @@ def on_ray(
             dispatcher.stop()
 
 
-def _publish(
-    prepared: Prepared, done: Ledger, log: WorkLog, frames: int, display: Display, lease: Lease
-) -> Result:
+def _publish(prepared: Prepared, done: Ledger, log: WorkLog, frames: int, display: Display, lease: Lease) -> Result:
     job, plan, base = prepared.job, prepared.plan, prepared.base
     lost = [loss for _, loss in done.losses()]
     failed = sum(isinstance(loss, Failed) for loss in lost)

@@ -62,7 +62,7 @@ def prepare(spec: Spec, progress: Progress | None = None, *, dry: bool = False) 
     if spec.output.flow and not checkpoint.config.flow:
         raise UsageError("output.flow: true, but this generator has no flow; set it to false")
     if spec.quality.segmenter:
-        from pipeline.quality.agreement import open_segmenter  # torch: for those who have a segmenter only
+        from pipeline.quality.segmenters import open_segmenter  # torch: for those who have a segmenter only
 
         open_segmenter(spec, space)
     exemplars = {v.style: _exemplar(v.style, spec) for v in spec.variants if v.style != GENERATE}

@@ -24,9 +24,10 @@ from pipeline.generator.clips import ClipFrames, How, render_clips
 from pipeline.generator.engine import Engine
 from pipeline.identity import shard_id
 from pipeline.job import RenderJob
-from pipeline.quality.agreement import label_agreement, open_segmenter
+from pipeline.quality.agreement import label_agreement
 from pipeline.quality.gates import bounds_of, gate
 from pipeline.quality.measure import Agreement, measure
+from pipeline.quality.segmenters import open_segmenter
 from pipeline.runs import save_outcome
 from pipeline.storage_errors import Unavailable
 from pipeline.thumbnail import thumbnail

@@ -112,7 +112,13 @@ class QualitySpec(Model):
     """
 
     segmenter: str | None = Field(
-        None, min_length=1, description="file of `benchmarks/segmenter.py` that label agreement is measured with"
+        None,
+        min_length=1,
+        description="what label agreement is measured with: TorchScript (.pt, .ts) or ONNX, from RGB (1, 3, H, W) in"
+        " [0, 1] to logits (1, C, H, W); or a file of `benchmarks/segmenter.py` (.safetensors)",
+    )
+    segmenter_classes: tuple[ClassKey, ...] | None = Field(
+        None, description="id or name of each channel's class; default: all classes that are not ignored, by id"
     )
     max_warp_error: Above0 | None = Field(None, description="difference to the frame before, moved along; 0 to 1")
     max_flicker: Above0 | None = Field(None, description="change of light along motion; 0 to 1")

@@ -23,8 +23,8 @@ def bounds_of(spec: QualitySpec) -> list[Bound]:
     for field in QualitySpec.model_fields:
         side, _, column = field.partition("_")
         value = getattr(spec, field)
-        if value is not None and (side == "max" or side == "min"):
-            found.append(Bound(field, column, side, value))
+        if value is not None and side in ("max", "min"):
+            found.append(Bound(field, column, "max" if side == "max" else "min", value))
     return found
 
 

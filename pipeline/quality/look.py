@@ -21,7 +21,7 @@ class Look:
 def look(image_HW3: Rgb) -> Look:
     """Statistics of a frame."""
     grey = cv2.cvtColor(image_HW3, cv2.COLOR_RGB2GRAY)
-    sharpness = float(cv2.absdiff(cv2.Laplacian(grey, cv2.CV_16S), 0).mean())
+    sharpness = float(np.abs(cv2.Laplacian(grey, cv2.CV_16S)).mean())
     red, green, blue = cv2.split(image_HW3)
     strongest, weakest = cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue)
     chroma = float(cv2.subtract(strongest, weakest).mean()) / 255

@@ -13,7 +13,7 @@ CELL = 16  # pixels: light changes over larger areas than textures do
 
 @dataclass(frozen=True)
 class Motion:
-    """Per frame, 0 (same) to 1; None for the first frame; of flicker also where nothing of the one before is in sight."""
+    """Per frame, 0 (same) to 1; None for the first frame. Flicker also where nothing of the one before is in sight."""
 
     warp_error: list[float | None]
     flicker: list[float | None]

@@ -78,7 +78,8 @@ def colored(ids_THW: NDArray[np.integer], space: LabelSpace, size: tuple[int, in
 
 def series_of(version: Version, clips: list[ClipFacts]) -> dict[str, dict[str, list[float | None]]]:
     """The measures per frame of some clips, by clip id."""
-    wanted, found = pa.array([clip.clip_id for clip in clips], pa.string()), {}
+    wanted = pa.array([clip.clip_id for clip in clips], pa.string())
+    found: dict[str, dict[str, list[float | None]]] = {}
     columns = ["clip_id", *(m.column for m in MEASURES)]
     there = set(version.manifest_columns())
     for part in version.manifest_parts([c for c in columns if c in there]):

@@ -5,16 +5,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from pipeline.codec import decode_ids, decode_image, resize_ids, resize_image
-from pipeline.generator.images import from_uint8
-from pipeline.quality.agreement import label_agreement
 from pipeline.quality.fingerprint import apart
 from pipeline.quality.measure import Columns, measure
-from pipeline.training.segmenter import IGNORED, Segmenter, SegmenterFacts, targets
 from schemas.manifest import QUALITY
 
 Rgb, Ids = NDArray[np.uint8], NDArray[np.integer]
@@ -129,25 +124,3 @@ def test_warp_error_orders_real_video_renders_single_frames_and_shuffled_ones(
     videos = (image_THW3, render(slice(None)), single, shuffled)
     errors = [mean(measure(video, label_THW, FPS), "warp_error") for video in videos]
     assert errors == sorted(errors) and len(set(errors)) == 4, errors
-
-
-def test_a_segmenter_disagrees_with_shifted_labels(shared_data: Path, one_thread: None) -> None:
-    """A very small one, trained here on other sequences: it knows four classes in rough."""
-    size, classes = (64, 32), (ROAD, BUILDING, TREES, CAR)
-    pairs = [read(shared_data, f"seq000{k}", size, frames=30) for k in range(3)]
-    image_N3HW = from_uint8(torch.from_numpy(np.concatenate([p[0][::6] for p in pairs])).movedim(-1, 1))
-    wanted_NHW = targets(torch.from_numpy(np.concatenate([p[1][::6] for p in pairs]).astype(np.int64)), classes)
-    torch.manual_seed(0)
-    segmenter = Segmenter(SegmenterFacts(label_space="cityscapes", classes=classes, size=size, width=8))
-    optimiser = torch.optim.AdamW(segmenter.parameters(), 1e-2)
-    for _ in range(40):
-        optimiser.zero_grad()
-        F.cross_entropy(segmenter(image_N3HW), wanted_NHW, ignore_index=IGNORED).backward()
-        optimiser.step()
-    segmenter.eval()
-    image_THW3, label_THW = read(shared_data, "seq0004", frames=3)
-    right = label_agreement(segmenter, image_THW3, label_THW)
-    shifted = label_agreement(segmenter, image_THW3, np.roll(label_THW, 48, axis=2))
-    for good, bad in zip(right, shifted, strict=True):
-        assert good is not None and bad is not None and good > 0.6 and good > bad + 0.05
-    assert label_agreement(segmenter, image_THW3[:1], np.zeros_like(label_THW[:1])) == [None]

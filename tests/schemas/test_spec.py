@@ -35,7 +35,20 @@ variants:
   - {style: "s3://bucket/styles/dusk.png", edits: [{replace: vegetation, with: building}]}
 output: {image_codec: jpeg, image_quality: 92, instances: true, flow: false}   # flow costs ~10x an image: opt in
 split: {train: 0.9, val: 0.1}                # by sequence, stable under growth
-quality: {max_warp_error: null, min_label_agreement: null}
+quality:
+  segmenter: null                              # TorchScript or ONNX file that label agreement is measured with
+  segmenter_classes: null
+  max_warp_error: null
+  max_flicker: null
+  max_drift: null
+  min_sharpness: null
+  max_sharpness: null
+  min_contrast: null
+  min_saturation: null
+  max_saturation: null
+  min_label_edges: null
+  max_frozen: null
+  min_label_agreement: null
 failure: {max_attempts: 3, max_failed_fraction: 0.01}
 execution: {num_gpus: 1, num_cpus: 2, workers: [1, 8]}
 storage_options: {}                          # to fsspec; never logged, never stored
