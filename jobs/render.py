@@ -98,7 +98,7 @@ def _prepare(spec: Spec, display: Display) -> Prepared:
         from pipeline.generator.loading import check_weights  # torch: for those who render only
 
         check_weights(prepared.job.checkpoint)
-    elif not len(prepared.plan.reused):
+    elif not len(prepared.plan.reused) + len(prepared.plan.turned_down):
         raise SourceError("nothing to render: every piece is too short for clips.lead_in: drop; set it to repeat")
     return prepared
 

@@ -28,11 +28,13 @@ from pipeline.ledger import Ledger
 from pipeline.lineage import LineageFile, kept_lineage
 from pipeline.manifest_file import Totals, write_manifest
 from pipeline.merge import Merge
+from pipeline.quality.held import rejected_now, rejections
 from pipeline.storage import Store
 from pipeline.versions import CARD_FILE, CLIPS, FAILURES_FILE, LINEAGE_FILE, MANIFEST_FILE, RECORD, SHARDS_FILE, Version
 from schemas.manifest import FAILURES, SHARDS
 from schemas.outcome import Failed
 from schemas.plan import Plan
+from schemas.spec import QualitySpec
 from schemas.version import Counts, FileRecord, VersionRecord, Work
 
 __all__ = ["Conflict", "Draft", "changes_nothing", "commit", "draft"]
@@ -53,7 +55,9 @@ def draft(job: RenderJob, plan: Plan, done: Ledger, base: Version | None) -> Dra
     base_clips = base.clips() if base else CLIPS.empty_table()
     kept = np.asarray(pc.is_in(base_clips["clip_id"], value_set=plan.reused)).astype(np.bool_)
     rows = Merge(base, base_clips, kept, _new_clips(job, plan, rendered), file_C[rendered], files)
-    return Draft(rows, _failures(plan, done))
+    losses = [_failures(plan, done), *(_turned_down(plan, base, base_clips, job.spec.quality) if base else ())]
+    in_order = [("sequence_id", "ascending"), ("variant", "ascending"), ("start", "ascending")]
+    return Draft(rows, pa.concat_tables(losses).sort_by(in_order))
 
 
 def _new_clips(job: RenderJob, plan: Plan, rows: NDArray[np.int64]) -> pa.Table:
@@ -148,8 +152,18 @@ def _failures(plan: Plan, done: Ledger) -> pa.Table:
                 "thumbnail": None if isinstance(loss, Failed) else base64.b64decode(loss.thumbnail) or None,
             }  # fmt: skip
 
-    table = pa.Table.from_pylist(list(rows()), schema=FAILURES)
-    return table.sort_by([("sequence_id", "ascending"), ("variant", "ascending"), ("start", "ascending")])
+    return pa.Table.from_pylist(list(rows()), schema=FAILURES)
+
+
+def _turned_down(plan: Plan, base: Version, clips: pa.Table, quality: QualitySpec) -> list[pa.Table]:
+    """Clips that the plan does not even render: those rejected before, and those that were held until now."""
+    if not len(plan.turned_down):
+        return []
+    was_held = pc.is_in(plan.turned_down, value_set=clips["clip_id"].combine_chunks())
+    before = pa.array([clip_id.hex() for clip_id in plan.turned_down.filter(pc.invert(was_held)).to_pylist()])
+    known = rejections(base)
+    again = known.filter(pc.is_in(known["clip_id"], value_set=before.cast(pa.string()))).select(FAILURES.names)
+    return [again.cast(FAILURES), rejected_now(base, plan.turned_down.filter(was_held), quality)]
 
 
 def _shards(rows: Merge, totals: Totals) -> pa.Table:

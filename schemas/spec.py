@@ -107,8 +107,7 @@ class OutputSpec(Model):
 class QualitySpec(Model):
     """Clips that have a frame beyond these bounds are rejected as they are rendered, with a reason. null: no bound.
 
-    Each is on the manifest's column of its name. Clips that a version holds already stay, whatever the bounds have
-    become.
+    Each is on the manifest's column of its name. Clips that a version holds already are judged by what it says of them.
     """
 
     segmenter: str | None = Field(
