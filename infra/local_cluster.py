@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -50,9 +51,11 @@ def main() -> None:
     parser.add_argument("--cpus", type=int, default=1, help="of each, as Ray counts them")
     parser.add_argument("--dashboard-port", type=int, default=8265, help="0: any that is free")
     options = parser.parse_args()
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # what `python` is to jobs
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # nodes share this machine's cores
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    head = {"num_cpus": 0, "include_dashboard": True, "dashboard_port": options.dashboard_port}
+    head: dict[str, Any] = {"num_cpus": 0, "include_dashboard": True, "dashboard_port": options.dashboard_port}
+    head["dashboard_agent_listen_port"] = None  # any: other clusters of this machine may have the usual one
     cluster = Cluster(initialize_head=True, head_node_args=head)
     try:
         ray.init(cluster.address, log_to_driver=False, logging_level=logging.ERROR)

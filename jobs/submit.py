@@ -1,23 +1,29 @@
 """`flowreel submit`: sends a command to a Ray cluster through its job API, shows its log as it comes, and ends as the
 job does."""
 
+import logging
 import os
 import shlex
 import sys
 import tempfile
+import time
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jobs import job_env
 from jobs.command_options import takes
 from jobs.job_package import SPEC_NAME, check_travels, pack
 from schemas.errors import FlowreelError, UsageError
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
+
+
+STARTING_S = 60  # for which a cluster that has just started takes no jobs yet
 
 
 class Job(StrEnum):
@@ -96,6 +102,8 @@ def connect(address: str) -> "JobSubmissionClient":
     try:
         from ray.job_submission import JobSubmissionClient
 
+        for name in ("ray", JobSubmissionClient.__mro__[1].__module__, JobSubmissionClient.__module__):
+            logging.getLogger(name).setLevel(logging.ERROR)  # of uploads and connections
         return JobSubmissionClient(address)
     except (ImportError, RuntimeError, ConnectionError, ValueError) as error:
         cause = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -115,12 +123,16 @@ def send(client: "JobSubmissionClient", arguments: Arguments) -> str:
     entrypoint = shlex.join(["python", "-m", "jobs", job, SPEC_NAME if local else spec, *sets])
     with tempfile.TemporaryDirectory(prefix="flowreel-job-") as folder:
         pack(Path(folder), text, code=arguments.code == Code.SEND)
-        # Threads that wait for each other sleep: on shared cores, spinning takes the time of those waited for.
-        runtime: dict[str, Any] = {"working_dir": folder, "env_vars": {"OMP_WAIT_POLICY": "PASSIVE"} | env}
-        try:
-            return client.submit_job(entrypoint=entrypoint, runtime_env=runtime, metadata={"flowreel": job})
-        except (RuntimeError, ConnectionError) as error:
-            raise FlowreelError(f"{arguments.address} did not take the job: {error}") from None
+        job_env.write(Path(folder), env)
+        runtime = {"working_dir": folder, "worker_process_setup_hook": f"{job_env.__name__}.load"}
+        deadline = time.monotonic() + STARTING_S
+        while True:
+            try:
+                return client.submit_job(entrypoint=entrypoint, runtime_env=runtime, metadata={"flowreel": job})
+            except (RuntimeError, ConnectionError) as error:
+                if "No available agent" not in str(error) or time.monotonic() > deadline:
+                    raise FlowreelError(f"{arguments.address} did not take the job: {error}") from None
+                time.sleep(1)
 
 
 def _value(name: str) -> str:
