@@ -6,14 +6,13 @@ from typing import Any
 
 import pyarrow.compute as pc
 
+from pipeline.estimate import Estimate, estimate
 from pipeline.file_uri import open_file
 from pipeline.plan_file import save_plan
 from pipeline.prepare import Prepared, prepare
 from schemas.errors import FlowreelError
 from schemas.spec import Spec
 
-# Rules of thumb for a first idea, until a run on the same hardware says better.
-SECONDS_PER_MEGAPIXEL = {"cuda": 0.5, "cpu": 8.0}  # of a generator like the bundled one on one worker
 JPEG_BYTES_PER_PIXEL = 0.25  # image and label together, quality 92
 
 
@@ -37,7 +36,7 @@ def summary(prepared: Prepared, price: float | None) -> dict[str, Any]:
     pixels = plan.frame_count * settings.size[0] * settings.size[1]
     classes = prepared.job.space.by_id
     total = sum(prepared.catalog.pixels.values()) or 1
-    hours = pixels / 1e6 * SECONDS_PER_MEGAPIXEL[settings.device] / 3600
+    takes = estimate(prepared)
     return {
         "plan_id": plan.plan_id,
         "base_version": plan.base_version,
@@ -57,8 +56,11 @@ def summary(prepared: Prepared, price: float | None) -> dict[str, Any]:
         "batch": settings.batch,
         "precision": settings.precision,
         "generator": settings.generator,
-        "estimated_worker_hours": round(hours, 4),
-        "estimated_cost": None if price is None else round(hours * price, 2),
+        "frames_per_worker_s": round(takes.frames_per_worker_s, 4),
+        "frames_per_worker_s_from": takes.source,
+        "estimated_worker_hours": round(takes.worker_hours, 4),
+        "estimated_cost": None if price is None else round(takes.worker_hours * price, 2),
+        "finishes": _finishes(takes, prepared.job.spec),
         "estimated_bytes": int(pixels * JPEG_BYTES_PER_PIXEL),
         "class_shares": {
             classes[i].name if i in classes else str(i): round(n / total, 6)
@@ -89,15 +91,31 @@ def lines(figures: dict[str, Any]) -> Iterator[str]:
         f" {figures['batch']} clip(s) in lock-step"
     )
     yield (
-        f"  estimate   {figures['estimated_worker_hours'] * 60:,.1f} worker-minutes ({figures['device']}),"
-        f" {figures['estimated_bytes'] / 1e6:,.1f} MB (rules of thumb)"
+        f"  estimate   {figures['estimated_worker_hours'] * 60:,.1f} worker-minutes ({figures['device']}) at"
+        f" {figures['frames_per_worker_s']:,.2f} frames/s each, {figures['frames_per_worker_s_from']};"
+        f" {figures['estimated_bytes'] / 1e6:,.1f} MB"
     )
+    if figures["finishes"]:
+        yield "  finishing  " + ", ".join(
+            f"{f['gpus'] or f['workers']:,g} {'GPU' if f['gpus'] else 'worker'}(s) in {f['hours']:,.2f} h"
+            for f in figures["finishes"]
+        )
     if figures["estimated_cost"] is not None:
         yield f"  cost       {figures['estimated_cost']:,.2f} at the price given"
     top = sorted(figures["class_shares"].items(), key=lambda item: -item[1])[:6]
     yield "  classes    " + ", ".join(f"{name} {share:.1%}" for name, share in top)
     for piece in figures["pieces_too_short"][:5]:
         yield f"  too short  {piece}: gets no image with lead_in: drop"
+
+
+def _finishes(takes: Estimate, spec: Spec) -> list[dict[str, float]]:
+    """How long it takes with so many workers: one, those of the spec, and tenfold up to one for each shard."""
+    counts = {1, *spec.execution.workers, *(10**k for k in range(1, 5))}
+    return [
+        {"workers": n, "gpus": n * spec.execution.num_gpus, "hours": round(takes.hours(n), 4)}
+        for n in sorted(counts)
+        if n == 1 or n <= takes.shards
+    ]
 
 
 def _frames_reused(prepared: Prepared) -> int:
