@@ -2,9 +2,9 @@
 
     python infra/local_cluster.py --nodes 2 --cpus 1
 
-prints one line of JSON: `address` (for RAY_ADDRESS), `dashboard` (for `flowreel submit --address`), and of each node
-its id and the place of its metrics. Then it takes commands, one a line: `add` starts a node more, `kill` ends the
-newest one as a power cut would, `quit` or end of input stops everything. Each is answered by such a line.
+prints one line of JSON: `address` (for RAY_ADDRESS), `dashboard` (for `flowreel submit --address`), `logs`, and of
+each node its id and the place of its metrics. Then it takes commands, one a line: `add` starts a node more, `kill`
+ends the newest one as a power cut would, `quit` or end of input stops everything. Each is answered by such a line.
 """
 
 import argparse
@@ -26,7 +26,9 @@ def places(cluster: Cluster) -> dict[str, Any]:
         for node in ray.nodes()
         if node["Alive"]
     ]
-    return {"address": cluster.address, "dashboard": f"http://{cluster.head_node.webui_url}", "nodes": nodes}
+    head = cluster.head_node
+    logs = head.get_logs_dir_path()
+    return {"address": cluster.address, "dashboard": f"http://{head.webui_url}", "nodes": nodes, "logs": logs}
 
 
 def serve(cluster: Cluster, count: int, node: dict[str, Any]) -> None:

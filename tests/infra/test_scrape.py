@@ -1,0 +1,61 @@
+"""What Prometheus would get from the nodes of a running cluster."""
+
+import time
+import urllib.request
+from typing import Any
+
+import pytest
+import ray
+
+from jobs.dispatch import Worker
+from jobs.metrics import METRICS, DriverMetrics, WorkerMetrics
+from schemas.outcome import DataFile, Failed, Rendered, ShardOutcome
+
+OUTCOME = ShardOutcome(
+    "a" * 32,
+    DataFile("data/a.parquet", 1000, "0" * 64),
+    (Rendered("b" * 32, 2), Failed("c" * 32, "label id 77 is not in cityscapes")),
+    "host:1",
+    {"fetch": 0.5, "generate": 2.0, "encode": 0.5, "write": 0.2},
+)
+WORKERS = [Worker(handle=None, name="host:1", deaths=1), Worker(handle=None)]
+LIMIT_S = 90
+
+
+@pytest.mark.slow
+def test_a_scrape_shows_every_metric(local_cluster: Any) -> None:
+    wanted = {exported for name, about in METRICS.items() for exported in about.exported(name)}
+    with local_cluster("--nodes", 1) as cluster:
+        ray.init(cluster.places["address"], log_to_driver=False)
+        try:
+            driver, worker = DriverMetrics("city", shards=3), ray.remote(Recorder).remote()
+            driver.finished(OUTCOME)
+            ray.get(worker.record.remote())
+            seen = dict[str, str]()
+            deadline = time.monotonic() + LIMIT_S
+            while wanted - seen.keys() and time.monotonic() < deadline:
+                driver.beat(WORKERS)  # again and again, as in a run: a gauge is shown once for each time it is set
+                time.sleep(1)
+                for node in cluster.places["nodes"]:
+                    seen |= samples(node["metrics"])
+        finally:
+            ray.shutdown()
+    assert wanted - seen.keys() == set()
+    assert 'reason="input"' in seen["ray_flowreel_losses_total"]
+    assert 'dataset="city"' in seen["ray_flowreel_frames_total"]
+
+
+class Recorder:
+    """In a worker's process."""
+
+    def record(self) -> None:
+        self.metrics = WorkerMetrics("city")
+        self.metrics.generated(2)
+        self.metrics.finished(OUTCOME)
+
+
+def samples(url: str) -> dict[str, str]:
+    """The last line of each metric."""
+    with urllib.request.urlopen(url, timeout=10) as page:
+        lines = page.read().decode().splitlines()
+    return {line.split("{")[0].split(" ")[0]: line for line in lines if not line.startswith("#")}
