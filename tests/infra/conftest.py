@@ -13,7 +13,7 @@ import pytest
 
 from .manifests import INFRA
 
-ENV = {"RAY_metrics_report_interval_ms": "1000"}
+ENV = {"RAY_metrics_report_interval_ms": "1000", "RAY_raylet_start_wait_time_s": "120"}
 
 
 @dataclass

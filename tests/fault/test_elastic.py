@@ -1,0 +1,81 @@
+"""The pool of workers grows with the nodes of a cluster, survives the loss of some, and shrinks when work runs out."""
+
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import ray
+from ray import cloudpickle
+from ray.cluster_utils import Cluster
+
+from jobs import dispatch
+from jobs.dispatch import Dispatcher, Worker
+from schemas.outcome import Rendered, ShardOutcome
+from schemas.plan import Clip, Shard
+
+MOST, LEAST = 3, 1
+
+
+class Sleeper:
+    """An actor with the engine's interface; a clip's start says how long it takes, in tenths of a second."""
+
+    def ready(self) -> str:
+        return "here"
+
+    def frames(self) -> int:
+        return 0
+
+    def render(self, shard: Shard) -> ShardOutcome:
+        time.sleep(shard.clips[0].start / 10)
+        return ShardOutcome(shard.shard_id, None, (Rendered(shard.clips[0].clip_id, 1),), "here")
+
+
+def start() -> Any:
+    remote: Any = ray.remote(num_cpus=1, max_restarts=-1, max_concurrency=4)
+    return remote(Sleeper).remote()
+
+
+def shard(number: int, tenths: int) -> Shard:
+    return Shard(f"{number:032x}", (Clip(f"{number:032x}", "s", 0, tenths, (), "train", 0),))
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    cluster.add_node(num_cpus=1)
+    ray.init(cluster.address, log_to_driver=False)
+    yield cluster
+    ray.shutdown()
+    cluster.shutdown()
+
+
+@pytest.mark.slow
+def test_the_pool_follows_the_nodes_and_the_work(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatch, "IDLE_S", 1.0)
+    last = 300  # tenths of a second: of the shard that is left when all others are done
+    shards = [shard(n, 5) for n in range(60)] + [shard(60, last)]
+    dispatcher = Dispatcher(start, MOST, LEAST, max_attempts=2)
+    pools: list[tuple[int, int]] = []  # ready, all
+    steps: list[str] = []
+
+    def beat(workers: list[Worker]) -> None:
+        ready = sum(bool(worker.name) for worker in workers)
+        pools.append((ready, len(workers)))
+        if not steps and ready == 1:
+            steps.append("grown")
+            nodes.extend(cluster.add_node(num_cpus=1) for _ in range(MOST - 1))
+        elif steps == ["grown"] and ready == MOST:
+            steps.append("lost")
+            cluster.remove_node(nodes.pop(), allow_graceful=False)
+
+    nodes: list[Any] = []
+    outcomes = list(dispatcher.run(shards, beat))
+    dispatcher.stop()
+    assert steps == ["grown", "lost"]
+    assert sorted(outcome.shard_id for outcome in outcomes) == sorted(s.shard_id for s in shards)
+    assert all(isinstance(outcome.clips[0], Rendered) for outcome in outcomes)  # the loss of a node cost nobody
+    assert pools[0] == (0, MOST) and (MOST, MOST) in pools
+    assert pools[-1][1] == LEAST  # while the last shard was rendered

