@@ -55,8 +55,7 @@ def cluster() -> Iterator[Cluster]:
 @pytest.mark.slow
 def test_the_pool_follows_the_nodes_and_the_work(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dispatch, "IDLE_S", 1.0)
-    last = 300  # tenths of a second: of the shard that is left when all others are done
-    shards = [shard(n, 5) for n in range(60)] + [shard(60, last)]
+    shards: list[Shard] = []
     dispatcher = Dispatcher(start, MOST, LEAST, max_attempts=2)
     pools: list[tuple[int, int]] = []  # ready, all
     steps: list[str] = []
@@ -71,8 +70,16 @@ def test_the_pool_follows_the_nodes_and_the_work(cluster: Cluster, monkeypatch: 
             steps.append("lost")
             cluster.remove_node(nodes.pop(), allow_graceful=False)
 
+    def work() -> Iterator[Shard]:
+        """Small shards until all has happened, then one that is left when all others are done."""
+        while len(steps) < 2:
+            shards.append(shard(len(shards), tenths=5))
+            yield shards[-1]
+        shards.append(shard(len(shards), tenths=200))
+        yield shards[-1]
+
     nodes: list[Any] = []
-    outcomes = list(dispatcher.run(shards, beat))
+    outcomes = list(dispatcher.run(work(), beat))
     dispatcher.stop()
     assert steps == ["grown", "lost"]
     assert sorted(outcome.shard_id for outcome in outcomes) == sorted(s.shard_id for s in shards)
