@@ -9,13 +9,11 @@ ends the newest one as a power cut would, `quit` or end of input stops everythin
 
 import argparse
 import json
-import logging
 import os
 import sys
 from pathlib import Path
 from typing import Any
 
-import ray
 from ray.cluster_utils import Cluster
 
 
@@ -23,7 +21,7 @@ def places(cluster: Cluster) -> dict[str, Any]:
     """Where the cluster and the metrics of its nodes are found."""
     nodes = [
         {"id": node["NodeID"], "metrics": f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"}
-        for node in ray.nodes()
+        for node in cluster.global_state.node_table()  # a connected driver would print to where answers go
         if node["Alive"]
     ]
     head = cluster.head_node
@@ -60,10 +58,8 @@ def main() -> None:
     head["dashboard_agent_listen_port"] = None  # any: other clusters of this machine may have the usual one
     cluster = Cluster(initialize_head=True, head_node_args=head)
     try:
-        ray.init(cluster.address, log_to_driver=False, logging_level=logging.ERROR)
         serve(cluster, options.nodes, {"num_cpus": options.cpus})
     finally:
-        ray.shutdown()
         cluster.shutdown()
 
 
