@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +25,25 @@ def places(cluster: Cluster) -> dict[str, Any]:
         for node in cluster.global_state.node_table()  # a connected driver would print to where answers go
         if node["Alive"]
     ]
-    head = cluster.head_node
-    logs = head.get_logs_dir_path()
-    return {"address": cluster.address, "dashboard": f"http://{head.webui_url}", "nodes": nodes, "logs": logs}
+    logs = [node.get_logs_dir_path() for node in (cluster.head_node, *cluster.worker_nodes)]
+    dashboard = f"http://{cluster.head_node.webui_url}"
+    return {"address": cluster.address, "dashboard": dashboard, "nodes": nodes, "logs": logs}
 
 
-def serve(cluster: Cluster, count: int, node: dict[str, Any]) -> None:
+def serve(cluster: Cluster, count: int, cpus: int, folder: str) -> None:
     """Answers commands until the last one."""
-    newest = [cluster.add_node(**node) for _ in range(count)]
+
+    def add() -> Any:
+        # A folder of its own, as on a machine of its own: a node that ends takes the code of jobs there with it.
+        return cluster.add_node(num_cpus=cpus, temp_dir=tempfile.mkdtemp(dir=folder))
+
+    newest = [add() for _ in range(count)]
     print(json.dumps(places(cluster)), flush=True)
     for command in map(str.strip, sys.stdin):
         if command == "quit":
             return
         if command == "add":
-            newest.append(cluster.add_node(**node))
+            newest.append(add())
         elif command == "kill" and newest:
             cluster.remove_node(newest.pop(), allow_graceful=False)
         else:
@@ -57,10 +63,11 @@ def main() -> None:
     head: dict[str, Any] = {"num_cpus": 0, "include_dashboard": True, "dashboard_port": options.dashboard_port}
     head["dashboard_agent_listen_port"] = None  # any: other clusters of this machine may have the usual one
     cluster = Cluster(initialize_head=True, head_node_args=head)
-    try:
-        serve(cluster, options.nodes, {"num_cpus": options.cpus})
-    finally:
-        cluster.shutdown()
+    with tempfile.TemporaryDirectory(prefix="flowreel-", ignore_cleanup_errors=True) as folder:
+        try:
+            serve(cluster, options.nodes, options.cpus, folder)
+        finally:
+            cluster.shutdown()
 
 
 if __name__ == "__main__":

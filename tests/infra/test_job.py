@@ -69,8 +69,8 @@ def test_jobs_on_a_cluster_that_loses_a_node(
         assert again.end() == 0 and "nothing changed: version 1" in again.text, again.text
         wrong = Job("render", spec, *to, "--code", "image", "--set", "source.uri=/nowhere")
         assert wrong.end() == 2 and "/nowhere" in wrong.text, wrong.text
-        logs = Path(cluster.places["logs"])
-        assert SECRET not in "".join(p.read_text(errors="replace") for p in logs.rglob("*") if p.is_file())
+        files = [p for place in cluster.places["logs"] for p in Path(place).rglob("*") if p.is_file()]
+        assert files and SECRET not in "".join(p.read_text(errors="replace") for p in files)
     subprocess.run(command("verify", tmp_path / "dataset"), cwd=REPOSITORY, check=True)
     (summary,) = (tmp_path / "dataset/runs/summaries").iterdir()
     assert '"frames": 720' in summary.read_text()
