@@ -39,6 +39,7 @@ format: $(VENV)/.dev  ## put imports and layout in order
 bench: $(VENV)/.dev  ## run the benchmarks in short; ARGS="--ngf 128 --rounds 5" goes to the generator's
 	$(BIN)/python -m benchmarks.driver_memory
 	$(BIN)/python -m benchmarks.scale --clips 100000 --refresh 10000 --shards 1000
+	$(BIN)/python -m benchmarks.cost_of_measures --size 256x128 --frames 4
 	$(BIN)/python -m benchmarks.generator --ngf 32 --batches 1 4 --frames 4 $(ARGS)
 
 clean:  ## remove caches, build leftovers and the demo's output; .venv stays

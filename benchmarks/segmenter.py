@@ -38,13 +38,13 @@ Frame = tuple[NDArray[np.uint8], NDArray[np.integer]]  # image (H, W, 3), label 
 class SegmenterTraining:
     """Networks, optimiser and random numbers of a training that can be stopped and continued."""
 
-    def __init__(self, facts: SegmenterFacts, file: Path | None = None) -> None:
+    def __init__(self, facts: SegmenterFacts, file: Path | None = None, seed: int = 0) -> None:
         """``file``: where the state is kept, and read from if it is there."""
         with torch.random.fork_rng():
-            torch.manual_seed(0)
+            torch.manual_seed(seed)
             self.segmenter = Segmenter(facts)
         self.optimiser = torch.optim.AdamW(self.segmenter.parameters(), PEAK_RATE, weight_decay=DECAY)
-        self.random = torch.Generator().manual_seed(0)
+        self.random = torch.Generator().manual_seed(seed)
         self.file, self.seconds, self.steps = file, 0.0, 0
         if file and file.exists():
             self._restore(torch.load(file, weights_only=True))
@@ -58,7 +58,7 @@ class SegmenterTraining:
         told = saved = 0.0
         while self.seconds < seconds:
             began = time.process_time()
-            loss = self._step(frames, self.seconds / seconds)
+            loss = self._step([frames], self.seconds / seconds)
             self.seconds += (time.process_time() - began) / torch.get_num_threads()
             if self.seconds - told > TOLD_EVERY_S:
                 told = self.seconds
@@ -69,11 +69,18 @@ class SegmenterTraining:
         self._save()
         return self.segmenter.eval().requires_grad_(False)
 
-    def _step(self, frames: Sequence[Frame], done: float) -> float:
+    def run_steps(self, pools: Sequence[Sequence[Frame]], steps: int) -> Segmenter:
+        """Trains for so many steps; each batch takes as many frames from one pool as from another, if it can."""
+        for step in range(steps):
+            self._step(pools, step / steps)
+        return self.segmenter.eval().requires_grad_(False)
+
+    def _step(self, pools: Sequence[Sequence[Frame]], done: float) -> float:
         self.optimiser.param_groups[0]["lr"] = PEAK_RATE * (0.01 + 0.99 * (1 + math.cos(math.pi * done)) / 2)
-        chosen = torch.randint(len(frames), (BATCH,), generator=self.random)
+        drawn = [pools[k % len(pools)] for k in range(BATCH)]
+        chosen = [int(torch.randint(len(pool), (1,), generator=self.random)) for pool in drawn]
         facts = self.segmenter.facts
-        pairs = [augmented(frames[i], facts.size, self.random) for i in chosen]
+        pairs = [augmented(pool[i], facts.size, self.random) for pool, i in zip(drawn, chosen, strict=True)]
         image_B3HW = torch.stack([image for image, _ in pairs])
         wanted_BHW = targets(torch.stack([label for _, label in pairs]), facts.classes)
         loss = F.cross_entropy(self.segmenter.train()(image_B3HW), wanted_BHW, ignore_index=IGNORED)

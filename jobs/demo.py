@@ -3,24 +3,34 @@
 import io
 import shlex
 import time
+from collections.abc import Generator
 from pathlib import Path
 
 import yaml
 from PIL import Image
 
 from jobs.progress import Display
-from jobs.render import Exit, render
+from jobs.render import Exit, render, render_by
+from jobs.report import write_comparison
 from jobs.spec_file import open_spec
 from pipeline import pictures, reader
 from pipeline.codec import encode_ids
+from pipeline.generator.engine import load_engine
+from pipeline.ledger import Ledger
+from pipeline.prepare import Prepared
+from pipeline.render import ShardRenderer
+from pipeline.report.page import REPORT
 from pipeline.scenes import street_scene
 from pipeline.storage import Store, open_store
 from pipeline.verify import verify
 from pipeline.versions import Version
 from schemas.errors import FlowreelError
 from schemas.label_space import LabelSpace
+from schemas.outcome import ShardOutcome
+from schemas.spec import ClipsSpec, DatasetSpec, OutputSpec
 
 SCENES = {"boulevard": 3, "main-street": 7, "old-town": 12}  # name -> seed
+COMPARED = {"main-street": SCENES["main-street"]}
 FRAMES, SIZE, FPS = 24, (256, 128), 17
 SPEC = {
     "dataset": {"name": "demo"},
@@ -58,6 +68,7 @@ def run_demo(folder: str, display: Display) -> Exit:
         raise FlowreelError("the demo's dataset is damaged: " + "; ".join(verdict.problems[:3]))
     space = LabelSpace.model_validate(result.version.record.label_space)
     sheet, video = leave_pictures(result.version, space, open_store(str(root)))
+    comparison = compare_with_single_frames(result.version, root, display)
     rendered = f"{result.rendered_frames} frames rendered" if result.published else "nothing changed since the last run"
     print(
         f"\n{rendered} and verified in {time.monotonic() - began:.0f} s\n"
@@ -65,16 +76,46 @@ def run_demo(folder: str, display: Display) -> Exit:
         f" {verdict.clips} clips, {verdict.frames} pairs)\n"
         f"  contact sheet  {root / sheet}\n"
         f"  video          {root / video}  (label | render | flow)\n"
+        f"  report         {result.version.dataset.url(result.version.path(REPORT))}\n"
+        f"  comparison     {comparison}  (with frame-by-frame renders of the same labels)\n"
         f"  spec           {place}\n"
         f"next: edit the spec and run `flowreel render {shlex.quote(str(place))}`"
     )
     return Exit.DONE
 
 
-def write_scenes(bucket: Store, display: Display) -> None:
+def compare_with_single_frames(version: Version, root: Path, display: Display) -> str:
+    """Renders one scene as clips of one frame each, and leaves a page that shows it beside the video of ``version``."""
+    folder = root / "frame-by-frame"
+    write_scenes(open_store(str(folder / "bucket")), display, COMPARED)
+    spec = version.record.spec
+    changes = {
+        "dataset": DatasetSpec(uri=str(folder / "dataset"), name="frame by frame", report=False),
+        "source": spec.source.model_copy(update={"uri": str(folder / "bucket")}),
+        "clips": ClipsSpec(frames=1),
+        "variants": spec.variants[:1],
+        "output": OutputSpec(),
+    }
+    single = render_by(_here, spec.model_copy(update=changes), display).version
+    if single is None:
+        raise FlowreelError("the demo's frame-by-frame render lost clips")
+    return write_comparison(version, single, str(root / "compare.html"), display)
+
+
+def _here(prepared: Prepared, done: Ledger, display: Display) -> Generator[ShardOutcome, None, None]:
+    """In this process: for so little, starting workers would take longer than rendering."""
+    engine = load_engine(prepared.job.checkpoint, prepared.job.settings)
+    with display.rendering(done.size_left()[1]) as progress:
+        for shard in done.left():
+            outcome = ShardRenderer(prepared.job, prepared.plan.plan_id, engine).render(shard, "here")
+            progress.finished(outcome)
+            yield outcome
+
+
+def write_scenes(bucket: Store, display: Display, scenes: dict[str, int] = SCENES) -> None:
     """Label and instance maps of a few generated streets, as a camera in a moving car sees them."""
     with display.task("drawing street scenes") as progress:
-        for done, (name, seed) in enumerate(SCENES.items(), start=1):
+        for done, (name, seed) in enumerate(scenes.items(), start=1):
             scene = street_scene(seed, FRAMES, SIZE)
             for kind, maps_THW in (("labels", scene.label_THW), ("instances", scene.instance_THW)):
                 for t, ids_HW in enumerate(maps_THW):
@@ -82,7 +123,7 @@ def write_scenes(bucket: Store, display: Display) -> None:
                     # Untouched where it is the same already, so that a second demo finds nothing to do.
                     if not (bucket.exists(path) and bucket.read(path) == data):
                         bucket.write(path, data)
-            progress(done, len(SCENES))
+            progress(done, len(scenes))
 
 
 def leave_pictures(version: Version, space: LabelSpace, out: Store) -> tuple[str, str]:

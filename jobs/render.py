@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.compute as pc
 
 from jobs.progress import Display
+from jobs.report import leave_report
 from pipeline import publish, runs, summary, versions
 from pipeline.file_index import forget_index
 from pipeline.identity import as_clip_ids
@@ -87,6 +88,8 @@ def render_by(rendering: Rendering, spec: Spec, display: Display) -> Result:
             if result.exit != Exit.OVER_BUDGET or plan_id != lease.plan_ids[-1]:
                 runs.end_run(dataset, plan_id)
     _leave_summary(prepared, result, tally, display)
+    if result.published and result.version and spec.dataset.report:
+        leave_report(result.version, display)
     return result
 
 

@@ -22,6 +22,7 @@ class DatasetSpec(Model):
     uri: str = Field(min_length=1, description="folder (relative: to where the command runs) or bucket URL")
     name: str = Field("", description="for people; default: the last part of the uri")
     keep_versions: Positive = Field(5, description="how many newest versions retention keeps")
+    report: bool = Field(True, description="leave a report of each version beside its manifest: report/index.html")
 
     @property
     def title(self) -> str:

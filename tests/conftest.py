@@ -110,7 +110,7 @@ class MakeSource(Protocol):
     ) -> Path: ...
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_source() -> MakeSource:
     """A source of procedurally drawn Cityscapes sequences, laid out as the default templates say; returns ``root``."""
     return _write_source

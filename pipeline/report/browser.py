@@ -3,22 +3,22 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from pipeline.quality.gates import bounds_of
-from pipeline.report.choose import near_duplicates, outliers
+from pipeline.report.choose import near_duplicates
 from pipeline.report.facts import ClipFacts, Histogram
 from pipeline.report.measures import Measure
 from pipeline.report.players import Player
 from schemas.spec import QualitySpec
 
-LISTED = 5000  # clips in the table; those with a player always are
 SHOWN_ON_CARDS = ("warp_error", "label_agreement", "label_edges", "sharpness")
 
 
 def browser(
     clips: Sequence[ClipFacts], players: Mapping[int, Player], measures: Sequence[Measure], root: str
 ) -> dict[str, Any]:
-    """``players``: by place in ``clips``, all of which are listed: see `listed`. ``root``: of links to data."""
-    odd, alike = outliers(clips), near_duplicates(clips)
+    """``players``: by place in ``clips``, all of which are listed. ``root``: of links to data."""
     keys = [m.column for m in measures]
     return {
         "measures": [{"key": m.column, "title": m.title, "told": m.told, "worst": m.worst} for m in measures],
@@ -36,18 +36,10 @@ def browser(
             "mean": {key: [_short(c.means.get(key)) for c in clips] for key in keys},
             "worst": {key: [_short(c.worst.get(key)) for c in clips] for key in keys},
         },
-        "odd": odd,
-        "alike": {i: near[:20] for i, near in alike.items()},
+        "alike": near_duplicates(np.array([clip.hash for clip in clips], np.uint64)),
         "posters": {i: player.poster for i, player in players.items()},
         "series": {i: player.series for i, player in players.items()},
     }
-
-
-def listed(clips: Sequence[ClipFacts], chosen: Sequence[int]) -> tuple[list[ClipFacts], list[int]]:
-    """The clips of the table, and the new places of the chosen ones among them."""
-    kept = sorted({*range(min(len(clips), LISTED)), *chosen})
-    place = {i: k for k, i in enumerate(kept)}
-    return [clips[i] for i in kept], [place[i] for i in chosen]
 
 
 def plots(histograms: Mapping[str, Histogram], quality: QualitySpec | None) -> dict[str, Any]:

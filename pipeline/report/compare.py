@@ -24,7 +24,11 @@ from schemas.errors import UsageError
 from schemas.label_space import LabelSpace
 
 Rgb = NDArray[np.uint8]
+Row = dict[str, Any]  # of a manifest
+Place = tuple[str, tuple[str, ...]]  # sequence, edits
 COMPARED = 32  # clips
+TRIED = 128  # of A, until so many are found in B too
+PLOTTED = 3  # clips from which on distributions say something
 GAIN = 3  # of the difference that is shown
 MEASURES = (
     Measure("gain", "Warp error, B less A", "above 0: A is steadier", "high"),
@@ -47,18 +51,20 @@ class _Found:
 def compare(a: Version, b: Version, root: str, progress: Progress | None = None) -> str:
     """One HTML file. Frames of B may lie in clips of any length: they are put in the order of A's clips, and warp
     error is measured anew on both. Raises UsageError if they have no labels in common."""
-    there = _frames(b)
-    both = [c for c in gather(a).clips if c.frames > 1]
+    facts = gather(a)
+    clips = [c for c in facts.clips(shown(facts, TRIED)) if c.frames > 1]
+    frames, there = _frames_of(a, clips), _same_sequences(b, clips)
     found: list[_Found] = []
-    room, chosen = VIDEO_BYTES, shown(both, len(both))
-    for i in chosen:
-        pair = _compared(a, b, both[i], there)
+    room = VIDEO_BYTES
+    for clip in clips:
+        rows = _matching(frames[clip.clip_id], there.get((clip.sequence_id, clip.edits), {}))
+        pair = _compared(a, b, clip, rows) if rows else None
         if pair is None:
             continue
         found.append(pair)
         room -= pair.player.size
         if progress:
-            progress(len(found), min(COMPARED, len(chosen)))
+            progress(len(found), min(COMPARED, len(clips)))
         if len(found) == COMPARED or room < 0:
             break
     if not found:
@@ -69,38 +75,48 @@ def compare(a: Version, b: Version, root: str, progress: Progress | None = None)
     return _page(a, b, found, root)
 
 
-def _frames(version: Version) -> pa.Table:
+def _frames_of(version: Version, clips: Sequence[ClipFacts]) -> dict[str, list[Row]]:
+    """Source frames and labels of some clips, by clip."""
+    wanted, found = pa.array([clip.clip_id for clip in clips], pa.string()), dict[str, list[Row]]()
+    for part in version.manifest_parts(["clip_id", "source_frame", "class_pixels"]):
+        for row in part.filter(pc.is_in(part["clip_id"], value_set=wanted)).to_pylist():
+            found.setdefault(row["clip_id"], []).append(row)
+    return found
+
+
+def _same_sequences(version: Version, clips: Sequence[ClipFacts]) -> dict[Place, dict[str, Row]]:
+    """The frames of a version of the clips' sequences, by sequence and edits, then by source frame."""
+    wanted, found = pa.array(list({clip.sequence_id for clip in clips}), pa.string()), dict[Place, dict[str, Row]]()
     columns = ["sequence_id", "edits", "source_frame", "class_pixels", "shard", "row_group", "row"]
-    return version.manifest(columns)
+    for part in version.manifest_parts(columns):
+        for row in part.filter(pc.is_in(part["sequence_id"], value_set=wanted)).to_pylist():
+            found.setdefault((row["sequence_id"], tuple(row["edits"])), {}).setdefault(row["source_frame"], row)
+    return found
 
 
-def _compared(a: Version, b: Version, clip: ClipFacts, there: pa.Table) -> _Found | None:
-    """None if B does not show all frames of the clip with the same labels."""
-    wanted = a.manifest(["clip_id", "source_frame", "class_pixels"])
-    wanted = wanted.filter(pc.equal(wanted["clip_id"], clip.clip_id))
-    near = there.filter(pc.equal(there["sequence_id"], clip.sequence_id)).to_pylist()
-    by_frame = {row["source_frame"]: row for row in reversed(near) if tuple(row["edits"]) == clip.edits}
-    rows = [by_frame.get(name) for name in wanted["source_frame"].to_pylist()]
+def _matching(frames: Sequence[Row], there: dict[str, Row]) -> list[Row]:
+    """For each frame the one with the same labels; empty if one has none."""
+    rows = [there.get(frame["source_frame"]) for frame in frames]
     same = [
-        row is not None and row["class_pixels"] == pixels
-        for row, pixels in zip(rows, wanted["class_pixels"].to_pylist(), strict=True)
+        row for row, frame in zip(rows, frames, strict=True) if row and row["class_pixels"] == frame["class_pixels"]
     ]
-    if not all(same):
+    return same if len(same) == len(frames) else []
+
+
+def _compared(a: Version, b: Version, clip: ClipFacts, rows: Sequence[Row]) -> _Found | None:
+    """``rows``: B's frames. None if they differ in size from A's."""
+    data, other_THW3 = read_clip(a, clip), _images(b, rows)
+    if data.image_THW3.shape != other_THW3.shape:
         return None
-    data = read_clip(a, clip)
-    other_THW3 = _images(b, [row for row in rows if row is not None])
     errors = [warp_errors(video) for video in (data.image_THW3, other_THW3)]
-    known = [[e for e in of_one if e is not None] for of_one in errors]
-    if not all(known):
-        return None
+    mean_a, mean_b = (float(np.mean([e for e in of_one if e is not None])) for of_one in errors)
     space = LabelSpace.model_validate(a.record.label_space)
     grids = _grid(data.image_THW3, other_THW3, data.label_THW, space)
     series: dict[str, list[float | None]] = {"a": errors[0], "b": errors[1]}
-    made = packed(grids, series, a.record.spec.source.fps)
-    return _Found(clip, made, float(np.mean(known[0])), float(np.mean(known[1])))
+    return _Found(clip, packed(grids, series, a.record.spec.source.fps), mean_a, mean_b)
 
 
-def _images(version: Version, rows: Sequence[dict[str, Any]]) -> Rgb:
+def _images(version: Version, rows: Sequence[Row]) -> Rgb:
     """The frames that manifest rows name, in their order."""
     groups: dict[tuple[str, int], list[Any]] = {}
     for shard, group in dict.fromkeys((row["shard"], row["row_group"]) for row in rows):
@@ -127,24 +143,31 @@ def _page(a: Version, b: Version, found: Sequence[_Found], root: str) -> str:
     ]
     histograms = {name: _histogram(v) for name, v in values.items()}
     data = browser(clips, {i: f.player for i, f in enumerate(found)}, MEASURES, root) | plots(histograms, None)
-    data |= {"alike": {}, "total": len(clips), "fps": a.record.spec.source.fps, "size": found[0].player.shape}
-    data |= {"panels": ("A", "B", "labels", f"difference ×{GAIN}"), "variants": []}
+    data |= {
+        "alike": {},
+        "odd": {},
+        "total": len(clips),
+        "fps": a.record.spec.source.fps,
+        "size": found[0].player.shape,
+    }
+    data |= {"panels": ("A", "B", "labels", f"difference ×{GAIN}"), "variants": [], "named": True, "plays": True}
     mean_a, mean_b = float(np.mean(values["a"])), float(np.mean(values["b"]))
     steadier = sum(gain > 0 for gain in values["gain"])
     ratio = f"{mean_b / mean_a:.2f} times A's" if mean_a > 0 else ""
+    plotted = len(found) >= PLOTTED
     context: dict[str, Any] = {
-        "title": f"{a.record.name} and {b.record.name}", "name": "A and B",
+        "title": f"{a.record.name} and {b.record.name}", "name": "A and B", "compares": True,
         "heading": f"{a.record.name} (A) and {b.record.name} (B)",
         "lead": f"The same labels rendered in two ways: A is version {a.number} of {a.dataset.uri}, B version"
         f" {b.number} of {b.dataset.uri}",
-        "sections": [("summary", "Summary"), ("clips", "Clips"), ("quality", "Quality")],
+        "sections": [("summary", "Summary"), ("clips", "Clips"), *([("quality", "Quality")] if plotted else [])],
         "stats": [
             {"name": "clips compared", "value": f"{len(found):,}"},
             {"name": "warp error of A", "value": f"{mean_a:.4f}"},
             {"name": "warp error of B", "value": f"{mean_b:.4f}", "note": ratio},
             {"name": "A is steadier in", "value": f"{steadier} of {len(found)}", "note": "clips"},
         ],
-        "quality_hint": "Over clips. A click on a bar shows its clips.",
+        "quality_hint": "Over clips. A click on a bar shows its clips." if plotted else "",
         "versions": [], "classes": [], "losses": None, "work": None, "lineage": [],
         "videos": [(i, f.player.video) for i, f in enumerate(found)],
     }  # fmt: skip

@@ -1,7 +1,8 @@
-"""Manifest -> what a report says in numbers: a row per clip, distributions over frames, classes."""
+"""Manifest -> what a report says in numbers: clips in columns, distributions over frames, classes."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,8 +14,9 @@ from schemas.manifest import completed
 
 SAMPLED = 1_000_000  # frames that distributions are drawn from; of more, every n-th
 BINS = 32
-_COLUMNS = ["clip_id", "sequence_id", "variant", "edits", "frame_index", "timestamp_s", "split", "class_ids"]
-_COLUMNS += ["class_pixels", "shard", "row_group", "phash", *(m.column for m in MEASURES)]
+_HEAD = ["clip_id", "sequence_id", "variant", "edits", "split", "timestamp_s", "shard", "row_group"]
+_COLUMNS = [*_HEAD, "frame_index", "class_ids", "class_pixels", "phash", *(m.column for m in MEASURES)]
+_CODED = ("sequence_id", "split", "shard")  # strings that many clips share
 
 
 @dataclass(frozen=True)
@@ -51,16 +53,36 @@ class ClassFacts:
     ids: tuple[int, ...]
     pixels_K: NDArray[np.int64]
     frames_K: NDArray[np.int64]
-    together_KK: NDArray[np.int64]  # frames that show both
+    together_KK: NDArray[np.int64]  # frames that show both, of those that were looked at for it
 
 
 @dataclass(frozen=True)
 class Facts:
-    """Of a version."""
+    """Of a version of C clips, in manifest order."""
 
-    clips: list[ClipFacts]
+    heads: pa.Table  # a row per clip: what a manifest says of its first frame
+    frames_C: NDArray[np.int64]
+    hash_C: NDArray[np.uint64]  # of middle frames
+    means: dict[str, NDArray[np.float64]]  # (C,) per measure; NaN where it says nothing
+    worst: dict[str, NDArray[np.float64]]
     histograms: dict[str, Histogram]
     classes: ClassFacts
+
+    @property
+    def clip_count(self) -> int:
+        return len(self.frames_C)
+
+    def clips(self, places: Sequence[int]) -> list[ClipFacts]:
+        """Those in some places."""
+        heads = self.heads.take(pa.array(places, pa.int64())).to_pylist()
+        return [
+            ClipFacts(
+                head["clip_id"], head["sequence_id"], head["variant"], tuple(head["edits"]), head["split"],
+                head["timestamp_s"], int(self.frames_C[c]), head["shard"], head["row_group"],
+                _said(self.means, c), _said(self.worst, c), int(self.hash_C[c]),
+            )
+            for c, head in zip(places, heads, strict=True)
+        ]  # fmt: skip
 
 
 def gather(version: Version) -> Facts:
@@ -68,15 +90,16 @@ def gather(version: Version) -> Facts:
     there = set(version.manifest_columns())
     parts = version.manifest_parts([name for name in _COLUMNS if name in there])
     step = max(1, version.record.counts.frames // SAMPLED)
-    clips: list[ClipFacts] = []
+    clips = _Clips()
     values: dict[str, list[NDArray[np.float32]]] = {m.column: [] for m in MEASURES}
     classes = _Classes()
     for rows in whole_clips(completed(part).select(_COLUMNS) for part in parts):
-        clips += _clips(rows)
-        classes.add(rows)
+        clips.add(rows)
+        classes.add(rows, step)
         for name, found in values.items():
             found.append(_valid(rows[name])[::step])
-    return Facts(clips, {n: h for n, v in values.items() if (h := _histogram(v))}, classes.facts())
+    histograms = {n: h for n, v in values.items() if (h := _histogram(v))}
+    return clips.facts(histograms, classes.facts())
 
 
 def whole_clips(parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
@@ -92,24 +115,51 @@ def whole_clips(parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
         yield rest
 
 
-def _clips(rows: pa.Table) -> Iterator[ClipFacts]:
-    first = np.flatnonzero(rows["frame_index"].to_numpy() == 0)
-    edges = [*first.tolist(), len(rows)]
-    heads = rows.take(pa.array(first)).to_pylist()
-    columns = {m: rows[m.column].to_numpy().astype(np.float64) for m in MEASURES}  # NaN where null
-    hashes = rows["phash"].fill_null(0).to_numpy()
-    for head, start, stop in zip(heads, edges[:-1], edges[1:], strict=True):
-        means, worst = {}, {}
-        for measure, column in columns.items():
-            known = column[start:stop][np.isfinite(column[start:stop])]
-            if len(known):
-                means[measure.column] = float(known.mean())
-                worst[measure.column] = float(known.min() if measure.worst == "low" else known.max())
-        yield ClipFacts(
-            head["clip_id"], head["sequence_id"], head["variant"], tuple(head["edits"]), head["split"],
-            head["timestamp_s"], stop - start, head["shard"], head["row_group"], means, worst,
-            int(hashes[(start + stop) // 2]),
-        )  # fmt: skip
+class _Clips:
+    """Columns of clips, as they come."""
+
+    def __init__(self) -> None:
+        self._heads: list[pa.Table] = []
+        self._frames: list[NDArray[np.int64]] = []
+        self._hashes: list[NDArray[np.uint64]] = []
+        self._means: dict[str, list[NDArray[np.float64]]] = {m.column: [] for m in MEASURES}
+        self._worst: dict[str, list[NDArray[np.float64]]] = {m.column: [] for m in MEASURES}
+
+    def add(self, rows: pa.Table) -> None:
+        """Rows of whole clips."""
+        first = np.flatnonzero(rows["frame_index"].to_numpy() == 0)
+        frames = np.diff([*first, len(rows)])
+        heads = rows.select(_HEAD).take(pa.array(first))
+        for name in _CODED:
+            at = heads.schema.get_field_index(name)
+            heads = heads.set_column(at, name, heads[name].dictionary_encode())
+        self._heads.append(heads)
+        self._frames.append(frames)
+        self._hashes.append(rows["phash"].fill_null(0).to_numpy()[first + frames // 2])
+        for measure in MEASURES:
+            values = rows[measure.column].to_numpy().astype(np.float64)  # NaN where null
+            known = np.isfinite(values)
+            count = np.add.reduceat(known.astype(np.int64), first)
+            total = np.add.reduceat(np.where(known, values, 0), first)
+            worst = (np.fmin if measure.worst == "low" else np.fmax).reduceat(values, first)
+            self._means[measure.column].append(
+                np.divide(total, count, out=np.full(len(first), np.nan), where=count > 0)
+            )
+            self._worst[measure.column].append(worst)
+
+    def facts(self, histograms: dict[str, Histogram], classes: ClassFacts) -> Facts:
+        means, worst = ({n: _joined(v, np.float64) for n, v in m.items()} for m in (self._means, self._worst))
+        heads = pa.concat_tables(self._heads).unify_dictionaries() if self._heads else pa.table({"clip_id": []})
+        frames_C, hash_C = _joined(self._frames, np.int64), _joined(self._hashes, np.uint64)
+        return Facts(heads, frames_C, hash_C, means, worst, histograms, classes)
+
+
+def _joined(parts: list[NDArray[Any]], kind: type) -> NDArray[Any]:
+    return np.concatenate(parts) if parts else np.empty(0, kind)
+
+
+def _said(values: dict[str, NDArray[np.float64]], clip: int) -> dict[str, float]:
+    return {name: float(of[clip]) for name, of in values.items() if np.isfinite(of[clip])}
 
 
 def _valid(column: pa.ChunkedArray) -> NDArray[np.float32]:
@@ -132,13 +182,14 @@ class _Classes:
         self._pixels, self._frames = np.zeros(65_536, np.int64), np.zeros(65_536, np.int64)
         self._together: dict[tuple[int, ...], int] = {}
 
-    def add(self, rows: pa.Table) -> None:
+    def add(self, rows: pa.Table, step: int) -> None:
+        """``step``: every n-th row tells what is seen together."""
         ids = rows["class_ids"].combine_chunks()
         flat = ids.flatten().to_numpy()
         pixels = rows["class_pixels"].combine_chunks().flatten().to_numpy()
         self._pixels += np.bincount(flat, weights=pixels, minlength=65_536).astype(np.int64)
         self._frames += np.bincount(flat, minlength=65_536)
-        for shown in map(tuple, ids.to_pylist()):
+        for shown in map(tuple, ids.take(pa.array(range(0, len(ids), step))).to_pylist()):
             self._together[shown] = self._together.get(shown, 0) + 1
 
     def facts(self) -> ClassFacts:

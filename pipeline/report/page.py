@@ -1,11 +1,12 @@
 """The report of a version: facts, chosen clips and their players, put into one page."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pipeline.report import sections
-from pipeline.report.browser import browser, listed, plots
-from pipeline.report.choose import shown
+from pipeline.report.browser import browser, plots
+from pipeline.report.choose import outliers, shown
 from pipeline.report.facts import ClipFacts, gather
 from pipeline.report.measures import MEASURES
 from pipeline.report.players import Player, player, read_clip, series_of
@@ -14,7 +15,7 @@ from pipeline.versions import Version
 from schemas.label_space import LabelSpace
 from schemas.version import VersionRecord
 
-PLAYERS = 64
+LISTED = 5000  # clips; those with a player always are
 VIDEO_BYTES = 20_000_000  # of all videos and posters: a page stays below 30 MB
 PANELS = ("render", "labels", "flow", "instances")
 REPORT = "report/index.html"  # in a version's folder
@@ -22,18 +23,31 @@ BESIDE = "../../.."
 Progress = Callable[[int, int], None]
 
 
-def report(version: Version, root: str = BESIDE, progress: Progress | None = None) -> str:
-    """One HTML file. ``root``: what links to data files begin with, by default for a page at REPORT."""
+@dataclass(frozen=True)
+class Wanted:
+    """What a report is to hold."""
+
+    players: int  # clips that are shown as video, at most
+    root: str = BESIDE  # what links to data files begin with, by default for a page at REPORT
+    price: float | None = None  # of a worker's hour, in any currency
+
+
+def report(version: Version, wanted: Wanted, progress: Progress | None = None) -> str:
+    """One HTML file."""
     record = version.record
     facts = gather(version)
     space = LabelSpace.model_validate(record.label_space)
-    clips, chosen = listed(facts.clips, shown(facts.clips, PLAYERS))
-    players = _players(version, clips, chosen, space, progress)
+    chosen = shown(facts, wanted.players)
+    places = sorted({*range(min(facts.clip_count, LISTED)), *chosen})
+    clips = facts.clips(places)
+    made = _players(version, clips, [places.index(i) for i in chosen], space, progress)
     measures = [m for m in MEASURES if m.column in facts.histograms]
-    data = browser(clips, players, measures, root) | plots(facts.histograms, record.spec.quality)
-    data |= {"total": len(facts.clips), "fps": record.spec.source.fps, "panels": PANELS, "size": _panel_size(players)}
+    data = browser(clips, made, measures, wanted.root) | plots(facts.histograms, record.spec.quality)
+    data |= {"total": facts.clip_count, "fps": record.spec.source.fps, "panels": PANELS, "size": _panel_size(made)}
+    data["odd"] = outliers(facts, places)
     data["variants"] = [{"number": i, "told": _told(record, i)} for i in sorted({c.variant for c in clips})]
-    return fill(_context(version, facts.classes, space) | {"videos": [(i, p.video) for i, p in players.items()]}, data)
+    context = _context(version, facts.classes, space) | {"stats": sections.stats(version, wanted.price)}
+    return fill(context | {"videos": [(i, p.video) for i, p in made.items()]}, data)
 
 
 def _players(
@@ -79,7 +93,6 @@ def _context(version: Version, found: Any, space: LabelSpace) -> dict[str, Any]:
         "heading": f"{record.name}, version {version.number}",
         "lead": f"Published {sections.when(record.created)} from {record.spec.source.uri}",
         "sections": list(zip(names, titles, strict=True)),
-        "stats": sections.stats(version),
         "versions": sections.published(version),
         "change": sections.change(record),
         "quality_hint": "Over frames. A red line is a gate of the spec: clips beyond it were rejected. A click on a"

@@ -19,7 +19,8 @@ LOSSES = 200  # listed
 WORKERS = 40
 
 
-def stats(version: Version) -> list[dict[str, str]]:
+def stats(version: Version, price: float | None) -> list[dict[str, str]]:
+    """``price``: of a worker's hour, in any currency."""
     record, counts = version.record, version.record.counts
     seconds = counts.frames / record.spec.source.fps
     lost = counts.failed + counts.rejected
@@ -27,13 +28,15 @@ def stats(version: Version) -> list[dict[str, str]]:
         _stat("clips", f"{counts.clips:,}", f"of {counts.sequences:,} sequences"),
         _stat("frames", f"{counts.frames:,}", f"{_duration(seconds)} of video"),
         _stat("size", size(counts.bytes), f"in {counts.shards:,} files"),
-        _stat("failed, rejected", f"{lost:,}", f"{counts.failed:,} and {counts.rejected:,}", "bad" if lost else ""),
+        _stat("lost", f"{lost:,}", f"{counts.failed:,} failed, {counts.rejected:,} rejected", "bad" if lost else ""),
     ]
+    if record.base_version is not None:
+        gained = f"+{counts.rendered:,} −{counts.dropped:,}"
+        found.append(_stat(f"since version {record.base_version}", gained, f"{counts.reused:,} clips are the same"))
     if record.work:
-        hours = sum(w.ended - w.began for w in record.work) / 3600
-        kind = "GPU" if record.spec.execution.num_gpus else "CPU worker"
-        hours *= record.spec.execution.num_gpus or 1
-        found.append(_stat("rendering took", f"{hours:.2f} h", f"of {kind}s"))
+        seconds = sum(w.ended - w.began for w in record.work)
+        cost = "" if price is None else f", {price * seconds / 3600:,.2f} at {price:g} an hour"
+        found.append(_stat("rendering took", _duration(seconds), f"of workers{cost}"))
     return found
 
 
@@ -55,7 +58,7 @@ def change(record: VersionRecord) -> str:
         return ""
     counts = record.counts
     told = f"{counts.rendered:,} clips rendered, {counts.reused:,} kept, {counts.dropped:,} dropped"
-    return f"since version {record.base_version} {told}"
+    return f"since version {record.base_version}: {told}"
 
 
 def classes(
@@ -75,7 +78,7 @@ def classes(
         })  # fmt: skip
     matrix = []
     for i, a in enumerate(order):
-        shares = facts.together_KK[a, order] / max(int(facts.frames_K[a]), 1)
+        shares = facts.together_KK[a, order] / max(int(facts.together_KK[a, a]), 1)
         told = [f"{s:.0%} of frames with {rows[i]['name']} show {rows[j]['name']}" for j, s in enumerate(shares)]
         matrix.append([{"a": round(float(s), 3), "told": t} for s, t in zip(shares, told, strict=True)])
     return rows, matrix

@@ -19,7 +19,13 @@ PICTURES = 144  # three streets of 24 frames in two variants
 def test_demo_leaves_a_dataset_a_picture_and_a_video(flowreel: Flowreel, tmp_path: Path) -> None:
     ended = flowreel("demo", tmp_path / "demo")
     assert ended.code == 0, ended.err
-    for name in ("contact-sheet.png", "demo.mp4", "dataset", "spec.yaml"):
+    for name in (
+        "contact-sheet.png",
+        "demo.mp4",
+        "compare.html",
+        "dataset/versions/000001/report/index.html",
+        "spec.yaml",
+    ):
         assert str(tmp_path / "demo" / name) in ended.out
     manifest = pq.read_table(tmp_path / "demo" / "dataset" / "versions" / "000001" / "manifest.parquet")
     assert len(manifest) == PICTURES
@@ -30,6 +36,7 @@ def test_demo_leaves_a_dataset_a_picture_and_a_video(flowreel: Flowreel, tmp_pat
         stream = video.streams.video[0]
         assert (stream.codec_context.name, stream.width, stream.height) == ("h264", 3 * 256, 128)
         assert sum(1 for _ in video.decode(stream)) == PICTURES
+    assert "1 of 1" in (tmp_path / "demo" / "compare.html").read_text()  # clips in which video is the steadier
     assert flowreel("verify", tmp_path / "demo" / "dataset").code == 0
     again = flowreel("demo", tmp_path / "demo")
     assert "nothing changed since the last run" in again.out

@@ -15,7 +15,7 @@ from schemas.spec import Spec
 MINIMAL = "dataset: {uri: out/city}\nsource: {uri: in}\n"
 
 EXAMPLE = """
-dataset: {uri: s3://bucket/datasets/city, name: city, keep_versions: 5}
+dataset: {uri: s3://bucket/datasets/city, name: city, keep_versions: 5, report: true}
 source:
   uri: s3://bucket/sequences
   labels: "{sequence}/labels/*.png"          # {sequence} is a path part; frames sort by name

@@ -57,7 +57,7 @@ class Small:
 
     def spec(self, **groups: Any) -> Spec:
         tree: dict[str, Any] = {
-            "dataset": {"uri": self.dataset},
+            "dataset": {"uri": self.dataset, "report": False},
             "source": {"uri": str(self.source)},
             "generator": {"checkpoint": str(self.checkpoint), "size": list(SIZE), "precision": "float32"},
             "clips": {"frames": 2},

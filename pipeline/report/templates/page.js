@@ -40,6 +40,7 @@ const clips = D.clips.id.map((id, i) => ({
   mean: (m) => D.clips.mean[m][i], worst: (m) => D.clips.worst[m][i], poster: D.posters[i], series: D.series[i],
 }));
 const title = (c) => c.sequence + (D.variants.length > 1 ? " · variant " + c.variant : "");
+const told = (c) => D.variants.find((v) => v.number === c.variant)?.told;
 const measure = Object.fromEntries(D.measures.map((m) => [m.key, m]));
 
 /* Filters */
@@ -54,6 +55,7 @@ $("variant").parentElement.hidden = D.variants.length < 2;
 $("odd").parentElement.hidden = !clips.some((c) => c.odd.length);
 $("alike").parentElement.hidden = !clips.some((c) => c.alike.length);
 $("video").checked = clips.some((c) => !c.poster);
+$("video").parentElement.hidden = !$("video").checked;
 
 const passes = (c) => {
   const q = $("q").value.trim().toLowerCase();
@@ -95,7 +97,8 @@ const card = (c, at) => {
   const sorted = $("sort").value.split(":")[0];
   if (sorted && !shown.includes(sorted) && c.mean(sorted) != null) shown.unshift(sorted);
   const text = el("div", { className: "text" },
-    el("div", { className: "head" }, el("span", { textContent: title(c) }), el("small", { textContent: c.frames + " frames" })),
+    el("div", { className: "head" }, el("span", { textContent: c.sequence }), el("small", { textContent: "from " + c.start.toFixed(1) + " s, " + c.frames + " frames" })),
+    ...(D.variants.length > 1 ? [el("div", { className: "told", textContent: "variant " + c.variant + ": " + told(c) })] : []),
     el("div", { className: "values" }, ...shown.map((m) => el("span", {}, measure[m].title + " ", el("b", { textContent: number(c.mean(m)) })))),
   );
   const tags = [...c.odd.map((m) => el("span", { className: "tag", textContent: measure[m].title.toLowerCase() + " stands out" })),
@@ -107,6 +110,7 @@ const card = (c, at) => {
   }
   const video = el("video", { muted: true, loop: true, playsInline: true, preload: "none", poster: "data:image/jpeg;base64," + c.poster });
   const media = el("div", { className: "media" }, video);
+  if (D.named) media.append(el("div", { className: "names" }, ...D.panels.map((name) => el("span", { textContent: name }))));
   media.style.aspectRatio = D.size[0] + "/" + D.size[1];
   const node = el("button", { type: "button", className: "card has" }, media, text);
   node.setAttribute("aria-label", "Open " + title(c));
@@ -141,7 +145,7 @@ $("bin").onclick = () => { state.bin = null; plots(); apply(); };
 $("filters").addEventListener("input", apply);
 
 /* Distributions */
-const plots = () => $("plots").replaceChildren(...D.measures.filter((m) => D.histograms[m.key]).map(plot));
+const plots = () => $("plots")?.replaceChildren(...D.measures.filter((m) => D.histograms[m.key]).map(plot));
 const plot = (m) => {
   const h = D.histograms[m.key], gates = D.gates[m.key] || {}, most = Math.max(...h.counts), total = h.counts.reduce((a, b) => a + b);
   const bounds = Object.values(gates);
@@ -194,7 +198,7 @@ const show = (at) => {
   open = c;
   state.at = at;
   $("v-title").textContent = title(c);
-  $("v-sub").textContent = [D.variants.find((v) => v.number === c.variant)?.told, "from " + c.start.toFixed(2) + " s", c.split].filter(Boolean).join(" · ");
+  $("v-sub").textContent = [told(c), "from " + c.start.toFixed(2) + " s", c.split].filter(Boolean).join(" · ");
   stage.style.aspectRatio = D.size[0] + "/" + D.size[1];
   stage.style.maxWidth = "calc(58vh * " + D.size[0] / D.size[1] + ")";
   video.poster = "data:image/jpeg;base64," + c.poster;
@@ -272,4 +276,5 @@ document.addEventListener("keydown", (e) => {
 
 plots();
 apply();
+if (D.plays && !matchMedia("(prefers-reduced-motion: reduce)").matches) togglePlay();
 document.documentElement.dataset.ready = "true";
