@@ -79,9 +79,9 @@ def folders(place: str, workers: int, batch: int, epoch: int) -> Batches:
 def webdataset(place: str, workers: int, batch: int, epoch: int) -> Batches:
     import webdataset as wds
 
-    if "://" in place:  # by HTTP, as its documentation has it for buckets without a command line tool
-        names = sorted(fsspec.filesystem("s3").find(place))
-        tars = [f"{os.environ['AWS_ENDPOINT_URL']}/{name}" for name in names]
+    if "://" in place:  # by HTTP, as its documentation has it where a cloud's command line tool is missing
+        bucket = fsspec.filesystem("s3")
+        tars = [f"pipe:curl -s -f '{bucket.sign(name)}'" for name in sorted(bucket.find(place))]
     else:
         tars = sorted(map(str, Path(place).glob("*.tar")))
     random.Random(epoch).shuffle(tars)
