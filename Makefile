@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+CONSUMERS := .venv-consumers
 ARGS ?=
 SOURCES := schemas pipeline jobs benchmarks
 
@@ -15,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint format bench clean
+.PHONY: help setup demo test consumers lint format bench clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' Makefile
@@ -27,6 +28,9 @@ demo: $(VENV)/.runtime  ## render, publish and report a small dataset on this ma
 
 test: $(VENV)/.dev  ## run the tests; ARGS="-m slow" runs the long ones, ARGS="-k name" some
 	$(BIN)/python -m pytest $(ARGS)
+
+consumers: $(CONSUMERS)/.tools  ## read a dataset with pandas, DuckDB, Spark, ... and run docs/consume.md
+	$(CONSUMERS)/bin/python -m pytest tests/consumers $(ARGS)
 
 lint: $(VENV)/.dev  ## check style, formatting and types
 	@bad=0; for check in "ruff check ." "ruff format --check ." "mypy $(SOURCES)"; do \
@@ -44,7 +48,7 @@ bench: $(VENV)/.dev  ## run the benchmarks in short; ARGS="--ngf 128 --rounds 5"
 
 clean:  ## remove caches, build leftovers and the demo's output; .venv stays
 	rm -rf .mypy_cache .pytest_cache .ruff_cache build dist flowreel.egg-info flowreel-demo
-	find . -name $(VENV) -prune -o -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -name "$(VENV)*" -prune -o -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Made once; pip comes last, so a half-made environment is made again.
 $(BIN)/pip:
@@ -66,3 +70,12 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/pip
 	$(INSTALL) --editable ".[dev,s3]"
 	$(COMPILE)
 	@touch $(VENV)/.runtime $@
+
+# An environment of its own on top of .venv, which it sees by a .pth file: Flowreel's own does not see these tools.
+$(CONSUMERS)/.tools: tests/consumers/requirements.txt $(VENV)/.dev
+	@echo "Installing the tools that read datasets into $(CONSUMERS)"
+	$(BIN)/python -m venv --clear $(CONSUMERS)
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > \
+	  $$($(CONSUMERS)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/flowreel.pth
+	$(CONSUMERS)/bin/python -m pip install --no-deps --requirement tests/consumers/requirements.txt
+	@touch $@

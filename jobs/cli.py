@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from jobs import diff as differences
+from jobs import export as exporting
 from jobs import gc as collecting
 from jobs import import_checkpoint as importing
 from jobs import lineage
@@ -186,9 +187,7 @@ def train(spec: TrainSpecArg, set_: Set = NONE) -> None:
 
 @app.command()
 def schema(
-    of: Annotated[
-        Literal["dataset", "train"], typer.Argument(help="whose spec: a dataset's, or of `train`")
-    ] = "dataset",
+    of: Annotated[Literal["dataset", "train"], typer.Argument(help="whose spec: a dataset's or `train`'s")] = "dataset",
 ) -> None:
     """Prints a spec's JSON Schema."""
     model = TrainSpec if of == "train" else Spec
@@ -210,6 +209,7 @@ def demo(
 
 app.command("submit")(submitting.command)
 app.command("report")(reporting.command)
+app.command("export")(exporting.command)
 app.command("import-checkpoint")(importing.command)
 
 

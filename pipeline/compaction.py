@@ -19,14 +19,17 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline import runs
+from pipeline.about import About
 from pipeline.data_file import clip_sources, describe, manifest_rows, pack, stored
+from pipeline.descriptions import descriptions
 from pipeline.identity import digest, shard_id
 from pipeline.lease import RUNS, Lease, secure
 from pipeline.manifest_file import write_manifest
-from pipeline.publish import Conflict, commit_files, parquet
+from pipeline.publish import Conflict, commit_files, file_record, parquet
 from pipeline.storage import Store
-from pipeline.versions import CARD_FILE, FAILURES_FILE, LINEAGE_FILE, MANIFEST_FILE, SHARDS_FILE, Version, newest
+from pipeline.versions import FAILURES_FILE, LINEAGE_FILE, MANIFEST_FILE, SHARDS_FILE, Version, newest
 from schemas.errors import IntegrityError
+from schemas.label_space import LabelSpace
 from schemas.manifest import MANIFEST, SHARDS, completed
 from schemas.outcome import DataFile, Rendered, ShardOutcome
 from schemas.version import FileRecord, VersionRecord
@@ -152,28 +155,30 @@ def _packed(base: Version, name: str, clips: Sequence[tuple[str, str, int]]) -> 
 def _published(base: Version, plan_id: str, old: Sequence[Wasteful], moved: Sequence[_Moved]) -> Version:
     """The same clips as in ``base``, of which some lie elsewhere. Raises Conflict."""
     number, shards = base.number + 1, _shards(base.table(SHARDS_FILE), old, moved)
-    card = base.read(CARD_FILE).decode().replace(f", version {base.number}\n", f", version {number}\n", 1)
     files = {name: base.read(name) for name in (FAILURES_FILE, LINEAGE_FILE)}
-    files |= {SHARDS_FILE: parquet(shards), CARD_FILE: card.encode()}
-    counts = base.record.counts
+    files[SHARDS_FILE] = parquet(shards)
     changed = {
         "shards": len(shards), "bytes": pc.sum(shards["size"]).as_py() or 0,
-        "rendered": 0, "reused": counts.clips, "dropped": 0,
+        "rendered": 0, "reused": base.record.counts.clips, "dropped": 0,
     }  # fmt: skip
+    counts = base.record.counts.model_copy(update=changed)
 
     def record(found: dict[str, FileRecord]) -> VersionRecord:
         about = {
             "number": number, "base_version": base.number, "plan_id": plan_id, "files": found,
             "created": datetime.now(UTC).isoformat(timespec="seconds"), "host": platform.node(),
             "token": uuid.uuid4().hex, "flowreel": metadata.version("flowreel"),
-            "counts": counts.model_copy(update=changed),
+            "counts": counts,
         }  # fmt: skip
         return base.record.model_copy(update=about)
 
     with tempfile.TemporaryDirectory(prefix="flowreel-") as folder:
         manifest = Path(folder) / MANIFEST_FILE
-        write_manifest(manifest, _pointing(base, moved))
-        return commit_files(base.dataset, number, [manifest], files, record)
+        totals = write_manifest(manifest, _pointing(base, moved))
+        large = {manifest: file_record(manifest)}
+        space = LabelSpace.model_validate(base.record.label_space)
+        about = About(number, base.record.spec, space, base.record.settings, counts, totals, shards)
+        return commit_files(base.dataset, number, large, files | descriptions(about, large[manifest]), record)
 
 
 def _pointing(base: Version, moved: Sequence[_Moved]) -> Iterator[pa.Table]:

@@ -25,6 +25,7 @@ class Totals:
     sequences: int = 0
     split_frames: Counter[str] = field(default_factory=Counter)
     class_pixels: NDArray[np.int64] = field(default_factory=lambda: np.zeros(_ALL_IDS, np.int64))  # per class id
+    class_frames: NDArray[np.int64] = field(default_factory=lambda: np.zeros(_ALL_IDS, np.int64))  # that show it
     shards: pa.Array = field(default_factory=lambda: pa.array([], pa.string()))  # paths of its data files
 
     def add(self, rows: pa.Table, before: str | None) -> None:
@@ -36,6 +37,7 @@ class Totals:
         for item in rows["split"].value_counts().to_pylist():
             self.split_frames[item["values"]] += item["counts"]
         ids, pixels = (rows[name].combine_chunks().flatten().to_numpy() for name in ("class_ids", "class_pixels"))
+        self.class_frames += np.bincount(ids, minlength=_ALL_IDS)
         # A row group's sums are far below 2**53, where floats are exact.
         self.class_pixels += np.bincount(ids, weights=pixels, minlength=_ALL_IDS).astype(np.int64)
 

@@ -7,7 +7,7 @@ import json
 import platform
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -20,8 +20,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipeline import versions
-from pipeline.card import dataset_card
+from pipeline.about import About
 from pipeline.claim import Claim, Conflict
+from pipeline.descriptions import descriptions
 from pipeline.identity import RENDER_FORMAT, as_clip_ids
 from pipeline.job import RenderJob
 from pipeline.ledger import Ledger
@@ -30,7 +31,7 @@ from pipeline.manifest_file import Totals, write_manifest
 from pipeline.merge import Merge
 from pipeline.quality.held import rejected_now, rejections
 from pipeline.storage import Store
-from pipeline.versions import CARD_FILE, CLIPS, FAILURES_FILE, LINEAGE_FILE, MANIFEST_FILE, RECORD, SHARDS_FILE, Version
+from pipeline.versions import CLIPS, FAILURES_FILE, LINEAGE_FILE, MANIFEST_FILE, RECORD, SHARDS_FILE, Version
 from schemas.manifest import FAILURES, SHARDS
 from schemas.outcome import Failed
 from schemas.plan import Plan
@@ -95,15 +96,17 @@ def commit(job: RenderJob, plan: Plan, new: Draft, work: tuple[Work, ...] = ()) 
         shards = _shards(new.rows, totals)
         files = {FAILURES_FILE: parquet(new.failures), SHARDS_FILE: parquet(shards)}
         counts = _counts(plan, new.failures, shards, totals)
-        files[CARD_FILE] = dataset_card(job, number, counts, totals).encode()
+        large = {place: file_record(place) for place in (manifest, lineage)}
+        about = About(number, job.spec, job.space, job.settings, counts, totals, shards)
+        files |= descriptions(about, large[manifest])
         record = lambda found: _record(job, plan, number, counts, found).model_copy(update={"work": work})  # noqa: E731
-        return commit_files(job.dataset, number, [manifest, lineage], files, record)
+        return commit_files(job.dataset, number, large, files, record)
 
 
 def commit_files(
     dataset: Store,
     number: int,
-    large: Sequence[Path],
+    large: Mapping[Path, FileRecord],
     files: dict[str, bytes],
     record_of: Callable[[dict[str, FileRecord]], VersionRecord],
 ) -> Version:
@@ -111,7 +114,7 @@ def commit_files(
 
     Raises Conflict if another writer was first.
     """
-    records = {place.name: _record_of_file(place) for place in large}
+    records = {place.name: found for place, found in large.items()}
     records |= {n: FileRecord(size=len(b), sha256=hashlib.sha256(b).hexdigest()) for n, b in files.items()}
     record, folder = record_of(records), versions.folder(number)
     claim = Claim(dataset, number, _signed(records))
@@ -133,7 +136,7 @@ def _signed(records: dict[str, FileRecord]) -> bytes:
     return json.dumps({name: file.sha256 for name, file in records.items()}, sort_keys=True).encode()
 
 
-def _record_of_file(place: Path) -> FileRecord:
+def file_record(place: Path) -> FileRecord:
     with open(place, "rb") as file:
         return FileRecord(size=place.stat().st_size, sha256=hashlib.file_digest(file, "sha256").hexdigest())
 

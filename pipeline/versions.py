@@ -16,8 +16,9 @@ from schemas.errors import IntegrityError, UsageError
 from schemas.plan import CLIP_ID
 from schemas.version import VersionRecord
 
-RECORD, MANIFEST_FILE, FAILURES_FILE, SHARDS_FILE, LINEAGE_FILE, CARD_FILE = (
+RECORD, MANIFEST_FILE, FAILURES_FILE, SHARDS_FILE, LINEAGE_FILE, CARD_FILE, CROISSANT_FILE = (
     "version.json", "manifest.parquet", "failures.parquet", "shards.parquet", "lineage.parquet", "README.md",
+    "croissant.json",
 )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ class DatasetSpec(Model):
 
     uri: str = Field(min_length=1, description="folder (relative: to where the command runs) or bucket URL")
     name: str = Field("", description="for people; default: the last part of the uri")
+    license: str = Field("unknown", description="for the card: an SPDX or Hugging Face identifier, or a text's URL")
     keep_versions: Positive = Field(5, description="how many newest versions retention keeps")
     report: bool = Field(True, description="leave a report of each version beside its manifest: report/index.html")
 

@@ -87,7 +87,7 @@ def test_counts_and_files_of_the_record_are_those_of_the_tables(local_run: Run) 
     assert (counts.sequences, counts.clips, counts.frames, counts.shards) == (2, 4, 10, 2)
     assert (counts.rendered, counts.reused, counts.dropped, counts.failed, counts.rejected) == (4, 0, 0, 0, 0)
     assert counts.bytes == sum(f.stat().st_size for f in (local_run.dataset / "data").iterdir())
-    assert set(record.files) == {*TABLES, "README.md"}
+    assert set(record.files) == {*TABLES, "README.md", "croissant.json"}
     assert table(local_run, "failures.parquet").num_rows == 0
     assert columns(table(local_run, "failures.parquet")) == FAILURE_COLUMNS
     on_disk = json.loads((local_run.dataset / "versions/000001/version.json").read_text())

@@ -79,7 +79,9 @@ def test_a_truncated_data_file(dataset: Path) -> None:
     assert problem(dataset).startswith(f"{file}: {size - 10:,} bytes, {size:,} were published")
 
 
-@pytest.mark.parametrize("name", ["manifest.parquet", "failures.parquet", "shards.parquet", "README.md"])
+@pytest.mark.parametrize(
+    "name", ["manifest.parquet", "failures.parquet", "shards.parquet", "README.md", "croissant.json"]
+)
 def test_a_flipped_bit_in_a_file_beside_the_record(dataset: Path, name: str) -> None:
     flip(dataset / VERSION / name, 100)
     assert problem(dataset).startswith(f"{dataset / VERSION / name}: content changed: SHA-256 ")

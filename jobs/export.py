@@ -1,0 +1,34 @@
+"""`flowreel export`: a version in another format."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from jobs.progress import Display
+from pipeline.storage import open_store
+
+
+class FormatName(StrEnum):
+    CITYSCAPES = "cityscapes"
+    COCO_PANOPTIC = "coco-panoptic"
+    WEBDATASET = "webdataset"
+    VIDEO = "video"
+
+
+def command(
+    dataset: Annotated[str, typer.Argument(metavar="DATASET[@N]", help="folder or bucket URL; @N: version N")],
+    target: Annotated[str, typer.Argument(metavar="DEST", help="folder or bucket URL to write to")],
+    name: Annotated[FormatName, typer.Option("--format", help="layout of the files")],
+) -> None:
+    """Writes a version in another format. Interrupted, the same command goes on."""
+    from pipeline.export.formats import FORMATS  # video codecs, which other commands do without
+    from pipeline.export.run import export
+    from pipeline.reader import open_dataset
+
+    opened, store, display = open_dataset(dataset), open_store(target), Display()
+    store.check_writable()
+    with display.task(f"exporting version {opened.version.number} as {name.value}") as progress:
+        summary = export(opened, store, FORMATS[name.value], progress)
+    there = f" ({summary.kept:,} of {summary.units:,} parts were there)" if summary.kept else ""
+    print(f"{store.uri}: {summary.clips:,} clips, {summary.frames:,} frames as {name.value}{there}")

@@ -1,0 +1,15 @@
+"""What a version says about itself to people and to catalogues."""
+
+import json
+
+from pipeline.about import About
+from pipeline.card import dataset_card
+from pipeline.croissant import croissant
+from pipeline.versions import CARD_FILE, CROISSANT_FILE
+from schemas.version import FileRecord
+
+
+def descriptions(about: About, manifest: FileRecord) -> dict[str, bytes]:
+    """The dataset card and the Croissant description, by file name; the same for the same version."""
+    tree = croissant(about, manifest)
+    return {CARD_FILE: dataset_card(about).encode(), CROISSANT_FILE: json.dumps(tree, indent=1).encode()}

@@ -1,0 +1,88 @@
+"""A published clip as exports need it: media as they are stored, ids decoded, segments."""
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from pipeline.codec import decode_ids
+from pipeline.encode import NO_INSTANCE
+from pipeline.reader import Dataset
+from schemas.label_space import LabelSpace
+
+Ids = NDArray[np.integer]
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Pixels of one instance of a thing class, or of all else of a class, in one frame."""
+
+    class_id: int
+    instance: int | None  # id in the instance map
+    area: int  # pixels
+    box: tuple[int, int, int, int]  # left, top, width, height
+
+
+@dataclass(frozen=True)
+class ExportClip:
+    """Number ``number`` of a dataset."""
+
+    number: int
+    rows: pa.Table
+
+    @classmethod
+    def of(cls, dataset: Dataset, number: int) -> "ExportClip":
+        return cls(number, dataset.rows(number))
+
+    def key(self, name: str) -> Any:
+        return self.rows[name][0].as_py()
+
+    @cached_property
+    def frames(self) -> list[dict[str, Any]]:
+        """Rows of the data file."""
+        found: list[dict[str, Any]] = self.rows.to_pylist()
+        return found
+
+    @property
+    def slug(self) -> str:
+        """The sequence's id as a part of file names: letters, digits and '-'."""
+        return re.sub(r"[^A-Za-z0-9]+", "-", self.key("sequence_id")).strip("-") or "sequence"
+
+    def ids(self, column: str, t: int) -> Ids | None:
+        """A label or instance map, (H, W)."""
+        cell = self.frames[t][column]
+        return decode_ids(cell["bytes"]) if cell else None
+
+    def label(self, t: int) -> Ids:
+        found = self.ids("label", t)
+        if found is None:
+            raise ValueError(f"clip {self.key('clip_id')}, frame {t}: no label is published")
+        return found
+
+
+def instances_in_sight(label_HW: Ids, instance_HW: Ids | None, space: LabelSpace) -> NDArray[np.int64]:
+    """Instance ids where a thing class has one, -1 elsewhere; (H, W)."""
+    if instance_HW is None:
+        return np.full(label_HW.shape, -1, np.int64)
+    counts = np.isin(label_HW, list(space.things)) & ~np.isin(instance_HW, NO_INSTANCE[instance_HW.dtype])
+    return np.where(counts, instance_HW.astype(np.int64), -1)
+
+
+def segments(label_HW: Ids, instance_HW: Ids | None, space: LabelSpace) -> tuple[NDArray[np.int32], list[Segment]]:
+    """Which segment a pixel belongs to, counted from 1, (H, W); and the segments. Every pixel is in one."""
+    instance = instances_in_sight(label_HW, instance_HW, space)
+    pairs, number = np.unique(label_HW.astype(np.int64) * 2**20 + instance + 1, return_inverse=True)
+    number_HW = (number.reshape(label_HW.shape) + 1).astype(np.int32)
+    areas = np.bincount(number_HW.ravel())[1:]
+    found = []
+    places = ndimage.find_objects(number_HW)
+    for pair, area, (rows, columns) in zip(pairs.tolist(), areas.tolist(), places, strict=True):
+        inside = pair % 2**20 - 1
+        box = (columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
+        found.append(Segment(pair // 2**20, None if inside < 0 else inside, area, box))
+    return number_HW, found

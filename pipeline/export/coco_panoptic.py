@@ -1,0 +1,147 @@
+"""COCO: images/SPLIT/, annotations/panoptic_SPLIT.json with panoptic_SPLIT/ PNGs, annotations/instances_SPLIT.json.
+
+Every pixel is in a segment, those of classes to ignore too, so that labels come back bit by bit: segment -> category,
+which has the class's id.
+"""
+
+import itertools
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path, PurePosixPath
+from typing import Any, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.codec import encode_image
+from pipeline.export.clip import ExportClip, Segment, segments
+from pipeline.export.run import Put, Record, Unit
+from pipeline.reader import Dataset
+from schemas.label_space import LabelSpace
+
+
+class CocoPanoptic:
+    """https://cocodataset.org/#format-data, sections 1 and 4. Ids of images and annotations count from 1."""
+
+    name = "coco-panoptic"
+
+    def units(self, dataset: Dataset) -> Sequence[Unit]:
+        return [Unit(f"{i:06d}", (i,)) for i in range(len(dataset))]
+
+    def write(self, dataset: Dataset, unit: Unit, put: Put) -> Record:
+        clip, space = ExportClip.of(dataset, unit.clips[0]), dataset.label_space
+        split, frames = clip.key("split"), []
+        for t, frame in enumerate(clip.frames):
+            name = f"{clip.slug}_{clip.number:06d}_{frame['frame_index']:06d}"
+            number_HW, parts = segments(clip.label(t), clip.ids("instance", t), space)
+            image = name + PurePosixPath(frame["image"]["path"]).suffix
+            put(f"images/{split}/{image}", frame["image"]["bytes"])
+            put(f"annotations/panoptic_{split}/{name}.png", encode_image(_as_rgb(number_HW), "png", 100))
+            height, width = number_HW.shape
+            frames.append({
+                "file_name": image, "mask": f"{name}.png", "width": width, "height": height,
+                "clip_id": clip.key("clip_id"), "frame_index": frame["frame_index"],
+                "segments": [_segment_info(i, part) for i, part in enumerate(parts, 1)],
+                "instances": _instances(number_HW, parts, space),
+            })  # fmt: skip
+        return {"split": split, "frames": frames}
+
+    def close(self, dataset: Dataset, records: Iterator[Record], folder: Path) -> Sequence[Path]:
+        categories = [_category(dataset.label_space, c.id) for c in dataset.label_space.classes]
+        head = {"info": {"description": dataset.version.record.name}, "categories": categories}
+        with ExitStack() as stack:
+            splits: dict[str, tuple[_Listing, _Listing]] = {}
+            annotation = itertools.count(1)
+            for record in records:
+                split = record["split"]
+                if split not in splits:
+                    files = [folder / "annotations" / f"{kind}_{split}.json" for kind in ("panoptic", "instances")]
+                    splits[split] = tuple(stack.enter_context(_Listing(file, head)) for file in files)  # type: ignore[assignment]
+                for frame in record["frames"]:
+                    _add(frame, *splits[split], annotation)
+        return sorted((folder / "annotations").glob("*.json"))
+
+
+class _Listing:
+    """A JSON file of images and annotations that may be larger than memory: annotations wait in a second file."""
+
+    def __init__(self, file: Path, head: dict[str, Any]) -> None:
+        self._place, self._head, self._images, self._annotations = file, head, 0, 0
+
+    def __enter__(self) -> "_Listing":
+        self._place.parent.mkdir(exist_ok=True)
+        self._file = open(self._place, "w", encoding="utf-8")
+        self._later = open(self._place.with_suffix(".part"), "w+", encoding="utf-8")
+        self._file.write(json.dumps(self._head)[:-1] + ', "images": [')
+        return self
+
+    def image(self, entry: dict[str, Any]) -> int:
+        """The new image's id."""
+        self._images += 1
+        _append(self._file, {"id": self._images} | entry, self._images)
+        return self._images
+
+    def annotate(self, entry: dict[str, Any]) -> None:
+        self._annotations += 1
+        _append(self._later, entry, self._annotations)
+
+    def __exit__(self, *error: object) -> None:
+        self._file.write('\n], "annotations": [')
+        self._later.seek(0)
+        self._file.writelines(self._later)
+        self._file.write("\n]}\n")
+        self._file.close()
+        self._later.close()
+
+
+def _append(file: TextIO, entry: dict[str, Any], count: int) -> None:
+    file.write(("\n" if count == 1 else ",\n") + json.dumps(entry))
+
+
+def _add(frame: dict[str, Any], panoptic: _Listing, instances: _Listing, annotation: Iterator[int]) -> None:
+    image = {name: frame[name] for name in ("file_name", "width", "height", "clip_id", "frame_index")}
+    number = panoptic.image(image)
+    instances.image(image)
+    panoptic.annotate({"image_id": number, "file_name": frame["mask"], "segments_info": frame["segments"]})
+    for entry in frame["instances"]:
+        instances.annotate({"id": next(annotation), "image_id": number} | entry)
+
+
+def _as_rgb(number_HW: NDArray[np.int32]) -> NDArray[np.uint8]:
+    """id = R + 256 G + 65536 B."""
+    return np.stack([number_HW & 255, number_HW >> 8 & 255, number_HW >> 16], axis=-1).astype(np.uint8)
+
+
+def _segment_info(number: int, segment: Segment) -> dict[str, Any]:
+    return {
+        "id": number, "category_id": segment.class_id, "area": segment.area, "bbox": list(segment.box), "iscrowd": 0,
+    }  # fmt: skip
+
+
+def _instances(number_HW: NDArray[np.int32], parts: Sequence[Segment], space: LabelSpace) -> list[dict[str, Any]]:
+    return [_instance(number_HW == i, part) for i, part in enumerate(parts, 1) if part.class_id in space.things]
+
+
+def _instance(mask_HW: NDArray[np.bool_], segment: Segment) -> dict[str, Any]:
+    """Pixels of a thing class without an instance are a crowd."""
+    return {
+        "category_id": segment.class_id, "area": segment.area, "bbox": list(segment.box),
+        "iscrowd": int(segment.instance is None),
+        "segmentation": {"size": list(mask_HW.shape), "counts": _run_lengths(mask_HW)},
+    }  # fmt: skip
+
+
+def _run_lengths(mask_HW: NDArray[np.bool_]) -> list[int]:
+    """COCO's uncompressed RLE: by columns, zeros first."""
+    flat = mask_HW.ravel(order="F")
+    edges = np.flatnonzero(np.diff(flat, prepend=False)) if len(flat) else np.zeros(0, np.int64)
+    return np.diff(edges, prepend=0, append=len(flat)).tolist()
+
+
+def _category(space: LabelSpace, class_id: int) -> dict[str, Any]:
+    found = space.by_id[class_id]
+    return {
+        "id": class_id, "name": found.name, "supercategory": found.name, "isthing": int(found.kind == "thing"),
+        "color": list(found.color),
+    }  # fmt: skip

@@ -1,0 +1,69 @@
+"""WebDataset: SPLIT-NNNNNN.tar of samples, one per frame: KEY.image.jpg, KEY.label.png, KEY.instance.png, KEY.json.
+
+A clip's frames follow each other in one tar; all bytes are those that are published.
+"""
+
+import io
+import json
+import tarfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pipeline.export.clip import ExportClip
+from pipeline.export.run import Put, Record, Unit
+from pipeline.reader import Dataset
+from schemas.manifest import MEDIA_COLUMNS
+
+TAR_FRAMES = 1000  # a tar is put together in memory: some 50 MB of 512x256
+
+
+class WebDataset:
+    """https://github.com/webdataset/webdataset, "The WebDataset Format"."""
+
+    name = "webdataset"
+
+    def units(self, dataset: Dataset) -> Sequence[Unit]:
+        """Tars of whole clips of one split."""
+        units: list[Unit] = []
+        edges = dataset.index.edge_C
+        splits = dataset.manifest(["split"])["split"].take(edges[:-1]).to_pylist()
+        for split in sorted(set(splits)):
+            clips: list[int] = []
+            frames = number = 0
+            for clip in (i for i, found in enumerate(splits) if found == split):
+                length = int(edges[clip + 1] - edges[clip])
+                if clips and frames + length > TAR_FRAMES:
+                    units.append(Unit(f"{split}-{number:06d}", tuple(clips)))
+                    clips, frames, number = [], 0, number + 1
+                clips.append(clip)
+                frames += length
+            units.append(Unit(f"{split}-{number:06d}", tuple(clips)))
+        return units
+
+    def write(self, dataset: Dataset, unit: Unit, put: Put) -> Record:
+        sink = io.BytesIO()
+        with tarfile.open(fileobj=sink, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+            for number in unit.clips:
+                for frame in ExportClip.of(dataset, number).frames:
+                    _add_frame(tar, frame)
+        put(f"{unit.name}.tar", sink.getvalue())
+        return {}
+
+    def close(self, dataset: Dataset, records: Iterator[Record], folder: Path) -> Sequence[Path]:
+        return []
+
+
+def _add_frame(tar: tarfile.TarFile, frame: dict[str, Any]) -> None:
+    key = f"{frame['clip_id']}_{frame['frame_index']:06d}"
+    for column in MEDIA_COLUMNS:
+        if frame[column]:
+            _add(tar, f"{key}.{column}{PurePosixPath(frame[column]['path']).suffix}", frame[column]["bytes"])
+    keys = {name: value for name, value in frame.items() if name not in MEDIA_COLUMNS}
+    _add(tar, f"{key}.json", json.dumps(keys).encode())
+
+
+def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+    entry = tarfile.TarInfo(name)  # without times and owners: the same clips give the same bytes
+    entry.size = len(data)
+    tar.addfile(entry, io.BytesIO(data))
