@@ -14,10 +14,11 @@ from jobs import import_checkpoint as importing
 from jobs import lineage
 from jobs import plan as planning
 from jobs import status as state
+from jobs import submit as submitting
 from jobs import verify as verifying
+from jobs.ending import tell
 from jobs.progress import Display
 from jobs.refresh import refresh as run_refresh
-from jobs.render import Exit, Result
 from jobs.render import render as run_render
 from jobs.spec_file import open_spec, open_train_spec
 from pipeline.diff import diff as compare
@@ -80,7 +81,7 @@ def render(spec: SpecArg, set_: Set = NONE) -> None:
     checked = open_spec(spec, set_, display)
     with _interruptible(display):
         result = run_render(checked, display)
-    _tell(result, checked)
+    tell(result, checked)
     raise typer.Exit(result.exit)
 
 
@@ -94,7 +95,7 @@ def refresh(spec: SpecArg, set_: Set = NONE, grace: Grace = GRACE_H) -> None:
     checked = open_spec(spec, set_, display)
     with _interruptible(display):
         result, garbage = run_refresh(checked, grace * 3600, display)
-    _tell(result, checked)
+    tell(result, checked)
     if garbage and garbage.any:
         print("\n".join(collecting.lines(garbage, grace * 3600)))
     raise typer.Exit(result.exit)
@@ -206,29 +207,8 @@ def demo(
     raise typer.Exit(code)
 
 
+app.command("submit")(submitting.command)
 app.command("import-checkpoint")(importing.command)
-
-
-def _tell(result: Result, spec: Spec) -> None:
-    """The last words of a render."""
-    for line in result.lost[:10]:
-        print(line, file=sys.stderr)
-    if len(result.lost) > 10:
-        print(f"... and {len(result.lost) - 10} more", file=sys.stderr)
-    if result.exit == Exit.OVER_BUDGET:
-        print(
-            f"not published: {len(result.lost)} clip(s) lost, above failure.max_failed_fraction"
-            f" {spec.failure.max_failed_fraction:g}; mend the cause and run the same command, it goes on from here",
-            file=sys.stderr,
-        )
-    elif result.version and result.published:
-        counts = result.version.record.counts
-        print(
-            f"published version {result.version.number} of {spec.dataset.uri}: {counts.clips:,} clips,"
-            f" {counts.frames:,} frames ({counts.rendered:,} clips rendered, {counts.reused:,} reused)"
-        )
-    elif result.version:
-        print(f"nothing changed: version {result.version.number} of {spec.dataset.uri} is up to date")
 
 
 @contextmanager

@@ -14,17 +14,18 @@ from schemas.training import TrainSpec
 
 def open_spec(place: str, overrides: Sequence[str], display: Display) -> Spec:
     """The checked spec of a dataset. Raises UsageError for a spec that cannot be read or is wrong."""
-    spec = parse_spec(_text(place), overrides, place)
+    spec = parse_spec(spec_text(place), overrides, place)
     return spec.model_copy(update={"execution": fit_execution(spec.execution, display.note, "rendering")})
 
 
 def open_train_spec(place: str, overrides: Sequence[str], display: Display) -> TrainSpec:
     """The checked spec of a training run. Raises UsageError for a spec that cannot be read or is wrong."""
-    spec = parse(TrainSpec, _text(place), overrides, place)
+    spec = parse(TrainSpec, spec_text(place), overrides, place)
     return spec.model_copy(update={"execution": fit_execution(spec.execution, display.note, "training")})
 
 
-def _text(place: str) -> str:
+def spec_text(place: str) -> str:
+    """What stands in the file. Raises UsageError if there is none, or if it is no text."""
     try:
         store, name = open_file(place)
         return store.read(name).decode()
