@@ -13,6 +13,7 @@ from jobs import gc as collecting
 from jobs import import_checkpoint as importing
 from jobs import lineage
 from jobs import plan as planning
+from jobs import report as reporting
 from jobs import status as state
 from jobs import submit as submitting
 from jobs import verify as verifying
@@ -208,6 +209,7 @@ def demo(
 
 
 app.command("submit")(submitting.command)
+app.command("report")(reporting.command)
 app.command("import-checkpoint")(importing.command)
 
 

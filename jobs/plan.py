@@ -50,6 +50,7 @@ def summary(prepared: Prepared, price: float | None) -> dict[str, Any]:
         "clips_reused": len(plan.reused),
         "frames_reused": _frames_reused(prepared),
         "clips_dropped": plan.dropped,
+        "clips_turned_down": len(plan.turned_down),
         "pieces_too_short": list(plan.too_short),
         "device": settings.device,
         "size": list(settings.size),
@@ -81,6 +82,8 @@ def lines(figures: dict[str, Any]) -> Iterator[str]:
         f"  reused     {figures['clips_reused']:,} clips, {figures['frames_reused']:,} frames;"
         f" {figures['clips_dropped']:,} clips dropped"
     )
+    if figures["clips_turned_down"]:
+        yield f"  rejected   {figures['clips_turned_down']:,} clips, by the gates of `quality`"
     yield (
         f"  rendering  {width}x{height}, {figures['precision']} on {figures['device']},"
         f" {figures['batch']} clip(s) in lock-step"

@@ -54,6 +54,8 @@ class Display:
             f" {plan.frame_count:,} frames to render in {len(plan.shards):,} shards {on_top};"
             f" {len(plan.reused):,} clips reused, {plan.dropped:,} dropped"
         )
+        if len(plan.turned_down):
+            self.say(f"{len(plan.turned_down):,} clips are not rendered: the gates of `quality` turn them down")
         if plan.too_short:
             self.say(f"{len(plan.too_short)} piece(s) too short for `lead_in: drop`, first: {plan.too_short[0]}")
 

@@ -22,6 +22,7 @@ from pipeline.plan_file import save_plan
 from pipeline.prepare import Prepared, prepare
 from pipeline.storage import NotFound
 from pipeline.versions import Version
+from pipeline.work_log import WorkLog
 from schemas.errors import SourceError, StorageError
 from schemas.outcome import Failed, ShardOutcome
 from schemas.run import RunSummary
@@ -129,7 +130,7 @@ def _prepare(spec: Spec, display: Display) -> Prepared:
         from pipeline.generator.loading import check_weights  # torch: for those who render only
 
         check_weights(prepared.job.checkpoint)
-    elif not len(prepared.plan.reused):
+    elif not len(prepared.plan.reused) + len(prepared.plan.turned_down):
         raise SourceError("nothing to render: every piece is too short for clips.lead_in: drop; set it to repeat")
     return prepared
 
@@ -156,7 +157,8 @@ def _again(conflict: Exception, lost: Prepared, display: Display) -> Prepared:
 def _run(prepared: Prepared, lease: Lease, rendering: Rendering, display: Display) -> Result:
     job, plan = prepared.job, prepared.plan
     lease.hold(plan_ids=[plan.plan_id])
-    done = Ledger(plan.shards, runs.load_outcomes(job.dataset, plan.plan_id))
+    log = WorkLog()
+    done = Ledger(plan.shards, log.noted(runs.load_outcomes(job.dataset, plan.plan_id)))
     runs.save_run(
         job.dataset, plan, {"started": datetime.now(UTC).isoformat(timespec="seconds"), "host": platform.node()}
     )
@@ -166,12 +168,12 @@ def _run(prepared: Prepared, lease: Lease, rendering: Rendering, display: Displa
     while True:
         if done.size_left()[0]:
             with closing(rendering(prepared, done, display)) as outcomes:
-                for outcome in outcomes:
+                for outcome in log.noted(outcomes):
                     frames += outcome.frames
                     done.add(outcome)
         gone = secure(lease, job.dataset, done.files()[0]["path"].to_pylist(), display.say)
         if not gone:
-            return _publish(prepared, done, frames, display, lease)
+            return _publish(prepared, done, log, frames, display, lease)
         display.say(f"{len(gone):,} finished data files were deleted meanwhile: rendering them again")
         done = Ledger(plan.shards, runs.load_outcomes(job.dataset, plan.plan_id))
 
@@ -206,7 +208,7 @@ def on_ray(
             dispatcher.stop()
 
 
-def _publish(prepared: Prepared, done: Ledger, frames: int, display: Display, lease: Lease) -> Result:
+def _publish(prepared: Prepared, done: Ledger, log: WorkLog, frames: int, display: Display, lease: Lease) -> Result:
     job, plan, base = prepared.job, prepared.plan, prepared.base
     lost = [loss for _, loss in done.losses()]
     failed = sum(isinstance(loss, Failed) for loss in lost)
@@ -219,17 +221,19 @@ def _publish(prepared: Prepared, done: Ledger, frames: int, display: Display, le
         return Result(Exit.OVER_BUDGET, base, False, frames, lines)
     with display.task("publishing"):
         lease.check()
-        version = _committed(prepared, done)
+        version = _committed(prepared, done, log)
     same = version is base
     return Result(Exit.WITH_FAILURES if failed else Exit.DONE, version, not same, frames, lines)
 
 
-def _committed(prepared: Prepared, done: Ledger) -> Version:
+def _committed(prepared: Prepared, done: Ledger, log: WorkLog) -> Version:
     """The next version, or the base if that says the same already."""
     job, plan, base = prepared.job, prepared.plan, prepared.base
     try:
         draft = publish.draft(job, plan, done, base)
-        return base if base and publish.changes_nothing(draft, base) else publish.commit(job, plan, draft)
+        if base and publish.changes_nothing(draft, base):
+            return base
+        return publish.commit(job, plan, draft, log.work())
     except NotFound:
         newest = max(versions.numbers(job.dataset), default=0)
         if newest <= (plan.base_version or 0):

@@ -27,7 +27,7 @@ from pipeline.publish import Conflict, commit_files, parquet
 from pipeline.storage import Store
 from pipeline.versions import CARD_FILE, FAILURES_FILE, LINEAGE_FILE, MANIFEST_FILE, SHARDS_FILE, Version, newest
 from schemas.errors import IntegrityError
-from schemas.manifest import MANIFEST, SHARDS
+from schemas.manifest import MANIFEST, SHARDS, completed
 from schemas.outcome import DataFile, Rendered, ShardOutcome
 from schemas.version import FileRecord, VersionRecord
 
@@ -181,7 +181,7 @@ def _pointing(base: Version, moved: Sequence[_Moved]) -> Iterator[pa.Table]:
     ids = pa.array([clip_id for m in moved for clip_id in m.clip_ids], pa.string())
     shards = pa.array([m.file.path for m in moved for _ in m.clip_ids], pa.string())
     groups = pa.array([group for m in moved for group in range(len(m.clip_ids))], pa.int32())
-    for part in base.manifest_parts():
+    for part in map(completed, base.manifest_parts()):
         index = pc.index_in(part["clip_id"], value_set=ids)
         columns = {name: part[name] for name in MANIFEST.names}
         for name, places in (("shard", shards), ("row_group", groups)):

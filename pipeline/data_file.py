@@ -15,7 +15,7 @@ from pipeline.pairing import check_file
 from pipeline.storage import NotFound, Store
 from schemas.errors import IntegrityError
 from schemas.lineage import SOURCES, SOURCES_KEY
-from schemas.manifest import DATA, MANIFEST, MEDIA_COLUMNS, ROWS_KEY
+from schemas.manifest import DATA, MANIFEST, MEDIA_COLUMNS, ROWS_KEY, completed
 from schemas.outcome import DataFile
 
 _KEY_COLUMNS = [name for name in DATA.names if name not in MEDIA_COLUMNS]
@@ -92,7 +92,7 @@ def stored(dataset: Store, shard_id: str) -> tuple[DataFile, pa.Table] | None:
 
 def manifest_rows(metadata: pq.FileMetaData, name: str) -> pa.Table:
     """The manifest rows that a data file carries in its footer. Raises ValueError if it is none of ours."""
-    return _footer_table(metadata, ROWS_KEY, name)
+    return completed(_footer_table(metadata, ROWS_KEY, name))
 
 
 def clip_sources(metadata: pq.FileMetaData, name: str) -> pa.Table:

@@ -11,21 +11,21 @@ from pipeline.data_file import EncodedClip
 from pipeline.generator.clips import ClipFrames
 from pipeline.job import RenderJob
 from pipeline.lineage import clip_sources
+from pipeline.quality.measure import Columns
 from schemas.label_space import LabelSpace
 from schemas.plan import Clip
 
 NO_INSTANCE = {np.dtype(np.uint8): (0, 255), np.dtype(np.uint16): (0,)}  # ids that mean "no instance"
 
 
-def encode_clip(
-    clip: Clip, maps: ClipMaps, frames: ClipFrames, errors: list[float | None], job: RenderJob
-) -> EncodedClip:
-    """Encodes every published frame of a clip; ``errors``: warp error per frame."""
+def encode_clip(clip: Clip, maps: ClipMaps, frames: ClipFrames, quality: Columns, job: RenderJob) -> EncodedClip:
+    """Encodes every published frame of a clip."""
     rows, manifest = [], []
     for i in range(len(frames.image_THW3)):
         keys = _keys(clip, frames.first + i, i, job)
         rows.append(keys | _media(clip.clip_id, i, maps, frames, job))
-        manifest.append(keys | _facts(clip, i, maps, frames, job) | {"warp_error": errors[i], "label_agreement": None})
+        measured = {name: values[i] for name, values in quality.items()}
+        manifest.append(keys | _facts(clip, i, maps, frames, job) | measured)
     return EncodedClip(clip.clip_id, rows, manifest, clip_sources(clip, job))
 
 

@@ -13,7 +13,7 @@ from pipeline.lineage import LineageFile
 from pipeline.storage import Store
 from pipeline.versions import Version
 from schemas.errors import IntegrityError
-from schemas.manifest import MANIFEST
+from schemas.manifest import MANIFEST, completed
 from schemas.outcome import DataFile
 
 
@@ -82,7 +82,7 @@ class _Kept:
             clip = np.searchsorted(ends, np.arange(before, before + len(part)), side="right")
             before += len(part)
             stays = merge.kept[clip]
-            yield (part if stays.all() else part.filter(pa.array(stays))).cast(MANIFEST)
+            yield completed(part if stays.all() else part.filter(pa.array(stays)))
 
 
 class _New:

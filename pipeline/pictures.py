@@ -66,15 +66,18 @@ def contact_sheet(clips: Sequence[tuple[str, ClipData]], space: LabelSpace, colu
     return sheet
 
 
-def h264(frames: Iterable[Rgb], fps: float) -> bytes:
-    """An MP4 that browsers play: H.264, yuv420p, index first. Frames are (H, W, 3), all of one size."""
+def h264(frames: Iterable[Rgb], fps: float, crf: int = 18) -> bytes:
+    """An MP4 that browsers play: H.264, yuv420p, index first. Frames are (H, W, 3), all of one size.
+
+    ``crf``: x264's, 0 (best) to 51.
+    """
     with tempfile.TemporaryDirectory() as folder:  # moving the index to the front needs a file
         file = Path(folder) / "video.mp4"
-        _write_h264(frames, fps, file)
+        _write_h264(frames, fps, crf, file)
         return file.read_bytes()
 
 
-def _write_h264(frames: Iterable[Rgb], fps: float, file: Path) -> None:
+def _write_h264(frames: Iterable[Rgb], fps: float, crf: int, file: Path) -> None:
     with av.open(str(file), "w", options={"movflags": "faststart"}) as container:
         stream = None
         for frame in frames:
@@ -82,7 +85,7 @@ def _write_h264(frames: Iterable[Rgb], fps: float, file: Path) -> None:
                 stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1000))
                 stream.height, stream.width = frame.shape[0] & ~1, frame.shape[1] & ~1
                 stream.pix_fmt = "yuv420p"
-                stream.options = {"crf": "18", "preset": "medium"}
+                stream.options = {"crf": str(crf), "preset": "medium"}
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame[: stream.height, : stream.width].copy())))
         if stream is not None:
             container.mux(stream.encode())

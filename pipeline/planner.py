@@ -31,6 +31,7 @@ class Held:
 
     version: int | None = None
     clip_ids: pa.Array = field(default_factory=lambda: pa.array([], CLIP_ID))
+    turned_down: pa.Array = field(default_factory=lambda: pa.array([], CLIP_ID))  # by the spec's gates, held or not
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class _Clips:
 
 
 def plan(sequences: Sequences, inputs: Inputs, held: Held) -> Plan:
-    """All clips that the spec wants, less those that ``held`` has, in lock-step shards.
+    """All clips that the spec wants, less those that ``held`` has or has turned down, in lock-step shards.
 
     Clips that the version holds stay in their shards; new ones are packed in order of sequence, variant and start,
     clips of one length together, ``batch`` of them at least.
@@ -66,11 +67,11 @@ def plan(sequences: Sequences, inputs: Inputs, held: Held) -> Plan:
     too_short = tuple(pieces.names(published_frames(pieces.frames_P, inputs) < 1))
     pieces = pieces.where(published_frames(pieces.frames_P, inputs) >= 1)
     clips = _clips(pieces, inputs)
-    is_held = _among(clips.id_C16, held.clip_ids)
-    reused = as_clip_ids(clips.id_C16[is_held])
+    is_held, is_down = _among(clips.id_C16, held.clip_ids), _among(clips.id_C16, held.turned_down)
+    reused = as_clip_ids(clips.id_C16[is_held & ~is_down])
     looks = tuple(_look(variant, inputs) for variant in spec.variants)
     generates = np.array([look.exemplar is None for look in looks])
-    order, first = _packed(pieces, clips, np.flatnonzero(~is_held), generates, inputs.settings)
+    order, first = _packed(pieces, clips, np.flatnonzero(~is_held & ~is_down), generates, inputs.settings)
     piece, id_C16 = clips.piece_C[order], clips.id_C16[order]
     shards = Shards(
         id_M16=shard_ids(id_C16, first),
@@ -91,6 +92,7 @@ def plan(sequences: Sequences, inputs: Inputs, held: Held) -> Plan:
         shards=shards,
         reused=reused,
         dropped=len(held.clip_ids) - len(reused),
+        turned_down=as_clip_ids(clips.id_C16[is_down]),
         too_short=too_short,
     )
 

@@ -17,13 +17,14 @@ from pipeline.generator.checkpoint import check_fits, checkpoint_store, read_che
 from pipeline.job import RenderJob
 from pipeline.label_spaces import open_label_space
 from pipeline.planner import Held, Inputs, plan
+from pipeline.quality.held import turned_down
 from pipeline.settings import settle
 from pipeline.storage import NotFound, Store, open_store
 from pipeline.versions import Version
 from schemas.errors import SourceError, StorageError, UsageError
 from schemas.label_space import LabelSpace
 from schemas.plan import Exemplar, Plan
-from schemas.spec import GENERATE, Spec
+from schemas.spec import GENERATE, QualitySpec, Spec
 
 Progress = Callable[[int, int], None]
 
@@ -61,6 +62,10 @@ def prepare(spec: Spec, progress: Progress | None = None, *, dry: bool = False) 
     check_fits(checkpoint, space, settings.size)
     if spec.output.flow and not checkpoint.config.flow:
         raise UsageError("output.flow: true, but this generator has no flow; set it to false")
+    if spec.quality.segmenter:
+        from pipeline.quality.segmenters import open_segmenter  # torch: for those who have a segmenter only
+
+        open_segmenter(spec, space)
     exemplars = {v.style: _exemplar(v.style, spec) for v in spec.variants if v.style != GENERATE}
     catalog = scan(source, spec.source, space, index, progress)
     used = pa.concat_tables([catalog.facts, index_of(known.items())])
@@ -70,7 +75,7 @@ def prepare(spec: Spec, progress: Progress | None = None, *, dry: bool = False) 
     del index, used
     job = RenderJob(spec, space, settings, checkpoint, source, dataset)
     inputs = Inputs(spec, space, settings, checkpoint.config.n_frames, checkpoint.config.use_instance, exemplars)
-    base, held = _newest(dataset)
+    base, held = _newest(dataset, spec.quality)
     return Prepared(job, catalog, base, plan(catalog.sequences, inputs, held))
 
 
@@ -83,21 +88,22 @@ def _check_place(dataset: Store) -> None:
             raise
 
 
-def _newest(dataset: Store) -> tuple[Version | None, Held]:
+def _newest(dataset: Store, quality: QualitySpec) -> tuple[Version | None, Held]:
     """The newest version and what it holds; another one if it is dropped meanwhile, which takes a newer one."""
     while True:
         base = versions.newest(dataset)
         try:
-            return base, _held(base)
+            return base, _held(base, quality)
         except NotFound:
             if base and max(versions.numbers(dataset), default=0) <= base.number:
                 raise
 
 
-def _held(base: Version | None) -> Held:
+def _held(base: Version | None, quality: QualitySpec) -> Held:
     if base is None:
         return Held()
-    return Held(base.number, base.clips()["clip_id"].combine_chunks())
+    clip_ids = base.clips()["clip_id"].combine_chunks()
+    return Held(base.number, clip_ids, turned_down(base, clip_ids, quality))
 
 
 def _check_classes(spec: Spec, space: LabelSpace) -> None:

@@ -1,5 +1,6 @@
 """Outcomes -> manifest -> version. ``version.json``, written last and only if absent, is the commit."""
 
+import base64
 import hashlib
 import io
 import json
@@ -27,12 +28,14 @@ from pipeline.ledger import Ledger
 from pipeline.lineage import LineageFile, kept_lineage
 from pipeline.manifest_file import Totals, write_manifest
 from pipeline.merge import Merge
+from pipeline.quality.held import rejected_now, rejections
 from pipeline.storage import Store
 from pipeline.versions import CARD_FILE, CLIPS, FAILURES_FILE, LINEAGE_FILE, MANIFEST_FILE, RECORD, SHARDS_FILE, Version
 from schemas.manifest import FAILURES, SHARDS
 from schemas.outcome import Failed
 from schemas.plan import Plan
-from schemas.version import Counts, FileRecord, VersionRecord
+from schemas.spec import QualitySpec
+from schemas.version import Counts, FileRecord, VersionRecord, Work
 
 __all__ = ["Conflict", "Draft", "changes_nothing", "commit", "draft"]
 
@@ -52,7 +55,9 @@ def draft(job: RenderJob, plan: Plan, done: Ledger, base: Version | None) -> Dra
     base_clips = base.clips() if base else CLIPS.empty_table()
     kept = np.asarray(pc.is_in(base_clips["clip_id"], value_set=plan.reused)).astype(np.bool_)
     rows = Merge(base, base_clips, kept, _new_clips(job, plan, rendered), file_C[rendered], files)
-    return Draft(rows, _failures(plan, done))
+    losses = [_failures(plan, done), *(_turned_down(plan, base, base_clips, job.spec.quality) if base else ())]
+    in_order = [("sequence_id", "ascending"), ("variant", "ascending"), ("start", "ascending")]
+    return Draft(rows, pa.concat_tables(losses).sort_by(in_order))
 
 
 def _new_clips(job: RenderJob, plan: Plan, rows: NDArray[np.int64]) -> pa.Table:
@@ -75,8 +80,11 @@ def changes_nothing(new: Draft, base: Version | None) -> bool:
     )
 
 
-def commit(job: RenderJob, plan: Plan, new: Draft) -> Version:
-    """Publishes ``new`` as the next version. Raises Conflict if another writer was first."""
+def commit(job: RenderJob, plan: Plan, new: Draft, work: tuple[Work, ...] = ()) -> Version:
+    """Publishes ``new`` as the next version. Raises Conflict if another writer was first.
+
+    ``work``: how it came about, for the record.
+    """
     number = (plan.base_version or 0) + 1
     if max(versions.numbers(job.dataset), default=0) >= number:  # before the manifest is put together
         raise Conflict(f"version {number} was published meanwhile")
@@ -88,9 +96,8 @@ def commit(job: RenderJob, plan: Plan, new: Draft) -> Version:
         files = {FAILURES_FILE: parquet(new.failures), SHARDS_FILE: parquet(shards)}
         counts = _counts(plan, new.failures, shards, totals)
         files[CARD_FILE] = dataset_card(job, number, counts, totals).encode()
-        return commit_files(
-            job.dataset, number, [manifest, lineage], files, lambda found: _record(job, plan, number, counts, found)
-        )
+        record = lambda found: _record(job, plan, number, counts, found).model_copy(update={"work": work})  # noqa: E731
+        return commit_files(job.dataset, number, [manifest, lineage], files, record)
 
 
 def commit_files(
@@ -142,10 +149,21 @@ def _failures(plan: Plan, done: Ledger) -> pa.Table:
                 "kind": "failed" if failed else "rejected", "reason": loss.reason,
                 "error": loss.error if isinstance(loss, Failed) else "",
                 "attempts": loss.attempts if isinstance(loss, Failed) else 1,
+                "thumbnail": None if isinstance(loss, Failed) else base64.b64decode(loss.thumbnail) or None,
             }  # fmt: skip
 
-    table = pa.Table.from_pylist(list(rows()), schema=FAILURES)
-    return table.sort_by([("sequence_id", "ascending"), ("variant", "ascending"), ("start", "ascending")])
+    return pa.Table.from_pylist(list(rows()), schema=FAILURES)
+
+
+def _turned_down(plan: Plan, base: Version, clips: pa.Table, quality: QualitySpec) -> list[pa.Table]:
+    """Clips that the plan does not even render: those rejected before, and those that were held until now."""
+    if not len(plan.turned_down):
+        return []
+    was_held = pc.is_in(plan.turned_down, value_set=clips["clip_id"].combine_chunks())
+    before = pa.array([clip_id.hex() for clip_id in plan.turned_down.filter(pc.invert(was_held)).to_pylist()])
+    known = rejections(base)
+    again = known.filter(pc.is_in(known["clip_id"], value_set=before.cast(pa.string()))).select(FAILURES.names)
+    return [again.cast(FAILURES), rejected_now(base, plan.turned_down.filter(was_held), quality)]
 
 
 def _shards(rows: Merge, totals: Totals) -> pa.Table:

@@ -4,14 +4,17 @@ A shard goes through fetch, generate, encode, write. A clip that cannot be fetch
 its shard mates go on. What is stored is named by the clips that it holds, so doing a shard twice is harmless.
 """
 
+import base64
 import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import TypeVar
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.clip_source import ClipMaps, fetch_clip
@@ -21,9 +24,13 @@ from pipeline.generator.clips import ClipFrames, How, render_clips
 from pipeline.generator.engine import Engine
 from pipeline.identity import shard_id
 from pipeline.job import RenderJob
-from pipeline.quality import gate, warp_errors
+from pipeline.quality.agreement import label_agreement
+from pipeline.quality.gates import bounds_of, gate
+from pipeline.quality.measure import Agreement, measure
+from pipeline.quality.segmenters import open_segmenter
 from pipeline.runs import save_outcome
 from pipeline.storage_errors import Unavailable
+from pipeline.thumbnail import thumbnail
 from schemas.errors import FlowreelError
 from schemas.outcome import ClipOutcome, Failed, Rejected, Rendered, ShardOutcome
 from schemas.plan import Clip, Shard
@@ -49,7 +56,7 @@ class ShardRenderer:
         if finished:
             return finished
         lost: dict[str, ClipOutcome] = {}
-        clock = _Clock()
+        clock, began = _Clock(), time.time()
         with clock.stage("fetch"):
             maps = self._each(shard.clips, lambda clip: fetch_clip(clip, self.job), lost)
         with self.device, clock.stage("generate"):
@@ -60,7 +67,8 @@ class ShardRenderer:
         lost |= {clip_id: e for clip_id, e in encoded.items() if isinstance(e, Rejected)}
         kept = [e for e in encoded.values() if isinstance(e, EncodedClip)]
         with clock.stage("write"):
-            return self._stored(shard, kept, lost, ShardOutcome(shard.shard_id, None, (), worker, clock.seconds))
+            about = ShardOutcome(shard.shard_id, None, (), worker, clock.seconds, began)
+            return self._stored(shard, kept, lost, about)
 
     def _finished(self, shard: Shard, worker: str) -> ShardOutcome | None:
         """The outcome of a shard whose file is there already: from an earlier run of another plan, or a lost record."""
@@ -70,13 +78,22 @@ class ShardRenderer:
         file, rows = found
         clips: list[ClipOutcome] = []
         for clip in shard.clips:
-            errors = rows.filter(pc.equal(rows["clip_id"], clip.clip_id))["warp_error"].to_pylist()
-            if not errors or gate(errors, self.job.spec.quality):
+            of_clip = rows.filter(pc.equal(rows["clip_id"], clip.clip_id))
+            if not len(of_clip) or not self._passes(of_clip):
                 return None
-            clips.append(Rendered(clip.clip_id, len(errors)))
+            clips.append(Rendered(clip.clip_id, len(of_clip)))
         outcome = ShardOutcome(shard.shard_id, file, tuple(clips), worker)
         save_outcome(self.job.dataset, self.plan_id, outcome)
         return outcome
+
+    def _passes(self, rows: pa.Table) -> bool:
+        """Whether stored rows of a clip are within the spec's bounds, and were measured for all of them."""
+        quality = self.job.spec.quality
+        if not bounds_of(quality):
+            return True
+        by_older_release = rows["phash"].null_count > 0
+        without_segmenter = quality.min_label_agreement is not None and rows["label_agreement"].null_count == len(rows)
+        return not by_older_release and not without_segmenter and gate(rows.to_pydict(), quality) is None
 
     def _each(self, clips: Sequence[Clip], call: Callable[[Clip], T], lost: dict[str, ClipOutcome]) -> dict[str, T]:
         """``call`` for every clip, tried ``max_attempts`` times. What goes wrong with a clip is that clip's failure;
@@ -118,9 +135,17 @@ class ShardRenderer:
         return done
 
     def _encoded(self, clip: Clip, maps: ClipMaps, frames: ClipFrames) -> EncodedClip | Rejected:
-        errors = warp_errors(frames.image_THW3)
-        reason = gate(errors, self.job.spec.quality)
-        return Rejected(clip.clip_id, reason) if reason else encode_clip(clip, maps, frames, errors, self.job)
+        label_THW = maps.label_THW[frames.first :]
+        quality = measure(frames.image_THW3, label_THW, self.job.spec.source.fps, self._agreement)
+        reason = gate(quality, self.job.spec.quality)
+        if reason:
+            return Rejected(clip.clip_id, reason, base64.b64encode(thumbnail(frames.image_THW3)).decode())
+        return encode_clip(clip, maps, frames, quality, self.job)
+
+    @cached_property
+    def _agreement(self) -> Agreement | None:
+        segmenter = open_segmenter(self.job.spec, self.job.space)
+        return partial(label_agreement, segmenter) if segmenter else None
 
     def _stored(
         self, shard: Shard, encoded: list[EncodedClip], lost: dict[str, ClipOutcome], about: ShardOutcome
@@ -136,7 +161,7 @@ class ShardRenderer:
         file = there[0] if there else describe(name, data) if encoded else None
         rendered = {e.clip_id: Rendered(e.clip_id, len(e.rows)) for e in encoded}
         clips = tuple(rendered.get(c.clip_id) or lost[c.clip_id] for c in shard.clips)
-        outcome = replace(about, file=file, clips=clips)
+        outcome = replace(about, file=file, clips=clips, ended=time.time())
         save_outcome(self.job.dataset, self.plan_id, outcome)
         if file and not there:
             self.job.dataset.write(file.path, data)

@@ -69,6 +69,11 @@ class Version:
     def manifest(self, columns: list[str] | None = None) -> pa.Table:
         return self.table(MANIFEST_FILE, columns)
 
+    def manifest_columns(self) -> list[str]:
+        """Names of its columns: an older release may lack some."""
+        with self.dataset.open_input(self.path(MANIFEST_FILE)) as source:
+            return list(pq.read_schema(source).names)
+
     def manifest_parts(self, columns: list[str] | None = None, coded: Iterable[str] = ()) -> Iterator[pa.Table]:
         """The manifest, a row group at a time: it may be larger than memory. ``coded``: columns to give as
         dictionaries. Raises IntegrityError if it does not open."""

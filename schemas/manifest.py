@@ -4,6 +4,8 @@ import json
 
 import pyarrow as pa
 
+_MEASURES = ("flicker", "drift", "sharpness", "contrast", "saturation", "label_edges", "frozen")
+
 MANIFEST = pa.schema(
     [
         ("clip_id", pa.string()),
@@ -27,8 +29,11 @@ MANIFEST = pa.schema(
         ("row_group", pa.int32()),
         ("row", pa.int32()),
         ("generator", pa.string()),
+        *((name, pa.float32()) for name in _MEASURES),
+        ("phash", pa.uint64()),  # perceptual hash: few bits differ between pictures that look alike
     ]
 )
+QUALITY = ("warp_error", "label_agreement", *_MEASURES)  # columns that clips are judged by
 
 FAILURES = pa.schema(
     [
@@ -41,6 +46,7 @@ FAILURES = pa.schema(
         ("reason", pa.string()),
         ("error", pa.string()),
         ("attempts", pa.int32()),
+        ("thumbnail", pa.binary()),  # JPEG of three frames of a rejected clip
     ]
 )
 
@@ -69,3 +75,11 @@ DATA = pa.schema([*_KEYS, *((name, _MEDIA) for name in MEDIA_COLUMNS)], metadata
 ROWS_KEY = b"flowreel.manifest"  # footer key of a data file: its manifest rows, so that publishing reads no media
 
 SHARDS = pa.schema([("path", pa.string()), ("size", pa.int64()), ("sha256", pa.string())])
+
+
+def completed(rows: pa.Table) -> pa.Table:
+    """Manifest rows with all columns of MANIFEST: null in those that an older release did not have."""
+    return pa.table(
+        [rows[f.name] if f.name in rows.column_names else pa.nulls(len(rows), f.type) for f in MANIFEST],
+        schema=MANIFEST,
+    )

@@ -21,6 +21,7 @@ class Rejected:
 
     clip_id: str
     reason: str
+    thumbnail: str = ""  # JPEG in base64: what it looked like
 
     @property
     def kind(self) -> str:
@@ -69,6 +70,8 @@ class ShardOutcome:
     clips: tuple[ClipOutcome, ...]
     worker: str = ""
     seconds: dict[str, float] = field(default_factory=dict)  # per stage: fetch, generate, encode, write
+    began: float = 0  # Unix time; 0 where nobody measured it
+    ended: float = 0
 
     @property
     def frames(self) -> int:

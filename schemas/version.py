@@ -29,6 +29,17 @@ class Counts(Model):
     rejected: int
 
 
+class Work(Model):
+    """What one worker did without a longer pause."""
+
+    worker: str
+    began: float  # Unix time
+    ended: float
+    shards: int
+    frames: int
+    seconds: dict[str, float]  # per stage, of all threads
+
+
 class VersionRecord(Model):
     """Everything about a version that is not in its manifest. The only file with times, hosts and tokens."""
 
@@ -47,3 +58,4 @@ class VersionRecord(Model):
     generator: dict[str, Any]
     settings: RenderSettings  # the `auto` values of the spec, as they were settled
     spec: Spec  # without storage_options
+    work: tuple[Work, ...] = ()  # of the run that published it

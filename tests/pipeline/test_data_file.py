@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.data_file import EncodedClip, build, clip_sources, manifest_rows, path_of
 from schemas.lineage import SOURCES
+from schemas.manifest import completed
 
 MEDIA = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 DATA_COLUMNS = {
@@ -46,6 +47,14 @@ MANIFEST_COLUMNS = {
     "row_group": pa.int32(),
     "row": pa.int32(),
     "generator": pa.string(),
+    "flicker": pa.float32(),
+    "drift": pa.float32(),
+    "sharpness": pa.float32(),
+    "contrast": pa.float32(),
+    "saturation": pa.float32(),
+    "label_edges": pa.float32(),
+    "frozen": pa.float32(),
+    "phash": pa.uint64(),
 }
 
 
@@ -68,7 +77,8 @@ def clip(name: str, frames: int) -> EncodedClip:
     facts = {
         "style": "generate", "edits": ["replace a with b"], "source_frame": "s/labels/0.png", "width": 64, "height": 32,
         "label_space": "cityscapes", "class_ids": [7, 26], "class_pixels": [2000, 48], "num_instances": 2,
-        "warp_error": None, "label_agreement": None, "generator": "abc",
+        "warp_error": None, "label_agreement": None, "generator": "abc", "flicker": None, "drift": 0.0,
+        "sharpness": 8.5, "contrast": 0.25, "saturation": 0.125, "label_edges": 2.0, "frozen": None, "phash": 2**64 - 1,
     }  # fmt: skip
     file = {"path": "s/labels/0.png", "sha256": "abc"}
     sources = dict.fromkeys(SOURCES.names) | {
@@ -145,3 +155,11 @@ def test_a_file_of_someone_else_is_refused() -> None:
     pq.write_table(pa.table({"clip_id": ["a"]}), sink)
     with pytest.raises(ValueError, match=r"x\.parquet: no Flowreel data file: no 'flowreel\.manifest' in its footer"):
         manifest_rows(pq.read_metadata(io.BytesIO(sink.getvalue())), "x.parquet")
+
+
+def test_rows_of_an_older_release_get_the_columns_that_it_did_not_have() -> None:
+    rows = manifest_rows(pq.read_metadata(io.BytesIO(build("d1", CLIPS))), "d1.parquet")
+    old = rows.drop_columns(["frozen", "phash"])
+    assert completed(old).schema.names == list(MANIFEST_COLUMNS)
+    assert completed(old)["phash"].null_count == len(rows)
+    assert completed(rows).equals(rows)

@@ -33,6 +33,7 @@ FAILURE_COLUMNS = {
     "reason": pa.string(),
     "error": pa.string(),
     "attempts": pa.int32(),
+    "thumbnail": pa.binary(),
 }
 TABLES = ("manifest.parquet", "failures.parquet", "shards.parquet", "lineage.parquet")
 
@@ -122,7 +123,7 @@ def test_lost_clips_stand_in_failures_and_nowhere_else(local_run: Run) -> None:
     assert list(rows) == [("seq_00", 0), ("seq_00", 3), ("seq_01", 0)]
     assert rows["seq_00", 0] | {"clip_id": ""} == {
         "clip_id": "", "sequence_id": "seq_00", "variant": 0, "start": 0, "frames": 3,
-        "kind": "failed", "reason": "why", "error": "trace", "attempts": 3,
+        "kind": "failed", "reason": "why", "error": "trace", "attempts": 3, "thumbnail": None,
     }  # fmt: skip
     assert "000003.png: gone since" in rows["seq_00", 3]["reason"] and rows["seq_00", 3]["frames"] == 2
     assert (rows["seq_01", 0]["kind"], rows["seq_01", 0]["reason"]) == ("rejected", rejected.reason)

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from pipeline.optical_flow import dis_flow
-from pipeline.quality import gate, warp_errors
+from pipeline.quality.gates import bounds_of, gate
+from pipeline.quality.motion import warp_errors
+from schemas.manifest import QUALITY
 from schemas.spec import QualitySpec
 
 H, W = 64, 96
@@ -84,7 +86,7 @@ def test_the_frames_are_not_changed() -> None:
 
 def test_the_gate_says_what_where_and_how_much() -> None:
     bounds = QualitySpec(max_warp_error=0.05)
-    reason = gate([None, 0.01, 0.0812345, 0.06], bounds)
+    reason = gate({"warp_error": [None, 0.01, 0.0812345, 0.06]}, bounds)
     assert reason == "warp_error 0.0812 at frame 2 above quality.max_warp_error 0.05"
 
 
@@ -92,8 +94,21 @@ def test_the_gate_says_what_where_and_how_much() -> None:
     "errors", [[None], [None, 0.05], [None, 0.0, 0.049]], ids=["single frame", "at the bound", "below"]
 )
 def test_the_gate_lets_through_what_keeps_the_bound(errors: list[float | None]) -> None:
-    assert gate(errors, QualitySpec(max_warp_error=0.05)) is None
+    assert gate({"warp_error": errors}, QualitySpec(max_warp_error=0.05)) is None
 
 
 def test_without_a_bound_everything_passes() -> None:
-    assert gate([None, 1.0], QualitySpec()) is None
+    assert gate({"warp_error": [None, 1.0]}, QualitySpec()) is None
+
+
+def test_a_lower_bound_is_on_the_least_frame() -> None:
+    reason = gate({"sharpness": [9.0, 2.5, None]}, QualitySpec(min_sharpness=3))
+    assert reason == "sharpness 2.5000 at frame 1 below quality.min_sharpness 3"
+    assert gate({"sharpness": [3.0, None]}, QualitySpec(min_sharpness=3)) is None
+
+
+def test_every_bound_is_on_a_column_of_the_manifest() -> None:
+    given = {name: 0.5 for name in QualitySpec.model_fields if "segmenter" not in name}
+    bounds = bounds_of(QualitySpec(segmenter="s.safetensors", **given))
+    assert len(bounds) == len(given) > 10
+    assert {bound.column for bound in bounds} <= set(QUALITY)

@@ -1,5 +1,6 @@
 """Shards in this process: what is stored is bit-exact to the source, and what goes wrong stays with its clip."""
 
+import base64
 import hashlib
 import io
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
+from pipeline.codec import decode_image
 from pipeline.generator.engine import engine_for
 from pipeline.generator.loading import load_generator
 from pipeline.identity import shard_id
@@ -253,6 +255,7 @@ def test_the_gate_rejects_by_the_bound_and_keeps_the_rest(local_run: Run) -> Non
         if isinstance(clip, Rejected):
             assert clip.reason.startswith(f"warp_error {worst[clip_id]:.4f} at frame ")
             assert clip.reason.endswith(f"above quality.max_warp_error {bound:g}")
+            assert decode_image(base64.b64decode(clip.thumbnail)).shape == (80, 3 * 160, 3)
     kept = {row["clip_id"] for _, _, row in frames(local_run, prepared, [o for o in outcomes if o.file])}
     assert kept == {clip_id for clip_id, error in worst.items() if error <= bound}
 

@@ -35,7 +35,20 @@ variants:
   - {style: "s3://bucket/styles/dusk.png", edits: [{replace: vegetation, with: building}]}
 output: {image_codec: jpeg, image_quality: 92, instances: true, flow: false}   # flow costs ~10x an image: opt in
 split: {train: 0.9, val: 0.1}                # by sequence, stable under growth
-quality: {max_warp_error: null, min_label_agreement: null}
+quality:
+  segmenter: null                              # TorchScript or ONNX file that label agreement is measured with
+  segmenter_classes: null
+  max_warp_error: null
+  max_flicker: null
+  max_drift: null
+  min_sharpness: null
+  max_sharpness: null
+  min_contrast: null
+  min_saturation: null
+  max_saturation: null
+  min_label_edges: null
+  max_frozen: null
+  min_label_agreement: null
 failure: {max_attempts: 3, max_failed_fraction: 0.01}
 execution: {num_gpus: 1, num_cpus: 2, workers: [1, 8]}
 storage_options: {}                          # to fsspec; never logged, never stored
@@ -134,7 +147,8 @@ OUTSIDE = "source.labels: '{}' must be relative to source.uri, without empty par
         ("split={}", "split: shares sum to 0, must be 1"),
         ("split={a: 1.5, b: -0.5}", "split.a: 1.5: Input should be less than or equal to 1"),
         ("quality.max_warp_error=0", "quality.max_warp_error: 0: Input should be greater than 0"),
-        ("quality.min_label_agreement=0.5", "quality.min_label_agreement: 0.5 cannot be checked: this release has no"),
+        ("quality.min_label_agreement=0.5", "quality: min_label_agreement 0.5 cannot be checked without a segmenter"),
+        ("quality={min_sharpness: 5, max_sharpness: 4}", "quality: min_sharpness 5 is above max_sharpness 4: nothing"),
         ("failure.max_attempts=0", "failure.max_attempts: 0: Input should be greater than or equal to 1"),
         ("failure.max_failed_fraction=2", "failure.max_failed_fraction: 2: Input should be less than or equal to 1"),
         ("execution.num_gpus=1.5", "execution.num_gpus: 1.5 must be a whole number above 1, or a fraction of one GPU"),

@@ -17,6 +17,7 @@ from pipeline.publish import Conflict
 from pipeline.storage import Store
 from pipeline.verify import verify
 from pipeline.versions import numbers, open_version
+from pipeline.work_log import WorkLog
 from schemas.errors import IntegrityError, UsageError
 
 from .small import Quiet, Small, missing, render_here, run_records
@@ -237,7 +238,7 @@ def test_a_version_whose_base_is_dropped_meanwhile_is_planned_again(small: Small
     small.refresh(dataset={"uri": small.dataset, "keep_versions": 1})
     assert numbers(small.store) == [2]
     with pytest.raises(Conflict):  # what it builds on is gone
-        rendering._committed(slow, done)
+        rendering._committed(slow, done, WorkLog())
     small.add("c", 6)
     small.refresh(dataset={"uri": small.dataset, "keep_versions": 1})
     kept = publish.draft(slow.job, slow.plan, done, open_version(small.store, 3))

@@ -1,0 +1,48 @@
+"""The gates that reject clips: bounds of the spec, each on one column of the manifest."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from schemas.spec import QualitySpec
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What a field of `quality` asks of a column."""
+
+    field: str
+    column: str
+    side: Literal["max", "min"]
+    value: float
+
+
+def bounds_of(spec: QualitySpec) -> list[Bound]:
+    """Those that are set. A field's name says its side and column: ``max_warp_error``."""
+    found: list[Bound] = []
+    for field in QualitySpec.model_fields:
+        side, _, column = field.partition("_")
+        value = getattr(spec, field)
+        if value is not None and side in ("max", "min"):
+            found.append(Bound(field, column, "max" if side == "max" else "min", value))
+    return found
+
+
+def gate(columns: Mapping[str, Sequence[float | None]], spec: QualitySpec) -> str | None:
+    """Why a clip must not be published, or None: the first bound that its worst frame is beyond.
+
+    Frames of which a measure says nothing pass its bound.
+    """
+    for bound in bounds_of(spec):
+        values = [(value, t) for t, value in enumerate(columns[bound.column]) if value is not None]
+        if not values:
+            continue
+        if bound.side == "max":
+            worst, frame = max(values, key=lambda v: v[0])
+            beyond, where = worst > bound.value, "above"
+        else:
+            worst, frame = min(values, key=lambda v: v[0])
+            beyond, where = worst < bound.value, "below"
+        if beyond:
+            return f"{bound.column} {worst:.4f} at frame {frame} {where} quality.{bound.field} {bound.value:g}"
+    return None

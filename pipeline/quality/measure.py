@@ -1,0 +1,35 @@
+"""All measures of a clip: the columns `schemas.manifest.QUALITY`."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.quality.fingerprint import phash
+from pipeline.quality.labels import frozen, label_edges
+from pipeline.quality.look import drift, look
+from pipeline.quality.motion import motion
+
+Rgb = NDArray[np.uint8]
+Ids = NDArray[np.integer]
+Agreement = Callable[[Rgb, Ids], list[float | None]]  # (T, H, W, 3), (T, H, W) -> per frame
+Columns = dict[str, list[float | None]]  # per column, a value per frame; null where it cannot be said
+
+
+def measure(image_THW3: Rgb, label_THW: Ids, fps: float, agreement: Agreement | None = None) -> Columns:
+    """Of a clip's published frames and their labels. ``agreement``: of a segmenter, where there is one."""
+    moving = motion(image_THW3)
+    looks = [look(frame) for frame in image_THW3]
+    pairs = zip(image_THW3, label_THW, strict=True)
+    return {
+        "warp_error": moving.warp_error,
+        "label_agreement": agreement(image_THW3, label_THW) if agreement else [None] * len(image_THW3),
+        "flicker": moving.flicker,
+        "drift": list(drift(image_THW3, second=max(1, round(fps)))),
+        "sharpness": [frame.sharpness for frame in looks],
+        "contrast": [frame.contrast for frame in looks],
+        "saturation": [frame.saturation for frame in looks],
+        "label_edges": [label_edges(image, label) for image, label in pairs],
+        "frozen": frozen(image_THW3, label_THW),
+        "phash": [phash(frame) for frame in image_THW3],
+    }

@@ -1,0 +1,120 @@
+"""Segmenters that a spec names: a file of `benchmarks/segmenter.py`, TorchScript, or ONNX."""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pipeline.file_uri import open_file
+from pipeline.storage_errors import Unavailable
+from pipeline.training.segmenter import load_segmenter
+from schemas.errors import StorageError, UsageError
+from schemas.label_space import LabelSpace
+from schemas.spec import Spec
+
+Logits = Callable[[NDArray[np.float32]], NDArray[np.floating[Any]]]  # RGB (1, 3, H, W) in [0, 1] -> (1, C, H', W')
+TRIED = (64, 128)  # height, width of the frame that shows how many channels a segmenter gives
+
+
+@dataclass(frozen=True)
+class Segmenter:
+    """What finds classes in frames."""
+
+    logits: Logits
+    classes: tuple[int, ...]  # label id of each channel
+    size: tuple[int, int] | None  # width, height that frames must have; None: any
+
+
+def open_segmenter(spec: Spec, space: LabelSpace) -> Segmenter | None:
+    """The one that a spec names. Raises UsageError if there is none or its channels are not the classes that the spec
+    says, CheckpointError if the file is something else."""
+    uri = spec.quality.segmenter
+    if uri is None:
+        return None
+    store, name = open_file(uri, spec.storage_options)
+    url, ending = store.url(name), PurePosixPath(name).suffix
+    if ending not in _OPENERS:
+        raise UsageError(f"quality.segmenter: {url} must end in one of {', '.join(_OPENERS)}")
+    try:
+        data = store.read(name)
+    except Unavailable:
+        raise
+    except StorageError as error:
+        raise UsageError(f"quality.segmenter: {error}") from None
+    return _OPENERS[ending](data, url, _classes(spec, space), space)
+
+
+def _classes(spec: Spec, space: LabelSpace) -> tuple[int, ...]:
+    """By default, all classes that count, by id."""
+    named = spec.quality.segmenter_classes
+    try:
+        return tuple(map(space.resolve, named)) if named else tuple(sorted(c.id for c in space.classes if not c.ignore))
+    except ValueError as error:
+        raise UsageError(f"quality.segmenter_classes: {error}") from None
+
+
+def _own(data: bytes, url: str, classes: tuple[int, ...], space: LabelSpace) -> Segmenter:
+    network = load_segmenter(data, url)
+    if network.facts.label_space != space.name:
+        raise UsageError(
+            f"quality.segmenter: {url} tells classes of the label space '{network.facts.label_space}', the labels are"
+            f" of '{space.name}'; train one on these labels with `python -m benchmarks.segmenter`"
+        )
+    return Segmenter(_by_torch(lambda x: network(2 * x - 1)), network.facts.classes, network.facts.size)
+
+
+def _torchscript(data: bytes, url: str, classes: tuple[int, ...], space: LabelSpace) -> Segmenter:
+    try:
+        network = torch.jit.load(io.BytesIO(data), map_location="cpu").eval()
+    except RuntimeError as error:
+        raise UsageError(f"quality.segmenter: {url}: no TorchScript file: {str(error).splitlines()[0]}") from None
+    return _checked(Segmenter(_by_torch(network), classes, None), url)
+
+
+def _onnx(data: bytes, url: str, classes: tuple[int, ...], space: LabelSpace) -> Segmenter:
+    try:
+        import onnxruntime
+    except ImportError:
+        raise UsageError(f"quality.segmenter: {url} needs onnxruntime; install flowreel[onnx]") from None
+    try:
+        session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its errors have no base of their own
+        raise UsageError(f"quality.segmenter: {url}: no ONNX file: {error}") from None
+    wanted = session.get_inputs()[0]
+    height, width = wanted.shape[2:] if len(wanted.shape) == 4 else (None, None)
+    size = (width, height) if isinstance(width, int) and isinstance(height, int) else None
+    return _checked(Segmenter(lambda x: session.run(None, {wanted.name: x})[0], classes, size), url)
+
+
+_OPENERS = {".safetensors": _own, ".pt": _torchscript, ".ts": _torchscript, ".onnx": _onnx}
+
+
+def _by_torch(network: Callable[[torch.Tensor], Any]) -> Logits:
+    def logits(x_13HW: NDArray[np.float32]) -> NDArray[np.floating[Any]]:
+        with torch.inference_mode():
+            return network(torch.from_numpy(x_13HW)).float().numpy()
+
+    return logits
+
+
+def _checked(segmenter: Segmenter, url: str) -> Segmenter:
+    """Tried on a grey frame: what is wrong shows before anything is rendered."""
+    width, height = segmenter.size or TRIED[::-1]
+    try:
+        shape = segmenter.logits(np.full((1, 3, height, width), 0.5, np.float32)).shape
+    except Exception as error:
+        reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+        raise UsageError(
+            f"quality.segmenter: {url} does not take RGB frames (1, 3, {height}, {width}) in [0, 1]: {reason}"
+        ) from None
+    if len(shape) != 4 or shape[1] != len(segmenter.classes):
+        raise UsageError(
+            f"quality.segmenter: {url} gives {tuple(shape)} for one frame, where (1, {len(segmenter.classes)}, H, W) is"
+            " needed; name the class of each channel in quality.segmenter_classes"
+        )
+    return segmenter

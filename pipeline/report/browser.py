@@ -1,0 +1,63 @@
+"""What the page's script reads: clips in columns, distributions, gates."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pipeline.quality.gates import bounds_of
+from pipeline.report.choose import near_duplicates, outliers
+from pipeline.report.facts import ClipFacts, Histogram
+from pipeline.report.measures import Measure
+from pipeline.report.players import Player
+from schemas.spec import QualitySpec
+
+LISTED = 5000  # clips in the table; those with a player always are
+SHOWN_ON_CARDS = ("warp_error", "label_agreement", "label_edges", "sharpness")
+
+
+def browser(
+    clips: Sequence[ClipFacts], players: Mapping[int, Player], measures: Sequence[Measure], root: str
+) -> dict[str, Any]:
+    """``players``: by place in ``clips``, all of which are listed: see `listed`. ``root``: of links to data."""
+    odd, alike = outliers(clips), near_duplicates(clips)
+    keys = [m.column for m in measures]
+    return {
+        "measures": [{"key": m.column, "title": m.title, "told": m.told, "worst": m.worst} for m in measures],
+        "card": [key for key in SHOWN_ON_CARDS if key in keys] or keys,
+        "clips": {
+            "id": [c.clip_id for c in clips],
+            "sequence": [c.sequence_id for c in clips],
+            "variant": [c.variant for c in clips],
+            "split": [c.split for c in clips],
+            "start": [round(c.start_s, 3) for c in clips],
+            "frames": [c.frames for c in clips],
+            "shard": [c.shard for c in clips],
+            "row_group": [c.row_group for c in clips],
+            "link": [f"{root}/{c.shard}" for c in clips],
+            "mean": {key: [_short(c.means.get(key)) for c in clips] for key in keys},
+            "worst": {key: [_short(c.worst.get(key)) for c in clips] for key in keys},
+        },
+        "odd": odd,
+        "alike": {i: near[:20] for i, near in alike.items()},
+        "posters": {i: player.poster for i, player in players.items()},
+        "series": {i: player.series for i, player in players.items()},
+    }
+
+
+def listed(clips: Sequence[ClipFacts], chosen: Sequence[int]) -> tuple[list[ClipFacts], list[int]]:
+    """The clips of the table, and the new places of the chosen ones among them."""
+    kept = sorted({*range(min(len(clips), LISTED)), *chosen})
+    place = {i: k for k, i in enumerate(kept)}
+    return [clips[i] for i in kept], [place[i] for i in chosen]
+
+
+def plots(histograms: Mapping[str, Histogram], quality: QualitySpec | None) -> dict[str, Any]:
+    """Distributions, and the gates that are drawn into them."""
+    gates: dict[str, dict[str, float]] = {}
+    for bound in bounds_of(quality) if quality else []:
+        gates.setdefault(bound.column, {})[bound.side] = bound.value
+    bars = {name: {"low": h.low, "high": h.high, "counts": h.counts} for name, h in histograms.items()}
+    return {"histograms": bars, "gates": gates}
+
+
+def _short(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.5g}")

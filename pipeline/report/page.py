@@ -1,0 +1,93 @@
+"""The report of a version: facts, chosen clips and their players, put into one page."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pipeline.report import sections
+from pipeline.report.browser import browser, listed, plots
+from pipeline.report.choose import shown
+from pipeline.report.facts import ClipFacts, gather
+from pipeline.report.measures import MEASURES
+from pipeline.report.players import Player, player, read_clip, series_of
+from pipeline.report.template import fill
+from pipeline.versions import Version
+from schemas.label_space import LabelSpace
+from schemas.version import VersionRecord
+
+PLAYERS = 64
+VIDEO_BYTES = 20_000_000  # of all videos and posters: a page stays below 30 MB
+PANELS = ("render", "labels", "flow", "instances")
+REPORT = "report/index.html"  # in a version's folder
+BESIDE = "../../.."
+Progress = Callable[[int, int], None]
+
+
+def report(version: Version, root: str = BESIDE, progress: Progress | None = None) -> str:
+    """One HTML file. ``root``: what links to data files begin with, by default for a page at REPORT."""
+    record = version.record
+    facts = gather(version)
+    space = LabelSpace.model_validate(record.label_space)
+    clips, chosen = listed(facts.clips, shown(facts.clips, PLAYERS))
+    players = _players(version, clips, chosen, space, progress)
+    measures = [m for m in MEASURES if m.column in facts.histograms]
+    data = browser(clips, players, measures, root) | plots(facts.histograms, record.spec.quality)
+    data |= {"total": len(facts.clips), "fps": record.spec.source.fps, "panels": PANELS, "size": _panel_size(players)}
+    data["variants"] = [{"number": i, "told": _told(record, i)} for i in sorted({c.variant for c in clips})]
+    return fill(_context(version, facts.classes, space) | {"videos": [(i, p.video) for i, p in players.items()]}, data)
+
+
+def _players(
+    version: Version, clips: Sequence[ClipFacts], chosen: Sequence[int], space: LabelSpace, progress: Progress | None
+) -> dict[int, Player]:
+    """By place in ``clips``; as many of the chosen ones as there is room for."""
+    series = series_of(version, [clips[i] for i in chosen])
+    players: dict[int, Player] = {}
+    room = VIDEO_BYTES
+    for done, i in enumerate(chosen, start=1):
+        data = read_clip(version, clips[i])
+        made = player(data, series.get(clips[i].clip_id, {}), space, version.record.spec.source.fps)
+        room -= made.size
+        if room < 0 and players:
+            break
+        players[i] = made
+        if progress:
+            progress(done, len(chosen))
+    return dict(sorted(players.items()))
+
+
+def _panel_size(players: dict[int, Player]) -> tuple[int, int]:
+    """Width and height of all panels together, as all videos of a version have it."""
+    return next((p.shape for p in players.values()), (2, 1))
+
+
+def _told(record: VersionRecord, variant: int) -> str:
+    if variant >= len(record.spec.variants):
+        return "of an earlier spec"
+    wanted = record.spec.variants[variant]
+    return ", ".join([wanted.style, *map(str, wanted.edits)])
+
+
+def _context(version: Version, found: Any, space: LabelSpace) -> dict[str, Any]:
+    record = version.record
+    rows, matrix = sections.classes(found, space, record.counts.frames)
+    pairs, documents = sections.lineage(record)
+    names = ("summary", "clips", "quality", "classes", "losses", "work", "lineage")
+    titles = ("Summary", "Clips", "Quality", "Classes", "Losses", "Throughput", "Lineage")
+    return {
+        "title": f"{record.name}, version {version.number}",
+        "name": record.name,
+        "heading": f"{record.name}, version {version.number}",
+        "lead": f"Published {sections.when(record.created)} from {record.spec.source.uri}",
+        "sections": list(zip(names, titles, strict=True)),
+        "stats": sections.stats(version),
+        "versions": sections.published(version),
+        "change": sections.change(record),
+        "quality_hint": "Over frames. A red line is a gate of the spec: clips beyond it were rejected. A click on a"
+        " bar shows the clips whose worst frame is in it.",
+        "classes": rows,
+        "together": matrix,
+        "work": sections.throughput(record.work),
+        "lineage": pairs,
+        "documents": documents,
+        **sections.losses(version),
+    }

@@ -1,0 +1,120 @@
+"""A clip -> what a player needs: a video of its panels in step, a poster, and its measures over time."""
+
+import base64
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from pipeline.codec import encode_image
+from pipeline.optical_flow import dis_flow
+from pipeline.pictures import color_flow, color_labels, h264
+from pipeline.reader import ClipData, decode_clip
+from pipeline.report.facts import ClipFacts
+from pipeline.report.measures import MEASURES
+from pipeline.versions import Version
+from schemas.label_space import LabelSpace
+from schemas.manifest import completed
+
+Rgb = NDArray[np.uint8]
+PANEL_WIDTH = 320  # pixels
+CRF = 27
+PAPER = 24  # grey of a panel that a clip does not have
+
+
+@dataclass(frozen=True)
+class Player:
+    """Base64 of an MP4 and of a JPEG, and the measures per frame."""
+
+    video: str
+    poster: str
+    series: dict[str, list[float | None]]
+    shape: tuple[int, int]  # width, height of all panels together
+
+    @property
+    def size(self) -> int:
+        return len(self.video) + len(self.poster)
+
+
+def read_clip(version: Version, clip: ClipFacts) -> ClipData:
+    with version.dataset.open_input(clip.shard) as source:
+        return decode_clip(pq.ParquetFile(source).read_row_group(clip.row_group))
+
+
+def player(data: ClipData, series: dict[str, list[float | None]], space: LabelSpace, fps: float) -> Player:
+    """Panels two by two: render, labels; flow, instances."""
+    height, width = data.label_THW.shape[1:]
+    size = (min(width, PANEL_WIDTH) & ~1, max(2, round(height * min(width, PANEL_WIDTH) / width)) & ~1)
+    image_THW3 = np.stack([shrunk(frame, size) for frame in data.image_THW3])
+    grids = grid(image_THW3, _labels(data, space, size), _flow(data, image_THW3), _instances(data, size))
+    return packed(grids, series, fps)
+
+
+def packed(grid_THW3: list[Rgb], series: dict[str, list[float | None]], fps: float) -> Player:
+    """A player of frames that are put together already."""
+    poster = encode_image(grid_THW3[len(grid_THW3) // 2], "jpeg", 60)
+    height, width = grid_THW3[0].shape[:2]
+    return Player(text(h264(grid_THW3, fps, CRF)), text(poster), series, (width, height))
+
+
+def grid(*panel_THW3: Rgb) -> list[Rgb]:
+    """Four videos of one size as one, two by two."""
+    upper = np.concatenate(panel_THW3[:2], axis=2)
+    return list(np.concatenate([upper, np.concatenate(panel_THW3[2:], axis=2)], axis=1))
+
+
+def shrunk(frame_HW3: Rgb, size: tuple[int, int]) -> Rgb:
+    return np.asarray(cv2.resize(frame_HW3, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def colored(ids_THW: NDArray[np.integer], space: LabelSpace, size: tuple[int, int]) -> Rgb:
+    """Label maps in the colours of their space, at ``size``."""
+    return np.stack([cv2.resize(color_labels(i, space), size, interpolation=cv2.INTER_NEAREST) for i in ids_THW])
+
+
+def series_of(version: Version, clips: list[ClipFacts]) -> dict[str, dict[str, list[float | None]]]:
+    """The measures per frame of some clips, by clip id."""
+    wanted = pa.array([clip.clip_id for clip in clips], pa.string())
+    found: dict[str, dict[str, list[float | None]]] = {}
+    columns = ["clip_id", *(m.column for m in MEASURES)]
+    there = set(version.manifest_columns())
+    for part in version.manifest_parts([c for c in columns if c in there]):
+        rows = completed(part.filter(pa.compute.is_in(part["clip_id"], value_set=wanted))).select(columns)
+        for row in rows.to_pylist():
+            of_clip: dict[str, Any] = found.setdefault(row.pop("clip_id"), {})
+            for name, value in row.items():
+                of_clip.setdefault(name, []).append(None if value is None else round(value, 4))
+    return {i: {n: v for n, v in s.items() if any(x is not None for x in v)} for i, s in found.items()}
+
+
+def text(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _labels(data: ClipData, space: LabelSpace, size: tuple[int, int]) -> Rgb:
+    return colored(data.label_THW, space, size)
+
+
+def _flow(data: ClipData, image_THW3: Rgb) -> Rgb:
+    """As it is published, else as DIS sees it in the small pictures."""
+    height, width = image_THW3.shape[1:3]
+    if data.flow_THW2 is not None:
+        flow_THW2 = np.stack([cv2.resize(f, (width, height), interpolation=cv2.INTER_AREA) for f in data.flow_THW2])
+    else:
+        back = [dis_flow(image_THW3[t], image_THW3[t - 1])[0] for t in range(1, len(image_THW3))]
+        flow_THW2 = np.stack([np.zeros((height, width, 2), np.float32), *back])
+    most = float(np.quantile(np.hypot(flow_THW2[..., 0], flow_THW2[..., 1]), 0.99)) or 1.0
+    return np.stack([color_flow(flow, most) for flow in flow_THW2])
+
+
+def _instances(data: ClipData, size: tuple[int, int]) -> Rgb:
+    """Each instance in a colour that follows from its id."""
+    if data.instance_THW is None:
+        return np.full((len(data.label_THW), size[1], size[0], 3), PAPER, np.uint8)
+    table = np.random.default_rng(7).integers(60, 240, (65_536, 3), np.uint8)
+    table[0] = PAPER
+    return np.stack([cv2.resize(table[i], size, interpolation=cv2.INTER_NEAREST) for i in data.instance_THW])

@@ -1,0 +1,169 @@
+"""The parts of the page that are plain HTML: numbers of the version, classes, losses, throughput, lineage."""
+
+import base64
+import json
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import yaml
+
+from pipeline import versions
+from pipeline.report.facts import ClassFacts
+from pipeline.versions import FAILURES_FILE, Version
+from schemas.label_space import LabelSpace
+from schemas.version import VersionRecord, Work
+
+LOSSES = 200  # listed
+WORKERS = 40
+
+
+def stats(version: Version) -> list[dict[str, str]]:
+    record, counts = version.record, version.record.counts
+    seconds = counts.frames / record.spec.source.fps
+    lost = counts.failed + counts.rejected
+    found = [
+        _stat("clips", f"{counts.clips:,}", f"of {counts.sequences:,} sequences"),
+        _stat("frames", f"{counts.frames:,}", f"{_duration(seconds)} of video"),
+        _stat("size", size(counts.bytes), f"in {counts.shards:,} files"),
+        _stat("failed, rejected", f"{lost:,}", f"{counts.failed:,} and {counts.rejected:,}", "bad" if lost else ""),
+    ]
+    if record.work:
+        hours = sum(w.ended - w.began for w in record.work) / 3600
+        kind = "GPU" if record.spec.execution.num_gpus else "CPU worker"
+        hours *= record.spec.execution.num_gpus or 1
+        found.append(_stat("rendering took", f"{hours:.2f} h", f"of {kind}s"))
+    return found
+
+
+def published(version: Version) -> list[dict[str, Any]]:
+    """All versions that there are, newest first."""
+    rows = []
+    for number in reversed(versions.numbers(version.dataset)):
+        record = version.record if number == version.number else versions.load(version.dataset, number).record
+        counts = record.counts.model_dump()
+        row: dict[str, Any] = {name: f"{value:,}" for name, value in counts.items()}
+        rows.append(row | {"number": number, "here": number == version.number, "created": when(record.created),
+                           "size": size(record.counts.bytes)})  # fmt: skip
+    return rows
+
+
+def change(record: VersionRecord) -> str:
+    """To the version before."""
+    if record.base_version is None:
+        return ""
+    counts = record.counts
+    told = f"{counts.rendered:,} clips rendered, {counts.reused:,} kept, {counts.dropped:,} dropped"
+    return f"since version {record.base_version} {told}"
+
+
+def classes(
+    facts: ClassFacts, space: LabelSpace, frames: int
+) -> tuple[list[dict[str, Any]], list[list[dict[str, Any]]]]:
+    """Rows of the bars, largest first, and of the matrix in the same order."""
+    order = np.argsort(-facts.pixels_K, kind="stable").tolist()
+    total, most = int(facts.pixels_K.sum()), int(facts.pixels_K.max(initial=1))
+    rows = []
+    for k in order:
+        known = space.by_id.get(facts.ids[k])
+        red, green, blue = known.color if known else (0, 0, 0)
+        rows.append({
+            "name": known.name if known else str(facts.ids[k]), "color": f"rgb({red} {green} {blue})",
+            "width": round(100 * int(facts.pixels_K[k]) / most, 2), "share": f"{facts.pixels_K[k] / total:.2%}",
+            "frames": f"{facts.frames_K[k] / max(frames, 1):.0%}",
+        })  # fmt: skip
+    matrix = []
+    for i, a in enumerate(order):
+        shares = facts.together_KK[a, order] / max(int(facts.frames_K[a]), 1)
+        told = [f"{s:.0%} of frames with {rows[i]['name']} show {rows[j]['name']}" for j, s in enumerate(shares)]
+        matrix.append([{"a": round(float(s), 3), "told": t} for s, t in zip(shares, told, strict=True)])
+    return rows, matrix
+
+
+def losses(version: Version) -> dict[str, Any]:
+    """Failed and rejected clips, and how often each kind of reason."""
+    rows = version.table(FAILURES_FILE).to_pylist()
+    # Reasons name values and frames; up to the first digit, those of one kind are the same.
+    kinds = Counter(f"{row['kind']}: {_head(row['reason'])}" for row in rows)
+    for row in rows[:LOSSES]:
+        image = row.get("thumbnail")
+        row["thumbnail"] = base64.b64encode(image).decode() if image else ""
+    return {"losses": rows[:LOSSES], "losses_left": max(0, len(rows) - LOSSES), "reasons": kinds.most_common(12)}
+
+
+def throughput(work: tuple[Work, ...]) -> dict[str, Any]:
+    """Who worked when; empty where nothing is known."""
+    if not work:
+        return {}
+    began, ended = min(w.began for w in work), max(w.ended for w in work)
+    span, frames = max(ended - began, 1e-3), sum(w.frames for w in work)
+    stages: Counter[str] = Counter()
+    for w in work:
+        stages.update(w.seconds)
+    total = sum(stages.values()) or 1.0
+    names = list(dict.fromkeys(w.worker for w in work))
+    return {
+        "stats": [_stat("frames", f"{frames:,}"), _stat("from first to last", _duration(span)),
+                  _stat("frames a second", f"{frames / span:.2f}"), _stat("workers", f"{len(names):,}")],
+        "stages": [{"share": s, "told": f"{name} {s:,.1f} s ({s / total:.0%})"} for name, s in stages.items()],
+        "workers": [{"name": name, "spans": [_span(w, began, span) for w in work if w.worker == name]}
+                    for name in names[:WORKERS]],
+        "left": max(0, len(names) - WORKERS),
+        "began": _clock(began), "ended": _clock(ended),
+    }  # fmt: skip
+
+
+def lineage(record: VersionRecord) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Pairs, and whole documents."""
+    spec = record.spec
+    pairs = [
+        ("labels", f"{spec.source.uri} ({spec.source.labels})"),
+        ("label space", f"{record.label_space['name']}, version {record.label_space.get('version', 1)}"),
+        ("generator", str(record.generator["checkpoint"])),
+        ("weights and configuration", str(record.generator["digest"])),
+        ("plan", record.plan_id),
+        ("built on", f"version {record.base_version}" if record.base_version else "nothing"),
+        ("published", f"{when(record.created)} by {record.host}"),
+        ("Flowreel", f"{record.flowreel}, render format {record.render_format}"),
+    ]
+    text = yaml.safe_dump(spec.model_dump(mode="json", by_alias=True), sort_keys=False)
+    config = json.dumps(record.generator.get("config", {}), indent=2)
+    return pairs, [("Spec", text), ("Generator's configuration", config)]
+
+
+def when(text: str) -> str:
+    return datetime.fromisoformat(text).astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def size(count: float) -> str:
+    """Bytes for people."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:,.1f} TB"
+
+
+def _stat(name: str, value: str, note: str = "", tone: str = "") -> dict[str, str]:
+    return {"name": name, "value": value, "note": note, "tone": tone}
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.2f} h"
+
+
+def _clock(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%H:%M:%S")
+
+
+def _span(w: Work, began: float, span: float) -> dict[str, Any]:
+    told = f"{_clock(w.began)} to {_clock(w.ended)} UTC: {w.shards:,} shards, {w.frames:,} frames"
+    return {"left": round(100 * (w.began - began) / span, 3), "width": round(100 * (w.ended - w.began) / span, 3),
+            "told": told}  # fmt: skip
+
+
+def _head(reason: str) -> str:
+    return reason.split("\n")[0].split(" at frame ")[0].rstrip("0123456789. ")[:100]

@@ -1,0 +1,117 @@
+"""Label agreement with segmenters of others: TorchScript and ONNX files that are fitted to real frames here."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pipeline.codec import decode_ids, decode_image, resize_ids, resize_image
+from pipeline.label_spaces import open_label_space
+from pipeline.quality.agreement import label_agreement
+from pipeline.quality.segmenters import open_segmenter
+from schemas.errors import UsageError
+from schemas.spec import Spec
+
+SIZE = (128, 64)
+CLASSES = (7, 11, 21, 26)  # road, building, vegetation, car
+SPACE = open_label_space("cityscapes", {})
+
+
+class ByColour(nn.Module):
+    """Naive Bayes over colour and height in the frame: a 1x1 convolution of both and their squares."""
+
+    def __init__(self, height: int) -> None:
+        super().__init__()
+        self.head = nn.Conv2d(8, len(CLASSES), 1)
+        self.register_buffer("height_11H1", torch.linspace(0, 1, height).view(1, 1, -1, 1))
+
+    def forward(self, x_13HW: Tensor) -> Tensor:
+        return self.head(self.features(x_13HW))
+
+    def features(self, x_13HW: Tensor) -> Tensor:
+        smooth = F.avg_pool2d(x_13HW, 5, stride=1, padding=2, count_include_pad=False)
+        both = torch.cat([smooth, self.height_11H1.expand_as(x_13HW[:, :1])], dim=1)
+        return torch.cat([both, both * both], dim=1)
+
+    def fit(self, image_N3HW: Tensor, label_NHW: Tensor) -> None:
+        pixels_PF = self.features(image_N3HW).movedim(1, -1).flatten(0, 2)
+        for k, class_id in enumerate(CLASSES):
+            mean_8 = pixels_PF[(label_NHW == class_id).flatten()].mean(dim=0)
+            mean, variance = mean_8[:4], mean_8[4:] - mean_8[:4] ** 2
+            self.head.weight.data[k, :, 0, 0] = torch.cat([mean / variance, -0.5 / variance])
+            self.head.bias.data[k] = -0.5 * (mean**2 / variance + variance.log()).sum()
+
+
+def frames(data: Path, sequence: str, step: int) -> tuple[np.ndarray, np.ndarray]:
+    folder = data / "cityscapes-sample" / sequence
+    images, labels = (sorted((folder / name).iterdir())[::step] for name in ("images", "labels"))
+    image_THW3 = np.stack([resize_image(decode_image(name.read_bytes()), SIZE) for name in images])
+    return image_THW3, np.stack([resize_ids(decode_ids(name.read_bytes()), SIZE) for name in labels])
+
+
+@pytest.fixture(scope="module")
+def fitted(shared_data: Path) -> ByColour:
+    pairs = [frames(shared_data, f"seq000{k}", 6) for k in range(4)]
+    network = ByColour(SIZE[1])
+    image_N3HW = torch.from_numpy(np.concatenate([p[0] for p in pairs])).movedim(-1, 1).float() / 255
+    network.fit(image_N3HW, torch.from_numpy(np.concatenate([p[1] for p in pairs]).astype(np.int64)))
+    return network.eval().requires_grad_(False)
+
+
+def torchscript(network: nn.Module, file: Path) -> Path:
+    torch.jit.script(network).save(file := file.with_suffix(".ts"))
+    return file
+
+
+def onnx(network: nn.Module, file: Path) -> Path:
+    sink = io.BytesIO()
+    torch.onnx.export(network, (torch.zeros(1, 3, *SIZE[::-1]),), sink, dynamo=False)
+    (file := file.with_suffix(".onnx")).write_bytes(sink.getvalue())
+    return file
+
+
+def spec(file: Path, **quality: Any) -> Spec:
+    quality = {"segmenter": str(file), "segmenter_classes": CLASSES} | quality
+    return Spec.model_validate({"dataset": {"uri": "d"}, "source": {"uri": "s"}, "quality": quality})
+
+
+@pytest.mark.parametrize("written", [torchscript, onnx])
+def test_shifted_labels_agree_less(
+    written: Callable[[nn.Module, Path], Path], fitted: ByColour, shared_data: Path, tmp_path: Path
+) -> None:
+    segmenter = open_segmenter(spec(written(fitted, tmp_path / "s")), SPACE)
+    assert segmenter is not None
+    image_THW3, label_THW = frames(shared_data, "seq0004", 10)
+    right = label_agreement(segmenter, image_THW3, label_THW)
+    shifted = label_agreement(segmenter, image_THW3, np.roll(label_THW, (20, 40), axis=(1, 2)))
+    for good, bad in zip(right, shifted, strict=True):
+        assert good is not None and bad is not None and good > 0.6 and good > bad + 0.1
+    assert label_agreement(segmenter, image_THW3[:1], np.zeros_like(label_THW[:1])) == [None]
+
+
+def test_both_kinds_of_file_say_the_same(fitted: ByColour, shared_data: Path, tmp_path: Path) -> None:
+    given = frames(shared_data, "seq0004", 15)
+    opened = [open_segmenter(spec(written(fitted, tmp_path / "s")), SPACE) for written in (torchscript, onnx)]
+    assert [label_agreement(s, *given) for s in opened if s] == [pytest.approx(label_agreement(opened[0], *given))] * 2
+
+
+def test_what_is_wrong_shows_before_anything_is_rendered(fitted: ByColour, tmp_path: Path) -> None:
+    file = torchscript(fitted, tmp_path / "s")
+    for quality, told in [
+        ({"segmenter_classes": (7, 11)}, r"gives \(1, 4, 64, 128\) for one frame, where \(1, 2, H, W\) is needed"),
+        ({"segmenter_classes": ("road", "dog")}, r"segmenter_classes: 'dog' is no class of label space 'cityscapes'"),
+        ({"segmenter": str(tmp_path / "s.bin")}, r"s\.bin must end in one of \.safetensors, \.pt, \.ts, \.onnx"),
+        ({"segmenter": str(tmp_path / "gone.ts")}, r"quality\.segmenter: .*gone\.ts"),
+    ]:
+        with pytest.raises(UsageError, match=told):
+            open_segmenter(spec(file, **quality), SPACE)
+    for name in ("noise.ts", "noise.onnx"):
+        (tmp_path / name).write_bytes(b"noise")
+        with pytest.raises(UsageError, match=rf"{name}: no (TorchScript|ONNX) file"):
+            open_segmenter(spec(tmp_path / name), SPACE)
