@@ -164,7 +164,7 @@ class ShardRenderer:
         outcome = replace(about, file=file, clips=clips, ended=time.time())
         save_outcome(self.job.dataset, self.plan_id, outcome)
         if file and not there:
-            self.job.dataset.write(file.path, data)
+            self.job.dataset.write_checked(file.path, data)
         return outcome
 
 
