@@ -56,8 +56,8 @@ class Display:
         )
         if len(plan.turned_down):
             self.say(
-                f"{len(plan.turned_down):,} clips are not tried: the newest version lost them, or `quality` does not let"
-                " them pass; --retry-failed tries those that failed"
+                f"{len(plan.turned_down):,} clips are not tried: the newest version lost them, or `quality` does"
+                " not let them pass; --retry-failed tries those that failed"
             )
         if plan.too_short:
             self.say(f"{len(plan.too_short)} piece(s) too short for `lead_in: drop`, first: {plan.too_short[0]}")

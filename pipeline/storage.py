@@ -152,13 +152,8 @@ class Store:
         self._object("write", path, lambda backend: backend.replace(path, data))
 
     def write_checked(self, path: str, data: bytes) -> None:
-        """`write`, then read back: for what counts once it is there. Some stores have said yes and kept nothing."""
-
-        def once(backend: Backend) -> None:
-            backend.replace(path, data)
-            _expect(backend, path, data)
-
-        self._object("write", path, once)
+        """`write`, then read back: for what counts once it is there."""
+        self._object("write", path, lambda backend: _write_checked(backend, path, data))
 
     def upload(self, path: str, local: Path) -> None:
         """`write` for what is too large for memory: the content of a file of this machine."""
@@ -241,7 +236,8 @@ def _check_path(path: str, uri: str) -> None:
         raise StorageError(f"{path!r} is no path below {uri}: write parts/joined/by/slashes, no '..', no backslash.")
 
 
-def _expect(backend: Backend, path: str, data: bytes) -> None:
+def _write_checked(backend: Backend, path: str, data: bytes) -> None:
+    backend.replace(path, data)
     try:
         found = backend.read(path, 0, len(data) + 1)
     except FileNotFoundError:
