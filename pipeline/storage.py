@@ -231,7 +231,7 @@ def _local_path(uri: str) -> str:
 
 
 def _check_path(path: str, uri: str) -> None:
-    """Refuses what could leave the root or mean different things to different stores."""
+    """Refuses what could leave the root."""
     if re.search(r"[\\\x00-\x1f\x7f]", path) or any(part in ("", ".", "..") for part in path.split("/")):
         raise StorageError(f"{path!r} is no path below {uri}: write parts/joined/by/slashes, no '..', no backslash.")
 
