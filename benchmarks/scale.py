@@ -110,7 +110,7 @@ def publish_synthetic(clips: int, root: Path) -> None:
         sequences=sequences, clips=clips, frames=totals.frames, shards=len(shards), bytes=0,
         rendered=clips, reused=0, dropped=0, failed=0, rejected=0,
     )  # fmt: skip
-    files = {MANIFEST_FILE: publish._record_of_file(place)}
+    files = {MANIFEST_FILE: publish.file_record(place)}
     dataset.upload(f"{folder(1)}/{MANIFEST_FILE}", place)
     for name, schema in ((FAILURES_FILE, FAILURES), (SHARDS_FILE, SHARDS)):
         dataset.write(f"{folder(1)}/{name}", publish.parquet(schema.empty_table()))

@@ -38,12 +38,13 @@ class RenderActor:
         self._renderer = ShardRenderer(job, plan_id, load(job.checkpoint, job.settings), self._tick)
         self._name = f"{platform.node()}:{os.getpid()}"
         self._metrics = WorkerMetrics(job.spec.dataset.title)
-        log_as_json({"run": plan_id, "worker": self._name, "node": ray.get_runtime_context().get_node_id()})
+        self._node = ray.get_runtime_context().get_node_id()
+        log_as_json({"run": plan_id, "worker": self._name, "node": self._node})
 
     @ray.method(concurrency_group="status", max_task_retries=-1)
-    def ready(self) -> str:
-        """The worker's name, once its generator is loaded."""
-        return self._name
+    def ready(self) -> tuple[str, str]:
+        """The worker's name and Ray's id of its node, once its generator is loaded."""
+        return self._name, self._node
 
     @ray.method(concurrency_group="status")
     def frames(self) -> int:

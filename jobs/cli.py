@@ -51,6 +51,7 @@ Grace = Annotated[
     float,
     typer.Option(min=0, metavar="HOURS", help="younger files stay, and those of versions dropped since"),
 ]
+Retry = Annotated[bool, typer.Option("--retry-failed", help="try clips again that failed before")]
 NONE: list[str] = []
 
 
@@ -73,14 +74,14 @@ def plan(
 
 
 @app.command()
-def render(spec: SpecArg, set_: Set = NONE) -> None:
+def render(spec: SpecArg, set_: Set = NONE, retry_failed: Retry = False) -> None:
     """Plans, renders what is missing, publishes a version. Interrupted, the same command goes on.
 
     Exit codes: 0 done; 1 failed; 2 bad usage, spec or input; 3 published, but clips failed within the allowed
     budget; 4 not published, over the budget.
     """
     display = Display()
-    checked = open_spec(spec, set_, display)
+    checked = open_spec(spec, [*set_, *(["failure.retry_failed=true"] if retry_failed else [])], display)
     with _interruptible(display):
         result = run_render(checked, display)
     tell(result, checked)
@@ -88,13 +89,13 @@ def render(spec: SpecArg, set_: Set = NONE) -> None:
 
 
 @app.command()
-def refresh(spec: SpecArg, set_: Set = NONE, grace: Grace = GRACE_H) -> None:
+def refresh(spec: SpecArg, set_: Set = NONE, retry_failed: Retry = False, grace: Grace = GRACE_H) -> None:
     """What a scheduler calls: renders what changed since the newest version, publishes, then retention and gc.
 
     Exits 0 without a new version when nothing changed. Keeps dataset.keep_versions; exit codes are those of render.
     """
     display = Display()
-    checked = open_spec(spec, set_, display)
+    checked = open_spec(spec, [*set_, *(["failure.retry_failed=true"] if retry_failed else [])], display)
     with _interruptible(display):
         result, garbage = run_refresh(checked, grace * 3600, display)
     tell(result, checked)

@@ -1,35 +1,23 @@
-"""Shards to actors, outcomes back. Decides only what is next and what a failure means; the rest is Ray's."""
+"""Shards to actors, outcomes back. Decides only who gets what; what a failure means is in `attempts`."""
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from threading import Event
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import ActorUnavailableError, OutOfMemoryError, RayActorError, RayError, RayTaskError
 
 from jobs.actor import IN_FLIGHT
-from pipeline.identity import shard_id
-from pipeline.storage_errors import Unavailable
-from schemas.errors import FlowreelError
-from schemas.outcome import SHARD_FAILED, WORKER_DIED, Failed, ShardOutcome
+from jobs.attempts import Attempt, Attempts
+from schemas.errors import FlowreelError, Stopped, StorageError
+from schemas.outcome import SHARD_FAILED, WORKER_DIED, ShardOutcome
 from schemas.plan import Shard
+from schemas.spec import Spec
 
 POLL_S = 1.0
 IDLE_S = 30.0  # without any shard left to hand out: then workers that have none go
-MAX_OUTAGES = 5  # of storage, per shard; each one has been sat out for seconds already
-
-
-@dataclass
-class _Attempt:
-    """A shard on its way. ``suspect``: it was in flight when an actor died, so it runs alone now."""
-
-    shard: Shard
-    failures: int = 0
-    outages: int = 0  # of storage: nobody's fault
-    suspect: bool = False
 
 
 @dataclass(eq=False)
@@ -38,9 +26,12 @@ class Worker:
 
     handle: Any
     name: str = ""  # empty until its generator is loaded
-    attempts: dict[Any, _Attempt] = field(default_factory=dict)  # by reference of the running call
+    node: str = ""  # Ray's id of the machine that it is on
+    attempts: dict[Any, Attempt] = field(default_factory=dict)  # by reference of the running call
     frames: int = 0
+    moved_s: float = 0.0  # monotonic time of its last frame, shard or hand-out
     deaths: int = 0
+    hung: str = ""  # why it was killed
 
     @property
     def room(self) -> bool:
@@ -51,41 +42,40 @@ class Worker:
 
 
 class Dispatcher:
-    """Hands out shards until all have an outcome."""
+    """Hands out shards until all have an outcome, or until it is told to stop."""
 
-    def __init__(self, start: Callable[[], Any], workers: int, least: int, max_attempts: int) -> None:
-        """``least``: workers that are kept to the end; further ones go when there is nothing left to hand out."""
+    def __init__(self, start: Callable[[], Any], workers: int, spec: Spec, stop: Event | None = None) -> None:
         self.workers = [Worker(start()) for _ in range(workers)]
-        self.least, self.max_attempts = least, max_attempts
+        self._least, self._failure, self._grace_s = spec.execution.workers[0], spec.failure, spec.execution.grace_s
+        self._stop = stop or Event()
         self._handed_out_s = time.monotonic()
         self._starting = {w.handle.ready.remote(): w for w in self.workers}
         self._polls: dict[Any, Worker] = {}
-        self._new: Iterator[Shard] = iter(())
-        self._queue: deque[_Attempt] = deque()
+        self._asked_s = 0.0
+        self._attempts = Attempts((), spec.failure.max_attempts)
 
     def run(self, shards: Iterable[Shard], *beats: Callable[[list[Worker]], None]) -> Iterator[ShardOutcome]:
-        """Outcomes as they come; ``beats`` are called each second or so. Raises FlowreelError if no worker starts.
+        """Outcomes as they come; ``beats`` are called each second or so.
 
-        Shards are drawn as they are needed: a plan may have millions.
+        Raises FlowreelError if no worker starts or the store stays away, Stopped when it was told to stop: what
+        workers finished within the grace period has been given by then, the rest is handed back to the next run.
         """
-        self._new = iter(shards)
-        self._refill()
-        while self._queue or any(w.attempts for w in self.workers):
-            self._hand_out()
-            self._refill()
-            self._release()
-            calls = {ref: w for w in self.workers for ref in w.attempts}
-            waiting = [*calls, *self._starting, *self._polls]
-            done, _ = ray.wait(waiting, num_returns=1, timeout=POLL_S)
-            for ref in done:
-                if ref in self._starting:
-                    self._started(ref)
-                elif ref in self._polls:
-                    self._polled(ref)
-                else:
-                    yield from self._finished(ref, calls[ref])
-            if not done:
-                self._poll()
+        self._attempts = Attempts(shards, self._failure.max_attempts)
+        deadline_s = float("inf")
+        while True:
+            if not self._stop.is_set():
+                self._attempts.draw((IN_FLIGHT + 1) * len(self.workers))
+                self._hand_out()
+                self._release()
+            else:
+                deadline_s = min(deadline_s, time.monotonic() + self._grace_s)
+            busy = any(w.attempts for w in self.workers)
+            if self._stop.is_set() and (not busy or time.monotonic() > deadline_s):
+                raise Stopped("told to stop: finished shards are kept, the same command goes on from there")
+            if not busy and not len(self._attempts):
+                return
+            yield from self._wait()
+            self._kill_the_hung()
             for beat in beats:
                 beat(self.workers)
 
@@ -93,31 +83,42 @@ class Dispatcher:
         for worker in self.workers:
             ray.kill(worker.handle)
 
-    def _refill(self) -> None:
-        """So many that all workers could be served, those that are starting as well."""
-        missing = (IN_FLIGHT + 1) * len(self.workers) - len(self._queue)
-        self._queue.extend(_Attempt(shard) for shard in islice(self._new, max(0, missing)))
+    def _wait(self) -> Iterator[ShardOutcome]:
+        """Until something has come, for a second at most."""
+        calls = {ref: w for w in self.workers for ref in w.attempts}
+        waiting = [*calls, *self._starting, *self._polls]
+        done, _ = ray.wait(waiting, num_returns=1, timeout=POLL_S) if waiting else ([], [])
+        for ref in done:
+            if ref in self._starting:
+                self._started(ref)
+            elif ref in self._polls:
+                self._polled(ref)
+            else:
+                yield from self._finished(ref, calls[ref])
+        if time.monotonic() - self._asked_s > POLL_S:
+            self._poll()
+        if not waiting:
+            time.sleep(POLL_S / 5)  # all that is left waits for its next try
 
     def _hand_out(self) -> None:
         """One shard to every worker before anyone gets a second one; the last ones wait for workers still starting."""
         starting = sum(not worker.name for worker in self.workers)
         for depth in range(IN_FLIGHT):
             for worker in self.workers:
-                if len(self._queue) <= (starting if depth else 0):
+                if len(self._attempts) <= (starting if depth else 0):
                     break
-                # A suspect must be alone, so that a death can be blamed on it.
-                if len(worker.attempts) == depth and worker.room and not (depth and self._queue[0].suspect):
-                    attempt = self._queue.popleft()
+                if len(worker.attempts) == depth and worker.room and (attempt := self._attempts.take(alone=not depth)):
                     worker.attempts[worker.handle.render.remote(attempt.shard)] = attempt
+                    worker.moved_s = time.monotonic()
 
     def _release(self) -> None:
         """Ends workers that have nothing to do any more, first those that still wait for a node: a cluster that scales
         by what is asked of it takes back its nodes while the last shards are rendered, and brings no new ones."""
-        if self._queue:
+        if len(self._attempts):
             self._handed_out_s = time.monotonic()
         elif time.monotonic() - self._handed_out_s > IDLE_S:
             idle = sorted((w for w in self.workers if not w.attempts), key=lambda w: bool(w.name))
-            for worker in idle[: max(0, len(self.workers) - self.least)]:
+            for worker in idle[: max(0, len(self.workers) - self._least)]:
                 ray.kill(worker.handle)
                 self.workers.remove(worker)
                 for calls in (self._starting, self._polls):
@@ -127,53 +128,39 @@ class Dispatcher:
     def _started(self, ref: Any) -> None:
         worker = self._starting.pop(ref)
         try:
-            worker.name = ray.get(ref)
-        except RayActorError as error:
+            worker.name, worker.node = ray.get(ref)
+            worker.hung = ""
+        except RayError as error:
             if worker in self.workers:
                 self.workers.remove(worker)
-            self._queue.extend(worker.attempts.values())
+            for attempt in worker.attempts.values():
+                self._attempts.put_back(attempt)
             worker.attempts.clear()
             if not self.workers:
                 raise FlowreelError(f"no worker could start; the last one said: {_cause(error)}") from None
 
     def _finished(self, ref: Any, worker: Worker) -> Iterator[ShardOutcome]:
         attempt = worker.attempts.pop(ref)
+        worker.moved_s = time.monotonic()
         try:
-            outcome = ray.get(ref)
-        except RayActorError as error:
+            yield ray.get(ref)
+        except StorageError as error:  # of the dataset: a clip's own troubles come within its outcome
+            self._attempts.outage(attempt, _cause(error))
+        except RayTaskError as error:
+            yield from self._attempts.failed(attempt, SHARD_FAILED + _cause(error))
+        except (RayActorError, OutOfMemoryError) as error:
             worker.deaths += 1
             worker.name = ""
             if worker not in self._starting.values():
                 self._starting[worker.handle.ready.remote()] = worker
-            preempted = getattr(error, "preempted", False)  # its node was taken away: nobody's fault
-            blamed = attempt.suspect and not preempted
-            attempt.suspect |= not preempted
-            yield from self._failed(attempt, WORKER_DIED + _cause(error), blamed)
-        except Unavailable as error:
-            attempt.outages += 1
-            if attempt.outages > MAX_OUTAGES:
-                raise FlowreelError(f"{_cause(error)}\n  nothing is lost: run the same command to go on") from None
-            self._queue.append(attempt)
-        except RayTaskError as error:
-            yield from self._failed(attempt, SHARD_FAILED + _cause(error), blamed=True)
-        else:
-            yield outcome
-
-    def _failed(self, attempt: _Attempt, reason: str, blamed: bool) -> Iterator[ShardOutcome]:
-        """Tries again, then clip by clip, so that only the culprit fails."""
-        attempt.failures += blamed
-        clips = attempt.shard.clips
-        if attempt.failures < self.max_attempts:
-            self._queue.append(attempt)
-        elif len(clips) > 1:
-            alone = [Shard(shard_id([c.clip_id]), (c,)) for c in clips]
-            self._queue.extend(_Attempt(shard, suspect=attempt.suspect) for shard in alone)
-        else:
-            lost = Failed(clips[0].clip_id, reason, attempts=attempt.failures)
-            yield ShardOutcome(attempt.shard.shard_id, None, (lost,))
+            if getattr(error, "preempted", False) or not _alive(worker.node):
+                self._attempts.outage(attempt, f"nodes of the cluster keep going away: {_cause(error)}")
+            else:
+                yield from self._attempts.died(attempt, WORKER_DIED + (worker.hung or _death(error)))
 
     def _poll(self) -> None:
         """Asks every worker for its frames, unless it has not answered yet."""
+        self._asked_s = time.monotonic()
         asked = set(map(id, self._polls.values()))
         for worker in self.workers:
             if worker.name and id(worker) not in asked:
@@ -182,9 +169,30 @@ class Dispatcher:
     def _polled(self, ref: Any) -> None:
         worker = self._polls.pop(ref)
         try:
-            worker.frames = ray.get(ref)
-        except RayActorError:
-            worker.frames = 0  # it is being restarted; `_finished` sees to its shards
+            frames = ray.get(ref)
+        except RayError:
+            frames = 0  # it is being restarted; `_finished` sees to its shards
+        if frames != worker.frames:
+            worker.frames, worker.moved_s = frames, time.monotonic()
+
+    def _kill_the_hung(self) -> None:
+        """A worker that has made no frame and finished no shard for long; its shards are tried again, then alone."""
+        for worker in self.workers:
+            if worker.name and worker.attempts and time.monotonic() - worker.moved_s > self._failure.stall_s:
+                worker.moved_s = time.monotonic()
+                worker.hung = f"hung: no frame and no shard for {self._failure.stall_s:g} s (failure.stall_s)"
+                ray.kill(worker.handle, no_restart=False)
+
+
+def _alive(node: str) -> bool:
+    return any(n["Alive"] for n in ray.nodes() if n["NodeID"] == node) or not node
+
+
+def _death(error: RayError) -> str:
+    """Ray says of a process that is gone only that its socket is closed."""
+    if isinstance(error, ActorUnavailableError):
+        return "the process ended without a word: it crashed, was killed, or the machine ran out of memory"
+    return _cause(error)
 
 
 def _cause(error: Exception) -> str:

@@ -15,7 +15,7 @@ def tell(result: Result, spec: Spec) -> None:
     if result.exit == Exit.OVER_BUDGET:
         print(
             f"not published: {len(result.lost)} clip(s) lost, above failure.max_failed_fraction"
-            f" {spec.failure.max_failed_fraction:g}; mend the cause and run the same command, it goes on from here",
+            f" {spec.failure.max_failed_fraction:g}; mended input is tried anew, all else with --retry-failed",
             file=sys.stderr,
         )
     elif result.version and result.published:

@@ -85,7 +85,7 @@ def lines(figures: dict[str, Any]) -> Iterator[str]:
         f" {figures['clips_dropped']:,} clips dropped"
     )
     if figures["clips_turned_down"]:
-        yield f"  rejected   {figures['clips_turned_down']:,} clips, by the gates of `quality`"
+        yield f"  left out   {figures['clips_turned_down']:,} clips, rejected by `quality` or failed before"
     yield (
         f"  rendering  {width}x{height}, {figures['precision']} on {figures['device']},"
         f" {figures['batch']} clip(s) in lock-step"

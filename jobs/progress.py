@@ -55,7 +55,10 @@ class Display:
             f" {len(plan.reused):,} clips reused, {plan.dropped:,} dropped"
         )
         if len(plan.turned_down):
-            self.say(f"{len(plan.turned_down):,} clips are not rendered: the gates of `quality` turn them down")
+            self.say(
+                f"{len(plan.turned_down):,} clips are not tried: the newest version lost them, or `quality` does"
+                " not let them pass; --retry-failed tries those that failed"
+            )
         if plan.too_short:
             self.say(f"{len(plan.too_short)} piece(s) too short for `lead_in: drop`, first: {plan.too_short[0]}")
 

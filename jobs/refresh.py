@@ -1,8 +1,9 @@
 """`flowreel refresh`: what a scheduler calls. Renders what changed, publishes, then retention."""
 
 from jobs import gc as collecting
+from jobs.on_ray import on_ray
 from jobs.progress import Display
-from jobs.render import Exit, Rendering, Result, on_ray, render_by
+from jobs.render import Exit, Rendering, Result, render_by
 from pipeline.gc import Garbage, Policy
 from pipeline.retention import overdue
 from pipeline.storage import open_store

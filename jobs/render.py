@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.compute as pc
 
+from jobs.on_ray import on_ray
 from jobs.progress import Display
 from jobs.report import leave_report
 from pipeline import publish, runs, summary, versions
@@ -160,6 +161,8 @@ def _again(conflict: Exception, lost: Prepared, display: Display) -> Prepared:
 def _run(prepared: Prepared, lease: Lease, rendering: Rendering, display: Display) -> Result:
     job, plan = prepared.job, prepared.plan
     lease.hold(plan_ids=[plan.plan_id])
+    if job.spec.failure.retry_failed:
+        runs.forget_losses(job.dataset, plan.plan_id)
     log = WorkLog()
     done = Ledger(plan.shards, log.noted(runs.load_outcomes(job.dataset, plan.plan_id)))
     runs.save_run(
@@ -181,36 +184,6 @@ def _run(prepared: Prepared, lease: Lease, rendering: Rendering, display: Displa
         done = Ledger(plan.shards, runs.load_outcomes(job.dataset, plan.plan_id))
 
 
-def on_ray(
-    prepared: Prepared, done: Ledger, display: Display, load: "Load | None" = None
-) -> Generator[ShardOutcome, None, None]:
-    """By workers on Ray: on the cluster that RAY_ADDRESS names, or on this machine. Nothing else needs Ray."""
-    from jobs.actor import start_actor
-    from jobs.cluster import ray_session, waiting_for, worker_count
-    from jobs.dispatch import Dispatcher
-    from jobs.metrics import DriverMetrics
-
-    job, plan_id, execution = prepared.job, prepared.plan.plan_id, prepared.job.spec.execution
-    shards, frames = done.size_left()
-    with ray_session():
-        if hint := waiting_for(execution):
-            display.say(hint)
-        workers = worker_count(execution, shards)
-        least, attempts = execution.workers[0], job.spec.failure.max_attempts
-        dispatcher = Dispatcher(lambda: start_actor(job, plan_id, load), workers, least, attempts)
-        metrics = DriverMetrics(job.spec.dataset.title, shards)
-        try:
-            with display.rendering(frames) as progress:
-                for outcome in dispatcher.run(done.left(), progress.beat, metrics.beat):
-                    if outcome.worker == "":  # it failed outside of any worker: nobody has recorded it yet
-                        runs.save_outcome(job.dataset, plan_id, outcome)
-                    progress.finished(outcome)
-                    metrics.finished(outcome)
-                    yield outcome
-        finally:
-            dispatcher.stop()
-
-
 def _publish(prepared: Prepared, done: Ledger, log: WorkLog, frames: int, display: Display, lease: Lease) -> Result:
     job, plan, base = prepared.job, prepared.plan, prepared.base
     lost = [loss for _, loss in done.losses()]
@@ -220,7 +193,6 @@ def _publish(prepared: Prepared, done: Ledger, log: WorkLog, frames: int, displa
     lines = [f"clip {loss.clip_id}: {loss.reason}" for loss in lost]
     nothing_left = len(lost) == plan.clip_count and not len(plan.reused)
     if failed > job.spec.failure.max_failed_fraction * plan.clip_count or nothing_left:
-        runs.forget_losses(job.dataset, plan.plan_id, done.with_losses())
         return Result(Exit.OVER_BUDGET, base, False, frames, lines)
     with display.task("publishing"):
         lease.check()

@@ -59,10 +59,6 @@ class Ledger:
         ]
         return iter(sorted(found, key=lambda item: item[0]))
 
-    def with_losses(self) -> Iterator[ShardOutcome]:
-        """Outcomes that name a lost clip."""
-        return (outcome for outcome in (*self._whole.values(), *self._parts.values()) if outcome.lost)
-
     def files(self) -> tuple[pa.Table, NDArray[np.int64]]:
         """The data files (columns SHARDS), and of each clip of the plan the file that holds it, -1 for lost ones."""
         shards, file_C = self.shards, np.full(self.shards.clip_count, -1, np.int64)

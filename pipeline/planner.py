@@ -31,7 +31,7 @@ class Held:
 
     version: int | None = None
     clip_ids: pa.Array = field(default_factory=lambda: pa.array([], CLIP_ID))
-    turned_down: pa.Array = field(default_factory=lambda: pa.array([], CLIP_ID))  # by the spec's gates, held or not
+    turned_down: pa.Array = field(default_factory=lambda: pa.array([], CLIP_ID))  # by the gates; or failed before
 
 
 @dataclass(frozen=True)

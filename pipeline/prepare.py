@@ -17,14 +17,14 @@ from pipeline.generator.checkpoint import check_fits, checkpoint_store, read_che
 from pipeline.job import RenderJob
 from pipeline.label_spaces import open_label_space
 from pipeline.planner import Held, Inputs, plan
-from pipeline.quality.held import turned_down
+from pipeline.quality.held import failed, turned_down
 from pipeline.settings import settle
 from pipeline.storage import NotFound, Store, open_store
 from pipeline.versions import Version
 from schemas.errors import SourceError, StorageError, UsageError
 from schemas.label_space import LabelSpace
 from schemas.plan import Exemplar, Plan
-from schemas.spec import GENERATE, QualitySpec, Spec
+from schemas.spec import GENERATE, Spec
 
 Progress = Callable[[int, int], None]
 
@@ -75,7 +75,7 @@ def prepare(spec: Spec, progress: Progress | None = None, *, dry: bool = False) 
     del index, used
     job = RenderJob(spec, space, settings, checkpoint, source, dataset)
     inputs = Inputs(spec, space, settings, checkpoint.config.n_frames, checkpoint.config.use_instance, exemplars)
-    base, held = _newest(dataset, spec.quality)
+    base, held = _newest(dataset, spec)
     return Prepared(job, catalog, base, plan(catalog.sequences, inputs, held))
 
 
@@ -88,22 +88,25 @@ def _check_place(dataset: Store) -> None:
             raise
 
 
-def _newest(dataset: Store, quality: QualitySpec) -> tuple[Version | None, Held]:
+def _newest(dataset: Store, spec: Spec) -> tuple[Version | None, Held]:
     """The newest version and what it holds; another one if it is dropped meanwhile, which takes a newer one."""
     while True:
         base = versions.newest(dataset)
         try:
-            return base, _held(base, quality)
+            return base, _held(base, spec)
         except NotFound:
             if base and max(versions.numbers(dataset), default=0) <= base.number:
                 raise
 
 
-def _held(base: Version | None, quality: QualitySpec) -> Held:
+def _held(base: Version | None, spec: Spec) -> Held:
     if base is None:
         return Held()
     clip_ids = base.clips()["clip_id"].combine_chunks()
-    return Held(base.number, clip_ids, turned_down(base, clip_ids, quality))
+    down = turned_down(base, clip_ids, spec.quality)
+    if not spec.failure.retry_failed:
+        down = pa.concat_arrays([down, failed(base)])
+    return Held(base.number, clip_ids, down)
 
 
 def _check_classes(spec: Spec, space: LabelSpace) -> None:

@@ -8,6 +8,7 @@ import platform
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -29,14 +30,17 @@ from pipeline.ledger import Ledger
 from pipeline.lineage import LineageFile, kept_lineage
 from pipeline.manifest_file import Totals, write_manifest
 from pipeline.merge import Merge
-from pipeline.quality.held import rejected_now, rejections
-from pipeline.storage import Store
+from pipeline.quality.held import losses, rejected_now
+from pipeline.storage import NotFound, Store
 from pipeline.versions import CLIPS, FAILURES_FILE, LINEAGE_FILE, MANIFEST_FILE, RECORD, SHARDS_FILE, Version
+from schemas.errors import StorageError
 from schemas.manifest import FAILURES, SHARDS
 from schemas.outcome import Failed
 from schemas.plan import Plan
 from schemas.spec import QualitySpec
 from schemas.version import Counts, FileRecord, VersionRecord, Work
+
+UPLOADS, PART_BYTES = 3, 16 * 2**20
 
 __all__ = ["Conflict", "Draft", "changes_nothing", "commit", "draft"]
 
@@ -56,9 +60,9 @@ def draft(job: RenderJob, plan: Plan, done: Ledger, base: Version | None) -> Dra
     base_clips = base.clips() if base else CLIPS.empty_table()
     kept = np.asarray(pc.is_in(base_clips["clip_id"], value_set=plan.reused)).astype(np.bool_)
     rows = Merge(base, base_clips, kept, _new_clips(job, plan, rendered), file_C[rendered], files)
-    losses = [_failures(plan, done), *(_turned_down(plan, base, base_clips, job.spec.quality) if base else ())]
+    lost = [_failures(plan, done), *(_turned_down(plan, base, base_clips, job.spec.quality) if base else ())]
     in_order = [("sequence_id", "ascending"), ("variant", "ascending"), ("start", "ascending")]
-    return Draft(rows, pa.concat_tables(losses).sort_by(in_order))
+    return Draft(rows, pa.concat_tables(lost).sort_by(in_order))
 
 
 def _new_clips(job: RenderJob, plan: Plan, rows: NDArray[np.int64]) -> pa.Table:
@@ -121,14 +125,29 @@ def commit_files(
     with claim.held():
         for place in large:
             claim.check()
-            dataset.upload(f"{folder}/{place.name}", place)
+            _upload(dataset, f"{folder}/{place.name}", place, records[place.name])
         for name, data in files.items():
             claim.check()
-            dataset.write(f"{folder}/{name}", data)
+            dataset.write_checked(f"{folder}/{name}", data)
         claim.check()
         if not dataset.put_if_absent(f"{folder}/{RECORD}", record.model_dump_json(indent=2).encode()):
             raise Conflict(f"version {number} was published meanwhile")
     return Version(dataset, record)
+
+
+def _upload(dataset: Store, path: str, place: Path, record: FileRecord) -> None:
+    """Raises StorageError if what is stored then is something else: nothing may be published on top of it."""
+    for _ in range(UPLOADS):
+        dataset.upload(path, place)
+        stored = hashlib.sha256()
+        with suppress(NotFound), dataset.open_input(path) as file:
+            while part := file.read(PART_BYTES):
+                stored.update(part)
+        if stored.hexdigest() == record.sha256:
+            return
+    raise StorageError(
+        f"{dataset.url(path)}: other bytes were stored than were written, {UPLOADS} times; check the store"
+    )
 
 
 def _signed(records: dict[str, FileRecord]) -> bytes:
@@ -159,12 +178,12 @@ def _failures(plan: Plan, done: Ledger) -> pa.Table:
 
 
 def _turned_down(plan: Plan, base: Version, clips: pa.Table, quality: QualitySpec) -> list[pa.Table]:
-    """Clips that the plan does not even render: those rejected before, and those that were held until now."""
+    """Clips that the plan does not even render: those lost before, and those that were held until now."""
     if not len(plan.turned_down):
         return []
     was_held = pc.is_in(plan.turned_down, value_set=clips["clip_id"].combine_chunks())
     before = pa.array([clip_id.hex() for clip_id in plan.turned_down.filter(pc.invert(was_held)).to_pylist()])
-    known = rejections(base)
+    known = losses(base)
     again = known.filter(pc.is_in(known["clip_id"], value_set=before.cast(pa.string()))).select(FAILURES.names)
     return [again.cast(FAILURES), rejected_now(base, plan.turned_down.filter(was_held), quality)]
 

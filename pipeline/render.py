@@ -24,6 +24,7 @@ from pipeline.generator.clips import ClipFrames, How, render_clips
 from pipeline.generator.engine import Engine
 from pipeline.identity import shard_id
 from pipeline.job import RenderJob
+from pipeline.long_clip import Pieces, render_long
 from pipeline.quality.agreement import label_agreement
 from pipeline.quality.gates import bounds_of, gate
 from pipeline.quality.measure import Agreement, measure
@@ -68,7 +69,10 @@ class ShardRenderer:
         kept = [e for e in encoded.values() if isinstance(e, EncodedClip)]
         with clock.stage("write"):
             about = ShardOutcome(shard.shard_id, None, (), worker, clock.seconds, began)
-            return self._stored(shard, kept, lost, about)
+            outcome = self._stored(shard, kept, lost, about)
+            for clip in filter(self._is_long, shard.clips):
+                self._pieces(clip).forget()
+        return outcome
 
     def _finished(self, shard: Shard, worker: str) -> ShardOutcome | None:
         """The outcome of a shard whose file is there already: from an earlier run of another plan, or a lost record."""
@@ -126,13 +130,25 @@ class ShardRenderer:
         def together(group: Sequence[Clip]) -> list[ClipFrames]:
             return render_clips(self.engine, [maps[c.clip_id].conditioning for c in group], how, self.tick)
 
-        done: dict[str, ClipFrames] = {}
+        long = [c for c in clips if self._is_long(c)]
+        clips = [c for c in clips if not self._is_long(c)]
+        done = self._each(
+            long,
+            lambda c: render_long(self.engine, maps[c.clip_id].conditioning, how, self._pieces(c), self.tick),
+            lost,
+        )
         for group in (clips[i : i + batch] for i in range(0, len(clips), batch)):
             try:
                 done |= zip([c.clip_id for c in group], together(group), strict=True)
             except Exception:  # the clip that caused it says so again below, alone
                 done |= self._each(group, lambda clip: together([clip])[0], lost)
         return done
+
+    def _is_long(self, clip: Clip) -> bool:
+        return len(clip.frames) > self.job.spec.execution.checkpoint_frames
+
+    def _pieces(self, clip: Clip) -> Pieces:
+        return Pieces(self.job.dataset, self.plan_id, clip.clip_id, self.job.spec.execution.checkpoint_frames)
 
     def _encoded(self, clip: Clip, maps: ClipMaps, frames: ClipFrames) -> EncodedClip | Rejected:
         label_THW = maps.label_THW[frames.first :]
@@ -164,7 +180,7 @@ class ShardRenderer:
         outcome = replace(about, file=file, clips=clips, ended=time.time())
         save_outcome(self.job.dataset, self.plan_id, outcome)
         if file and not there:
-            self.job.dataset.write(file.path, data)
+            self.job.dataset.write_checked(file.path, data)
         return outcome
 
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any
@@ -79,9 +79,11 @@ def _shard_of(path: str) -> str:
     return found[1] if found else ""
 
 
-def forget_losses(dataset: Store, plan_id: str, outcomes: Iterable[ShardOutcome]) -> None:
-    """Drops the records of shards that lost clips, so that the next run tries those clips again."""
-    dataset.delete(*(f"{folder(plan_id)}/outcomes/{o.shard_id}.json" for o in outcomes if o.lost))
+def forget_losses(dataset: Store, plan_id: str) -> None:
+    """Drops the records of shards with failed clips, so that those clips are tried again."""
+    for outcome in load_outcomes(dataset, plan_id):
+        if any(isinstance(clip, Failed) for clip in outcome.clips):
+            dataset.delete(f"{folder(plan_id)}/outcomes/{outcome.shard_id}.json")
 
 
 def end_run(dataset: Store, plan_id: str) -> None:

@@ -151,6 +151,10 @@ class Store:
         """Creates or replaces an object in one step: nobody sees a part of it."""
         self._object("write", path, lambda backend: backend.replace(path, data))
 
+    def write_checked(self, path: str, data: bytes) -> None:
+        """`write`, then read back: for what counts once it is there."""
+        self._object("write", path, lambda backend: _write_checked(backend, path, data))
+
     def upload(self, path: str, local: Path) -> None:
         """`write` for what is too large for memory: the content of a file of this machine."""
         self._object("write", path, lambda backend: backend.upload(path, local))
@@ -227,9 +231,19 @@ def _local_path(uri: str) -> str:
 
 
 def _check_path(path: str, uri: str) -> None:
-    """Refuses what could leave the root or mean different things to different stores."""
+    """Refuses what could leave the root."""
     if re.search(r"[\\\x00-\x1f\x7f]", path) or any(part in ("", ".", "..") for part in path.split("/")):
         raise StorageError(f"{path!r} is no path below {uri}: write parts/joined/by/slashes, no '..', no backslash.")
+
+
+def _write_checked(backend: Backend, path: str, data: bytes) -> None:
+    backend.replace(path, data)
+    try:
+        found = backend.read(path, 0, len(data) + 1)
+    except FileNotFoundError:
+        found = b""
+    if found != data:
+        raise TryAgain(f"{len(data)} bytes were written, other {len(found)} are there")
 
 
 def _of_length(data: bytes, expected: int) -> bytes:

@@ -27,3 +27,9 @@ class CheckpointError(UsageError):
 
 class IntegrityError(FlowreelError):
     """Stored bytes that differ from what their version or name promises."""
+
+
+class Stopped(FlowreelError):
+    """A run that was told to stop (SIGTERM), as machines are that are taken away: the same command goes on."""
+
+    exit_code = 143  # as shells have it: 128 + SIGTERM

@@ -158,6 +158,10 @@ class FailureSpec(Model):
 
     max_attempts: Positive = Field(3, description="tries per clip before it counts as failed")
     max_failed_fraction: Fraction = Field(0.01, description="of the run's clips; above it nothing is published")
+    stall_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
+        900, description="seconds without a frame or a finished shard after which a worker counts as hung and is killed"
+    )
+    retry_failed: bool = Field(False, description="try clips again that the newest version or an unfinished run lost")
 
 
 class ExecutionSpec(Model):
@@ -171,6 +175,12 @@ class ExecutionSpec(Model):
     )
     num_cpus: Positive = Field(2, description="CPUs per worker")
     workers: tuple[Positive, Positive] = Field((1, 8), description="least and most workers")
+    grace_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        25, description="seconds that shards under way get to finish after SIGTERM"
+    )
+    checkpoint_frames: Positive = Field(
+        1000, description="clips longer than this are saved each time so many more frames are done, and go on there"
+    )
 
     @field_validator("workers")
     @classmethod

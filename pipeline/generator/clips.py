@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.generator.conditioning import encode_frames
+from pipeline.generator.config import GeneratorConfig
 from pipeline.generator.engine import Engine
 from pipeline.generator.first_frames import Looks, first_frames
 from pipeline.generator.images import from_uint8, to_uint8
@@ -52,7 +53,21 @@ class How:
     flow: bool = False  # keep the flow too
 
 
-@torch.inference_mode()
+@dataclass(frozen=True)
+class Piece:
+    """Frames of clips in lock-step, and what the frame after them needs."""
+
+    start: int  # label frame of the first one
+    image_BTHW3: NDArray[np.uint8]
+    flow_BTHW2: NDArray[np.float32] | None
+    state: RolloutState
+
+    @property
+    def stop(self) -> int:
+        """Label frame after the last one."""
+        return self.start + self.image_BTHW3.shape[1]
+
+
 def render_clips(
     engine: Engine, clips: Sequence[Conditioning], how: How, tick: Callable[[int], None] | None = None
 ) -> list[ClipFrames]:
@@ -61,11 +76,25 @@ def render_clips(
     Raises ValueError naming the frame if the network gives values that are not finite, or naming the nearest sizes if
     it cannot take the clips' size.
     """
+    return joined(list(render_pieces(engine, clips, how, tick)))
+
+
+@torch.inference_mode()
+def render_pieces(
+    engine: Engine,
+    clips: Sequence[Conditioning],
+    how: How,
+    tick: Callable[[int], None] | None = None,
+    every: int | None = None,
+    after: Piece | None = None,
+) -> Iterator[Piece]:
+    """`render_clips` in pieces of ``every`` frames, all in one without. ``after``: goes on from the end of a piece."""
     generator, config, length = engine.generator, engine.config, _length(clips)
     config.check_size(clips[0].label_THW.shape[2], clips[0].label_THW.shape[1])
-    first = 0 if how.lead_in == "repeat" else config.n_frames - 1
-    frames = (engine.encode(*_given(clips, max(0, t), generator)) for t in range(first - config.n_frames + 1, length))
-    state = _start(generator, clips, range(first - config.n_frames + 1, first))
+    first = after.stop if after else first_frame(how, config)
+    before = range(first - config.n_frames + 1, first)
+    frames = (engine.encode(*_given(clips, max(0, t), generator)) for t in range(before.start, length))
+    state = after.state if after else _start(generator, clips, before)
     images: list[Tensor] = []
     flows: list[Tensor] = []
     for t, looked in enumerate(_looked(engine, frames), start=first):
@@ -75,9 +104,24 @@ def render_clips(
             flows.append(frame.flow_B2HW.float().movedim(1, -1).cpu())
         if tick:
             tick(len(clips))
-    image_BTHW3 = torch.stack(images, dim=1).numpy()
-    flow_BTHW2 = torch.stack(flows, dim=1).numpy() if flows else None
-    return [ClipFrames(first, image_BTHW3[b], None if flow_BTHW2 is None else flow_BTHW2[b]) for b in range(len(clips))]
+        if len(images) == every or t == length - 1:
+            flow = torch.stack(flows, dim=1).numpy() if flows else None
+            yield Piece(t + 1 - len(images), torch.stack(images, dim=1).numpy(), flow, state)
+            images, flows = [], []
+
+
+def first_frame(how: How, config: GeneratorConfig) -> int:
+    """The label frame that is rendered first."""
+    return 0 if how.lead_in == "repeat" else config.n_frames - 1
+
+
+def joined(pieces: Sequence[Piece]) -> list[ClipFrames]:
+    """Whole clips of their pieces in order."""
+    image_BTHW3 = np.concatenate([piece.image_BTHW3 for piece in pieces], axis=1)
+    flows = [piece.flow_BTHW2 for piece in pieces if piece.flow_BTHW2 is not None]
+    flow_BTHW2 = np.concatenate(flows, axis=1) if flows else None
+    clips = zip(image_BTHW3, flow_BTHW2 if flow_BTHW2 is not None else [None] * len(image_BTHW3), strict=True)
+    return [ClipFrames(pieces[0].start, image, flow) for image, flow in clips]
 
 
 def _looked(engine: Engine, frames: Iterator[Any]) -> Iterator[Any]:

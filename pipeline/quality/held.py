@@ -28,17 +28,26 @@ def turned_down(version: Version, clip_ids: pa.Array, quality: QualitySpec) -> p
     of its clips that have a frame beyond a bound; what was not measured passes.
     """
     if version.record.spec.quality == quality:
-        ids = rejections(version)["clip_id"]
-        return as_clip_ids(ids_from_hex(ids)) if len(ids) else pa.array([], CLIP_ID)
+        return _clip_ids(losses(version, "rejected"))
     return pc.filter(clip_ids, pa.array(_beyond(version, len(clip_ids), quality)))
 
 
-def rejections(version: Version) -> pa.Table:
-    """What it says of clips that gates turned down (columns FAILURES)."""
+def losses(version: Version, kind: str | None = None) -> pa.Table:
+    """What it says of clips that it lost, all or of one kind: rejected, failed (columns FAILURES)."""
     table = version.table(FAILURES_FILE)
     if "thumbnail" not in table.column_names:  # of an older release
         table = table.append_column("thumbnail", pa.nulls(len(table), pa.binary()))
-    return table.filter(pc.equal(table["kind"], "rejected"))
+    return table.filter(pc.equal(table["kind"], kind)) if kind else table
+
+
+def failed(version: Version) -> pa.Array:
+    """CLIP_ID of clips that failed for good: with the same input and settings they would again."""
+    return _clip_ids(losses(version, "failed"))
+
+
+def _clip_ids(lost: pa.Table) -> pa.Array:
+    ids = lost["clip_id"]
+    return as_clip_ids(ids_from_hex(ids)) if len(ids) else pa.array([], CLIP_ID)
 
 
 def rejected_now(version: Version, clip_ids: pa.Array, quality: QualitySpec) -> pa.Table:

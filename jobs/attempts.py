@@ -1,0 +1,87 @@
+"""Which shard is tried next, and what its failure means. Bookkeeping only: nothing here knows Ray.
+
+A shard fails by itself (it raised, or took its worker down while it ran alone there) or through no fault of its own
+(storage, a lost node, a worker that died with several shards on it). Only the first kind counts against its clips.
+"""
+
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from pipeline.identity import shard_id
+from schemas.errors import FlowreelError
+from schemas.outcome import Failed, ShardOutcome
+from schemas.plan import Shard
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
+MAX_OUTAGES = 8  # of one shard in a row: two minutes of pauses, besides what each try has sat out itself
+
+
+@dataclass(eq=False)
+class Attempt:
+    """A shard on its way. ``suspect``: it was on a worker that died, so it runs alone from now on."""
+
+    shard: Shard
+    failures: int = 0  # that count
+    outages: int = 0  # nobody's fault
+    suspect: bool = False
+    not_before_s: float = 0.0  # monotonic
+
+
+class Attempts:
+    """Shards that wait for a worker."""
+
+    def __init__(self, shards: Iterable[Shard], max_attempts: int) -> None:
+        """``shards`` are drawn as they are needed: a plan may have millions."""
+        self._new, self._max_attempts = iter(shards), max_attempts
+        self._queue: deque[Attempt] = deque()
+
+    def __len__(self) -> int:
+        """Those that are drawn."""
+        return len(self._queue)
+
+    def draw(self, wanted: int) -> None:
+        """Up to ``wanted`` are waiting after it."""
+        self._queue.extend(Attempt(shard) for shard in islice(self._new, max(0, wanted - len(self._queue))))
+
+    def take(self, alone: bool) -> Attempt | None:
+        """The next whose time has come. ``alone``: for a worker that has nothing else, as suspects need it."""
+        now = time.monotonic()
+        for place, attempt in enumerate(self._queue):
+            if attempt.not_before_s <= now and (alone or not attempt.suspect):
+                del self._queue[place]
+                return attempt
+        return None
+
+    def put_back(self, attempt: Attempt) -> None:
+        """It was not tried: its worker never started."""
+        self._queue.append(attempt)
+
+    def outage(self, attempt: Attempt, reason: str) -> None:
+        """Tried again after a pause that grows. Raises FlowreelError when that has not helped for long."""
+        attempt.outages += 1
+        if attempt.outages > MAX_OUTAGES:
+            raise FlowreelError(f"{reason}\n  nothing is lost: mend it and run the same command, it goes on from here")
+        pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (attempt.outages - 1))
+        attempt.not_before_s = time.monotonic() + pause_s
+        self._queue.append(attempt)
+
+    def died(self, attempt: Attempt, reason: str) -> Iterator[ShardOutcome]:
+        """Its worker did. The first time it was perhaps in company; from then on it is alone and to blame."""
+        blamed, attempt.suspect = attempt.suspect, True
+        return self.failed(attempt, reason, blamed)
+
+    def failed(self, attempt: Attempt, reason: str, blamed: bool = True) -> Iterator[ShardOutcome]:
+        """Tried again; after too many failures clip by clip, so that only the culprit is lost: that is an outcome."""
+        attempt.failures += blamed
+        clips = attempt.shard.clips
+        if attempt.failures < self._max_attempts:
+            self._queue.append(attempt)
+        elif len(clips) > 1:
+            alone = [Shard(shard_id([c.clip_id]), (c,)) for c in clips]
+            self._queue.extend(Attempt(shard, suspect=attempt.suspect) for shard in alone)
+        else:
+            lost = Failed(clips[0].clip_id, reason, attempts=attempt.failures)
+            yield ShardOutcome(attempt.shard.shard_id, None, (lost,))

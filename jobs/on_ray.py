@@ -1,0 +1,46 @@
+"""Rendering by workers on Ray: on the cluster that RAY_ADDRESS names, or on this machine.
+
+Ray is imported as it is needed: a command that finds nothing to render does without.
+"""
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING
+
+from jobs.drain import told_to_stop
+from jobs.progress import Display
+from pipeline import runs
+from pipeline.ledger import Ledger
+from pipeline.prepare import Prepared
+from schemas.outcome import ShardOutcome
+
+if TYPE_CHECKING:
+    from jobs.actor import Load
+
+
+def on_ray(
+    prepared: Prepared, done: Ledger, display: Display, load: "Load | None" = None
+) -> Generator[ShardOutcome, None, None]:
+    """Outcomes of the shards that are left, as they come. ``load``: see `jobs.render.render`."""
+    from jobs.actor import start_actor
+    from jobs.cluster import ray_session, waiting_for, worker_count
+    from jobs.dispatch import Dispatcher
+    from jobs.metrics import DriverMetrics
+
+    job, plan_id, execution = prepared.job, prepared.plan.plan_id, prepared.job.spec.execution
+    shards, frames = done.size_left()
+    with ray_session(), told_to_stop(display.say, execution.grace_s) as stop:
+        if hint := waiting_for(execution):
+            display.say(hint)
+        workers = worker_count(execution, shards)
+        dispatcher = Dispatcher(lambda: start_actor(job, plan_id, load), workers, job.spec, stop)
+        metrics = DriverMetrics(job.spec.dataset.title, shards)
+        try:
+            with display.rendering(frames) as progress:
+                for outcome in dispatcher.run(done.left(), progress.beat, metrics.beat):
+                    if outcome.worker == "":  # it failed outside of any worker: nobody has recorded it yet
+                        runs.save_outcome(job.dataset, plan_id, outcome)
+                    progress.finished(outcome)
+                    metrics.finished(outcome)
+                    yield outcome
+        finally:
+            dispatcher.stop()
