@@ -61,7 +61,7 @@ def measure(roots: Sequence[str], loaders: Sequence[str], args: argparse.Namespa
     for number in range(args.rounds + 1):  # the first one warms caches and is left out
         for root in roots:
             for workers in args.workers:
-                for loader in loaders[number % len(loaders) :] + loaders[: number % len(loaders)]:
+                for loader in [*loaders[number % len(loaders) :], *loaders[: number % len(loaders)]]:
                     run = once(loader, root, workers, args.batch, number)
                     if run.clips != args.clips:
                         raise RuntimeError(f"{loader} gave {run.clips} clips of {args.clips}")
@@ -104,7 +104,8 @@ def memory(root: str, batch: int, epochs: int) -> list[int]:
         stream.set_epoch(epoch)
         for _ in loader:
             pass
-        held.append(sum(map(_private_mb, [os.getpid(), *(p.pid for p in multiprocessing.active_children())])))
+        pids = [os.getpid(), *(p.pid for p in multiprocessing.active_children() if p.pid)]
+        held.append(sum(map(_private_mb, pids)))
     return held
 
 

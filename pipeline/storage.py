@@ -43,8 +43,7 @@ DELETE_THREADS = 8
 def open_store(uri: str, options: Mapping[str, Any] | None = None) -> "Store":
     """The store at a local path, `file://` URL or fsspec URL (`s3://bucket/folder`, `gs://`, `abfs://`, `memory://`).
 
-    `options` go to fsspec's driver; local paths ignore them. Nothing is contacted yet. Raises StorageError for URIs
-    that name no place, that contain credentials, or whose driver isn't installed.
+    `options` go to fsspec's driver. Nothing is contacted yet. Raises StorageError for bad or unusable URIs.
     """
     scheme, separator, rest = uri.partition("://")
     if not uri or "\0" in uri or "::" in uri:
@@ -129,7 +128,7 @@ class Store:
     def read(self, path: str, size: int | None = None) -> bytes:
         """An object's bytes. `size`: what a listing or a record says it has; without, the store is asked first.
 
-        A body of another length is read again, then refused: bodies cut short pass unnoticed through some clients.
+        A body of another length is read again, then refused: some clients do not notice.
         """
 
         def once(backend: Backend) -> bytes:
