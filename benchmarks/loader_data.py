@@ -57,7 +57,7 @@ def publish_real(source: Path, target: Path) -> Dataset:
         for clip in shard.clips:
             files = sorted((source / clip.sequence_id / "images").iterdir())
             frames = ClipFrames(0, np.stack([decode_image(f.read_bytes()) for f in files]), None)
-            encoded.append(encode_clip(clip, fetch_clip(clip, job), frames, [None] * len(files), job))
+            encoded.append(encode_clip(clip, fetch_clip(clip, job), frames, {}, job))
         name = shard_id(e.clip_id for e in encoded)
         data = build(name, encoded)
         file = describe(name, data)
