@@ -25,7 +25,9 @@ from benchmarks.arguments import count
 from benchmarks.loader_peers import LOADERS
 from pipeline.storage import open_store
 
-MODULES = {"mosaicml": "streaming", "flowreel": "pipeline", "folders": "fsspec"}  # where it is not the loader's name
+MODULES = {"mosaicml": "streaming", "datasets": "datasets", "webdataset": "webdataset"}  # what a peer needs
+SETS = {"flowreel-workers": "flowreel"}  # what it reads, where that has another name
+DISK_ONLY = {"folders"}  # a request per file: minutes an epoch
 WRITERS = {
     "folders": loader_data.write_folders, "webdataset": loader_data.write_tars, "datasets": loader_data.write_parquet,
     "mosaicml": loader_data.write_mds,
@@ -48,7 +50,7 @@ class Run:
 
 def once(loader: str, root: str, workers: int, batch: int, number: int) -> Run:
     began, first, clips, frames = time.perf_counter(), 0.0, 0, 0
-    for made in LOADERS[loader](f"{root}/{loader}", workers, batch, number):
+    for made in LOADERS[loader](f"{root}/{SETS.get(loader, loader)}", workers, batch, number):
         first = first or time.perf_counter() - began
         clips += len(made["image"])
         frames += made["image"].shape[0] * made["image"].shape[1]
@@ -61,7 +63,10 @@ def measure(roots: Sequence[str], loaders: Sequence[str], args: argparse.Namespa
     for number in range(args.rounds + 1):  # the first one warms caches and is left out
         for root in roots:
             for workers in args.workers:
-                for loader in [*loaders[number % len(loaders) :], *loaders[: number % len(loaders)]]:
+                turn = number % len(loaders)
+                for loader in [*loaders[turn:], *loaders[:turn]]:
+                    if "://" in root and loader in DISK_ONLY:
+                        continue
                     run = once(loader, root, workers, args.batch, number)
                     if run.clips != args.clips:
                         raise RuntimeError(f"{loader} gave {run.clips} clips of {args.clips}")
@@ -104,8 +109,7 @@ def memory(root: str, batch: int, epochs: int) -> list[int]:
         stream.set_epoch(epoch)
         for _ in loader:
             pass
-        pids = [os.getpid(), *(p.pid for p in multiprocessing.active_children() if p.pid)]
-        held.append(sum(map(_private_mb, pids)))
+        held.append(sum(map(_private_mb, [os.getpid(), *(p.pid for p in multiprocessing.active_children() if p.pid)])))
     return held
 
 
@@ -123,12 +127,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--workers", type=count, nargs="+", default=[1, 2])
     parser.add_argument("--s3", metavar="URL", help="folder of a bucket to copy everything to and read from as well")
     args = parser.parse_args(arguments)
-    loaders = [name for name in LOADERS if find_spec(MODULES.get(name, name))]
+    loaders = [name for name in LOADERS if name not in MODULES or find_spec(MODULES[name])]
     with tempfile.TemporaryDirectory(prefix="flowreel-") as folder:
         roots = [f"{folder}/sets"]
         loader_data.write_source(args.data, Path(folder, "source"), args.clips)
         dataset = loader_data.publish_real(Path(folder, "source"), Path(roots[0], "flowreel"))
-        for name in loaders[1:]:
+        for name in WRITERS.keys() & loaders:
             WRITERS[name](dataset, Path(roots[0], name))
         if args.s3:
             local, remote = open_store(roots[0]), open_store(args.s3)

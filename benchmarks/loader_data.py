@@ -20,7 +20,6 @@ from pipeline.generator.clips import ClipFrames
 from pipeline.identity import shard_id
 from pipeline.ledger import Ledger
 from pipeline.prepare import prepare
-from pipeline.quality.measure import measure
 from pipeline.reader import Dataset, open_dataset
 from schemas.outcome import Rendered, ShardOutcome
 from schemas.spec import Spec
@@ -58,9 +57,7 @@ def publish_real(source: Path, target: Path) -> Dataset:
         for clip in shard.clips:
             files = sorted((source / clip.sequence_id / "images").iterdir())
             frames = ClipFrames(0, np.stack([decode_image(f.read_bytes()) for f in files]), None)
-            maps = fetch_clip(clip, job)
-            quality = measure(frames.image_THW3, maps.label_THW, spec.source.fps)
-            encoded.append(encode_clip(clip, maps, frames, quality, job))
+            encoded.append(encode_clip(clip, fetch_clip(clip, job), frames, {}, job))
         name = shard_id(e.clip_id for e in encoded)
         data = build(name, encoded)
         file = describe(name, data)

@@ -45,7 +45,14 @@ def _pixels(data: bytes, flag: int) -> np.ndarray:
 
 
 def flowreel(place: str, workers: int, batch: int, epoch: int) -> Batches:
-    stream = ClipStream(Samples(open_dataset(place)))
+    """Threads of this process instead of worker processes: as many."""
+    stream = ClipStream(Samples(open_dataset(place)), threads=workers)
+    stream.set_epoch(epoch)
+    return DataLoader(stream, batch_size=batch)
+
+
+def flowreel_workers(place: str, workers: int, batch: int, epoch: int) -> Batches:
+    stream = ClipStream(Samples(open_dataset(place)), threads=1)
     stream.set_epoch(epoch)
     return DataLoader(stream, batch_size=batch, num_workers=workers)
 
@@ -152,6 +159,7 @@ def mosaicml_streaming(place: str, workers: int, batch: int, epoch: int) -> Batc
 
 LOADERS: dict[str, Make] = {
     "flowreel": flowreel,
+    "flowreel-workers": flowreel_workers,
     "datasets": datasets,
     "webdataset": webdataset,
     "mosaicml": mosaicml_streaming,

@@ -25,11 +25,17 @@ def decode_column(rows: pa.Table, column: str) -> NDArray[Any]:
         if found is None or (out is not None and (found.shape, found.dtype) != (out.shape[1:], out.dtype)):
             raise ValueError(f"{column} of {_name(rows, t)}: {_complaint(cell, found)}")
         if out is None:
-            out = np.empty((len(media), *found.shape), found.dtype)
+            out = _room(len(media), found)
         out[t] = found
     if out is None:
         raise ValueError(f"{column}: no rows")
     return out.astype(np.int32) if column == "instance" or out.dtype == np.uint16 else out
+
+
+def _room(count: int, like: NDArray[Any]) -> NDArray[Any]:
+    """For ``count`` arrays of a kind, from Arrow's memory pool: what several threads take from malloc and another one
+    frees leaves gaps, and a process that grows from epoch to epoch."""
+    return np.frombuffer(pa.allocate_buffer(count * like.nbytes), like.dtype).reshape(count, *like.shape)
 
 
 def _decode(cell: pa.Scalar, flag: int) -> NDArray[Any] | None:

@@ -1,7 +1,6 @@
 """Where sequences, checkpoints and datasets lie: one root in a bucket or on a disk, behind `open_store`.
 
-A store that misbehaves is assumed: what is read is checked for its length, transient errors are tried again,
-listings are never cached, and whatever a backend raises leaves as a StorageError without secrets in it.
+Stores misbehave: what is read is checked for its length, transient errors are tried again, listings are never cached.
 """
 
 import io

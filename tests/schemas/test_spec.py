@@ -15,7 +15,7 @@ from schemas.spec import Spec
 MINIMAL = "dataset: {uri: out/city}\nsource: {uri: in}\n"
 
 EXAMPLE = """
-dataset: {uri: s3://bucket/datasets/city, name: city, keep_versions: 5, report: true}
+dataset: {uri: s3://bucket/datasets/city, name: city, license: unknown, keep_versions: 5, report: true}
 source:
   uri: s3://bucket/sequences
   labels: "{sequence}/labels/*.png"          # {sequence} is a path part; frames sort by name
@@ -49,8 +49,8 @@ quality:
   min_label_edges: null
   max_frozen: null
   min_label_agreement: null
-failure: {max_attempts: 3, max_failed_fraction: 0.01}
-execution: {num_gpus: 1, num_cpus: 2, workers: [1, 8]}
+failure: {max_attempts: 3, max_failed_fraction: 0.01, stall_s: 900, retry_failed: false}
+execution: {num_gpus: 1, num_cpus: 2, workers: [1, 8], grace_s: 25, checkpoint_frames: 1000}
 storage_options: {}                          # to fsspec; never logged, never stored
 """
 
