@@ -8,6 +8,7 @@ Each size is measured in a process of its own.
 """
 
 import argparse
+import hashlib
 import json
 import subprocess
 import sys
@@ -43,7 +44,7 @@ from schemas.manifest import FAILURES, SHARDS
 from schemas.outcome import DataFile, Rendered, ShardOutcome
 from schemas.plan import Plan, RenderSettings, Shards
 from schemas.spec import Spec
-from schemas.version import Counts
+from schemas.version import Counts, FileRecord
 
 VARIANTS, FRAMES, REFRESH_FRAMES, CLIPS_PER_SHARD = 10, 30, 10, 2
 CLIPS = (1_000_000, 3_000_000, 10_000_000)
@@ -113,7 +114,9 @@ def publish_synthetic(clips: int, root: Path) -> None:
     files = {MANIFEST_FILE: publish.file_record(place)}
     dataset.upload(f"{folder(1)}/{MANIFEST_FILE}", place)
     for name, schema in ((FAILURES_FILE, FAILURES), (SHARDS_FILE, SHARDS)):
-        dataset.write(f"{folder(1)}/{name}", publish.parquet(schema.empty_table()))
+        data = publish.parquet(schema.empty_table())
+        files[name] = FileRecord(size=len(data), sha256=hashlib.sha256(data).hexdigest())
+        dataset.write(f"{folder(1)}/{name}", data)
     record = publish._record(prepared.job, prepared.plan, 1, counts, files)
     dataset.write(f"{folder(1)}/version.json", record.model_dump_json().encode())
 

@@ -15,7 +15,7 @@ from pipeline.data_file import describe, pack, path_of
 from pipeline.file_index import INDEX, keys_of
 from pipeline.identity import to_hex
 from schemas.lineage import SOURCES
-from schemas.manifest import MANIFEST
+from schemas.manifest import MANIFEST, QUALITY
 from schemas.outcome import DataFile
 from schemas.plan import Shards
 from schemas.sequence import Sequences
@@ -143,8 +143,8 @@ def manifest_rows_of(shards: Shards, rows: range) -> pa.Table:
         "class_ids": pa.ListArray.from_arrays(lists, np.tile(np.array(CLASSES, np.int32), total)),
         "class_pixels": pa.ListArray.from_arrays(lists, np.full(total * len(CLASSES), 8738)),
         "num_instances": np.full(total, 3, np.int32),
-        "warp_error": np.full(total, 0.05, np.float32),
-        "label_agreement": pa.nulls(total, pa.float32()),
+        **{name: pa.array(np.full(total, 0.05)).cast(MANIFEST.field(name).type, safe=False) for name in QUALITY},
+        "phash": pa.array(np.arange(total)).cast(MANIFEST.field("phash").type),
         "shard": _joined("data/", to_hex(shards.id_M16[shard_of]), ".parquet"),
         "row_group": (clip - shards.first_M1[shard_of]).astype(np.int32),
         "row": frame.astype(np.int32),
