@@ -11,6 +11,7 @@ import gc
 import json
 import multiprocessing
 import os
+import resource
 import statistics
 import sys
 import tempfile
@@ -44,18 +45,25 @@ class Run:
     round: int
     first_s: float  # from nothing to the first batch
     seconds: float  # to the last one
+    cpu_s: float  # of this process and its workers: what other programs on the machine hardly change
     clips: int
     frames: int
 
 
 def once(loader: str, root: str, workers: int, batch: int, number: int) -> Run:
-    began, first, clips, frames = time.perf_counter(), 0.0, 0, 0
+    began, used, first, clips, frames = time.perf_counter(), _cpu_s(), 0.0, 0, 0
     for made in LOADERS[loader](f"{root}/{SETS.get(loader, loader)}", workers, batch, number):
         first = first or time.perf_counter() - began
         clips += len(made["image"])
         frames += made["image"].shape[0] * made["image"].shape[1]
-    place = "bucket" if "://" in root else "disk"
-    return Run(place, workers, loader, number, first, time.perf_counter() - began, clips, frames)
+    seconds, place = time.perf_counter() - began, "bucket" if "://" in root else "disk"
+    gc.collect()  # ends the workers, whose time counts only then
+    return Run(place, workers, loader, number, first, seconds, _cpu_s() - used, clips, frames)
+
+
+def _cpu_s() -> float:
+    spent = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(s.ru_utime + s.ru_stime for s in spent)
 
 
 def measure(roots: Sequence[str], loaders: Sequence[str], args: argparse.Namespace) -> list[Run]:
@@ -72,14 +80,14 @@ def measure(roots: Sequence[str], loaders: Sequence[str], args: argparse.Namespa
                         raise RuntimeError(f"{loader} gave {run.clips} clips of {args.clips}")
                     print(json.dumps(asdict(run)), file=sys.stderr, flush=True)
                     runs += [run] if number else []
-                    gc.collect()
     return runs
 
 
 def table(runs: Sequence[Run]) -> str:
     """Medians; ratios are of Flowreel to each peer, round by round."""
-    lines = ["| place | workers | loader | clips/s | frames/s | flowreel is times as fast | first batch, s |"]
-    lines.append("| --- | --- | --- | --- | --- | --- | --- |")
+    lines = ["| place | workers | loader | clips/s | frames/s | flowreel is times as fast | first batch, s"]
+    lines[0] += " | CPU ms a frame |"
+    lines.append("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for place, workers in dict.fromkeys((r.place, r.workers) for r in runs):
         here = [r for r in runs if (r.place, r.workers) == (place, workers)]
         ours = {r.round: r for r in here if r.loader == "flowreel"}
@@ -87,10 +95,11 @@ def table(runs: Sequence[Run]) -> str:
             found = [r for r in here if r.loader == loader]
             speed = statistics.median(r.clips / r.seconds for r in found)
             ratio = statistics.median(r.seconds / ours[r.round].seconds for r in found)
+            cpu = statistics.median(r.cpu_s / r.frames for r in found) * 1000
             first = statistics.median(r.first_s for r in found)
             lines.append(
                 f"| {place} | {workers} | {loader} | {speed:.1f} | {speed * found[0].frames / found[0].clips:.0f}"
-                f" | {ratio:.2f} | {first:.2f} |"
+                f" | {ratio:.2f} | {first:.2f} | {cpu:.2f} |"
             )
     return "\n".join(lines)
 

@@ -1,5 +1,6 @@
 """`where`: which frames of a manifest are wanted, pushed down to its row groups."""
 
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -18,6 +19,7 @@ from schemas.manifest import MANIFEST
 Expression: TypeAlias = Any  # pyarrow.compute.Expression: pyarrow has no types
 Where: TypeAlias = Expression | Mapping[str, Any] | None
 CLASSES = "classes"  # key of `where`: class (name or id) -> least pixels of it in a frame
+WHOLE_BYTES = 2**20
 _LISTS = ["class_ids", "class_pixels"]
 
 
@@ -55,7 +57,7 @@ class Filter:
         where = version.path(MANIFEST_FILE)
         parts = [MANIFEST.empty_table().select(wanted)]
         try:
-            with version.dataset.open_input(where, version.record.files[MANIFEST_FILE].size) as source:
+            with _opened(version) as source:
                 fragment = ds.ParquetFileFormat().make_fragment(pa.PythonFile(source, "r"))
                 for batch in fragment.scanner(columns=wanted, filter=self.expression).to_batches():
                     rows = pa.Table.from_batches([batch])
@@ -77,6 +79,14 @@ class Filter:
             found[row[ids == class_id]] = pixels[ids == class_id]
             enough &= found >= least
         return enough
+
+
+def _opened(version: Version) -> io.IOBase:
+    """A small manifest comes in one request; of a large one, what is needed."""
+    size = version.record.files[MANIFEST_FILE].size
+    if size <= WHOLE_BYTES:
+        return io.BytesIO(version.read(MANIFEST_FILE))
+    return version.dataset.open_input(version.path(MANIFEST_FILE), size)
 
 
 def _class_id(space: LabelSpace, key: int | str) -> int:

@@ -28,9 +28,7 @@ def counts(dataset: Dataset) -> Counter[str]:
 
 
 def test_cityscapes_scripts_score_the_labels_against_themselves(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        np, "in1d", np.isin, raising=False
-    )  # which NumPy 2.4 has no more and cityscapesScripts 2.3 calls
+    monkeypatch.setattr(np, "in1d", np.isin, raising=False)  # gone from NumPy 2.4
     from cityscapesscripts.evaluation import evalPixelLevelSemanticLabeling as evaluation
 
     labels = sorted(map(str, (place / "EXPORT/cityscapes/gtFine").rglob("*_gtFine_labelIds.png")))
