@@ -195,4 +195,4 @@ def test_no_history_loses_what_a_version_names(
 def test_no_long_history_loses_what_a_version_names(
     monkeypatch: pytest.MonkeyPatch, tiny_checkpoint: Path, one_thread: None
 ) -> None:
-    histories(monkeypatch, tiny_checkpoint, 150, 30)
+    histories(monkeypatch, tiny_checkpoint, 60, 25)
