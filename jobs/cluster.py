@@ -5,7 +5,9 @@ Ray is imported by those who connect: a command that finds nothing to render doe
 
 import logging
 import os
+import shlex
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,9 +58,11 @@ def ray_session() -> Iterator[None]:
         else:
             # Threads that wait for each other sleep: on shared cores, spinning takes the time of those waited for.
             os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # workers inherit it
+            # Ray starts processes that have an environment of their own (Ray Train's) through a shell.
+            python = shlex.quote(sys.executable)
             ray.init(
                 address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR,
-                namespace="flowreel",
+                namespace="flowreel", runtime_env={"py_executable": python} if python != sys.executable else None,
             )  # fmt: skip
     except (ConnectionError, RuntimeError) as error:
         raise UsageError(f"Ray at RAY_ADDRESS={os.environ.get('RAY_ADDRESS', 'local')}: {error}") from None
