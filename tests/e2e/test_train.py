@@ -65,7 +65,7 @@ def train_and_kill(place: Path, output: Path) -> str:
         command("train", place), cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
     wait_for(lambda: bool(list(output.glob("state/*.pt"))), process)
-    victims = [pid for pid in workers() if pid != process.pid]
+    victims = [pid for pid in workers() if process.pid in ancestors(pid)]
     assert victims, "no worker of Ray Train was found"
     os.kill(victims[-1], signal.SIGKILL)
     _, errors = process.communicate(timeout=LIMIT_S)
@@ -91,6 +91,15 @@ def workers() -> list[int]:
             continue
         if name.startswith(b"ray::RayTrainWorker"):
             found.append(int(folder.name))
+    return found
+
+
+def ancestors(pid: int) -> list[int]:
+    """Of a process: Ray's belong to the command that started Ray here."""
+    found = []
+    while pid > 1:
+        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        found.append(pid)
     return found
 
 
