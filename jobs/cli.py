@@ -53,6 +53,7 @@ Grace = Annotated[
 ]
 Retry = Annotated[bool, typer.Option("--retry-failed", help="try clips again that failed before")]
 NONE: list[str] = []
+RETRY = ["failure.retry_failed=true"]
 
 
 @app.command()
@@ -81,7 +82,7 @@ def render(spec: SpecArg, set_: Set = NONE, retry_failed: Retry = False) -> None
     budget; 4 not published, over the budget.
     """
     display = Display()
-    checked = open_spec(spec, [*set_, *(["failure.retry_failed=true"] if retry_failed else [])], display)
+    checked = open_spec(spec, set_ + RETRY * retry_failed, display)
     with _interruptible(display):
         result = run_render(checked, display)
     tell(result, checked)
@@ -95,7 +96,7 @@ def refresh(spec: SpecArg, set_: Set = NONE, retry_failed: Retry = False, grace:
     Exits 0 without a new version when nothing changed. Keeps dataset.keep_versions; exit codes are those of render.
     """
     display = Display()
-    checked = open_spec(spec, [*set_, *(["failure.retry_failed=true"] if retry_failed else [])], display)
+    checked = open_spec(spec, set_ + RETRY * retry_failed, display)
     with _interruptible(display):
         result, garbage = run_refresh(checked, grace * 3600, display)
     tell(result, checked)

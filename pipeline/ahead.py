@@ -9,10 +9,10 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def in_order(work: Callable[[T], R], items: Iterable[T], ahead: int) -> Iterator[R]:
-    """`map` by ``ahead`` threads, which are at most that many results ahead of the caller."""
+def in_order(work: Callable[[T], R], items: Iterable[T], ahead: int, threads: int | None = None) -> Iterator[R]:
+    """`map` by ``threads``, or ``ahead`` of them, which are at most ``ahead`` results ahead of the caller."""
     waiting: deque[Future[R]] = deque()
-    pool = ThreadPoolExecutor(ahead)
+    pool = ThreadPoolExecutor(threads or ahead)
     try:
         for item in items:
             waiting.append(pool.submit(work, item))

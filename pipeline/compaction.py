@@ -133,7 +133,7 @@ def _rewritten(base: Version, plan_id: str, clips: Sequence[tuple[str, str, int]
     outcome = ShardOutcome(name, file, tuple(Rendered(clip_id, 0) for clip_id in clip_ids))
     runs.save_outcome(dataset, plan_id, outcome)
     if not there:
-        dataset.write(file.path, data)
+        dataset.write_checked(file.path, data)
     return _Moved(file, clip_ids)
 
 

@@ -1,14 +1,14 @@
 """Manifest rows of new data files, and what their clips were rendered from: by ranged reads of footers, no media."""
 
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.ahead import in_order
 from pipeline.data_file import clip_sources, manifest_rows
 from pipeline.storage import Store
 from schemas.errors import IntegrityError, StorageError
@@ -39,14 +39,7 @@ class FooterRows:
 
 def read_footers(dataset: Store, files: Iterable[DataFile]) -> Iterator[FooterRows]:
     """Of each file in turn, read ahead in parallel. Raises IntegrityError for a damaged file."""
-    waiting: deque[Future[FooterRows]] = deque()
-    with ThreadPoolExecutor(READERS) as pool:
-        for file in files:
-            waiting.append(pool.submit(_rows, dataset, file))
-            if len(waiting) > AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+    return in_order(partial(_rows, dataset), files, AHEAD, READERS)
 
 
 def _rows(dataset: Store, file: DataFile) -> FooterRows:

@@ -3,7 +3,6 @@
 A clip's identity decides its frames, so pieces that another worker or run has left are as good as one's own.
 """
 
-import struct
 from collections.abc import Callable
 
 import torch
@@ -55,7 +54,7 @@ class Pieces:
                 state = RolloutState(tuple(history), bool(tensors["raw_only"]))
                 flow = tensors["flow"].numpy() if "flow" in tensors else None
                 piece = Piece(int(info.path.rpartition("/")[2].split(".")[0]), tensors["image"].numpy(), flow, state)
-            except (SafetensorError, KeyError, ValueError, struct.error):
+            except (SafetensorError, KeyError, ValueError):
                 break
             if piece.start != (found[-1].stop if found else start):
                 break
