@@ -19,6 +19,7 @@ from jobs import status as state
 from jobs import submit as submitting
 from jobs import verify as verifying
 from jobs.ending import tell
+from jobs.leaving import leave
 from jobs.progress import Display
 from jobs.refresh import refresh as run_refresh
 from jobs.render import render as run_render
@@ -225,10 +226,19 @@ def _interruptible(display: Display, kept: str = "finished shards are kept") -> 
         raise typer.Exit(130) from None
 
 
-def main() -> None:
-    """Runs a command; errors that Flowreel raises on purpose print their message alone."""
+def run() -> int:
+    """Runs a command and gives its exit code; errors that Flowreel raises on purpose print their message alone."""
     try:
         app()
     except FlowreelError as error:
         print(f"flowreel: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        return error.exit_code
+    except SystemExit as end:  # typer's way to end, whatever the code
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0
+
+
+def main() -> None:
+    leave(run())

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.codec import decode_ids, decode_image
+from pipeline.parquet import read_parquet
 from pipeline.storage import FileInfo, Store
 from schemas.errors import StorageError
 from schemas.sequence import DIGEST_BYTES
@@ -113,7 +114,7 @@ def load_index(store: Store) -> pa.Table:
     """The index kept beside a dataset; empty where there is none, or of another format: it can be made again."""
     nothing = INDEX.empty_table()
     try:
-        table = pq.read_table(io.BytesIO(store.read(INDEX_PATH)))
+        table = read_parquet(store.read(INDEX_PATH))
     except (StorageError, pa.ArrowException, OSError):  # pyarrow tells of flipped bits by OSError
         return nothing
     return table if table.schema.equals(INDEX, check_metadata=True) else nothing

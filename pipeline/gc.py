@@ -6,17 +6,16 @@ published. So a file that was seen is either in a record or in a version, or nob
 and wants it, waits for the collector before publishing (see `lease`).
 """
 
-import io
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline import runs, versions
 from pipeline.lease import LEASE_S, RUNS, SWEEPS, Held, Lease, held_by, live
+from pipeline.parquet import read_parquet
 from pipeline.retention import Folder, age, drop, folders, past_retention, removable
 from pipeline.storage import TEMPORARY_SUFFIX, FileInfo, NotFound, Store
 from schemas.errors import IntegrityError
@@ -146,7 +145,7 @@ def _named(dataset: Store, among: Sequence[Folder]) -> set[str]:
     for version in among:
         path = version.path(versions.SHARDS_FILE)
         try:
-            named.update(pq.read_table(io.BytesIO(dataset.read(path)), columns=["path"])["path"].to_pylist())
+            named.update(read_parquet(dataset.read(path), ["path"])["path"].to_pylist())
         except NotFound:
             if dataset.exists(version.path(versions.RECORD)):
                 raise IntegrityError(

@@ -59,7 +59,7 @@ class Filter:
         try:
             with _opened(version) as source:
                 fragment = ds.ParquetFileFormat().make_fragment(pa.PythonFile(source, "r"))
-                for batch in fragment.scanner(columns=wanted, filter=self.expression).to_batches():
+                for batch in fragment.scanner(columns=wanted, filter=self.expression, use_threads=False).to_batches():
                     rows = pa.Table.from_batches([batch])
                     parts.append(rows.filter(pa.array(self._enough(rows))) if self.least_pixels else rows)
         except pa.ArrowInvalid as error:

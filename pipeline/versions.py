@@ -1,6 +1,5 @@
 """Published versions: which there are, and what they name."""
 
-import io
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from pipeline.identity import as_clip_ids, ids_from_hex
+from pipeline.parquet import read_parquet
 from pipeline.storage import NotFound, Store
 from schemas.errors import IntegrityError, UsageError
 from schemas.plan import CLIP_ID
@@ -63,7 +63,7 @@ class Version:
     def table(self, name: str, columns: list[str] | None = None) -> pa.Table:
         """One of its Parquet files. Raises IntegrityError if it does not open."""
         try:
-            return pq.read_table(io.BytesIO(self.read(name)), columns=columns)
+            return read_parquet(self.read(name), columns)
         except pa.ArrowException as error:
             raise IntegrityError(f"{self.dataset.url(self.path(name))}: damaged: {error}") from None
 

@@ -9,11 +9,8 @@ from .conftest import LIMIT_S, REPOSITORY, write_spec
 
 CODE = """
 import sys
-from jobs.cli import main
-try:
-    main()
-except SystemExit as end:
-    assert not end.code, end.code
+from jobs.cli import run
+assert run() == 0
 print(sorted({"ray", "torch", "numba"} & set(sys.modules)))
 """
 

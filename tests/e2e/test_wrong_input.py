@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jobs.cli import main
+from jobs import cli
 
 from .conftest import write_spec
 
@@ -45,9 +45,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *ar
     """Exit code and stderr of a command, in this process: it must end before Ray starts."""
     monkeypatch.setattr(sys, "argv", ["flowreel", *map(str, args)])
     monkeypatch.setattr("ray.init", lambda **_: pytest.fail("Ray was started"))
-    with pytest.raises(SystemExit) as ended:
-        main()
-    return int(ended.value.code or 0), capsys.readouterr().err
+    return cli.run(), capsys.readouterr().err
 
 
 Spoil = Callable[[Setup], list[str]]
