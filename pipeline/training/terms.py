@@ -49,7 +49,7 @@ def likeness(load: Load, losses: LossSpec, perceptual: Perceptual | None) -> Ter
     """How far made frames are from the real ones: in colours, and in a network's features."""
     # The raw image too: where the blend takes the last frame instead, nothing else would teach it colours and shapes.
     differences = [mean_difference(fake_T3HW, load.real_T3HW) for fake_T3HW in load.fakes]
-    terms = {"L1": Term(torch.stack(differences).mean(), losses.reconstruction * BOTH)}
+    terms = {"L1": Term(torch.stack(differences).mean(), losses.reconstruction)}
     if perceptual and losses.perceptual:
         terms["G_VGG"] = Term(losses.perceptual * BOTH * perceptual(load.fakes, load.real_T3HW))
     return terms
