@@ -75,7 +75,9 @@ class LossSpec(Model):
     flow: Weight = Field(10.0, description="lambda_F")
     warp: Weight = Field(10.0, description="lambda_T")
     mask: Weight = Field(1.0, description="of the blend weight, where a clip starts from nothing (term W)")
-    reconstruction: Weight = Field(0.0, description="of the mean absolute difference, of blended and raw images; not in the original")
+    reconstruction: Weight = Field(
+        0.0, description="of the mean absolute difference, blended and raw images alike; not in the original"
+    )
 
 
 class ScheduleSpec(Model):
