@@ -26,8 +26,8 @@ setup: $(VENV)/.dev  ## install Flowreel with all that developing it needs into 
 demo: $(VENV)/.runtime  ## render, publish and report a small dataset on this machine
 	$(BIN)/flowreel demo $(ARGS)
 
-test: $(VENV)/.dev  ## run the tests; ARGS="-m slow" runs the long ones, ARGS="-k name" some
-	$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/.dev  ## run the tests; ARGS="-m slow -n 0" runs the long ones, one by one, ARGS="-k name" some
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 consumers: $(CONSUMERS)/.tools  ## read a dataset with pandas, DuckDB, Spark, ... and run docs/consume.md
 	$(CONSUMERS)/bin/python -m pytest tests/consumers $(ARGS)
