@@ -17,7 +17,7 @@ from pipeline.generator.checkpoint import check_fits, checkpoint_store, read_che
 from pipeline.job import RenderJob
 from pipeline.label_spaces import open_label_space
 from pipeline.planner import Held, Inputs, plan
-from pipeline.quality.held import failed, turned_down
+from pipeline.quality.held import turned_down
 from pipeline.settings import settle
 from pipeline.storage import NotFound, Store, open_store
 from pipeline.versions import Version
@@ -103,10 +103,7 @@ def _held(base: Version | None, spec: Spec) -> Held:
     if base is None:
         return Held()
     clip_ids = base.clips()["clip_id"].combine_chunks()
-    down = turned_down(base, clip_ids, spec.quality)
-    if not spec.failure.retry_failed:
-        down = pa.concat_arrays([down, failed(base)])
-    return Held(base.number, clip_ids, down)
+    return Held(base.number, clip_ids, turned_down(base, clip_ids, spec))
 
 
 def _check_classes(spec: Spec, space: LabelSpace) -> None:

@@ -16,38 +16,34 @@ from pipeline.thumbnail import thumbnail
 from pipeline.versions import FAILURES_FILE, LINEAGE_FILE, Version
 from schemas.manifest import FAILURES, QUALITY
 from schemas.plan import CLIP_ID
-from schemas.spec import QualitySpec
+from schemas.spec import QualitySpec, Spec
 
 PICTURED = 500  # rejected clips that get a thumbnail: each costs a read of its images
 
 
-def turned_down(version: Version, clip_ids: pa.Array, quality: QualitySpec) -> pa.Array:
-    """CLIP_ID of clips that must not be published. ``clip_ids``: of the version, in its order.
+def turned_down(version: Version, clip_ids: pa.Array, spec: Spec) -> pa.Array:
+    """CLIP_ID of clips that must not be rendered or published. ``clip_ids``: of the version, in its order.
 
-    Where the gates are the same, those that it turned down: rendering them again would only show the same. Else, those
-    of its clips that have a frame beyond a bound; what was not measured passes.
+    Those that failed for good, if ``spec`` does not say otherwise: with the same input and settings they would again.
+    Where the gates are the same, those that they rejected: rendering them would only show the same. Else, those of the
+    version's clips that have a frame beyond a bound; what was not measured passes.
     """
-    if version.record.spec.quality == quality:
-        return _clip_ids(losses(version, "rejected"))
-    return pc.filter(clip_ids, pa.array(_beyond(version, len(clip_ids), quality)))
+    lost = version.table(FAILURES_FILE, ["clip_id", "kind"])
+    same = version.record.spec.quality == spec.quality
+    kinds = [*(["rejected"] if same else []), *([] if spec.failure.retry_failed else ["failed"])]
+    down = lost.filter(pc.is_in(lost["kind"], value_set=pa.array(kinds, pa.string())))["clip_id"]
+    before = as_clip_ids(ids_from_hex(down)) if len(down) else pa.array([], CLIP_ID)
+    if same:
+        return before
+    return pa.concat_arrays([pc.filter(clip_ids, pa.array(_beyond(version, len(clip_ids), spec.quality))), before])
 
 
-def losses(version: Version, kind: str | None = None) -> pa.Table:
-    """What it says of clips that it lost, all or of one kind: rejected, failed (columns FAILURES)."""
+def losses(version: Version) -> pa.Table:
+    """What it says of clips that it lost: columns FAILURES."""
     table = version.table(FAILURES_FILE)
     if "thumbnail" not in table.column_names:  # of an older release
         table = table.append_column("thumbnail", pa.nulls(len(table), pa.binary()))
-    return table.filter(pc.equal(table["kind"], kind)) if kind else table
-
-
-def failed(version: Version) -> pa.Array:
-    """CLIP_ID of clips that failed for good: with the same input and settings they would again."""
-    return _clip_ids(losses(version, "failed"))
-
-
-def _clip_ids(lost: pa.Table) -> pa.Array:
-    ids = lost["clip_id"]
-    return as_clip_ids(ids_from_hex(ids)) if len(ids) else pa.array([], CLIP_ID)
+    return table
 
 
 def rejected_now(version: Version, clip_ids: pa.Array, quality: QualitySpec) -> pa.Table:
