@@ -13,7 +13,12 @@ import pytest
 
 from .manifests import INFRA
 
-ENV = {"RAY_metrics_report_interval_ms": "1000", "RAY_raylet_start_wait_time_s": "120"}
+# Workers as nice as everybody else: on a busy machine they would wait for minutes.
+ENV = {
+    "RAY_metrics_report_interval_ms": "1000",
+    "RAY_raylet_start_wait_time_s": "120",
+    "RAY_worker_niceness": "0",
+}
 
 
 @dataclass
