@@ -8,15 +8,16 @@ from collections.abc import AsyncIterator
 import aiohttp
 from ray.job_submission import JobStatus, JobSubmissionClient
 
-from schemas.errors import FlowreelError
+from schemas.errors import FlowreelError, UsageError
 
 TRIES, PAUSE_S = 10, 3.0
 
 
 def follow(client: JobSubmissionClient, job_id: str) -> int:
     """Prints the log until the job has ended. Returns its exit code, 1 where it has none (killed, stopped, never
-    started). Raises FlowreelError if the cluster is gone."""
+    started). Raises UsageError for a job that the cluster does not know, FlowreelError if the cluster is gone."""
     shown, failures = 0, 0
+    _check_known(client, job_id)
     while True:
         try:
             shown = asyncio.run(_show(client.tail_job_logs(job_id), shown))
@@ -31,6 +32,16 @@ def follow(client: JobSubmissionClient, job_id: str) -> int:
         if details.status.is_terminal():
             return _code(job_id, details.status, details.driver_exit_code, details.message)
         time.sleep(PAUSE_S)  # the log's end came before that of the job
+
+
+def _check_known(client: JobSubmissionClient, job_id: str) -> None:
+    """Anything else that is wrong shows, or passes, when the log is read."""
+    try:
+        client.get_job_status(job_id)
+    except (RuntimeError, ConnectionError) as error:
+        if "404" in str(error):
+            known = "`ray job list` shows those it knows"
+            raise UsageError(f"--follow {job_id}: the cluster has no such job; {known}") from None
 
 
 async def _show(chunks: AsyncIterator[str], shown: int) -> int:

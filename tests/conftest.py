@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from schemas.spec import Spec
 
 START_LIMIT_S = 60
+os.environ.setdefault("RAY_worker_niceness", "0")  # else whatever else runs here starves the workers of Ray
 S3_PAGE = 100  # keys in a page of the test server's listings, so that paging shows with few objects
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from .conftest import REPOSITORY, Flowreel, command, write_spec
 
-LIMIT_S = 120
+LIMIT_S = 500
 
 
 def test_killed_render_goes_on(flowreel: Flowreel, make_source: Any, tiny_checkpoint: Path, tmp_path: Path) -> None:
