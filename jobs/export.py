@@ -5,9 +5,6 @@ from typing import Annotated
 
 import typer
 
-from jobs.progress import Display
-from pipeline.storage import open_store
-
 
 class FormatName(StrEnum):
     CITYSCAPES = "cityscapes"
@@ -22,9 +19,11 @@ def command(
     name: Annotated[FormatName, typer.Option("--format", help="layout of the files")],
 ) -> None:
     """Writes a version in another format. Interrupted, the same command goes on."""
-    from pipeline.export.formats import FORMATS  # video codecs, which other commands do without
+    from jobs.progress import Display
+    from pipeline.export.formats import FORMATS
     from pipeline.export.run import export
     from pipeline.reader import open_dataset
+    from pipeline.storage import open_store
 
     opened, store, display = open_dataset(dataset), open_store(target), Display()
     store.check_writable()

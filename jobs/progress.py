@@ -13,11 +13,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from jobs.logs import json_wanted, line
-from pipeline.prepare import Prepared
 from schemas.outcome import Failed, ShardOutcome
 
-if TYPE_CHECKING:  # Ray: only where something is rendered
+if TYPE_CHECKING:  # Ray and pyarrow: only where something is planned or rendered
     from jobs.dispatch import Worker
+    from pipeline.prepare import Prepared
 
 PLAIN_EVERY_S = 5.0
 WORKERS_SHOWN = 8
@@ -45,7 +45,7 @@ class Display:
     def note(self, text: str) -> None:
         self.say(f"note: {text}", "warning")
 
-    def planned(self, prepared: Prepared) -> None:
+    def planned(self, prepared: "Prepared") -> None:
         plan, catalog = prepared.plan, prepared.catalog
         self._ids = {"run": plan.plan_id}
         on_top = f"on top of version {plan.base_version}" if plan.base_version else "for a first version"

@@ -8,11 +8,11 @@ import typer
 from jobs.progress import Display
 from pipeline.file_uri import open_file
 from pipeline.storage import open_store
-from pipeline.versions import Version, open_version, split_uri
 from schemas.errors import UsageError
 
 if TYPE_CHECKING:
     from pipeline.report.page import Wanted
+    from pipeline.versions import Version
 
 AT_MOST = 100_000  # clips of a version whose report is written as it is published: it takes seconds
 PLAYERS, AT_ONCE = 64, 16  # at most; of that report
@@ -43,15 +43,17 @@ def command(
         print(write_report(open_named(dataset, number), display, out, price))
 
 
-def open_named(dataset: str, number: int | None = None) -> Version:
+def open_named(dataset: str, number: int | None = None) -> "Version":
     """DATASET[@N]. Raises UsageError where ``number`` says otherwise."""
+    from pipeline.versions import open_version, split_uri
+
     uri, named = split_uri(dataset)
     if named and number and named != number:
         raise UsageError(f"{dataset} names version {named}, --version says {number}; leave one of them out")
     return open_version(open_store(uri), number or named)
 
 
-def write_report(version: Version, display: Display, out: str = "", price: float | None = None) -> str:
+def write_report(version: "Version", display: Display, out: str = "", price: float | None = None) -> str:
     """Where it was written: beside the manifest, if nowhere else."""
     from pipeline.report.page import BESIDE, Wanted
 
@@ -59,7 +61,7 @@ def write_report(version: Version, display: Display, out: str = "", price: float
     return _written(version, wanted, display, out)
 
 
-def _written(version: Version, wanted: "Wanted", display: Display, out: str = "") -> str:
+def _written(version: "Version", wanted: "Wanted", display: Display, out: str = "") -> str:
     from pipeline.report.page import REPORT, report  # video codecs, which most commands do without
 
     with display.task(f"report of version {version.number}") as progress:
@@ -69,7 +71,7 @@ def _written(version: Version, wanted: "Wanted", display: Display, out: str = ""
     return store.url(name)
 
 
-def leave_report(version: Version, display: Display) -> None:
+def leave_report(version: "Version", display: Display) -> None:
     """The report of a version that was just published, in short. It is published whatever becomes of its report."""
     again = f"`flowreel report {version.dataset.uri}@{version.number}` writes one"
     if version.record.counts.clips > AT_MOST:
@@ -83,7 +85,7 @@ def leave_report(version: Version, display: Display) -> None:
         display.say(f"no report: {type(error).__name__}: {error}; {again}")
 
 
-def write_comparison(a: Version, b: Version, out: str, display: Display) -> str:
+def write_comparison(a: "Version", b: "Version", out: str, display: Display) -> str:
     """Where it was written."""
     from pipeline.report.compare import compare
 

@@ -19,8 +19,8 @@ from pipeline.parquet import read_parquet
 from pipeline.retention import Folder, age, drop, folders, past_retention, removable
 from pipeline.storage import TEMPORARY_SUFFIX, FileInfo, NotFound, Store
 from schemas.errors import IntegrityError
+from schemas.spec import GRACE_H
 
-GRACE_H = 72.0  # a weekend: interrupted runs go on where they were, readers finish what they have opened
 _NO_RUNS = {"claims", "leases", "summaries", "sweeps"}  # folders below runs/ that hold no run's records
 BATCH = 64  # files deleted between two looks at the own lease
 

@@ -14,6 +14,7 @@ Side = Annotated[int, Field(ge=1, le=16384, strict=True)]  # pixels
 Natural = Annotated[int, Field(ge=0, strict=True)]
 GENERATE = "generate"
 SEQUENCE = "{sequence}"
+GRACE_H = 72.0  # a weekend: interrupted runs go on where they were, readers finish what they have opened
 
 
 class DatasetSpec(Model):

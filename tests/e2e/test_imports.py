@@ -1,0 +1,36 @@
+"""What commands import decides how soon they answer: PyTorch and Ray take seconds, pyarrow most of one."""
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from .conftest import LIMIT_S, REPOSITORY
+
+CODE = """
+import sys
+from jobs.cli import run
+code = run()
+print("\\nimported:", *sorted({"ray", "torch", "numba", "pyarrow", "numpy"} & set(sys.modules)))
+sys.exit(code)
+"""
+
+
+def imported(*arguments: object) -> set[str]:
+    command = [sys.executable, "-c", CODE, *map(str, arguments)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, cwd=REPOSITORY)
+    assert ended.returncode == 0, ended.stderr
+    return set(ended.stdout.rpartition("imported:")[2].split())
+
+
+@pytest.mark.parametrize("command", [(), ("render",), ("verify",), ("train",), ("import-checkpoint",), ("submit",)])
+def test_help_needs_none_of_them(command: tuple[str, ...]) -> None:
+    assert imported(*command, "--help") == set()
+
+
+def test_looking_needs_neither_ray_nor_pytorch(local_run: Any) -> None:
+    local_run.publish(local_run.prepare())
+    dataset = local_run.dataset
+    for command in (("status", dataset), ("diff", dataset, 1, 1), ("verify", dataset)):
+        assert imported(*command) & {"ray", "torch", "numba"} == set(), command
