@@ -11,7 +11,7 @@ from jobs.render import Exit, render
 from schemas.errors import FlowreelError
 from schemas.spec import Spec
 
-from .proxy import KINDS, FaultProxy
+from benchmarks.faults.proxy import KINDS, FaultProxy
 
 pytestmark = [pytest.mark.s3, pytest.mark.slow]
 BUCKET, RUNS = "faults", 6

@@ -1,0 +1,54 @@
+"""Injects faults of every kind into real renders, and writes what became of their clips as a table.
+
+    python -m benchmarks.faults docs/faults.md [--kinds actors stores ...] [--most N]
+
+Each kind renders tiny clips on a real local Ray until it has met its number of faults, and compares the published
+versions with one of an undisturbed run. The table goes between the markers of the file. Exit code 1 if a clip was lost,
+is there twice or differs. Two kinds need root (a small file system, a memory limit), and say so.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.arguments import count
+from benchmarks.faults import kills
+from benchmarks.faults.engine import Load
+from benchmarks.faults.place import Place
+from benchmarks.faults.world import Row, World
+
+KINDS: dict[str, Callable[[World], Row]] = {
+    "actors": kills.actors,
+    "nodes": kills.lost_nodes,
+    "drivers": kills.drivers,
+    "machines": kills.machines,
+    "sigterm": kills.drained,
+    "gcs": kills.control_stores,
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path, help="Markdown file with the table's markers")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=[*KINDS])
+    parser.add_argument("--most", type=count, help="faults of each kind at most")
+    options = parser.parse_args()
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_worker_niceness", "0")  # a busy machine would leave them no time
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory(prefix="flowreel-faults-", ignore_cleanup_errors=True) as folder:
+        place = Place(Path(folder), sequences=24, frames=50)
+        world = World(Path(folder), place, Load(pause_s=0.02), options.most)
+        for kind in options.kinds:
+            began = time.monotonic()
+            rows.append(KINDS[kind](world))
+            print(rows[-1], f"{time.monotonic() - began:.0f} s", flush=True)
+    return 0 if all(row.good for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
