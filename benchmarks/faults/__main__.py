@@ -16,18 +16,27 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.arguments import count
-from benchmarks.faults import kills
+from benchmarks.faults import clips, kills, stores
 from benchmarks.faults.engine import Load
 from benchmarks.faults.place import Place
+from benchmarks.faults.table import markdown, put
 from benchmarks.faults.world import Row, World
 
-KINDS: dict[str, Callable[[World], Row]] = {
+SEQUENCES, FRAMES, PAUSE_S = 24, 50, 0.02
+KINDS: dict[str, Callable[[World], Row | list[Row]]] = {
     "actors": kills.actors,
     "nodes": kills.lost_nodes,
     "drivers": kills.drivers,
     "machines": kills.machines,
     "sigterm": kills.drained,
     "gcs": kills.control_stores,
+    "stores": stores.stores,
+    "disk": stores.full_disk,
+    "killed-for-memory": clips.killed_for_memory,
+    "refused-memory": clips.refused_memory,
+    "poison": clips.poison,
+    "hanging": clips.hanging,
+    "nan": clips.nan,
 }
 
 
@@ -41,12 +50,14 @@ def main() -> int:
     os.environ.setdefault("RAY_worker_niceness", "0")  # a busy machine would leave them no time
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="flowreel-faults-", ignore_cleanup_errors=True) as folder:
-        place = Place(Path(folder), sequences=24, frames=50)
-        world = World(Path(folder), place, Load(pause_s=0.02), options.most)
+        place = Place(Path(folder), SEQUENCES, FRAMES, clips.SICK_LABELS)
+        world = World(Path(folder), place, Load(PAUSE_S), options.most)
         for kind in options.kinds:
             began = time.monotonic()
-            rows.append(KINDS[kind](world))
-            print(rows[-1], f"{time.monotonic() - began:.0f} s", flush=True)
+            found = KINDS[kind](world)
+            rows += found if isinstance(found, list) else [found]
+            print(f"{kind}: {time.monotonic() - began:.0f} s\n{markdown(rows)}", flush=True)
+            put(options.out, markdown(rows))
     return 0 if all(row.good for row in rows) else 1
 
 

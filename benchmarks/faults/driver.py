@@ -1,6 +1,6 @@
 """`flowreel render SPEC` with an engine that is slow and falls sick: a process of its own, to be killed.
 
-    python -m benchmarks.faults.driver SPEC '{"pause_s": 0.02, "sick": {"31": ["dies", ""]}}' [--retry-failed]
+python -m benchmarks.faults.driver SPEC '{"pause_s": 0.02, "sick": {"31": ["dies", ""]}}' [--retry-failed]
 """
 
 import json

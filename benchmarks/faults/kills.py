@@ -11,7 +11,7 @@ from benchmarks.faults.place import data_files
 from benchmarks.faults.processes import Driver
 from benchmarks.faults.world import Inject, Row, World
 
-NODES, STOPPED = 3, 143
+NODES, STOPPED = 2, 143
 Strike = Callable[[Driver], int]  # ends a driver; returns how many faults that were
 KILLS_PER_DATASET = 4  # of drivers, before one is left in peace
 
@@ -27,7 +27,7 @@ def actors(world: World) -> Row:
             driver.wait()
             return killed
 
-        return world.until(40, Row("worker killed (SIGKILL)"), inject, nodes.address)
+        return world.until(24, Row("worker killed (SIGKILL)"), inject, nodes.address)
 
 
 def lost_nodes(world: World) -> Row:
@@ -41,19 +41,19 @@ def lost_nodes(world: World) -> Row:
             driver.wait()
             return lost
 
-        return world.until(12, Row("node lost (SIGKILL of its raylet), and back"), inject, nodes.address)
+        return world.until(8, Row("node lost (SIGKILL of its raylet), and back"), inject, nodes.address)
 
 
 def drivers(world: World) -> Row:
     with Nodes(NODES) as nodes:
         kill = at_random_moments(world, Driver.kill)
-        return world.until(12, Row("driver killed (SIGKILL), run again"), kill, nodes.address)
+        return world.until(10, Row("driver killed (SIGKILL), run again"), kill, nodes.address)
 
 
 def machines(world: World) -> Row:
     """Driver, workers, raylet, control store at once; no data file is half there when the next command looks."""
     kill = at_random_moments(world, lambda driver: min(1, driver.kill_all()))
-    return world.until(8, Row("everything killed at once, run again"), kill)
+    return world.until(6, Row("everything killed at once, run again"), kill)
 
 
 def drained(world: World) -> Row:
@@ -66,7 +66,7 @@ def drained(world: World) -> Row:
             row.note = f"exit code {code}"
         return 1
 
-    return world.until(8, row, at_random_moments(world, term))
+    return world.until(6, row, at_random_moments(world, term))
 
 
 def at_random_moments(world: World, strike: Strike) -> Inject:

@@ -65,7 +65,7 @@ class Place:
             "source": {"uri": str(self.source)},
             "generator": {"checkpoint": str(self.checkpoint)},
             "clips": {"frames": CLIP_FRAMES},
-            "execution": {"num_gpus": 0, "num_cpus": 1, "workers": [1, 3]},
+            "execution": {"num_gpus": 0, "num_cpus": 1, "workers": [1, 2]},
         }
         for name, group in groups.items():
             tree[name] = tree.get(name, {}) | group
@@ -84,6 +84,7 @@ class Undisturbed:
     """What a run without faults has published."""
 
     def __init__(self, dataset: Path) -> None:
+        self.folder = dataset
         version = open_version(open_store(str(dataset)))
         self.clips, self._manifest = _contents(version, dataset), _manifest_bytes(version, dataset)
         self.files = {name: hashlib.sha256(data).digest() for name, data in data_files(dataset).items()}

@@ -23,7 +23,9 @@ class Driver:
     def __init__(self, spec: Path, load: Load, address: str = "", *options: str, log: Path | None = None) -> None:
         """``address``: of a Ray cluster; without, the command starts Ray on this machine."""
         settings = {"pause_s": load.pause_s, "sick": {k: [*asdict(v).values()] for k, v in load.sick.items()}}
-        env = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"} | ({"RAY_ADDRESS": address} if address else {})
+        env = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"} | (
+            {"RAY_ADDRESS": address} if address else {}
+        )
         command = [sys.executable, "-m", "benchmarks.faults.driver", str(spec), json.dumps(settings), *options]
         self.log = log or spec.with_suffix(".log")
         with self.log.open("ab") as said:

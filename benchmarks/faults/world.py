@@ -29,6 +29,7 @@ class Row:
     again: int = 0  # clips of finished data files that a later command did not count as done
     half_written: int = 0  # data files seen that were not whole
     identical: bool = True
+    alone: bool = True  # of clips that are the fault themselves: they failed, and no other
     failed: list[str] = field(default_factory=list)  # reasons of clips that failed
     note: str = ""
 
@@ -43,7 +44,7 @@ class Row:
 
     @property
     def good(self) -> bool:
-        return not (self.lost or self.duplicated or self.differing or self.again or self.half_written)
+        return self.alone and not (self.lost + self.duplicated + self.differing + self.again + self.half_written)
 
 
 # What happens to a driver until it has ended: given it, its dataset and how many faults are left; returns how many.
@@ -58,9 +59,9 @@ class World:
         self.random = random.Random(0)
         self._count = 0
         dataset = self.fresh("undisturbed")
-        code = (driver := Driver(place.spec(dataset), Load())).wait()
-        if code != DONE:
-            raise SystemExit(f"the undisturbed run ended with {code}:\n{driver.said()}")
+        driver = Driver(place.spec(dataset), Load())
+        if driver.wait() != DONE:
+            raise SystemExit(f"the undisturbed run failed:\n{driver.said()}")
         self.undisturbed = Undisturbed(dataset)
 
     def fresh(self, name: str) -> Path:
@@ -102,4 +103,3 @@ def rendered_again(done: int, said: str) -> int:
     counts = [line for line in said.splitlines() if FINISHED in line]
     known = int(counts[0].partition(FINISHED)[0].split()[-1].replace(",", "")) if counts else 0
     return max(0, done - known)
-

@@ -1,0 +1,104 @@
+"""Object stores that err, throttle, stall, reset connections, cut bodies short and lie; a disk that is full."""
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import s3fs
+from moto.server import ThreadedMotoServer
+
+from benchmarks.faults.place import data_files
+from benchmarks.faults.processes import Driver
+from benchmarks.faults.proxy import KINDS, FaultProxy
+from benchmarks.faults.world import Row, World
+
+BUCKET = "faults"
+KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "us-east-1"}
+SAID = {
+    "500": "store answers 500",
+    "503": "store answers 503",
+    "429": "store throttles (429)",
+    "reset": "store resets the connection",
+    "stall": "store stalls",
+    "cut": "store cuts a body short",
+    "lie": "store says that it took a data file, and did not",
+}
+
+
+def stores(world: World) -> list[Row]:
+    """One kind after the other, through our own proxy before a real S3 server."""
+    os.environ |= KEYS
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        endpoint = f"http://{host}:{port}"
+        bucket = s3fs.S3FileSystem(endpoint_url=endpoint, skip_instance_cache=True, use_listings_cache=False)
+        bucket.mkdir(BUCKET)
+        bucket.put(str(world.place.source), f"{BUCKET}/source", recursive=True)
+        return [_store(world, bucket, endpoint, kind) for kind in KINDS]
+    finally:
+        server.stop()
+
+
+def _store(world: World, bucket: Any, endpoint: str, kind: str) -> Row:
+    row = Row(SAID[kind])
+    while row.injected < world.wanted(20):
+        local = world.fresh(row.fault)
+        with FaultProxy(endpoint, [kind], share=0.05, seed=len(row.fault)) as proxy:
+            spec = world.place.spec(
+                f"s3://{BUCKET}/{local.name}",
+                source={"uri": f"s3://{BUCKET}/source"},
+                storage_options={"endpoint_url": proxy.url},
+            )
+            before = row.injected
+            world.publish(local, spec, row, lambda driver, *_: driver.wait() * 0, before)
+            row.injected += proxy.injected.total()
+        bucket.get(f"{BUCKET}/{local.name}", str(local), recursive=True)
+        row.half_written += len(world.undisturbed.half_written(local))
+        row.judge(world.undisturbed.compare(local))
+    return row
+
+
+def full_disk(world: World) -> Row:
+    """A small file system that fills up; it grows before the next command, which goes on."""
+    row = Row("disk full")
+    if os.geteuid():
+        row.note = "not run: mounting a small file system needs root"
+        return row
+    size = sum(path.stat().st_size for path in world.undisturbed.folder.rglob("*") if path.is_file())
+    for number in range(world.wanted(4)):
+        mount, share = world.fresh(row.fault), 0.2 * (1 + number)
+        with _small_disk(mount, int(size * share)) as grow:
+
+            def inject(driver: Driver, dataset: Path, left: int) -> int:
+                code = driver.wait()
+                finished = len(data_files(dataset))
+                grow(size * 4)
+                full = code == 2 and "full" in driver.said()
+                if code and not full:
+                    row.note = f"exit code {code} with {finished} data files: {driver.said().splitlines()[-1]}"
+                return int(full)
+
+            dataset = mount / "dataset"
+            world.publish(dataset, world.place.spec(dataset), row, inject, 1)
+            row.judge(world.undisturbed.compare(dataset))
+    return row
+
+
+@contextmanager
+def _small_disk(mount: Path, size: int) -> Iterator[Callable[[int], None]]:
+    """A file system of ``size`` bytes, and how to change that."""
+    mount.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "flowreel", str(mount)], check=True)
+    try:
+        yield lambda more: _remount(mount, more)
+    finally:
+        subprocess.run(["umount", "--lazy", str(mount)], check=True)
+
+
+def _remount(mount: Path, size: int) -> None:
+    subprocess.run(["mount", "-o", f"remount,size={size}", str(mount)], check=True)

@@ -1,0 +1,49 @@
+"""What became of faults as a Markdown table, and where it is put."""
+
+import platform
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import ray
+
+from benchmarks.faults.world import Row
+
+BEGIN, END = "<!-- benchmarks/faults: the table -->", "<!-- end -->"
+HEAD = (
+    "fault | injected | commands | clips published | failed | lost | duplicated | differing | rendered again"
+    " | half-written files seen | files and manifest as undisturbed"
+)
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """The table, its sums, and what clips that failed gave as reasons."""
+    count = len(HEAD.split(" | "))
+    lines = [f"| {HEAD} |", "|" + " --- |" * count]
+    lines += [_line(row) for row in rows]
+    total = sum(row.injected for row in rows)
+    bad = {name: sum(getattr(row, name) for row in rows) for name in ("lost", "duplicated", "differing", "again")}
+    about = (
+        f"**{total} faults injected**, {sum(r.clips for r in rows):,} clips published in {sum(r.versions for r in rows)}"
+        f" versions by {sum(r.commands for r in rows)} commands; {bad['lost']} lost, {bad['duplicated']} duplicated,"
+        f" {bad['differing']} differing, {bad['again']} rendered again. Ray {ray.__version__}, Python"
+        f" {platform.python_version()}, {datetime.now(UTC):%Y-%m-%d}."
+    )
+    reasons = [f"- {row.fault}: {row.note}" for row in rows if row.note]
+    reasons += [f"- {row.fault}: `{row.failed[0]}`" for row in rows if row.failed]
+    return "\n".join([about, "", *lines, "", *reasons, ""])
+
+
+def _line(row: Row) -> str:
+    files = "n/a" if not row.versions else "yes" if row.identical else "all other clips" if row.failed else "**no**"
+    cells = [row.fault, row.injected, row.commands, row.clips, len(row.failed), row.lost, row.duplicated]
+    cells += [row.differing, row.again, row.half_written, files]
+    return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def put(place: Path, text: str) -> None:
+    """Puts text between the markers of a file; a file that is not there yet is made of it."""
+    before, begin, rest = (place.read_text() if place.exists() else f"{BEGIN}\n{END}\n").partition(BEGIN)
+    if not begin or END not in rest:
+        raise SystemExit(f"{place}: no {BEGIN} with {END} behind it; add them where the table belongs")
+    place.write_text(f"{before}{BEGIN}\n{text}{END}{rest.partition(END)[2]}")
