@@ -14,11 +14,11 @@ ImageCodec = Literal["jpeg", "png", "webp"]
 ENDING = {"jpeg": ".jpg", "png": ".png", "webp": ".webp"}
 _ID_MODES = ("L", "P", "1", "I;16", "I;16B", "I")  # one channel of integers; P: the palette index is the id
 # Not all that Pillow knows: some formats run other programs, and few people have looked at the rarer ones.
-_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "BMP", "GIF", "PPM", "TGA", "JPEG2000", "AVIF")
+_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "TGA", "JPEG2000")
 _DAMAGE = (OSError, SyntaxError)  # Pillow raises SyntaxError for a broken PNG chunk
 _BAD_ARRAY = (ValueError, OSError, EOFError, MemoryError, SyntaxError)  # NumPy's, for headers that promise too much
 _NUMPY = b"\x93NUMPY"
-_LOSSY = ("JPEG", "MPO", "WEBP", "JPEG2000", "AVIF")
+_LOSSY = ("JPEG", "MPO", "WEBP", "JPEG2000")
 
 
 def decode_ids(data: bytes) -> NDArray[np.uint8] | NDArray[np.uint16]:

@@ -1,4 +1,4 @@
-"""An engine that takes its time, and falls sick of certain labels: it crashes, hangs, runs out of memory or gives NaN."""
+"""An engine that takes its time, and falls sick of certain labels: it crashes, hangs, needs too much memory, gives NaN."""
 
 import os
 import resource
@@ -45,6 +45,7 @@ class Load:
 
     pause_s: float = 0.0
     sick: Mapping[int, Sickness] = field(default_factory=dict)  # by label id
+    counts: str = ""  # a folder where each worker leaves a file with a byte for each frame that it renders
 
     def __call__(self, checkpoint: Checkpoint, settings: RenderSettings) -> "SickEngine":
         return SickEngine(PlainEngine(load_generator(checkpoint, settings.device)), self)
@@ -71,6 +72,9 @@ class SickEngine:
 
     def step(self, state: RolloutState, looked: Tensor) -> tuple[RolloutState, Frame]:
         time.sleep(self._load.pause_s)
+        if self._load.counts:
+            with open(f"{self._load.counts}/{os.getpid()}", "ab") as count:
+                count.write(b".")
         return self._real.step(state, looked)
 
 

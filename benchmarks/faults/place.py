@@ -2,6 +2,8 @@
 
 import hashlib
 from collections import Counter
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,14 +13,23 @@ import pyarrow.parquet as pq
 import torch
 import yaml
 
+from benchmarks.faults.engine import Load
+from jobs.progress import Display
+from jobs.render import render_by
 from pipeline.codec import encode_ids
 from pipeline.generator.config import GeneratorConfig
 from pipeline.generator.loading import save_checkpoint
 from pipeline.generator.networks import VideoGenerator
+from pipeline.ledger import Ledger
+from pipeline.prepare import Prepared
+from pipeline.render import ShardRenderer
 from pipeline.storage import open_store
 from pipeline.versions import FAILURES_FILE, Version, open_version
+from schemas.outcome import ShardOutcome
+from schemas.parse import parse_spec
 
-SIZE, CLIP_FRAMES = (64, 32), 5
+SIZE = (64, 32)
+LENGTHS = range(3, 15)  # frames of sequences: a shard holds clips of one length, so each gets its own
 CLASSES = (7, 8, 11, 13, 21, 22, 23, 24, 26)
 PLACED = ("shard", "row_group", "row")  # manifest columns that say where a clip lies, not what it is
 
@@ -40,17 +51,20 @@ class Verdict:
 
 
 class Place:
-    """A folder with all that a render needs. ``sick``: label ids that stand in one frame of one clip each."""
+    """A folder with all that a render needs. A sequence is one clip. ``sick``: label ids that stand in one frame of one
+    clip each."""
 
-    def __init__(self, folder: Path, sequences: int, frames: int, sick: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self, folder: Path, sequences: int, sick: tuple[int, ...] = (), lengths: Sequence[int] = LENGTHS
+    ) -> None:
         self.folder, self.source, self.checkpoint = folder, folder / "source", folder / "checkpoint"
         rng = np.random.default_rng(0)
         for s in range(sequences):
             labels = self.source / f"seq_{s:03d}" / "labels"
             labels.mkdir(parents=True)
-            for t in range(frames):
+            for t in range(lengths[s % len(lengths)]):
                 blocks = rng.choice(CLASSES, (SIZE[1] // 4, SIZE[0] // 4)).astype(np.uint8)
-                if s < len(sick) and t == CLIP_FRAMES + 2:
+                if s < len(sick) and t == lengths[0] - 1:
                     blocks[0, 0] = sick[s]
                 (labels / f"{t:06d}.png").write_bytes(encode_ids(np.kron(blocks, np.ones((4, 4), np.uint8))))
         config = GeneratorConfig(ngf=4, n_downsample=2, n_blocks=2, n_scales=2, size=SIZE)
@@ -64,7 +78,7 @@ class Place:
             "dataset": {"uri": str(dataset), "name": "same", "report": False},
             "source": {"uri": str(self.source)},
             "generator": {"checkpoint": str(self.checkpoint)},
-            "clips": {"frames": CLIP_FRAMES},
+            "clips": {"frames": 0},
             "execution": {"num_gpus": 0, "num_cpus": 1, "workers": [1, 2]},
         }
         for name, group in groups.items():
@@ -81,10 +95,12 @@ def data_files(dataset: Path) -> dict[str, bytes]:
 
 
 class Undisturbed:
-    """What a run without faults has published."""
+    """What a run without faults publishes: in this process, without Ray."""
 
-    def __init__(self, dataset: Path) -> None:
-        self.folder = dataset
+    def __init__(self, place: Place) -> None:
+        self.folder = dataset = place.folder / "undisturbed"
+        with _one_thread():
+            render_by(_here, parse_spec(place.spec(dataset).read_text()), Display())
         version = open_version(open_store(str(dataset)))
         self.clips, self._manifest = _contents(version, dataset), _manifest_bytes(version, dataset)
         self.files = {name: hashlib.sha256(data).digest() for name, data in data_files(dataset).items()}
@@ -116,6 +132,23 @@ class Undisturbed:
             and len(data_files(dataset)) == len(self.files)
             and _manifest_bytes(version, dataset) == self._manifest,
         )
+
+
+def _here(prepared: Prepared, done: Ledger, _: Display) -> Generator[ShardOutcome, None, None]:
+    engine = Load()(prepared.job.checkpoint, prepared.job.settings)
+    renderer = ShardRenderer(prepared.job, prepared.plan.plan_id, engine)
+    yield from map(renderer.render, done.left())
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """As workers with one CPU have: sums depend on it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _manifest_bytes(version: Version, dataset: Path) -> bytes:

@@ -78,7 +78,7 @@ def full_disk(world: World) -> Row:
                 code = driver.wait()
                 finished = len(data_files(dataset))
                 grow(size * 4)
-                full = code == 2 and "full" in driver.said()
+                full = code in (1, 2) and "the disk is full" in driver.said()
                 if code and not full:
                     row.note = f"exit code {code} with {finished} data files: {driver.said().splitlines()[-1]}"
                 return int(full)

@@ -58,11 +58,7 @@ class World:
         self.folder, self.place, self.load, self.most = folder, place, load, most
         self.random = random.Random(0)
         self._count = 0
-        dataset = self.fresh("undisturbed")
-        driver = Driver(place.spec(dataset), Load())
-        if driver.wait() != DONE:
-            raise SystemExit(f"the undisturbed run failed:\n{driver.said()}")
-        self.undisturbed = Undisturbed(dataset)
+        self.undisturbed = Undisturbed(place)
 
     def fresh(self, name: str) -> Path:
         """A dataset that does not exist yet."""
