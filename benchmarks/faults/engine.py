@@ -1,4 +1,4 @@
-"""An engine that takes its time, and falls sick of certain labels: it crashes, hangs, needs too much memory, gives NaN."""
+"""An engine that takes its time, and falls sick of certain labels: crashes, hangs, needs too much memory, gives NaN."""
 
 import os
 import resource

@@ -22,10 +22,11 @@ class Driver:
 
     def __init__(self, spec: Path, load: Load, address: str = "", *options: str, log: Path | None = None) -> None:
         """``address``: of a Ray cluster; without, the command starts Ray on this machine."""
-        settings = {"pause_s": load.pause_s, "sick": {k: [*asdict(v).values()] for k, v in load.sick.items()}}
-        env = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"} | (
-            {"RAY_ADDRESS": address} if address else {}
-        )
+        sick = {label: [*asdict(sickness).values()] for label, sickness in load.sick.items()}
+        settings = {"pause_s": load.pause_s, "sick": sick, "counts": load.counts}
+        env = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+        if address:
+            env["RAY_ADDRESS"] = address
         command = [sys.executable, "-m", "benchmarks.faults.driver", str(spec), json.dumps(settings), *options]
         self.log = log or spec.with_suffix(".log")
         with self.log.open("ab") as said:

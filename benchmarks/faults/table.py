@@ -23,9 +23,10 @@ def markdown(rows: Sequence[Row]) -> str:
     lines += [_line(row) for row in rows]
     total = sum(row.injected for row in rows)
     bad = {name: sum(getattr(row, name) for row in rows) for name in ("lost", "duplicated", "differing", "again")}
+    clips, versions = sum(row.clips for row in rows), sum(row.versions for row in rows)
     about = (
-        f"**{total} faults injected**, {sum(r.clips for r in rows):,} clips published in {sum(r.versions for r in rows)}"
-        f" versions by {sum(r.commands for r in rows)} commands; {bad['lost']} lost, {bad['duplicated']} duplicated,"
+        f"**{total} faults injected**, {clips:,} clips published in {versions} versions by"
+        f" {sum(row.commands for row in rows)} commands; {bad['lost']} lost, {bad['duplicated']} duplicated,"
         f" {bad['differing']} differing, {bad['again']} rendered again. Ray {ray.__version__}, Python"
         f" {platform.python_version()}, {datetime.now(UTC):%Y-%m-%d}."
     )

@@ -41,8 +41,7 @@ FLOW = encode_flow(RNG.normal(size=(24, 40, 2)).astype(np.float32))
 def test_a_damaged_label_map_is_refused_or_is_what_it_was(data: bytes, damage: Damage) -> None:
     try:
         ids_HW = decode_ids(damage(data))
-    except ValueError as error:
-        assert str(error)
+    except ValueError:
         return
     assert np.array_equal(ids_HW, decode_ids(data))
 
@@ -52,8 +51,7 @@ def test_a_damaged_label_map_is_refused_or_is_what_it_was(data: bytes, damage: D
 def test_a_forged_label_map_is_refused_or_an_id_map(data: bytes, damage: Damage) -> None:
     try:
         ids_HW = decode_ids(with_right_checksums(damage(data)))
-    except ValueError as error:
-        assert str(error)
+    except ValueError:
         return
     assert ids_HW.ndim == 2 and ids_HW.dtype in (np.uint8, np.uint16)
 
@@ -64,8 +62,7 @@ def test_other_damaged_pictures_are_refused_or_pictures(data: bytes, damage: Dam
     for decode in (decode_ids, decode_image):
         try:
             pixels = decode(damage(data))
-        except ValueError as error:
-            assert str(error)
+        except ValueError:
             continue
         assert pixels.dtype in (np.uint8, np.uint16)
 
@@ -76,8 +73,7 @@ def test_a_damaged_flow_is_refused_or_a_flow(damage: Damage, forged: bool) -> No
     data = damage(FLOW)
     try:
         flow_HW2, valid_HW = decode_flow(with_right_checksums(data) if forged else data)
-    except ValueError as error:
-        assert str(error)
+    except ValueError:
         return
     assert flow_HW2.shape == (*valid_HW.shape, 2)
 

@@ -1,4 +1,4 @@
-"""Names that climb out of their folder, YAML that grows, sizes beyond reason, files that change under a run, secrets."""
+"""Names that climb out of their folder, YAML that grows, absurd sizes, files that change under a run, secrets."""
 
 import json
 import pickle
