@@ -17,9 +17,10 @@ from pathlib import Path
 
 from benchmarks.arguments import count
 from benchmarks.faults import clips, kills, stores
+from benchmarks.faults.cluster import Nodes
 from benchmarks.faults.engine import Load
 from benchmarks.faults.place import Place
-from benchmarks.faults.table import markdown, put
+from benchmarks.faults.table import Kept, markdown, put
 from benchmarks.faults.world import Row, World
 
 SEQUENCES, PAUSE_S = 36, 0.03
@@ -44,21 +45,22 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="Markdown file with the table's markers")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=[*KINDS])
+    parser.add_argument("--rows", type=Path, help="JSON file that keeps the rows, also of kinds that are not run now")
     parser.add_argument("--most", type=count, help="faults of each kind at most")
     options = parser.parse_args()
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_worker_niceness", "0")  # a busy machine would leave them no time
-    rows: list[Row] = []
-    with tempfile.TemporaryDirectory(prefix="flowreel-faults-", ignore_cleanup_errors=True) as folder:
-        place = Place(Path(folder), SEQUENCES, clips.SICK_LABELS)
-        world = World(Path(folder), place, Load(PAUSE_S), options.most)
+    good, kept = True, Kept(options.rows)
+    with tempfile.TemporaryDirectory(prefix="flowreel-faults-", ignore_cleanup_errors=True) as folder, Nodes() as nodes:
+        world = World(Place(Path(folder), SEQUENCES, clips.SICK_LABELS), nodes, Load(PAUSE_S), options.most)
         for kind in options.kinds:
             began = time.monotonic()
             found = KINDS[kind](world)
-            rows += found if isinstance(found, list) else [found]
+            rows = found if isinstance(found, list) else [found]
+            good &= all(row.good for row in rows)
             print(f"{kind}: {time.monotonic() - began:.0f} s\n{markdown(rows)}", flush=True)
-            put(options.out, markdown(rows))
-    return 0 if all(row.good for row in rows) else 1
+            put(options.out, markdown(kept.add(kind, rows)))
+    return 0 if good else 1
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def _sick(world: World, row: Row, kind: str, failure: dict[str, float]) -> Row:
     labels = SICK_LABELS[: world.wanted(len(SICK_LABELS))]
     dataset = world.fresh(row.fault)
     spec = world.place.spec(dataset, failure={"max_failed_fraction": 0.5, **failure})
-    driver = Driver(spec, replace(world.load, sick={label: Sickness(kind) for label in labels}))
+    driver = world.driver(spec, replace(world.load, sick={label: Sickness(kind) for label in labels}))
     row.commands, row.injected, row.alone = 1, len(labels), False
     if driver.wait() != 3:
         raise SystemExit(f"{row.fault}: exit code {driver.wait()}, 3 was expected:\n{driver.said()}")

@@ -13,7 +13,7 @@ from benchmarks.faults.processes import ACTOR, family, kill, name
 class Nodes:
     """A head without room for workers, and ``count`` nodes with room for one each."""
 
-    def __init__(self, count: int, seed: int = 0) -> None:
+    def __init__(self, count: int = 2, seed: int = 0) -> None:
         self._count, self._random = count, random.Random(seed)
 
     def __enter__(self) -> Self:

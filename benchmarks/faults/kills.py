@@ -11,49 +11,42 @@ from benchmarks.faults.place import data_files
 from benchmarks.faults.processes import Driver
 from benchmarks.faults.world import Inject, Row, World
 
-NODES, STOPPED = 2, 143
+STOPPED = 143
 Strike = Callable[[Driver], int]  # ends a driver; returns how many faults that were
 KILLS_PER_DATASET = 4  # of drivers, before one is left in peace
 
 
 def actors(world: World) -> Row:
-    with Nodes(NODES) as nodes:
-
-        def inject(driver: Driver, dataset: Path, left: int) -> int:
-            killed = 0
-            while driver.running and killed < left:
-                time.sleep(world.random.uniform(0.3, 1.5))
-                killed += nodes.kill_actor()
-            driver.wait()
-            return killed
-
-        return world.until(24, Row("worker killed (SIGKILL)"), inject, nodes.address)
+    return world.until(24, Row("worker killed (SIGKILL)"), _again_and_again(world, world.nodes.kill_actor))
 
 
 def lost_nodes(world: World) -> Row:
-    with Nodes(NODES) as nodes:
+    row = Row("node lost (SIGKILL of its raylet), and back")
+    return world.until(8, row, _again_and_again(world, world.nodes.lose_node))
 
-        def inject(driver: Driver, dataset: Path, left: int) -> int:
-            lost = 0
-            while driver.running and lost < left:
-                time.sleep(world.random.uniform(0.5, 2))
-                lost += nodes.lose_node()
-            driver.wait()
-            return lost
 
-        return world.until(8, Row("node lost (SIGKILL of its raylet), and back"), inject, nodes.address)
+def _again_and_again(world: World, strike: Callable[[], int]) -> Inject:
+    """While the driver runs; ``strike`` returns how many faults it was."""
+
+    def inject(driver: Driver, dataset: Path, left: int) -> int:
+        struck = 0
+        while driver.running and struck < left:
+            time.sleep(world.random.uniform(0.5, 2))
+            struck += strike()
+        driver.wait()
+        return struck
+
+    return inject
 
 
 def drivers(world: World) -> Row:
-    with Nodes(NODES) as nodes:
-        kill = at_random_moments(world, Driver.kill)
-        return world.until(10, Row("driver killed (SIGKILL), run again"), kill, nodes.address)
+    return world.until(8, Row("driver killed (SIGKILL), run again"), at_random_moments(world, Driver.kill))
 
 
 def machines(world: World) -> Row:
     """Driver, workers, raylet, control store at once; no data file is half there when the next command looks."""
     kill = at_random_moments(world, lambda driver: min(1, driver.kill_all()))
-    return world.until(6, Row("everything killed at once, run again"), kill)
+    return world.until(4, Row("everything killed at once, run again"), kill, alone=True)
 
 
 def drained(world: World) -> Row:
@@ -109,10 +102,10 @@ def control_stores(world: World) -> Row:
             driver.kill()
         return 1
 
-    while row.injected < world.wanted(2):
+    while row.injected < world.wanted(1):
         dataset = world.fresh("gcs")
         spec, before = world.place.spec(dataset), row.injected
-        with Nodes(NODES) as nodes:
+        with Nodes() as nodes:
             driver = Driver(spec, world.load, nodes.address)
             row.commands += 1
             row.injected += inject(driver, dataset, 1)

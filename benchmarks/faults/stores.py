@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,24 +13,20 @@ from moto.server import ThreadedMotoServer
 
 from benchmarks.faults.place import data_files
 from benchmarks.faults.processes import Driver
-from benchmarks.faults.proxy import KINDS, FaultProxy
+from benchmarks.faults.proxy import FaultProxy
 from benchmarks.faults.world import Row, World
 
 BUCKET = "faults"
 KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "us-east-1"}
-SAID = {
-    "500": "store answers 500",
-    "503": "store answers 503",
-    "429": "store throttles (429)",
-    "reset": "store resets the connection",
-    "stall": "store stalls",
-    "cut": "store cuts a body short",
-    "lie": "store says that it took a data file, and did not",
+TOGETHER = {
+    "store answers 500, 503 or 429": ("500", "503", "429"),
+    "store resets or stalls": ("reset", "stall"),
+    "store cuts bodies short, lies about success": ("cut", "lie"),
 }
 
 
 def stores(world: World) -> list[Row]:
-    """One kind after the other, through our own proxy before a real S3 server."""
+    """Through our own proxy before a real S3 server."""
     os.environ |= KEYS
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
@@ -39,24 +36,25 @@ def stores(world: World) -> list[Row]:
         bucket = s3fs.S3FileSystem(endpoint_url=endpoint, skip_instance_cache=True, use_listings_cache=False)
         bucket.mkdir(BUCKET)
         bucket.put(str(world.place.source), f"{BUCKET}/source", recursive=True)
-        return [_store(world, bucket, endpoint, kind) for kind in KINDS]
+        return [_store(world, bucket, endpoint, said, kinds) for said, kinds in TOGETHER.items()]
     finally:
         server.stop()
 
 
-def _store(world: World, bucket: Any, endpoint: str, kind: str) -> Row:
-    row = Row(SAID[kind])
-    while row.injected < world.wanted(20):
+def _store(world: World, bucket: Any, endpoint: str, said: str, kinds: tuple[str, ...]) -> Row:
+    row, injected = Row(said), Counter[str]()
+    while row.injected < world.wanted(40):
         local = world.fresh(row.fault)
-        with FaultProxy(endpoint, [kind], share=0.05, seed=len(row.fault)) as proxy:
+        with FaultProxy(endpoint, kinds, share=0.1, seed=row.injected) as proxy:
             spec = world.place.spec(
                 f"s3://{BUCKET}/{local.name}",
                 source={"uri": f"s3://{BUCKET}/source"},
                 storage_options={"endpoint_url": proxy.url},
             )
-            before = row.injected
-            world.publish(local, spec, row, lambda driver, *_: driver.wait() * 0, before)
-            row.injected += proxy.injected.total()
+            world.publish(local, spec, row, lambda driver, *_: driver.wait() * 0, 0)
+            injected += proxy.injected
+        row.injected = injected.total()
+        row.note = ", ".join(f"{kind}: {count}" for kind, count in sorted(injected.items()))
         bucket.get(f"{BUCKET}/{local.name}", str(local), recursive=True)
         row.half_written += len(world.undisturbed.half_written(local))
         row.judge(world.undisturbed.compare(local))
@@ -70,8 +68,8 @@ def full_disk(world: World) -> Row:
         row.note = "not run: mounting a small file system needs root"
         return row
     size = sum(path.stat().st_size for path in world.undisturbed.folder.rglob("*") if path.is_file())
-    for number in range(world.wanted(4)):
-        mount, share = world.fresh(row.fault), 0.2 * (1 + number)
+    for number in range(world.wanted(3)):
+        mount, share = world.fresh(row.fault), 0.25 * (1 + number)
         with _small_disk(mount, int(size * share)) as grow:
 
             def inject(driver: Driver, dataset: Path, left: int) -> int:

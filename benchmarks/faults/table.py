@@ -1,7 +1,9 @@
 """What became of faults as a Markdown table, and where it is put."""
 
+import json
 import platform
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -48,3 +50,20 @@ def put(place: Path, text: str) -> None:
     if not begin or END not in rest:
         raise SystemExit(f"{place}: no {BEGIN} with {END} behind it; add them where the table belongs")
     place.write_text(f"{before}{BEGIN}\n{text}{END}{rest.partition(END)[2]}")
+
+
+class Kept:
+    """Rows by kind; those of kinds that are not run now come from a JSON file, if there is one."""
+
+    def __init__(self, place: Path | None) -> None:
+        self._place, self._rows = place, dict[str, list[Row]]()
+
+    def add(self, kind: str, rows: list[Row]) -> list[Row]:
+        """All rows, after these have taken the place of those of their kind."""
+        if self._place and self._place.exists():
+            tree = json.loads(self._place.read_text())
+            self._rows = {name: [Row(**row) for row in found] for name, found in tree.items()}
+        self._rows[kind] = rows
+        if self._place:
+            self._place.write_text(json.dumps({k: [asdict(row) for row in found] for k, found in self._rows.items()}))
+        return [row for found in self._rows.values() for row in found]

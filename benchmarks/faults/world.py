@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.faults.cluster import Nodes
 from benchmarks.faults.engine import Load
 from benchmarks.faults.place import Place, Undisturbed, Verdict
 from benchmarks.faults.processes import Driver
@@ -52,13 +53,17 @@ Inject = Callable[[Driver, Path, int], int]
 
 
 class World:
-    """A place with its undisturbed dataset. ``most``: faults of each kind at most, if not what the kind says."""
+    """A place with its undisturbed dataset, and a cluster. ``most``: faults of each kind at most, if not what the kind
+    says."""
 
-    def __init__(self, folder: Path, place: Place, load: Load, most: int | None = None) -> None:
-        self.folder, self.place, self.load, self.most = folder, place, load, most
+    def __init__(self, place: Place, nodes: Nodes, load: Load, most: int | None = None) -> None:
+        self.folder, self.place, self.nodes, self.load, self.most = place.folder, place, nodes, load, most
         self.random = random.Random(0)
         self._count = 0
         self.undisturbed = Undisturbed(place)
+
+    def driver(self, spec: Path, load: Load) -> Driver:
+        return Driver(spec, load, self.nodes.address)
 
     def fresh(self, name: str) -> Path:
         """A dataset that does not exist yet."""
@@ -68,20 +73,21 @@ class World:
     def wanted(self, standard: int) -> int:
         return min(standard, self.most) if self.most else standard
 
-    def until(self, count: int, row: Row, inject: Inject, address: str = "") -> Row:
+    def until(self, count: int, row: Row, inject: Inject, alone: bool = False) -> Row:
         """Datasets under faults until there have been ``count`` of them."""
         count = self.wanted(count)
         while row.injected < count:
             dataset = self.fresh(row.fault)
-            self.publish(dataset, self.place.spec(dataset), row, inject, count, address)
+            self.publish(dataset, self.place.spec(dataset), row, inject, count, alone)
             row.judge(self.undisturbed.compare(dataset))
         return row
 
-    def publish(self, dataset: Path, spec: Path, row: Row, inject: Inject, count: int, address: str = "") -> None:
-        """The same command again and again until it publishes, with faults while there are some left."""
+    def publish(self, dataset: Path, spec: Path, row: Row, inject: Inject, count: int, alone: bool = False) -> None:
+        """The same command again and again until it publishes, with faults while there are some left. ``alone``: with
+        a Ray of its own instead of the cluster."""
         for _ in range(MOST_TRIES):
             done = self.undisturbed.clips_in(dataset)
-            driver = Driver(spec, self.load, address)
+            driver = Driver(spec, self.load, "" if alone else self.nodes.address)
             row.commands += 1
             row.injected += inject(driver, dataset, count - row.injected)
             code = driver.wait()
