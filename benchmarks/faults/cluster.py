@@ -9,20 +9,29 @@ from ray.cluster_utils import Cluster
 
 from benchmarks.faults.processes import ACTOR, family, kill, name
 
+START_TRIES = 5
+
 
 class Nodes:
-    """A head without room for workers, and ``count`` nodes with room for one each."""
+    """A head without room for workers and ``count`` nodes with room for one each; with 0, a head with room for two."""
 
-    def __init__(self, count: int = 2, seed: int = 0) -> None:
-        self._count, self._random = count, random.Random(seed)
+    def __init__(self, count: int = 0) -> None:
+        self._count, self._random = count, random.Random(0)
 
     def __enter__(self) -> Self:
-        head = {"num_cpus": 0, "include_dashboard": False, "dashboard_agent_listen_port": None}
-        self._cluster = Cluster(initialize_head=True, head_node_args=head)
-        for _ in range(self._count):
-            self.add_node()
-        self._cluster.wait_for_nodes()
-        return self
+        for tries_left in reversed(range(START_TRIES)):
+            self._cluster = Cluster()
+            try:
+                self._cluster.add_node(num_cpus=0 if self._count else 2, include_dashboard=False)
+                for _ in range(self._count):
+                    self.add_node()
+                self._cluster.wait_for_nodes()
+                return self
+            except Exception:  # a bare one: on a busy machine its processes take longer than Ray waits for them
+                self._cluster.shutdown()
+                if not tries_left:
+                    raise
+        raise AssertionError("START_TRIES is at least 1")
 
     def __exit__(self, *_: object) -> None:
         self._cluster.shutdown()
@@ -37,7 +46,7 @@ class Nodes:
     def actors(self) -> dict[int, Any]:
         """Process ids of all workers, each with its node."""
         found = {}
-        for node in self._cluster.worker_nodes:
+        for node in self._cluster.list_all_nodes():
             for process in node.all_processes.get(ray_constants.PROCESS_TYPE_RAYLET, ()):
                 found |= {pid: node for pid in family(process.process.pid) if name(pid).startswith(ACTOR)}
         return found

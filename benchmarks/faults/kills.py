@@ -22,7 +22,8 @@ def actors(world: World) -> Row:
 
 def lost_nodes(world: World) -> Row:
     row = Row("node lost (SIGKILL of its raylet), and back")
-    return world.until(8, row, _again_and_again(world, world.nodes.lose_node))
+    with Nodes(2) as world.nodes:
+        return world.until(6, row, _again_and_again(world, world.nodes.lose_node))
 
 
 def _again_and_again(world: World, strike: Callable[[], int]) -> Inject:

@@ -18,16 +18,12 @@ from benchmarks.faults.world import Row, World
 
 BUCKET = "faults"
 KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "us-east-1"}
-TOGETHER = {
-    "store answers 500, 503 or 429": ("500", "503", "429"),
-    "store resets or stalls": ("reset", "stall"),
-    "store cuts bodies short, lies about success": ("cut", "lie"),
-}
 
 
-def stores(world: World) -> list[Row]:
-    """Through our own proxy before a real S3 server."""
+def stores(world: World) -> Row:
+    """All that goes wrong with a store, through our own proxy before a real S3 server."""
     os.environ |= KEYS
+    row, injected = Row("object store answers 500, 503 or 429, resets, stalls, cuts bodies short, lies"), Counter[str]()
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     try:
@@ -36,29 +32,29 @@ def stores(world: World) -> list[Row]:
         bucket = s3fs.S3FileSystem(endpoint_url=endpoint, skip_instance_cache=True, use_listings_cache=False)
         bucket.mkdir(BUCKET)
         bucket.put(str(world.place.source), f"{BUCKET}/source", recursive=True)
-        return [_store(world, bucket, endpoint, said, kinds) for said, kinds in TOGETHER.items()]
+        while row.injected < world.wanted(150):
+            injected += _through_faults(world, bucket, endpoint, row)
+            row.injected = injected.total()
+            row.note = ", ".join(f"{kind}: {count}" for kind, count in sorted(injected.items()))
     finally:
         server.stop()
-
-
-def _store(world: World, bucket: Any, endpoint: str, said: str, kinds: tuple[str, ...]) -> Row:
-    row, injected = Row(said), Counter[str]()
-    while row.injected < world.wanted(40):
-        local = world.fresh(row.fault)
-        with FaultProxy(endpoint, kinds, share=0.1, seed=row.injected) as proxy:
-            spec = world.place.spec(
-                f"s3://{BUCKET}/{local.name}",
-                source={"uri": f"s3://{BUCKET}/source"},
-                storage_options={"endpoint_url": proxy.url},
-            )
-            world.publish(local, spec, row, lambda driver, *_: driver.wait() * 0, 0)
-            injected += proxy.injected
-        row.injected = injected.total()
-        row.note = ", ".join(f"{kind}: {count}" for kind, count in sorted(injected.items()))
-        bucket.get(f"{BUCKET}/{local.name}", str(local), recursive=True)
-        row.half_written += len(world.undisturbed.half_written(local))
-        row.judge(world.undisturbed.compare(local))
     return row
+
+
+def _through_faults(world: World, bucket: Any, endpoint: str, row: Row) -> Counter[str]:
+    """One dataset; returns the faults by kind."""
+    local = world.fresh("store")
+    with FaultProxy(endpoint, share=0.15, seed=row.injected) as proxy:
+        spec = world.place.spec(
+            f"s3://{BUCKET}/{local.name}",
+            source={"uri": f"s3://{BUCKET}/source"},
+            storage_options={"endpoint_url": proxy.url},
+        )
+        world.publish(local, spec, row, lambda driver, *_: driver.wait() * 0, 0)
+    bucket.get(f"{BUCKET}/{local.name}", str(local), recursive=True)
+    row.half_written += len(world.undisturbed.half_written(local))
+    row.judge(world.undisturbed.compare(local))
+    return proxy.injected
 
 
 def full_disk(world: World) -> Row:
@@ -68,8 +64,8 @@ def full_disk(world: World) -> Row:
         row.note = "not run: mounting a small file system needs root"
         return row
     size = sum(path.stat().st_size for path in world.undisturbed.folder.rglob("*") if path.is_file())
-    for number in range(world.wanted(3)):
-        mount, share = world.fresh(row.fault), 0.25 * (1 + number)
+    for number in range(world.wanted(2)):
+        mount, share = world.fresh(row.fault), 0.3 * (1 + number)
         with _small_disk(mount, int(size * share)) as grow:
 
             def inject(driver: Driver, dataset: Path, left: int) -> int:

@@ -56,14 +56,13 @@ class Kept:
     """Rows by kind; those of kinds that are not run now come from a JSON file, if there is one."""
 
     def __init__(self, place: Path | None) -> None:
-        self._place, self._rows = place, dict[str, list[Row]]()
+        self._place, self._rows = place, dict[str, Row]()
+        if place and place.exists():
+            self._rows = {kind: Row(**row) for kind, row in json.loads(place.read_text()).items()}
 
-    def add(self, kind: str, rows: list[Row]) -> list[Row]:
-        """All rows, after these have taken the place of those of their kind."""
-        if self._place and self._place.exists():
-            tree = json.loads(self._place.read_text())
-            self._rows = {name: [Row(**row) for row in found] for name, found in tree.items()}
-        self._rows[kind] = rows
+    def add(self, kind: str, row: Row) -> list[Row]:
+        """All rows, after this one has taken the place of that of its kind."""
+        self._rows[kind] = row
         if self._place:
-            self._place.write_text(json.dumps({k: [asdict(row) for row in found] for k, found in self._rows.items()}))
-        return [row for found in self._rows.values() for row in found]
+            self._place.write_text(json.dumps({name: asdict(found) for name, found in self._rows.items()}))
+        return [*self._rows.values()]
