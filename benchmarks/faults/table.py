@@ -44,12 +44,13 @@ def _line(row: Row) -> str:
     return "| " + " | ".join(map(str, cells)) + " |"
 
 
-def put(place: Path, text: str) -> None:
+def put(place: Path, text: str, markers: tuple[str, str] = (BEGIN, END)) -> None:
     """Puts text between the markers of a file; a file that is not there yet is made of it."""
-    before, begin, rest = (place.read_text() if place.exists() else f"{BEGIN}\n{END}\n").partition(BEGIN)
-    if not begin or END not in rest:
-        raise SystemExit(f"{place}: no {BEGIN} with {END} behind it; add them where the table belongs")
-    place.write_text(f"{before}{BEGIN}\n{text}{END}{rest.partition(END)[2]}")
+    begin, end = markers
+    before, found, rest = (place.read_text() if place.exists() else f"{begin}\n{end}\n").partition(begin)
+    if not found or end not in rest:
+        raise SystemExit(f"{place}: no {begin} with {end} behind it; add them where the text belongs")
+    place.write_text(f"{before}{begin}\n{text}{end}{rest.partition(end)[2]}")
 
 
 class Kept:
