@@ -12,20 +12,20 @@ SICK_LABELS = (28, 29, 30, 31)  # one clip each has one of them
 
 
 def poison(world: World) -> Row:
-    return _sick(world, Row("clip that kills its worker"), "dies", {"max_attempts": 2})
+    return _sick(world, Row("clip that kills its worker"), "dies", 3, {"max_attempts": 2})
 
 
 def hanging(world: World) -> Row:
-    return _sick(world, Row("clip that hangs its worker"), "hangs", {"max_attempts": 1, "stall_s": 8})
+    return _sick(world, Row("clip that hangs its worker"), "hangs", 2, {"max_attempts": 1, "stall_s": 20})
 
 
 def nan(world: World) -> Row:
-    return _sick(world, Row("clip whose frames are NaN"), "nan", {"max_attempts": 3})
+    return _sick(world, Row("clip whose frames are NaN"), "nan", 4, {"max_attempts": 3})
 
 
-def _sick(world: World, row: Row, kind: str, failure: dict[str, float]) -> Row:
+def _sick(world: World, row: Row, kind: str, count: int, failure: dict[str, float]) -> Row:
     """Such clips fail alone, always: their number is that of the faults."""
-    labels = SICK_LABELS[: world.wanted(len(SICK_LABELS))]
+    labels = SICK_LABELS[: world.wanted(count)]
     dataset = world.fresh(row.fault)
     spec = world.place.spec(dataset, failure={"max_failed_fraction": 0.5, **failure})
     driver = world.driver(spec, replace(world.load, sick={label: Sickness(kind) for label in labels}))

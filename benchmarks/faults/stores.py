@@ -1,5 +1,6 @@
 """Object stores that err, throttle, stall, reset connections, cut bodies short and lie; a disk that is full."""
 
+import logging
 import os
 import subprocess
 from collections import Counter
@@ -24,6 +25,7 @@ def stores(world: World) -> Row:
     """All that goes wrong with a store, through our own proxy before a real S3 server."""
     os.environ |= KEYS
     row, injected = Row("object store answers 500, 503 or 429, resets, stalls, cuts bodies short, lies"), Counter[str]()
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for every request
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     try:
