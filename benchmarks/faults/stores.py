@@ -18,12 +18,11 @@ from benchmarks.faults.proxy import FaultProxy
 from benchmarks.faults.world import Row, World
 
 BUCKET = "faults"
-KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "us-east-1"}
+KEYS = {"key": "testing", "secret": "testing"}
 
 
 def stores(world: World) -> Row:
     """All that goes wrong with a store, through our own proxy before a real S3 server."""
-    os.environ |= KEYS
     row, injected = Row("object store answers 500, 503 or 429, resets, stalls, cuts bodies short, lies"), Counter[str]()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for every request
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
@@ -31,7 +30,7 @@ def stores(world: World) -> Row:
     try:
         host, port = server.get_host_and_port()
         endpoint = f"http://{host}:{port}"
-        bucket = s3fs.S3FileSystem(endpoint_url=endpoint, skip_instance_cache=True, use_listings_cache=False)
+        bucket = s3fs.S3FileSystem(**KEYS, endpoint_url=endpoint, skip_instance_cache=True, use_listings_cache=False)
         bucket.mkdir(BUCKET)
         bucket.put(str(world.place.source), f"{BUCKET}/source", recursive=True)
         while row.injected < world.wanted(150):
@@ -50,7 +49,7 @@ def _through_faults(world: World, bucket: Any, endpoint: str, row: Row) -> Count
         spec = world.place.spec(
             f"s3://{BUCKET}/{local.name}",
             source={"uri": f"s3://{BUCKET}/source"},
-            storage_options={"endpoint_url": proxy.url},
+            storage_options={**KEYS, "endpoint_url": proxy.url},
         )
         world.publish(local, spec, row, lambda driver, *_: driver.wait() * 0, 0)
     bucket.get(f"{BUCKET}/{local.name}", str(local), recursive=True)
