@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.arguments import count
-from benchmarks.faults.cluster import Nodes
+from benchmarks.faults.cluster import BUSY, Nodes
 from benchmarks.faults.engine import Load
 from benchmarks.faults.place import Place, Undisturbed
 from benchmarks.faults.table import put
@@ -78,8 +78,8 @@ def main() -> int:
     parser.add_argument("--seconds", type=count, default=300)
     parser.add_argument("--sequences", type=count, default=120, help="clips of a version")
     options = parser.parse_args()
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_worker_niceness", "0")
+    for name, value in BUSY.items():
+        os.environ.setdefault(name, value)
     with tempfile.TemporaryDirectory(prefix="flowreel-soak-", ignore_cleanup_errors=True) as folder, Nodes() as nodes:
         text, good = soak(Place(Path(folder), options.sequences), nodes, options.seconds)
     print(text)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benchmarks.arguments import count
 from benchmarks.faults import clips, kills, stores
-from benchmarks.faults.cluster import Nodes
+from benchmarks.faults.cluster import BUSY, Nodes
 from benchmarks.faults.engine import Load
 from benchmarks.faults.place import Place
 from benchmarks.faults.table import Kept, markdown, put
@@ -48,8 +48,8 @@ def main() -> int:
     parser.add_argument("--rows", type=Path, help="JSON file that keeps the rows, also of kinds that are not run now")
     parser.add_argument("--most", type=count, help="faults of each kind at most")
     options = parser.parse_args()
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_worker_niceness", "0")  # a busy machine would leave them no time
+    for name, value in BUSY.items():
+        os.environ.setdefault(name, value)
     good, kept = True, Kept(options.rows)
     with tempfile.TemporaryDirectory(prefix="flowreel-faults-", ignore_cleanup_errors=True) as folder, Nodes() as nodes:
         world = World(Place(Path(folder), SEQUENCES, clips.SICK_LABELS), nodes, Load(PAUSE_S), options.most)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.faults.cluster import BUSY
 from benchmarks.faults.place import Place, Undisturbed
 
 SICK = 31  # a label id that only one clip has
@@ -26,4 +27,5 @@ def dataset(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _workers_get_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RAY_worker_niceness", "0")
+    for name, value in BUSY.items():
+        monkeypatch.setenv(name, value)

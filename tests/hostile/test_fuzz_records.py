@@ -105,12 +105,16 @@ class Damaged:
 
 
 TABLES = ("version.json", "manifest.parquet", "failures.parquet", "shards.parquet", "lineage.parquet")
+_made: list[Damaged] = []
 NAMES = (*TABLES, "data", "index", "run", "outcome", "lease", "config", "weights", "label space")
 
 
 @pytest.fixture
-def damaged(local_run: Any) -> Damaged:
-    return Damaged(local_run)
+def damaged(request: pytest.FixtureRequest) -> Damaged:
+    """Made once: each test puts back what it damages."""
+    if not _made:
+        _made.append(Damaged(request.getfixturevalue("local_run")))
+    return _made[0]
 
 
 @contextmanager
