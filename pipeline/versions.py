@@ -66,7 +66,7 @@ class Version:
 
     def table(self, name: str, columns: list[str] | None = None) -> pa.Table:
         """One of its Parquet files. Raises IntegrityError if it does not open."""
-        with self._opening(name):
+        with self.opening(name):
             return read_parquet(self.read(name), columns)
 
     def manifest(self, columns: list[str] | None = None) -> pa.Table:
@@ -74,19 +74,19 @@ class Version:
 
     def manifest_columns(self) -> list[str]:
         """Names of its columns: an older release may lack some."""
-        with self._opening(MANIFEST_FILE), self.dataset.open_input(self.path(MANIFEST_FILE)) as source:
+        with self.opening(MANIFEST_FILE), self.dataset.open_input(self.path(MANIFEST_FILE)) as source:
             return list(pq.read_schema(source).names)
 
     def manifest_parts(self, columns: list[str] | None = None, coded: Iterable[str] = ()) -> Iterator[pa.Table]:
         """The manifest, a row group at a time: it may be larger than memory. ``coded``: columns to give as
         dictionaries. Raises IntegrityError if it does not open."""
-        with self._opening(MANIFEST_FILE), self.dataset.open_input(self.path(MANIFEST_FILE)) as source:
+        with self.opening(MANIFEST_FILE), self.dataset.open_input(self.path(MANIFEST_FILE)) as source:
             file = pq.ParquetFile(source, read_dictionary=list(coded), pre_buffer=True)
             for group in range(file.num_row_groups):
                 yield file.read_row_group(group, columns)
 
     @contextmanager
-    def _opening(self, name: str) -> Iterator[None]:
+    def opening(self, name: str) -> Iterator[None]:
         """What pyarrow says of a file that is damaged (flipped bits: an OSError), as IntegrityError."""
         try:
             yield
