@@ -120,8 +120,7 @@ class Undisturbed:
         failed = version.table(FAILURES_FILE).to_pylist()
         places = Counter(mine.elements()) + Counter((row["clip_id"], "failed") for row in failed)
         count = Counter(clip_id for clip_id, _ in places.elements())
-        theirs = dict(self.clips)
-        published = dict(mine)
+        theirs, published = dict(self.clips.elements()), dict(mine.elements())
         return Verdict(
             clips=len(published),
             lost=len(theirs.keys() - count.keys()),
