@@ -17,9 +17,7 @@ from schemas.plan import Clip, Shard
 from schemas.spec import Spec
 
 MOST, LEAST = 3, 1
-SPEC = Spec.model_validate(
-    {"dataset": {"uri": "/d"}, "source": {"uri": "/s"}, "execution": {"workers": [LEAST, MOST]}}
-)
+SPEC = Spec.model_validate({"dataset": {"uri": "/d"}, "source": {"uri": "/s"}, "execution": {"workers": [LEAST, MOST]}})
 
 
 class Sleeper:
