@@ -27,7 +27,7 @@ class Nodes:
         for tries_left in reversed(range(START_TRIES)):
             self._cluster = Cluster()
             try:
-                self._cluster.add_node(num_cpus=0 if self._count else 2, include_dashboard=False)
+                self._cluster.add_node(num_cpus=0 if self._count else 2, include_dashboard=False, dashboard_port=0)
                 for _ in range(self._count):
                     self.add_node()
                 self._cluster.wait_for_nodes()

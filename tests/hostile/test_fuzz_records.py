@@ -118,6 +118,12 @@ def damaged(request: pytest.FixtureRequest) -> Damaged:
     return _made[0]
 
 
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of another length are read again after a pause."""
+    monkeypatch.setattr("pipeline.storage_errors.FIRST_PAUSE_S", 0)
+
+
 @contextmanager
 def instead_of(place: Path, data: bytes) -> Iterator[None]:
     good = place.read_bytes()
