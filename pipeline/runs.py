@@ -101,10 +101,10 @@ def unfinished_runs(dataset: Store) -> list[dict[str, Any]]:
     runs = []
     for info in dataset.list("runs", "runs/*/run.json"):
         try:
-            about = json.loads(dataset.read(info.path))
+            about = dict(json.loads(dataset.read(info.path)))
         except NotFound:  # it has just ended
             continue
-        except ValueError:
+        except (ValueError, TypeError, RecursionError):
             raise IntegrityError(f"{dataset.url(info.path)}: damaged; delete it, the run itself goes on") from None
         plan_id = info.path.split("/")[1]
         runs.append(
