@@ -27,12 +27,14 @@ def lost_nodes(world: World) -> Row:
 
 
 def _again_and_again(world: World, strike: Callable[[], int]) -> Inject:
-    """While the driver runs; ``strike`` returns how many faults it was."""
+    """While the driver runs, each time that a data file more is finished, and a little later: workers that would never
+    get ready show nothing. ``strike`` returns how many faults it was."""
 
     def inject(driver: Driver, dataset: Path, left: int) -> int:
-        struck = 0
-        while driver.running and struck < left:
-            time.sleep(world.random.uniform(0.5, 2))
+        struck, seen = 0, len(data_files(dataset))
+        while struck < left and driver.wait_until(lambda: len(data_files(dataset)) > seen):
+            seen = len(data_files(dataset))
+            time.sleep(world.random.uniform(0, 1))
             struck += strike()
         driver.wait()
         return struck
