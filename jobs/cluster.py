@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from schemas.errors import UsageError
+from schemas.errors import FlowreelError, UsageError
 from schemas.spec import ExecutionSpec
 from schemas.training import TrainExecutionSpec
 
@@ -66,6 +66,8 @@ def ray_session() -> Iterator[None]:
             )  # fmt: skip
     except (ConnectionError, RuntimeError) as error:
         raise UsageError(f"Ray at RAY_ADDRESS={os.environ.get('RAY_ADDRESS', 'local')}: {error}") from None
+    except Exception as error:  # a bare one, when its processes take longer than it waits for them
+        raise FlowreelError(f"Ray did not start on this machine: {error} Run the same command again.") from None
     try:
         yield
     finally:

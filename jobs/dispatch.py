@@ -11,6 +11,7 @@ from ray.exceptions import ActorUnavailableError, OutOfMemoryError, RayActorErro
 
 from jobs.actor import IN_FLIGHT
 from jobs.attempts import Attempt, Attempts
+from pipeline.storage_errors import Full
 from schemas.errors import FlowreelError, Stopped, StorageError
 from schemas.outcome import SHARD_FAILED, WORKER_DIED, ShardOutcome
 from schemas.plan import Shard
@@ -144,6 +145,8 @@ class Dispatcher:
         worker.moved_s = time.monotonic()
         try:
             yield ray.get(ref)
+        except Full as error:
+            raise FlowreelError(f"{_cause(error)}\n  nothing is lost: the same command goes on from here") from None
         except StorageError as error:  # of the dataset: a clip's own troubles come within its outcome
             self._attempts.outage(attempt, _cause(error))
         except RayTaskError as error:

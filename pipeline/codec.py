@@ -13,10 +13,12 @@ from PIL import Image, UnidentifiedImageError
 ImageCodec = Literal["jpeg", "png", "webp"]
 ENDING = {"jpeg": ".jpg", "png": ".png", "webp": ".webp"}
 _ID_MODES = ("L", "P", "1", "I;16", "I;16B", "I")  # one channel of integers; P: the palette index is the id
-# Pillow raises SyntaxError for a broken PNG chunk, and an error of its own for a header of absurd size.
-_DAMAGE = (OSError, SyntaxError, Image.DecompressionBombError)
+# Not all that Pillow knows: some formats run other programs, and few people have looked at the rarer ones.
+_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "TGA", "JPEG2000")
+_DAMAGE = (OSError, SyntaxError)  # Pillow raises SyntaxError for a broken PNG chunk
+_BAD_ARRAY = (ValueError, OSError, EOFError, MemoryError, SyntaxError)  # NumPy's, for headers that promise too much
 _NUMPY = b"\x93NUMPY"
-_LOSSY = ("JPEG", "MPO", "WEBP", "JPEG2000", "AVIF")
+_LOSSY = ("JPEG", "MPO", "WEBP", "JPEG2000")
 
 
 def decode_ids(data: bytes) -> NDArray[np.uint8] | NDArray[np.uint16]:
@@ -69,7 +71,11 @@ def decode_image(data: bytes) -> NDArray[np.uint8]:
     Arrays of numbers (.npy, 16-bit and float TIFF) are refused: nothing in them says which range is black to white.
     """
     if data.startswith(_NUMPY):
-        raise ValueError(_numbers("NumPy array", np.load(io.BytesIO(data), allow_pickle=False)))
+        try:
+            values = np.load(io.BytesIO(data), allow_pickle=False)
+        except _BAD_ARRAY as error:
+            raise ValueError(f"damaged NumPy array: {error}") from None
+        raise ValueError(_numbers("NumPy array", values))
     with _opened(data) as image:
         if image.mode.startswith(("I", "F")):
             raise ValueError(_numbers(f"{image.mode} image", np.asarray(image)))
@@ -86,10 +92,12 @@ def _numbers(kind: str, values: NDArray[np.number]) -> str:
 def _opened(data: bytes) -> Iterator[Image.Image]:
     """An image whose checksums are right; what Pillow finds wrong, then or while decoding, is a ValueError."""
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             image.verify()  # decoding does not look at checksums: a flipped bit must not become another id
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             yield image
+    except Image.DecompressionBombError as error:  # by its header alone
+        raise ValueError(f"refused without decoding: {error}") from None
     except UnidentifiedImageError:
         raise ValueError(f"no image: {len(data)} bytes that start with {data[:8]!r}") from None
     except _DAMAGE as error:

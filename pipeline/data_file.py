@@ -85,7 +85,7 @@ def stored(dataset: Store, shard_id: str) -> tuple[DataFile, pa.Table] | None:
         data = dataset.read(path_of(shard_id))
         rows = manifest_rows(pq.read_metadata(io.BytesIO(data)), path_of(shard_id))
         check_file(data, rows)
-    except (NotFound, IntegrityError, ValueError, OSError, pa.ArrowException):
+    except (NotFound, IntegrityError, ValueError, KeyError, OSError, pa.ArrowException):
         return None
     return describe(shard_id, data), rows
 

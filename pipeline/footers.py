@@ -49,7 +49,7 @@ def _rows(dataset: Store, file: DataFile) -> FooterRows:
         return FooterRows(manifest_rows(footer, url), clip_sources(footer, url))
     except StorageError:
         raise
-    except (ValueError, OSError, pa.ArrowException) as error:
+    except (ValueError, KeyError, OSError, pa.ArrowException) as error:
         raise IntegrityError(
             f"{url}: damaged: {error}; delete it and run the same command, it is rendered anew"
         ) from None

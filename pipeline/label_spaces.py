@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.file_uri import open_file
+from pipeline.storage import redact
 from schemas.errors import StorageError, UsageError
 from schemas.label_space import LabelSpace
 from schemas.label_spaces import BUILT_IN
@@ -20,6 +21,6 @@ def open_label_space(name: str, options: Mapping[str, Any]) -> LabelSpace:
     except (StorageError, UnicodeDecodeError) as error:
         known = ", ".join(BUILT_IN)
         raise UsageError(
-            f"source.label_space: '{name}' is neither built in ({known}) nor a readable file: {error}"
+            f"source.label_space: '{redact(name, options)}' is neither built in ({known}) nor a readable file: {error}"
         ) from None
     return check(LabelSpace, parse_yaml(text, name), name)

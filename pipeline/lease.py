@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from pipeline.storage import FileInfo, NotFound, Store
-from schemas.errors import StorageError
+from schemas.errors import IntegrityError, StorageError
 
 log = logging.getLogger(__name__)
 
@@ -105,10 +105,15 @@ def held_by(dataset: Store, leases: Iterable[FileInfo]) -> Held:
     for info in leases:
         try:
             body = json.loads(dataset.read(info.path))
+            plan_ids |= set(body["plan_ids"])
+            files |= set(body["files"])
         except NotFound:
             continue
-        plan_ids |= set(body["plan_ids"])
-        files |= set(body["files"])
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise IntegrityError(
+                f"{dataset.url(info.path)}: damaged, so what a live run needs is not known; delete it once no run works"
+                " on this dataset"
+            ) from None
     return Held(frozenset(plan_ids), frozenset(files))
 
 

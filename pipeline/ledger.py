@@ -37,12 +37,12 @@ class Ledger:
         m = self._places.find(outcome.shard_id)
         if m is None:
             self._parts[outcome.shard_id] = outcome
-        elif outcome.file is None or outcome.lost or outcome.file.path != path_of(outcome.shard_id):
-            self._size_M[m], self._whole[m] = _OTHERWISE, outcome
-        else:
+        elif outcome.file and not outcome.lost and outcome.file.path == path_of(outcome.shard_id):
             self._size_M[m] = outcome.file.size
             self._sha_M32[m] = np.frombuffer(bytes.fromhex(outcome.file.sha256), np.uint8)
             self._whole.pop(m, None)
+        elif [clip.clip_id for clip in outcome.clips] == self._clip_ids(m):  # else: a damaged record
+            self._size_M[m], self._whole[m] = _OTHERWISE, outcome
 
     @property
     def clip_count(self) -> int:
@@ -117,6 +117,10 @@ class Ledger:
 
     def _rows(self, outcome: ShardOutcome) -> list[int | None]:
         return [self._clip_places.find(clip.clip_id) for clip in outcome.clips]
+
+    def _clip_ids(self, m: int) -> list[str]:
+        first = self.shards.first_M1
+        return [str(clip) for clip in to_hex(self.shards.clip_C16[first[m] : first[m + 1]]).to_pylist()]
 
     @cached_property
     def _clip_places(self) -> IdSearch:

@@ -95,7 +95,7 @@ class LineageFile:
 
 def lineage_parts(version: Version, columns: list[str] | None = None) -> Iterator[pa.Table]:
     """A version's ``lineage.parquet``, some rows at a time: it may be larger than memory."""
-    with version.dataset.open_input(version.path(LINEAGE_FILE)) as source:
+    with version.opening(LINEAGE_FILE), version.dataset.open_input(version.path(LINEAGE_FILE)) as source:
         for batch in pq.ParquetFile(source).iter_batches(GROUP_ROWS, columns=columns):
             yield pa.Table.from_batches([batch])
 

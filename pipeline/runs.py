@@ -8,19 +8,22 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from pipeline.data_file import path_of
 from pipeline.id_search import IdSearch
 from pipeline.identity import id_array
 from pipeline.storage import NotFound, Store
-from schemas.outcome import ClipOutcome, DataFile, Failed, Rejected, Rendered, ShardOutcome
+from schemas.errors import IntegrityError
+from schemas.outcome import ClipOutcome, Failed, Rejected, Rendered, ShardOutcome
 from schemas.plan import Plan
 
 READERS = 16
 BLOCK = 1024  # records under way at once
-_KINDS: dict[str, type[Rendered] | type[Rejected] | type[Failed]] = {
-    "rendered": Rendered, "rejected": Rejected, "failed": Failed,
-}  # fmt: skip
+_KINDS: dict[str, TypeAdapter[ClipOutcome]] = {
+    kind.__name__.lower(): TypeAdapter(kind) for kind in (Rendered, Rejected, Failed)
+}
+_OUTCOME = TypeAdapter(ShardOutcome)
 
 
 def folder(plan_id: str) -> str:
@@ -45,13 +48,14 @@ def save_outcome(dataset: Store, plan_id: str, outcome: ShardOutcome) -> None:
 
 
 def load_outcomes(dataset: Store, plan_id: str) -> Iterator[ShardOutcome]:
-    """Outcomes of all shards that are done: recorded, and their data file is there in full length."""
+    """Outcomes of all shards that are done: recorded, and their data file is there in full length. A record that does
+    not read counts for nothing: its shard is looked at again."""
     sizes: _Sizes | None = None
     with ThreadPoolExecutor(READERS) as pool:
         for page in dataset.pages(f"{folder(plan_id)}/outcomes"):
             for first in range(0, len(page), BLOCK):
                 outcomes = pool.map(lambda i: _parse(dataset.read(i.path, size=i.size)), page[first : first + BLOCK])
-                for outcome in outcomes:
+                for outcome in filter(None, outcomes):
                     sizes = sizes or _Sizes(dataset)
                     if outcome.file is None or sizes.of(outcome.file.path) == outcome.file.size:
                         yield outcome
@@ -97,9 +101,11 @@ def unfinished_runs(dataset: Store) -> list[dict[str, Any]]:
     runs = []
     for info in dataset.list("runs", "runs/*/run.json"):
         try:
-            about = json.loads(dataset.read(info.path))
+            about = dict(json.loads(dataset.read(info.path)))
         except NotFound:  # it has just ended
             continue
+        except (ValueError, TypeError, RecursionError):
+            raise IntegrityError(f"{dataset.url(info.path)}: damaged; delete it, the run itself goes on") from None
         plan_id = info.path.split("/")[1]
         runs.append(
             {"plan_id": plan_id, **about, "shards_done": sum(map(len, dataset.pages(f"{folder(plan_id)}/outcomes")))}
@@ -107,8 +113,11 @@ def unfinished_runs(dataset: Store) -> list[dict[str, Any]]:
     return runs
 
 
-def _parse(data: bytes) -> ShardOutcome:
-    tree = json.loads(data)
-    clips: list[ClipOutcome] = [_KINDS[c.pop("kind")](**c) for c in tree.pop("clips")]
-    file = tree.pop("file")
-    return ShardOutcome(file=DataFile(**file) if file else None, clips=tuple(clips), **tree)
+def _parse(data: bytes) -> ShardOutcome | None:
+    """None for a damaged record."""
+    try:
+        tree = json.loads(data)
+        tree["clips"] = tuple(_KINDS[clip.pop("kind")].validate_python(clip) for clip in tree["clips"])
+        return _OUTCOME.validate_python(tree)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None

@@ -49,6 +49,10 @@ class Unavailable(StorageError):
     """The store kept failing or didn't answer. Nothing is wrong with the request: it may work later."""
 
 
+class Full(StorageError):
+    """A disk that takes no more bytes."""
+
+
 class TryAgain(OSError):
     """Raised inside a storage call whose answer can't be trusted, such as a body cut short."""
 
@@ -120,8 +124,10 @@ def diagnosis(error: Exception) -> tuple[type[StorageError], str, str]:
         return Unavailable, "the store doesn't answer, or only with errors", step
     if isinstance(error, (NotADirectoryError, IsADirectoryError, FileExistsError)):
         return StorageError, "a file is where a folder should be, or the reverse", "Choose another path."
-    if getattr(error, "errno", None) in (errno.EROFS, errno.ENOSPC, errno.EDQUOT):
-        return StorageError, "the file system is read-only or full", "Choose another path or free some space."
+    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return Full, "the disk is full, or a quota or limit is reached", "Free some space or choose another path."
+    if getattr(error, "errno", None) == errno.EROFS:
+        return StorageError, "the file system is read-only", "Choose another path."
     return StorageError, "the store or its driver refuses", "Check the URI and storage_options."
 
 

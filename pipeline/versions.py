@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ from pydantic import ValidationError
 from pipeline.identity import as_clip_ids, ids_from_hex
 from pipeline.parquet import read_parquet
 from pipeline.storage import NotFound, Store
-from schemas.errors import IntegrityError, UsageError
+from schemas.errors import IntegrityError, StorageError, UsageError
 from schemas.plan import CLIP_ID
 from schemas.version import VersionRecord
 
@@ -58,34 +59,41 @@ class Version:
         return f"{folder(self.number)}/{name}"
 
     def read(self, name: str) -> bytes:
+        """One of its files. Raises IntegrityError if version.json does not name it."""
+        if name not in self.record.files:
+            raise IntegrityError(f"{self.dataset.url(self.path(RECORD))}: damaged: it does not name {name}")
         return self.dataset.read(self.path(name), size=self.record.files[name].size)
 
     def table(self, name: str, columns: list[str] | None = None) -> pa.Table:
         """One of its Parquet files. Raises IntegrityError if it does not open."""
-        try:
+        with self.opening(name):
             return read_parquet(self.read(name), columns)
-        except pa.ArrowException as error:
-            raise IntegrityError(f"{self.dataset.url(self.path(name))}: damaged: {error}") from None
 
     def manifest(self, columns: list[str] | None = None) -> pa.Table:
         return self.table(MANIFEST_FILE, columns)
 
     def manifest_columns(self) -> list[str]:
         """Names of its columns: an older release may lack some."""
-        with self.dataset.open_input(self.path(MANIFEST_FILE)) as source:
+        with self.opening(MANIFEST_FILE), self.dataset.open_input(self.path(MANIFEST_FILE)) as source:
             return list(pq.read_schema(source).names)
 
     def manifest_parts(self, columns: list[str] | None = None, coded: Iterable[str] = ()) -> Iterator[pa.Table]:
         """The manifest, a row group at a time: it may be larger than memory. ``coded``: columns to give as
         dictionaries. Raises IntegrityError if it does not open."""
-        where = self.path(MANIFEST_FILE)
+        with self.opening(MANIFEST_FILE), self.dataset.open_input(self.path(MANIFEST_FILE)) as source:
+            file = pq.ParquetFile(source, read_dictionary=list(coded), pre_buffer=True)
+            for group in range(file.num_row_groups):
+                yield file.read_row_group(group, columns)
+
+    @contextmanager
+    def opening(self, name: str) -> Iterator[None]:
+        """What pyarrow says of a file that is damaged (flipped bits: an OSError), as IntegrityError."""
         try:
-            with self.dataset.open_input(where) as source:
-                file = pq.ParquetFile(source, read_dictionary=list(coded), pre_buffer=True)
-                for group in range(file.num_row_groups):
-                    yield file.read_row_group(group, columns)
-        except pa.ArrowException as error:
-            raise IntegrityError(f"{self.dataset.url(where)}: damaged: {error}") from None
+            yield
+        except StorageError:
+            raise
+        except (pa.ArrowException, OSError) as error:
+            raise IntegrityError(f"{self.dataset.url(self.path(name))}: damaged: {error}") from None
 
     def clips(self) -> pa.Table:
         """One row per published clip, in manifest order: columns CLIPS."""

@@ -2,6 +2,9 @@
 
 import re
 from dataclasses import dataclass, field
+from typing import Annotated
+
+from pydantic import Field
 
 WORKER_DIED = "its worker died: "  # how the reason of a clip begins that took its worker down
 SHARD_FAILED = "its shard failed: "  # of one that failed outside of the steps that are tried clip by clip
@@ -58,7 +61,7 @@ class DataFile:
 
     path: str
     size: int
-    sha256: str
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from schemas.errors import UsageError
 from schemas.model import Model
 from schemas.spec import Spec
 
+MOST_VALUES = 100_000  # in a YAML file
 _BRANCH = r"constrained-\w+|literal\[.*\]|\[key\]|int|str"  # pydantic's names for the alternatives of a field
 M = TypeVar("M", bound=BaseModel)
 
@@ -33,6 +34,8 @@ def parse_yaml(text: str, name: str) -> dict[str, Any]:
     """A YAML mapping. Raises UsageError with line and column."""
     try:
         tree = yaml.load(text, _Loader)
+    except RecursionError:
+        raise UsageError(f"{name}: not valid YAML: nested too deeply, or a value that holds itself") from None
     except (yaml.YAMLError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
@@ -58,15 +61,31 @@ def check(model: type[M], tree: Any, name: str) -> M:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML in which a key that stands twice is an error: the first one would be dropped in silence."""
+    """YAML in which a key that stands twice is an error: the first one would be dropped in silence. So are aliases of
+    aliases that make a few lines a tree of millions of values."""
+
+    def get_single_node(self) -> yaml.Node | None:
+        node = super().get_single_node()
+        if node is not None and _values(node, {}) > MOST_VALUES:
+            raise yaml.MarkedYAMLError(problem=f"aliases make more than {MOST_VALUES:,} values of it")
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
+        seen = set[str]()
         for key, _ in node.value:
-            if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
+            if str(key.value) in seen and key.tag != "tag:yaml.org,2002:merge":
                 raise yaml.MarkedYAMLError(problem=f"key '{key.value}' stands twice", problem_mark=key.start_mark)
             seen.add(str(key.value))
         return super().construct_mapping(node, deep)
+
+
+def _values(node: yaml.Node, known: dict[int, int]) -> int:
+    """How many values a tree has once its aliases are followed. Raises RecursionError for one that holds itself."""
+    if id(node) not in known:
+        parts = node.value if isinstance(node.value, list) else []
+        below = [part for item in parts for part in (item if isinstance(item, tuple) else (item,))]
+        known[id(node)] = 1 + sum(_values(part, known) for part in below)
+    return known[id(node)]
 
 
 def _override(tree: dict[str, Any], override: str) -> None:
@@ -81,7 +100,7 @@ def _override(tree: dict[str, Any], override: str) -> None:
         node = _enter(node, part, path)
     try:
         new = yaml.load(value, _Loader)
-    except (yaml.YAMLError, ValueError):  # plain text such as {sequence}/labels/*.png
+    except (yaml.YAMLError, ValueError, RecursionError):  # plain text such as {sequence}/labels/*.png
         new = value
     if isinstance(node, list):
         node[_index(node, last, path)] = new

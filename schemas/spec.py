@@ -8,10 +8,13 @@ from schemas.edit import ClassKey, Edit
 from schemas.model import Model
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[int, Field(ge=1, strict=True)]  # strict: `true` is no 1
+MOST = 2**31 - 1  # of counts: what columns of a plan hold
+Positive = Annotated[int, Field(ge=1, le=MOST, strict=True)]  # strict: `true` is no 1
 Above0 = Annotated[float, Field(gt=0)]
 Side = Annotated[int, Field(ge=1, le=16384, strict=True)]  # pixels
-Natural = Annotated[int, Field(ge=0, strict=True)]
+Natural = Annotated[int, Field(ge=0, le=MOST, strict=True)]
+Seed = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
+Workers = Annotated[int, Field(ge=1, le=100_000, strict=True)]
 GENERATE = "generate"
 SEQUENCE = "{sequence}"
 GRACE_H = 72.0  # a weekend: interrupted runs go on where they were, readers finish what they have opened
@@ -77,7 +80,7 @@ class ClipsSpec(Model):
 
     frames: Natural = Field(30, description="label frames per clip; 0: the whole sequence")
     stride: Positive | None = Field(None, description="frames from one clip's start to the next; default: `frames`")
-    seed: Natural = 0
+    seed: Seed = 0
     lead_in: Literal["repeat", "drop"] = Field(
         "repeat", description="repeat: every label frame gets an image; drop: the first T-1 get none, as in vid2vid"
     )
@@ -95,7 +98,7 @@ class Variant(Model):
 
     style: str = Field(GENERATE, min_length=1, description="`generate`, or the uri of an exemplar image")
     edits: tuple[Edit, ...] = Field((), description="changes to the label maps before rendering, in order")
-    seed: Natural | None = Field(None, description="default: clips.seed")
+    seed: Seed | None = Field(None, description="default: clips.seed")
 
 
 class OutputSpec(Model):
@@ -175,7 +178,7 @@ class ExecutionSpec(Model):
         1, description="GPUs per worker; fractions share one; 0: CPU"
     )
     num_cpus: Positive = Field(2, description="CPUs per worker")
-    workers: tuple[Positive, Positive] = Field((1, 8), description="least and most workers")
+    workers: tuple[Workers, Workers] = Field((1, 8), description="least and most workers")
     grace_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
         25, description="seconds that shards under way get to finish after SIGTERM"
     )

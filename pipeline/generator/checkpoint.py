@@ -132,7 +132,7 @@ def _header(store: Store) -> dict[str, tuple[int, ...]]:
         header.pop("__metadata__", None)
         end = max((entry["data_offsets"][1] for entry in header.values()), default=0)
         shapes = {key: tuple(entry["shape"]) for key, entry in header.items()}
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError):
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError):
         raise CheckpointError(f"{url}: no safetensors file: its header is not readable") from None
     if end != size - 8 - length:
         raise CheckpointError(f"{url}: cut short: weights of {end} bytes promised, {size - 8 - length} there")

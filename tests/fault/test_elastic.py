@@ -14,15 +14,17 @@ from jobs import dispatch
 from jobs.dispatch import Dispatcher, Worker
 from schemas.outcome import Rendered, ShardOutcome
 from schemas.plan import Clip, Shard
+from schemas.spec import Spec
 
 MOST, LEAST = 3, 1
+SPEC = Spec.model_validate({"dataset": {"uri": "/d"}, "source": {"uri": "/s"}, "execution": {"workers": [LEAST, MOST]}})
 
 
 class Sleeper:
     """An actor with the engine's interface; a clip's start says how long it takes, in tenths of a second."""
 
-    def ready(self) -> str:
-        return "here"
+    def ready(self) -> tuple[str, str]:
+        return "here", ray.get_runtime_context().get_node_id()
 
     def frames(self) -> int:
         return 0
@@ -56,7 +58,7 @@ def cluster() -> Iterator[Cluster]:
 def test_the_pool_follows_the_nodes_and_the_work(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dispatch, "IDLE_S", 1.0)
     shards: list[Shard] = []
-    dispatcher = Dispatcher(start, MOST, LEAST, max_attempts=2)
+    dispatcher = Dispatcher(start, MOST, SPEC)
     pools: list[tuple[int, int]] = []  # ready, all
     steps: list[str] = []
 

@@ -6,12 +6,11 @@ from typing import Any
 import pytest
 import s3fs
 
+from benchmarks.faults.proxy import KINDS, FaultProxy
 from jobs.progress import Display
 from jobs.render import Exit, render
 from schemas.errors import FlowreelError
 from schemas.spec import Spec
-
-from .proxy import KINDS, FaultProxy
 
 pytestmark = [pytest.mark.s3, pytest.mark.slow]
 BUCKET, RUNS = "faults", 6

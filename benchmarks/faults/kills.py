@@ -1,0 +1,119 @@
+"""Processes and machines that go away: workers, nodes, the driver, everything, Ray's control store; SIGTERM."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.faults.cluster import Nodes
+from benchmarks.faults.place import data_files
+from benchmarks.faults.processes import Driver
+from benchmarks.faults.world import Inject, Row, World
+
+STOPPED = 143
+Strike = Callable[[Driver], int]  # ends a driver; returns how many faults that were
+KILLS_PER_DATASET = 4  # of drivers, before one is left in peace
+
+
+def actors(world: World) -> Row:
+    return world.until(24, Row("worker killed (SIGKILL)"), _again_and_again(world, world.nodes.kill_actor))
+
+
+def lost_nodes(world: World) -> Row:
+    row = Row("node lost (SIGKILL of its raylet), and back")
+    with Nodes(2) as world.nodes:
+        return world.until(6, row, _again_and_again(world, world.nodes.lose_node))
+
+
+def _again_and_again(world: World, strike: Callable[[], int]) -> Inject:
+    """While the driver runs, each time that a data file more is finished, and a little later: workers that would never
+    get ready show nothing. ``strike`` returns how many faults it was."""
+
+    def inject(driver: Driver, dataset: Path, left: int) -> int:
+        struck, seen = 0, len(data_files(dataset))
+        while struck < left and driver.wait_until(lambda: len(data_files(dataset)) > seen):
+            seen = len(data_files(dataset))
+            time.sleep(world.random.uniform(0, 1))
+            struck += strike()
+        driver.wait()
+        return struck
+
+    return inject
+
+
+def drivers(world: World) -> Row:
+    return world.until(8, Row("driver killed (SIGKILL), run again"), at_random_moments(world, Driver.kill))
+
+
+def machines(world: World) -> Row:
+    """Driver, workers, raylet, control store at once; no data file is half there when the next command looks."""
+    kill = at_random_moments(world, lambda driver: min(1, driver.kill_all()))
+    return world.until(4, Row("everything killed at once, run again"), kill, alone=True)
+
+
+def drained(world: World) -> Row:
+    row = Row("SIGTERM to the driver, run again")
+
+    def term(driver: Driver) -> int:
+        os.kill(driver.pid, signal.SIGTERM)
+        code = driver.wait()
+        if code not in (STOPPED, -signal.SIGTERM, 0):  # before its handler is there: as any process; 0: done meanwhile
+            row.note = f"exit code {code}"
+        return 1
+
+    return world.until(6, row, at_random_moments(world, term))
+
+
+def at_random_moments(world: World, strike: Strike) -> Inject:
+    """Ends drivers once a random number of data files are finished, and a little later."""
+    kills: dict[Path, int] = {}
+    files = len(world.undisturbed.files)
+
+    def inject(driver: Driver, dataset: Path, left: int) -> int:
+        if left <= 0 or kills.get(dataset, 0) >= KILLS_PER_DATASET:
+            driver.wait()
+            return 0
+        there = len(data_files(dataset))
+        wanted = world.random.randint(there, max(there, files - 2))
+        if not driver.wait_until(lambda: len(data_files(dataset)) >= wanted and "workers ready" in driver.said()):
+            return 0
+        time.sleep(world.random.uniform(0, 1.5))
+        if not driver.running:
+            return 0
+        kills[dataset] = kills.get(dataset, 0) + 1
+        return strike(driver)
+
+    return inject
+
+
+def control_stores(world: World) -> Row:
+    """Ray keeps its cluster's state in the memory of one process: without it a run ends, and the next one goes on."""
+    row = Row("Ray's control store (GCS) killed, cluster started anew")
+
+    def inject(driver: Driver, dataset: Path, left: int) -> int:
+        nonlocal nodes
+        if left <= 0 or not driver.wait_until(lambda: len(data_files(dataset)) >= 2):
+            driver.wait()
+            return 0
+        nodes.kill_gcs()
+        began = time.monotonic()
+        while driver.running and time.monotonic() - began < 150:
+            time.sleep(1)
+        row.note = f"the run ended {time.monotonic() - began:.0f} s later" if not driver.running else "the run hung"
+        if driver.running:
+            driver.kill()
+        return 1
+
+    while row.injected < world.wanted(1):
+        dataset = world.fresh("gcs")
+        spec, before = world.place.spec(dataset), row.injected
+        with Nodes() as nodes:
+            driver = Driver(spec, world.load, nodes.address)
+            row.commands += 1
+            row.injected += inject(driver, dataset, 1)
+        if row.injected == before:
+            raise SystemExit(f"the run was too fast for a fault: {driver.said()}")
+        world.publish(dataset, spec, row, lambda driver, *_: driver.wait() * 0, row.injected)
+        row.judge(world.undisturbed.compare(dataset))
+    return row

@@ -1,0 +1,65 @@
+"""Runs that are told to stop, or killed with everything that belongs to them: the next one goes on, byte for byte."""
+
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmarks.faults.engine import Load
+from benchmarks.faults.place import Place, Undisturbed, data_files
+from benchmarks.faults.processes import Driver
+from benchmarks.faults.world import rendered_again
+from pipeline.versions import numbers, open_store
+
+pytestmark = [pytest.mark.slow, pytest.mark.chaos]
+SLOWLY = Load(pause_s=0.05)
+KILLS = 3
+
+
+def times(dataset: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mtime_ns for path in dataset.glob("data/*.parquet")}
+
+
+def test_sigterm_leaves_a_state_to_go_on_from(place: Place, undisturbed: Undisturbed, dataset: Path) -> None:
+    spec = place.spec(dataset)
+    stopped = Driver(spec, SLOWLY)
+    assert stopped.wait_until(lambda: len(data_files(dataset)) >= 2)
+    os.kill(stopped.pid, signal.SIGTERM)
+    began = time.monotonic()
+    assert stopped.wait() == 143, stopped.said()
+    assert time.monotonic() - began < 60
+    assert "SIGTERM: no new shards; those under way get 25 s" in stopped.said()
+    assert "finished shards are kept, the same command goes on from there" in stopped.said()
+    there = times(dataset)
+    assert 2 <= len(there) < len(undisturbed.files)
+    assert not undisturbed.half_written(dataset) and not numbers(open_store(str(dataset)))
+
+    clips, resumed = undisturbed.clips_in(dataset), Driver(spec, Load())
+    assert resumed.wait() == 0, resumed.said()
+    assert rendered_again(clips, resumed.said()) == 0
+    assert times(dataset).items() >= there.items()
+    verdict = undisturbed.compare(dataset)
+    assert verdict.good and verdict.identical
+
+
+def test_three_kills_of_everything_and_a_clean_run(place: Place, undisturbed: Undisturbed, dataset: Path) -> None:
+    spec, moment = place.spec(dataset), random.Random(1)
+    again = 0
+    for number in range(KILLS):
+        there, clips = times(dataset), undisturbed.clips_in(dataset)
+        killed = Driver(spec, SLOWLY)
+        least = min(len(there) + number, len(undisturbed.files) - 2)
+        assert killed.wait_until(lambda: "workers ready" in killed.said() and len(times(dataset)) >= least)
+        time.sleep(moment.uniform(0, 2))
+        assert killed.kill_all() > 3, "the run was over before it was killed"
+        again += rendered_again(clips, killed.said())
+        assert times(dataset).items() >= there.items()
+        assert not undisturbed.half_written(dataset)
+    clips, last = undisturbed.clips_in(dataset), Driver(spec, Load())
+    assert last.wait() == 0, last.said()
+    assert again + rendered_again(clips, last.said()) == 0
+    verdict = undisturbed.compare(dataset)
+    assert verdict.good and verdict.identical
