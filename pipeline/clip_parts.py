@@ -44,4 +44,5 @@ def by_reason(parts: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _without_effect(spec: Spec) -> set[str]:
-    return {"image_quality"} if spec.output.image_codec == "png" else set()
+    unused = {"image_quality"} if spec.output.image_codec == "png" else set()
+    return unused if spec.output.depth else unused | {"depth"}

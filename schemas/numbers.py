@@ -1,0 +1,11 @@
+"""Numbers as specs hold them."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[int, Field(ge=1, strict=True)]  # strict: `true` is no 1
+Above0 = Annotated[float, Field(gt=0)]
+Side = Annotated[int, Field(ge=1, le=16384, strict=True)]  # pixels
+Natural = Annotated[int, Field(ge=0, strict=True)]
