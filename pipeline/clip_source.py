@@ -12,6 +12,9 @@ from pipeline.edits import Ids, apply_edits, remap_table, thing_regions
 from pipeline.file_uri import open_file
 from pipeline.generator.clips import Conditioning
 from pipeline.job import RenderJob
+from pipeline.points.cuts import cuts_of
+from pipeline.points.frames import Given, PointFrame, conditioning, decode_frame, instance_map, label_map
+from pipeline.points.keypoints import People, keypoints_of
 from pipeline.procedural import draw_maps, draw_truth
 from pipeline.scenes import Truth
 from pipeline.source_file import read_unchanged
@@ -30,11 +33,14 @@ class ClipMaps:
     label_THW: NDArray[np.integer]  # ids of the label space, uint8 if all its ids fit
     instance_THW: NDArray[np.integer] | None  # None where the source has none
     conditioning: Conditioning
+    keypoints: list[People] | None = None  # of poses and faces, per frame
     truth: Truth | None = None  # of procedural scenes, as they are: edits of maps do not move what was drawn
 
 
 def fetch_clip(clip: Clip, job: RenderJob) -> ClipMaps:
     """Raises SourceError if a file is gone, has changed since it was checked, or does not decode."""
+    if job.spec.source.kind in ("pose", "face"):
+        return _points(clip, job)
     wants_instances = job.needs_instances and all(f.instance for f in clip.frames)
     maps = _read(clip.frames, job, instances=wants_instances)
     size, count = job.settings.size, len(clip.frames)
@@ -49,6 +55,31 @@ def fetch_clip(clip: Clip, job: RenderJob) -> ClipMaps:
         edges = thing_regions(label_THW, job.space)
     exemplar = fetch_exemplar(clip.exemplar, job) if clip.exemplar else None
     return ClipMaps(label_THW, instance_THW, Conditioning(label_THW, edges, exemplar), _truth(clip, job))
+
+
+def _points(clip: Clip, job: RenderJob) -> ClipMaps:
+    assert job.source is not None
+    store, source = job.source, job.spec.source
+
+    def decoded(frame: Frame) -> PointFrame:
+        main, guide, mask = (f and read_unchanged(store, f) for f in (frame.label, frame.guide, frame.instance))
+        try:
+            return decode_frame(source, Given(main or b"", guide, mask))
+        except ValueError as error:
+            raise SourceError(f"{store.url(frame.label.path)}: {error}") from None
+
+    with ThreadPoolExecutor(READERS) as pool:
+        frames = list(pool.map(decoded, clip.frames))
+    cuts = cuts_of(source, frames, job.settings.size)
+    pairs = list(zip(frames, cuts, strict=True))
+    label_THW = np.stack([label_map(*pair) for pair in pairs])
+    instances = [found for pair in pairs if (found := instance_map(*pair)) is not None]
+    instance_THW = np.stack(instances) if instances else None
+    edges = thing_regions(label_THW, job.space) if instance_THW is None else instance_THW
+    picture_TLHW = np.stack([conditioning(source, *pair) for pair in pairs])
+    exemplar = fetch_exemplar(clip.exemplar, job) if clip.exemplar else None
+    given = Conditioning(label_THW, edges, exemplar, picture_TLHW=picture_TLHW)
+    return ClipMaps(label_THW, instance_THW, given, keypoints_of(frames, cuts))
 
 
 def _truth(clip: Clip, job: RenderJob) -> Truth | None:

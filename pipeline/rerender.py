@@ -133,19 +133,22 @@ def _pictures(name: str, old: list[Any], new: list[Any]) -> Iterator[tuple[str, 
 
 def _clip(origin: Origin, job: RenderJob) -> Clip:
     row = origin.sources
-    pairs = zip(row["label_files"], row["instance_files"], strict=True)
+    labels, guides = row["label_files"][: row["frames"]], row["label_files"][row["frames"] :]
+    files = zip(labels, row["instance_files"], guides or [None] * len(labels), strict=True)
     frames = tuple(
         Frame(
-            label["path"].rpartition("/")[2],
-            SourceFile(label["path"], label["sha256"]),
-            SourceFile(instance["path"], instance["sha256"]) if instance else None,
+            label["path"].rpartition("/")[2], SourceFile(label["path"], label["sha256"]), _file(instance), _file(guide)
         )
-        for label, instance in pairs
+        for label, instance, guide in files
     )
     exemplar = Exemplar(row["exemplar"]["path"], row["exemplar"]["sha256"]) if row["exemplar"] else None
     seed = job.spec.seed_of(job.spec.variants[row["variant"]])
     place = (row["clip_id"], row["sequence_id"], row["variant"], row["start"])
     return Clip(*place, frames, row["split"], seed, exemplar)
+
+
+def _file(noted: dict[str, str] | None) -> SourceFile | None:
+    return SourceFile(noted["path"], noted["sha256"]) if noted else None
 
 
 def _rows(clip: Clip, job: RenderJob, engine: Engine) -> pa.Table:

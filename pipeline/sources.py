@@ -6,6 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.catalog import Catalog, Progress, scan
+from pipeline.points.catalog import scan_points
 from pipeline.procedural import procedural_catalog
 from pipeline.storage import Store, open_store
 from schemas.label_space import LabelSpace
@@ -29,4 +30,6 @@ def find_sequences(
     if source.procedural:
         return procedural_catalog(source.procedural, size)
     assert store is not None
+    if source.kind in ("pose", "face"):
+        return scan_points(store, source, known, size, progress)
     return scan(store, source, space, known, progress)

@@ -48,8 +48,8 @@ class RareSpec(Model):
 
 
 class ProceduralSpec(Model):
-    """Street scenes as a camera in a driving car sees them. Sequence k depends on all of this but ``sequences``: more of
-    them leave those that were there as they are."""
+    """Street scenes as a camera in a driving car sees them. Sequence k depends on all of this but ``sequences``: more
+    of them leave those that were there as they are."""
 
     sequences: Positive = Field(10, description="how many; there is no end to them")
     frames: Positive = Field(30, description="of each sequence, at 17 frames a second")
@@ -133,10 +133,25 @@ class SourceSpec(Model):
 
     @property
     def guides(self) -> str | None:
-        """The template of what else a frame is drawn from: DensePose's maps beside keypoints, pictures of faces."""
+        """The template of what stands beside it: DensePose's maps beside keypoints; real images where edges are taken
+        from them, or where only they say how large the picture is."""
         if self.pose:
-            return self.pose.densepose if self.pose.openpose else None
-        return self.images if self.face and self.face.background_edges else None
+            both = self.pose.openpose and self.pose.densepose
+            return self.pose.densepose if both else None if self._has_size else self.images
+        if self.face:
+            return None if self._has_size and not self.face.background_edges else self.images
+        return None
+
+    @property
+    def picture(self) -> tuple[int, int] | None:
+        """Width, height of the pictures of poses and faces, where the spec says so."""
+        points = self.pose or self.face
+        return points.picture if points else None
+
+    @property
+    def _has_size(self) -> bool:
+        """Whether something but images says how large pictures are."""
+        return self.picture is not None or self.instances is not None or bool(self.pose and self.pose.densepose)
 
     @property
     def has_instances(self) -> bool:
@@ -162,6 +177,11 @@ class SourceSpec(Model):
             raise ValueError("uri: missing; give the folder or bucket URL that holds the sequences")
         if kinds:
             self._check_unused(kinds[0])
+        if (self.pose or self.face) and not self._has_size and not self.images:
+            raise ValueError(
+                f"{self.kind}.picture: missing; nothing else says how large the pictures are: give [width, height] or"
+                " images"
+            )
         if self.face and self.face.background_edges and not self.images:
             raise ValueError("face.background_edges needs images; write for example images: '{sequence}/images/*.jpg'")
         return self

@@ -193,6 +193,12 @@ class Spec(Model):
         return split
 
     @model_validator(mode="after")
+    def _edits_have_maps(self) -> Self:
+        if self.source.kind in ("pose", "face") and any(variant.edits for variant in self.variants):
+            raise ValueError(f"variants: edits change label maps, and a {self.source.kind} is drawn from points")
+        return self
+
+    @model_validator(mode="after")
     def _depth_is_known(self) -> Self:
         if self.output.depth and not self.source.procedural:
             raise ValueError("output.depth: only procedural scenes have depth; leave it out")

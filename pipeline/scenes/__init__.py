@@ -5,6 +5,7 @@ projected frame by frame (`world.py`), so that all that moves, moves as in one w
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,7 +72,7 @@ class Drive:
     def truth(self, start: int, stop: int) -> Truth:
         """Depth and flow of frames [start, stop)."""
         cameras = [self.street.camera(t, *self.size) for t in range(start - 1, stop)]
-        found = [geometry(self.street, now, before) for before, now in zip(cameras[:-1], cameras[1:], strict=True)]
+        found = [geometry(self.street, now, before) for before, now in pairwise(cameras)]
         depth_THW, flow_THW2, sure_THW = (np.stack(part) for part in zip(*found, strict=True))
         if start == 0:
             flow_THW2[0], sure_THW[0] = 0, False

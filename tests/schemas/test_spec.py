@@ -36,7 +36,7 @@ clips: {frames: 30, stride: 30, seed: 0, lead_in: repeat}   # frames: 0 = whole 
 variants:
   - {style: generate}                        # `generate`, or an exemplar image's uri
   - {style: "s3://bucket/styles/dusk.png", edits: [{replace: vegetation, with: building}]}
-output: {image_codec: jpeg, image_quality: 92, instances: true, flow: false, depth: false}   # flow costs ~10x an image: opt in
+output: {image_codec: jpeg, image_quality: 92, instances: true, flow: false, depth: false}   # flow: 10x an image
 split: {train: 0.9, val: 0.1}                # by sequence, stable under growth
 quality:
   segmenter: null                              # TorchScript or ONNX file that label agreement is measured with
