@@ -54,7 +54,7 @@ def fetch_clip(clip: Clip, job: RenderJob) -> ClipMaps:
     if job.checkpoint.config.use_instance and edges is None:
         edges = thing_regions(label_THW, job.space)
     exemplar = fetch_exemplar(clip.exemplar, job) if clip.exemplar else None
-    return ClipMaps(label_THW, instance_THW, Conditioning(label_THW, edges, exemplar), _truth(clip, job))
+    return ClipMaps(label_THW, instance_THW, Conditioning(label_THW, edges, exemplar), truth=_truth(clip, job))
 
 
 def _points(clip: Clip, job: RenderJob) -> ClipMaps:
@@ -62,9 +62,10 @@ def _points(clip: Clip, job: RenderJob) -> ClipMaps:
     store, source = job.source, job.spec.source
 
     def decoded(frame: Frame) -> PointFrame:
-        main, guide, mask = (f and read_unchanged(store, f) for f in (frame.label, frame.guide, frame.instance))
+        guide, mask = (read_unchanged(store, f) if f else None for f in (frame.guide, frame.instance))
+        main = read_unchanged(store, frame.label)
         try:
-            return decode_frame(source, Given(main or b"", guide, mask))
+            return decode_frame(source, Given(main, guide, mask))
         except ValueError as error:
             raise SourceError(f"{store.url(frame.label.path)}: {error}") from None
 

@@ -49,8 +49,8 @@ def build(shard_id: str, clips: Sequence[EncodedClip]) -> bytes:
 def pack(
     shard_id: str, rows: Iterable[pa.Table], manifest: Sequence[pa.Table], sources: pa.Table, schema: pa.Schema = DATA
 ) -> bytes:
-    """A data file of clips' tables: ``rows`` and ``manifest`` have one per clip, ``sources`` a row per clip; ``schema`` is
-    that of the rows, as `schemas.manifest.data_schema` makes it.
+    """A data file of clips' tables: ``rows`` and ``manifest`` have one per clip, ``sources`` a row per clip, ``schema``
+    is that of the rows, as `schemas.manifest.data_schema` makes it.
 
     Where the rows lie in this file is written over what ``manifest`` says of that.
     """

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from typing import Any
 
 import pyarrow as pa
 
@@ -77,7 +78,7 @@ _EXTRA = {"depth": _MEDIA, "keypoints": pa.list_(pa.field("element", _PERSON))}
 
 def _hugging_face(extra: Iterable[str]) -> bytes:
     """Features that let `datasets` decode the media columns by themselves."""
-    features: dict[str, dict[str, str]] = {
+    features: dict[str, Any] = {
         name: {"dtype": "float64" if kind == pa.float64() else str(kind), "_type": "Value"} for name, kind in _KEYS
     }
     features |= {name: {"_type": "Image"} for name in (*_MEDIA_OF_ALL, *extra) if name in MEDIA_COLUMNS}

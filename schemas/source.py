@@ -187,7 +187,7 @@ class SourceSpec(Model):
         return self
 
     def _check_unused(self, kind: str) -> None:
-        usual = {"labels": LABELS, "label_space": CITYSCAPES, "remap": {}}
+        usual: dict[str, object] = {"labels": LABELS, "label_space": CITYSCAPES, "remap": {}}
         if kind == "procedural":
             usual |= {"uri": "", "instances": None, "images": None}
         if kind == "face":

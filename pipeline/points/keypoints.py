@@ -29,7 +29,7 @@ People = list[dict[str, Any]]  # of one frame: a value of the column `keypoints`
 
 
 def keypoints_of(frames: Sequence[PointFrame], cuts: Sequence[Cut]) -> list[People] | None:
-    """Of a clip, frame by frame; None if its source has none. Who is in sight nowhere in what is cut out is left out."""
+    """Of a clip, frame by frame; None if its source has none. Who is not in what is cut out is left out."""
     if frames[0].landmark_68 is not None:
         faces = [f.landmark_68 for f in frames if f.landmark_68 is not None]
         return [_kept([(0, face, np.ones(len(face)))], cut) for face, cut in zip(faces, cuts, strict=True)]

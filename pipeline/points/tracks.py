@@ -17,7 +17,7 @@ Box4 = NDArray[np.float64]  # x0, y0, x1, y1
 
 
 def track_people(people_T: Sequence[Sequence[Person]]) -> list[list[int]]:
-    """A number for each person of each frame, the same for one person over time; 0 has the largest body on the whole."""
+    """A number for each person of each frame, the same for one person over time; 0 has the largest body."""
     last: dict[int, tuple[int, Person]] = {}  # track -> frame and person, when seen last
     tracks_T: list[list[int]] = []
     for t, people in enumerate(people_T):
