@@ -17,6 +17,7 @@ from pipeline.generator.checkpoint import check_fits, checkpoint_store, read_che
 from pipeline.job import RenderJob
 from pipeline.label_spaces import open_label_space
 from pipeline.planner import Held, Inputs, plan
+from pipeline.points.frames import channels
 from pipeline.quality.held import turned_down
 from pipeline.settings import settle
 from pipeline.sources import find_sequences, open_source
@@ -61,7 +62,7 @@ def prepare(spec: Spec, progress: Progress | None = None, *, dry: bool = False) 
     known = facts_in(index.filter(pc.starts_with(index["key"], f"other|{weights.uri}")))
     checkpoint = read_checkpoint(weights, known)
     settings = settle(spec, checkpoint)
-    check_fits(checkpoint, space, settings.size)
+    check_fits(checkpoint, space, settings.size, channels(spec.source) if spec.source.kind in ("pose", "face") else 0)
     if spec.output.flow and not checkpoint.config.flow:
         raise UsageError("output.flow: true, but this generator has no flow; set it to false")
     if spec.quality.segmenter:

@@ -53,7 +53,7 @@ class CocoPanoptic:
     def close(self, dataset: Dataset, records: Iterator[Record], folder: Path) -> Sequence[Path]:
         categories = [_category(dataset.label_space, c.id) for c in dataset.label_space.classes]
         info, source = {"description": dataset.version.record.name}, dataset.version.record.spec.source
-        heads = dict.fromkeys(("panoptic", "instances"), {"info": info, "categories": categories})
+        heads = {kind: {"info": info, "categories": categories} for kind in ("panoptic", "instances")}
         if source.has_keypoints:
             heads["person_keypoints"] = {"info": info, "categories": [keypoint_category(source)]}
         with ExitStack() as stack:
