@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -72,7 +73,7 @@ def _panels(clip: TrainingClip, frames: ClipFrames, space: LabelSpace) -> list[p
     return shown
 
 
-def _shown(given: NDArray[np.generic], space: LabelSpace) -> pictures.Rgb:
+def _shown(given: NDArray[Any], space: LabelSpace) -> pictures.Rgb:
     """Labels in their colours; of a pose's channels the last three, of a face's the edges."""
     if given.ndim == 2:
         return pictures.color_labels(given.astype(np.int64), space)
