@@ -11,7 +11,7 @@ from pipeline.generator.landmarks import Box
 from pipeline.generator.sizes import target_size
 
 COLUMNS = 32  # half the width of the middle is a multiple of it
-MARGIN = 1.3  # of a body's height and width: what a piece that follows it has
+MARGIN = 1.3  # of what a body takes up around the middle of the piece that follows it
 Size = tuple[int, int]  # width, height
 
 
@@ -87,11 +87,12 @@ def following_cuts(body_T4: Sequence[NDArray[np.float64]], own: Size, size: Size
     frame, NaN where it is out of sight. The path is smoothed over about ``steady`` frames. Pieces stay in the picture.
     """
     box_T4 = _filled(np.asarray(body_T4, np.float64))
-    wanted = MARGIN * (box_T4[:, 2:] - box_T4[:, :2]).max(axis=0)
+    middle_T2 = _smoothed((box_T4[:, :2] + box_T4[:, 2:]) / 2, steady)
+    reach_T2 = np.maximum(middle_T2 - box_T4[:, :2], box_T4[:, 2:] - middle_T2)  # an arm may swing out of the middle
+    wanted = 2 * MARGIN * reach_T2.max(axis=0)
     scale = max(wanted[0] / size[0], wanted[1] / size[1], 1 / min(size))
     scale = min(scale, own[0] / size[0], own[1] / size[1])
     piece = np.maximum(1, np.floor(scale * np.array(size))).astype(int)
-    middle_T2 = _smoothed((box_T4[:, :2] + box_T4[:, 2:]) / 2, steady)
     corner_T2 = np.rint(middle_T2 - piece / 2).astype(int).clip(0, np.array(own) - piece)
     return [box_cut((int(x), int(y), int(x + piece[0]), int(y + piece[1])), size) for x, y in corner_T2]
 

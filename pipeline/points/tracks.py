@@ -58,6 +58,7 @@ def _matched(people: Sequence[Person], known: Sequence[Person]) -> list[int | No
     if not people or not known:
         return [None] * len(people)
     cost = np.array([[_distance(a, b) for b in known] for a in people])
+    cost[cost > FARTHEST] = _NEVER  # or a newcomer could cost others theirs
     found: list[int | None] = [None] * len(people)
     for i, k in zip(*linear_sum_assignment(cost), strict=True):
         if cost[i, k] <= FARTHEST:

@@ -16,7 +16,7 @@ from pipeline.scenes.world import Label, paint_frame
 from schemas.errors import UsageError
 from schemas.source import ProceduralSpec
 
-__all__ = ["SCENE_FORMAT", "Drive", "Label", "Scene", "street_scene"]
+__all__ = ["SCENE_FORMAT", "Drive", "Label", "Scene", "Truth", "street_scene"]
 
 SCENE_FORMAT = 1  # raise when the same parameters draw another street
 MIN_SIDE = 32  # pixels

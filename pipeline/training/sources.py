@@ -99,7 +99,7 @@ def _of_dataset(spec: TrainSpec) -> TrainingSource:
     space = LabelSpace.model_validate(version.record.label_space)
     sequences, problems = published_sequences(version, space)
     told = version.record.spec
-    instances = told.output.instances and told.source.instances is not None
+    instances = told.output.instances and told.source.has_instances
     return TrainingSource(version.dataset, sequences, space, {}, spec.data.hold_out, instances, problems)
 
 

@@ -257,7 +257,7 @@ def test_a_piece_follows_the_body_and_stays_in_the_picture() -> None:
     cuts = following_cuts(boxes, OWN, (48, 64), steady=3)
     assert {(c.box[2] - c.box[0], c.box[3] - c.box[1]) for c in cuts} == {(78, 104)}
     left = np.array([c.box[0] for c in cuts])
-    assert left[0] == 0 and (np.diff(left) >= 0).all() and left[-1] > 100
+    assert left[0] < 10 and (np.diff(left) >= 0).all() and left[-1] > 100
     assert all(c.box[0] >= 0 and c.box[2] <= OWN[0] and c.box[1] >= 0 and c.box[3] <= OWN[1] for c in cuts)
     np.testing.assert_allclose(cuts[9].points(np.array([[cuts[9].box[0], cuts[9].box[1]]])), [[0, 0]])
 
