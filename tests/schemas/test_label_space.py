@@ -127,14 +127,14 @@ def test_a_name_that_is_neither_built_in_nor_a_file(folder: str, name: str) -> N
     with pytest.raises(UsageError) as caught:
         open_label_space(f"{folder}/{name}", {})
     assert str(caught.value).startswith(
-        f"source.label_space: '{folder}/{name}' is neither built in (cityscapes, camvid11, person, densepose, face-parts) nor a readable file: "
+        f"source.label_space: '{folder}/{name}' is neither built in ({', '.join(BUILT_IN)}) nor a readable file: "
     )
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"\xff\xfe\x00", "is neither built in (cityscapes, camvid11, person, densepose, face-parts) nor a readable file: 'utf-8' codec"),
+        (b"\xff\xfe\x00", "densepose, face-parts) nor a readable file: 'utf-8' codec"),
         (b"name: [x", "not valid YAML: line 1, column 9"),
         (b"just words", "must be a mapping of fields, is str"),
         (b"{}", "classes: required, but missing"),
