@@ -88,11 +88,6 @@ def streets(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> 
     return LocalRun(tmp_path_factory.mktemp("streets"), tiny_checkpoint)
 
 
-def groups(**more: Any) -> dict[str, Any]:
-    """Of `LocalRun.spec`, whose source is a folder otherwise."""
-    return {"output": {"flow": True, "depth": True}} | more
-
-
 def test_streets_are_rendered_published_and_verified(streets: LocalRun, one_thread: None) -> None:
     run = _Streets(streets.root, streets.checkpoint)
     variants = [{"style": "generate"}, {"style": "generate", "edits": [{"replace": "road", "with": "terrain"}]}]
