@@ -68,7 +68,7 @@ def _names(options: object) -> Iterator[str]:
 
 def _uris(spec: Spec | TrainSpec) -> Iterator[tuple[str, str]]:
     """Places that a spec names, by field."""
-    if spec.source:
+    if spec.source and not spec.source.procedural:
         yield "source.uri", spec.source.uri
         if "/" in spec.source.label_space or "." in spec.source.label_space:
             yield "source.label_space", spec.source.label_space

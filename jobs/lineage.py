@@ -23,7 +23,7 @@ def clip(version: Version, clip_id: str) -> dict[str, Any]:
         "since": since,
         "shard": version.dataset.url(origin.shard),
         "row_group": origin.row_group,
-        "source": record.spec.source.uri,
+        "source": record.spec.source.place,
         "label_files": source["label_files"],
         "instance_files": [file for file in source["instance_files"] if file],
         "exemplar": source["exemplar"],

@@ -102,8 +102,8 @@ def lines(figures: dict[str, Any]) -> Iterator[str]:
         )
     if figures["estimated_cost"] is not None:
         yield f"  cost       {figures['estimated_cost']:,.2f} at the price given"
-    top = sorted(figures["class_shares"].items(), key=lambda item: -item[1])[:6]
-    yield "  classes    " + ", ".join(f"{name} {share:.1%}" for name, share in top)
+    if top := sorted(figures["class_shares"].items(), key=lambda item: -item[1])[:6]:
+        yield "  classes    " + ", ".join(f"{name} {share:.1%}" for name, share in top)
     for piece in figures["pieces_too_short"][:5]:
         yield f"  too short  {piece}: gets no image with lead_in: drop"
 

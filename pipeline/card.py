@@ -90,7 +90,7 @@ def _front_matter(about: About) -> str:
         "tags": ["synthetic", "video", "vid2vid", "croissant"],
         "size_categories": [_SIZES[min(len(_SIZES) - 1, max(0, len(str(frames)) - 3))]],
         "provenance": {
-            "source": spec.source.uri,
+            "source": spec.source.place,
             "label_space": f"{about.space.name} {about.space.version}",
             "generator": about.settings.generator,
             "version": about.number,

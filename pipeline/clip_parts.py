@@ -19,7 +19,9 @@ def variant_parts(
     variant: Variant, exemplar: Exemplar | None, spec: Spec, space: LabelSpace, settings: RenderSettings
 ) -> dict[str, Any]:
     """The parts of identity that all clips of a variant share."""
-    return {
+    drawn = spec.source.pose or spec.source.face
+    points = {"points": drawn.model_dump(mode="json")} if drawn else {}
+    return points | {
         "style": exemplar.digest if exemplar else GENERATE,
         "style_uri": variant.style,
         "edits": [edit.model_dump(mode="json") for edit in variant.edits],
@@ -44,4 +46,5 @@ def by_reason(parts: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _without_effect(spec: Spec) -> set[str]:
-    return {"image_quality"} if spec.output.image_codec == "png" else set()
+    unused = {"image_quality"} if spec.output.image_codec == "png" else set()
+    return unused if spec.output.depth else unused | {"depth"}

@@ -1,5 +1,6 @@
 """A clip's source files -> the maps it is rendered from: read, checked against the plan, remapped, resized, edited."""
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -11,11 +12,16 @@ from pipeline.edits import Ids, apply_edits, remap_table, thing_regions
 from pipeline.file_uri import open_file
 from pipeline.generator.clips import Conditioning
 from pipeline.job import RenderJob
+from pipeline.points.cuts import cuts_of
+from pipeline.points.frames import Given, PointFrame, conditioning, decode_frame, instance_map, label_map
+from pipeline.points.keypoints import People, keypoints_of
+from pipeline.procedural import draw_maps, draw_truth
+from pipeline.scenes import Truth
 from pipeline.source_file import read_unchanged
 from pipeline.storage import Store
 from schemas.errors import SourceError
 from schemas.plan import Clip, Exemplar
-from schemas.sequence import SourceFile
+from schemas.sequence import Frame, SourceFile
 
 READERS = 8  # requests under way at once, per shard
 
@@ -27,14 +33,16 @@ class ClipMaps:
     label_THW: NDArray[np.integer]  # ids of the label space, uint8 if all its ids fit
     instance_THW: NDArray[np.integer] | None  # None where the source has none
     conditioning: Conditioning
+    keypoints: list[People] | None = None  # of poses and faces, per frame
+    truth: Truth | None = None  # of procedural scenes, as they are: edits of maps do not move what was drawn
 
 
 def fetch_clip(clip: Clip, job: RenderJob) -> ClipMaps:
     """Raises SourceError if a file is gone, has changed since it was checked, or does not decode."""
+    if job.spec.source.kind in ("pose", "face"):
+        return _points(clip, job)
     wants_instances = job.needs_instances and all(f.instance for f in clip.frames)
-    files = [f.label for f in clip.frames] + [f.instance for f in clip.frames if wants_instances and f.instance]
-    with ThreadPoolExecutor(READERS) as pool:
-        maps = list(pool.map(lambda file: _ids(job.source, file), files))
+    maps = _read(clip.frames, job, instances=wants_instances)
     size, count = job.settings.size, len(clip.frames)
     table = remap_table(job.spec.source.remap, job.space)
     kind = np.uint8 if max(job.space.ids) < 256 else np.uint16
@@ -46,7 +54,51 @@ def fetch_clip(clip: Clip, job: RenderJob) -> ClipMaps:
     if job.checkpoint.config.use_instance and edges is None:
         edges = thing_regions(label_THW, job.space)
     exemplar = fetch_exemplar(clip.exemplar, job) if clip.exemplar else None
-    return ClipMaps(label_THW, instance_THW, Conditioning(label_THW, edges, exemplar))
+    return ClipMaps(label_THW, instance_THW, Conditioning(label_THW, edges, exemplar), truth=_truth(clip, job))
+
+
+def _points(clip: Clip, job: RenderJob) -> ClipMaps:
+    assert job.source is not None
+    store, source = job.source, job.spec.source
+
+    def decoded(frame: Frame) -> PointFrame:
+        guide, mask = (read_unchanged(store, f) if f else None for f in (frame.guide, frame.instance))
+        main = read_unchanged(store, frame.label)
+        try:
+            return decode_frame(source, Given(main, guide, mask))
+        except ValueError as error:
+            raise SourceError(f"{store.url(frame.label.path)}: {error}") from None
+
+    with ThreadPoolExecutor(READERS) as pool:
+        frames = list(pool.map(decoded, clip.frames))
+    cuts = cuts_of(source, frames, job.settings.size)
+    pairs = list(zip(frames, cuts, strict=True))
+    label_THW = np.stack([label_map(*pair) for pair in pairs])
+    instances = [found for pair in pairs if (found := instance_map(*pair)) is not None]
+    instance_THW = np.stack(instances) if instances else None
+    edges = thing_regions(label_THW, job.space) if instance_THW is None else instance_THW
+    picture_TLHW = np.stack([conditioning(source, *pair) for pair in pairs])
+    exemplar = fetch_exemplar(clip.exemplar, job) if clip.exemplar else None
+    given = Conditioning(label_THW, edges, exemplar, picture_TLHW=picture_TLHW)
+    return ClipMaps(label_THW, instance_THW, given, keypoints_of(frames, cuts))
+
+
+def _truth(clip: Clip, job: RenderJob) -> Truth | None:
+    like, output = job.spec.source.procedural, job.spec.output
+    if like is None or not (output.flow or output.depth) or job.spec.variants[clip.variant].edits:
+        return None
+    return draw_truth(like, clip.frames, job.settings.size)
+
+
+def _read(frames: Sequence[Frame], job: RenderJob, *, instances: bool) -> list[NDArray[np.integer]]:
+    """Label maps, then instance maps if they are wanted; drawn ones have the rendered size."""
+    if like := job.spec.source.procedural:
+        label_THW, instance_THW = draw_maps(like, frames, job.settings.size)
+        return [*label_THW, *(instance_THW if instances else ())]
+    assert job.source is not None
+    store, files = job.source, [f.label for f in frames] + [f.instance for f in frames if instances and f.instance]
+    with ThreadPoolExecutor(READERS) as pool:
+        return list(pool.map(lambda file: _ids(store, file), files))
 
 
 def fetch_exemplar(exemplar: Exemplar, job: RenderJob) -> NDArray[np.uint8]:

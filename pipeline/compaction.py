@@ -149,7 +149,7 @@ def _packed(base: Version, name: str, clips: Sequence[tuple[str, str, int]]) -> 
                     raise IntegrityError(f"{base.dataset.url(path)}: row group {group} is not clip {clip_id}")
                 manifest.append(named.filter(pc.equal(named["clip_id"], clip_id)))
                 sources.append(noted.filter(pc.equal(noted["clip_id"], clip_id)))
-    return pack(name, rows, manifest, pa.concat_tables(sources).combine_chunks())
+    return pack(name, rows, manifest, pa.concat_tables(sources).combine_chunks(), rows[0].schema)
 
 
 def _published(base: Version, plan_id: str, old: Sequence[Wasteful], moved: Sequence[_Moved]) -> Version:

@@ -7,7 +7,8 @@ import pyarrow as pa
 
 from pipeline.about import About
 from pipeline.versions import MANIFEST_FILE
-from schemas.manifest import DATA, MANIFEST, MEDIA_COLUMNS, SHARDS
+from schemas.manifest import MANIFEST, MEDIA_COLUMNS, SHARDS, data_schema
+from schemas.spec import Spec
 from schemas.version import FileRecord
 
 _PARQUET = "application/x-parquet"  # what mlcroissant knows
@@ -35,7 +36,7 @@ def croissant(about: About, manifest: FileRecord) -> dict[str, Any]:
         files = zip(*(about.shards[name].to_pylist() for name in SHARDS.names), strict=True)
         distribution += [_file(path, f"../../{path}", size, sha256) for path, size, sha256 in files]
         distribution.append(_file_set(listed))
-        records.append(_record_set("media", "Images, labels, instance maps, flow", DATA, "fileSet", "data"))
+        records.append(_record_set("media", "Images, labels, instance maps, flow", _described(spec), "fileSet", "data"))
     return {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
@@ -46,10 +47,15 @@ def croissant(about: About, manifest: FileRecord) -> dict[str, Any]:
         "version": f"{about.number}.0.0",
         "license": spec.dataset.license,
         "url": spec.dataset.uri,
-        "isBasedOn": spec.source.uri,
+        "isBasedOn": spec.source.place,
         "distribution": distribution,
         "recordSet": records,
     }
+
+
+def _described(spec: Spec) -> pa.Schema:
+    """Columns of data files but keypoints: Croissant 1.0 has no lists of lists."""
+    return data_schema(name for name in spec.extra_columns if name in MEDIA_COLUMNS)
 
 
 def _file(name: str, url: str, size: int, sha256: str) -> dict[str, Any]:

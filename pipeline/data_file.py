@@ -15,7 +15,7 @@ from pipeline.pairing import check_file
 from pipeline.storage import NotFound, Store
 from schemas.errors import IntegrityError
 from schemas.lineage import SOURCES, SOURCES_KEY
-from schemas.manifest import DATA, MANIFEST, MEDIA_COLUMNS, ROWS_KEY, completed
+from schemas.manifest import DATA, MANIFEST, MEDIA_COLUMNS, ROWS_KEY, completed, data_schema
 from schemas.outcome import DataFile
 
 _KEY_COLUMNS = [name for name in DATA.names if name not in MEDIA_COLUMNS]
@@ -39,20 +39,25 @@ def path_of(shard_id: str) -> str:
 
 def build(shard_id: str, clips: Sequence[EncodedClip]) -> bytes:
     """The bytes of a data file: the same clips give the same bytes."""
-    rows = (pa.Table.from_pylist(clip.rows, schema=DATA) for clip in clips)
+    schema = data_schema(clips[0].rows[0] if clips else ())
+    rows = (pa.Table.from_pylist(clip.rows, schema=schema) for clip in clips)
     manifest = [pa.Table.from_pylist(clip.manifest, schema=_UNPLACED) for clip in clips]
-    return pack(shard_id, rows, manifest, pa.Table.from_pylist([clip.sources for clip in clips], schema=SOURCES))
+    sources = pa.Table.from_pylist([clip.sources for clip in clips], schema=SOURCES)
+    return pack(shard_id, rows, manifest, sources, schema)
 
 
-def pack(shard_id: str, rows: Iterable[pa.Table], manifest: Sequence[pa.Table], sources: pa.Table) -> bytes:
-    """A data file of clips' tables: ``rows`` and ``manifest`` have one per clip, ``sources`` a row per clip.
+def pack(
+    shard_id: str, rows: Iterable[pa.Table], manifest: Sequence[pa.Table], sources: pa.Table, schema: pa.Schema = DATA
+) -> bytes:
+    """A data file of clips' tables: ``rows`` and ``manifest`` have one per clip, ``sources`` a row per clip, ``schema``
+    is that of the rows, as `schemas.manifest.data_schema` makes it.
 
     Where the rows lie in this file is written over what ``manifest`` says of that.
     """
     sink = io.BytesIO()
     # Media are compressed already; statistics of their bytes would only bloat the footer.
     writer = pq.ParquetWriter(
-        sink, DATA, compression="none", use_dictionary=_KEY_COLUMNS, write_statistics=_KEY_COLUMNS, store_schema=True
+        sink, schema, compression="none", use_dictionary=_KEY_COLUMNS, write_statistics=_KEY_COLUMNS, store_schema=True
     )
     with writer:
         for table in rows:

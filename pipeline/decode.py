@@ -11,15 +11,17 @@ from numpy.typing import NDArray
 
 from pipeline.codec import decode_flow
 
-_FLAG = {"image": cv2.IMREAD_COLOR_RGB, "label": cv2.IMREAD_UNCHANGED, "instance": cv2.IMREAD_UNCHANGED}
+_FLAG = {"image": cv2.IMREAD_COLOR_RGB} | dict.fromkeys(("label", "instance", "depth"), cv2.IMREAD_UNCHANGED)
 JPEG = b"\xff\xd8"  # what such files begin with
 
 
 def decode_column(rows: pa.Table, column: str) -> NDArray[Any]:
-    """Images (T, H, W, 3), labels or instances (T, H, W) of rows of one size, as `pipeline.torch_dataset` says.
+    """Images (T, H, W, 3), labels, instances or depths (T, H, W) of rows of one size, as `pipeline.torch_dataset` says.
 
     Raises ValueError, naming the frame, for a missing or damaged medium.
     """
+    if column not in rows.column_names:
+        raise ValueError(f"{column}: this dataset does not publish it")
     media = pc.struct_field(rows[column].combine_chunks(), "bytes")
     out: NDArray[Any] | None = None
     for t, cell in enumerate(media):

@@ -61,9 +61,29 @@ def _media(clip_id: str, i: int, maps: ClipMaps, frames: ClipFrames, job: Render
     }
     if output.instances and maps.instance_THW is not None:
         media["instance"] = {"bytes": encode_ids(maps.instance_THW[t]), "path": name + "_instance.png"}
-    if frames.flow_THW2 is not None and i > 0:
-        media["flow"] = {"bytes": encode_flow(frames.flow_THW2[i]), "path": name + "_flow.png"}
+    if (flow := _flow(i, maps, frames, job)) is not None:
+        media["flow"] = {"bytes": flow, "path": name + "_flow.png"}
+    if maps.keypoints is not None:
+        media["keypoints"] = maps.keypoints[t]
+    if output.depth:
+        depth = None if maps.truth is None else encode_ids(maps.truth.depth_THW[t])
+        media["depth"] = depth and {"bytes": depth, "path": name + "_depth.png"}
     return media
+
+
+def _flow(i: int, maps: ClipMaps, frames: ClipFrames, job: RenderJob) -> bytes | None:
+    """What is known of the motion, else what the generator makes of it; a clip's first frame has none."""
+    if i == 0 or not job.spec.output.flow:
+        return None
+    if maps.truth is not None:
+        t = frames.first + i
+        return encode_flow(maps.truth.flow_THW2[t], maps.truth.sure_THW[t])
+    return None if frames.flow_THW2 is None else encode_flow(frames.flow_THW2[i])
+
+
+def _people(maps: ClipMaps, t: int) -> int:
+    """Who is in sight by keypoints."""
+    return 0 if maps.keypoints is None else len(maps.keypoints[t])
 
 
 def _facts(clip: Clip, i: int, maps: ClipMaps, frames: ClipFrames, job: RenderJob) -> dict[str, Any]:
@@ -81,6 +101,6 @@ def _facts(clip: Clip, i: int, maps: ClipMaps, frames: ClipFrames, job: RenderJo
         "label_space": job.space.name,
         "class_ids": present.tolist(),
         "class_pixels": counts[present].tolist(),
-        "num_instances": count_instances(maps.label_THW[t], instances, job.space),
+        "num_instances": count_instances(maps.label_THW[t], instances, job.space) or _people(maps, t),
         "generator": job.settings.generator,
     }

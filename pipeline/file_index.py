@@ -15,12 +15,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.codec import decode_ids, decode_image
+from pipeline.generator.landmarks import parse_landmarks
 from pipeline.parquet import read_parquet
+from pipeline.points.frames import densepose_in, people_in
 from pipeline.storage import FileInfo, Store
 from schemas.errors import StorageError
 from schemas.sequence import DIGEST_BYTES
 
-Role = Literal["label", "instance", "image", "other"]
+Role = Literal["label", "instance", "image", "densepose", "openpose", "skeleton", "landmarks", "other"]
 INDEX_PATH = "cache/sources.parquet"
 FORMAT = b"2"  # raise when `inspect` learns to see something new, or the columns change
 DIGEST = pa.binary(DIGEST_BYTES)
@@ -56,9 +58,15 @@ def inspect(data: bytes, role: Role) -> FileFacts:
     if role == "other":
         return FileFacts(digest)
     try:
-        if role == "image":
-            height, width, _ = decode_image(data).shape
+        if role in ("image", "densepose"):
+            height, width, _ = (decode_image if role == "image" else densepose_in)(data).shape
             return FileFacts(digest, width, height)
+        if role == "landmarks":
+            parse_landmarks(data, "landmarks")
+            return FileFacts(digest)
+        if role in ("openpose", "skeleton"):
+            people_in(data, basic=role == "skeleton")
+            return FileFacts(digest)
         ids_HW = decode_ids(data)
     except ValueError as error:
         return FileFacts(digest, error=str(error))

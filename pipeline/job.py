@@ -17,12 +17,10 @@ class RenderJob:
     space: LabelSpace
     settings: RenderSettings
     checkpoint: Checkpoint
-    source: Store
+    source: Store | None  # None: procedural scenes lie nowhere
     dataset: Store
 
     @property
     def needs_instances(self) -> bool:
         """Whether instance maps are read at all: for the edge channel, or to be published."""
-        return self.spec.source.instances is not None and (
-            self.checkpoint.config.use_instance or self.spec.output.instances
-        )
+        return self.spec.source.has_instances and (self.checkpoint.config.use_instance or self.spec.output.instances)

@@ -24,6 +24,7 @@ def clip_sources(clip: Clip, job: RenderJob) -> dict[str, Any]:
     """A row of ``schemas.lineage.SOURCES``."""
     shared = by_reason(variant_parts(job.spec.variants[clip.variant], clip.exemplar, job.spec, job.space, job.settings))
     instances = [f.instance and f.instance.digest for f in clip.frames]
+    labels = [f.label for f in clip.frames] + [f.guide for f in clip.frames if f.guide]
     decide = job.checkpoint.config.use_instance or job.spec.output.instances
     return {
         "clip_id": clip.clip_id,
@@ -32,7 +33,7 @@ def clip_sources(clip: Clip, job: RenderJob) -> dict[str, Any]:
         "start": clip.start,
         "frames": len(clip.frames),
         "split": clip.split,
-        "labels": digest([(f.label.path, f.label.digest) for f in clip.frames]),
+        "labels": digest([(f.path, f.digest) for f in labels]),
         "instances": digest(instances) if decide else None,
         "look": digest([clip.variant, shared["variant"]]),
         "label_space": digest(shared["label space"]),
@@ -40,7 +41,7 @@ def clip_sources(clip: Clip, job: RenderJob) -> dict[str, Any]:
         "settings": digest(shared[SETTINGS]),
         "render_format": RENDER_FORMAT,
         "flowreel": metadata.version("flowreel"),
-        "label_files": [_file(f.label) for f in clip.frames],
+        "label_files": [_file(f) for f in labels],
         "instance_files": [f.instance and _file(f.instance) for f in clip.frames],
         "exemplar": {"path": clip.exemplar.uri, "sha256": clip.exemplar.digest} if clip.exemplar else None,
     }

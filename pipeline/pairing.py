@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from pipeline.codec import decode_flow, decode_ids, decode_image
 from schemas.errors import IntegrityError
-from schemas.manifest import DATA
+from schemas.manifest import data_schema
 
 _KEYS = ("clip_id", "sequence_id", "variant", "frame_index", "split", "timestamp_s")
 _DECODE: dict[str, Callable[[bytes], NDArray[Any]]] = {
     "image": decode_image,
     "label": decode_ids,
     "instance": decode_ids,
+    "depth": decode_ids,
     "flow": lambda data: decode_flow(data)[0],
 }
 
@@ -27,7 +28,7 @@ def check_file(data: bytes, manifest: pa.Table) -> None:
     """A data file's bytes against its rows of a manifest. Raises IntegrityError at the first difference."""
     try:
         file = pq.ParquetFile(io.BytesIO(data))
-        if not file.schema_arrow.equals(DATA):
+        if not file.schema_arrow.equals(data_schema(file.schema_arrow.names)):
             raise IntegrityError("columns differ from the published schema")
         for group in sorted(set(manifest["row_group"].to_pylist())):
             wanted = manifest.filter(pc.equal(manifest["row_group"], group)).sort_by("row")
@@ -49,7 +50,7 @@ def _check_clip(rows: pa.Table, manifest: pa.Table) -> None:
         where, shape = f"clip {said['clip_id']} frame {said['frame_index']}", (said["height"], said["width"])
         if not row["image"] or not row["label"]:
             raise IntegrityError(f"{where}: its image or label is missing")
-        decoded = {what: _decoded(what, row[what]["bytes"], where) for what in _DECODE if row[what]}
+        decoded = {what: _decoded(what, row[what]["bytes"], where) for what in _DECODE if row.get(what)}
         for what, pixels in decoded.items():
             height, width = pixels.shape[:2]
             if (height, width) != shape:

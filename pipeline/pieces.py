@@ -96,13 +96,14 @@ def _digests(
     instance = None
     if instances and sequences.instance_N32 is not None:
         instance = _flat(sequences.instance_N32, lowest, highest)
+    guide = b"" if sequences.guide_N32 is None else _flat(sequences.guide_N32, lowest, highest)
     starts, stops = (rows[0] - lowest).tolist(), (rows[1] - lowest).tolist()
     found = []
     for k, (a, b) in enumerate(zip(starts, stops, strict=True)):
         x, y = a * DIGEST_BYTES, b * DIGEST_BYTES
         of_instances = instance[x:y] if instance is not None else bytes(y - x) if instances else b""
         head = known[k * 32 : k * 32 + 32]
-        found.append(piece_digest(head, names[offsets[a] : offsets[b]], label[x:y], of_instances))
+        found.append(piece_digest(head, names[offsets[a] : offsets[b]], label[x:y], of_instances, guide[x:y]))
     return id_array(b"".join(found))
 
 

@@ -63,7 +63,12 @@ def plan(sequences: Sequences, inputs: Inputs, held: Held) -> Plan:
     """
     spec = inputs.spec
     splits = [split_of(sequence_id, spec.split) for sequence_id in sequences.ids.to_pylist()]
-    pieces = cut(sequences, splits, spec.clips, instances=inputs.uses_instances or spec.output.instances)
+    pieces = cut(
+        sequences,
+        splits,
+        spec.clips,
+        instances=inputs.uses_instances or spec.output.instances or spec.source.kind == "pose",
+    )
     too_short = tuple(pieces.names(published_frames(pieces.frames_P, inputs) < 1))
     pieces = pieces.where(published_frames(pieces.frames_P, inputs) >= 1)
     clips = _clips(pieces, inputs)

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import versions
-from pipeline.catalog import Catalog, scan
+from pipeline.catalog import Catalog
 from pipeline.codec import decode_image
 from pipeline.edits import remap_table
 from pipeline.file_index import INDEX, facts_in, index_of, load_index, save_index
@@ -17,8 +17,10 @@ from pipeline.generator.checkpoint import check_fits, checkpoint_store, read_che
 from pipeline.job import RenderJob
 from pipeline.label_spaces import open_label_space
 from pipeline.planner import Held, Inputs, plan
+from pipeline.points.frames import channels
 from pipeline.quality.held import turned_down
 from pipeline.settings import settle
+from pipeline.sources import find_sequences, open_source
 from pipeline.storage import NotFound, Store, open_store
 from pipeline.versions import Version
 from schemas.errors import SourceError, StorageError, UsageError
@@ -46,10 +48,11 @@ def prepare(spec: Spec, progress: Progress | None = None, *, dry: bool = False) 
     and `Catalog.check` raises them.
     """
     options = spec.storage_options
-    source, dataset = open_store(spec.source.uri, options), open_store(spec.dataset.uri, options)
-    space = open_label_space(spec.source.label_space, options)
+    source, dataset = open_source(spec.source, options), open_store(spec.dataset.uri, options)
+    space = open_label_space(spec.source.label_space_name, options)
     _check_classes(spec, space)
-    source.check_readable()
+    if source:
+        source.check_readable()
     if dry or versions.numbers(dataset):  # a run that finds nothing to do leaves no trace
         _check_place(dataset)
     else:
@@ -59,7 +62,7 @@ def prepare(spec: Spec, progress: Progress | None = None, *, dry: bool = False) 
     known = facts_in(index.filter(pc.starts_with(index["key"], f"other|{weights.uri}")))
     checkpoint = read_checkpoint(weights, known)
     settings = settle(spec, checkpoint)
-    check_fits(checkpoint, space, settings.size)
+    check_fits(checkpoint, space, settings.size, channels(spec.source) if spec.source.kind in ("pose", "face") else 0)
     if spec.output.flow and not checkpoint.config.flow:
         raise UsageError("output.flow: true, but this generator has no flow; set it to false")
     if spec.quality.segmenter:
@@ -67,7 +70,7 @@ def prepare(spec: Spec, progress: Progress | None = None, *, dry: bool = False) 
 
         open_segmenter(spec, space)
     exemplars = {v.style: _exemplar(v.style, spec) for v in spec.variants if v.style != GENERATE}
-    catalog = scan(source, spec.source, space, index, progress)
+    catalog = find_sequences(source, spec.source, space, index, settings.size, progress)
     used = pa.concat_tables([catalog.facts, index_of(known.items())])
     if not dry and not used.equals(index):
         save_index(dataset, used)

@@ -64,7 +64,7 @@ def rendered_from(version: Version, path: str) -> list[Origin]:
     """
     lineage = version.table(LINEAGE_FILE, ["clip_id", "sequence_id", "variant"])
     source = version.record.spec.source
-    matches = (Template(text).match(path) for text in (source.labels, source.instances) if text)
+    matches = (Template(text).match(path) for text in (source.frames, source.instances, source.guides) if text)
     sequences = pa.array([found[0] for found in matches if found], pa.string())
     variants = [i for i, v in enumerate(version.record.spec.variants) if v.style == path]
     near = pc.or_(
@@ -75,7 +75,7 @@ def rendered_from(version: Version, path: str) -> list[Origin]:
     if not found:
         raise UsageError(
             f"no clip of version {version.number} of {version.dataset.uri} was rendered from '{path}'; write the path"
-            f" of a map below {source.uri}, as the manifest's column source_frame does, or the uri of an exemplar"
+            f" of a map below {source.place}, as the manifest's column source_frame does, or the uri of an exemplar"
         )
     return found
 

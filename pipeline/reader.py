@@ -16,7 +16,7 @@ from pipeline.storage import open_store
 from pipeline.versions import Version, open_version, split_uri
 from schemas.errors import UsageError
 from schemas.label_space import LabelSpace
-from schemas.manifest import DATA
+from schemas.manifest import ALL_COLUMNS
 
 CLIPS_AHEAD = 2
 
@@ -33,6 +33,8 @@ class ClipData:
     instance_THW: NDArray[np.integer] | None
     flow_THW2: NDArray[np.float32] | None  # backward flow t -> t-1 in pixels (x, y); frame 0 is zero
     timestamp_T: NDArray[np.float64]  # seconds in the sequence
+    depth_THW: NDArray[np.uint16] | None = None  # centimetres, 0: none; of procedural scenes
+    keypoints: list[list[dict[str, Any]]] | None = None  # per frame and person: track, points, confidence
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class Dataset:
         """Manifest columns of the frames that passed, in the order of the index."""
         return self.filter.read(self.version, columns)
 
-    def rows(self, clip: int, columns: Sequence[str] = DATA.names) -> pa.Table:
+    def rows(self, clip: int, columns: Sequence[str] = ALL_COLUMNS) -> pa.Table:
         """A clip's rows of its data file, media as they are stored: one ranged read of one row group."""
         index = self.index
         wanted = index.row_F[index.edge_C[clip] : index.edge_C[clip + 1]]
@@ -133,9 +135,10 @@ def decode_clip(rows: pa.Table) -> ClipData:
     """One row group of a data file. Raises ValueError for media that do not decode."""
 
     def media(column: str) -> list[bytes | None]:
-        return [cell["bytes"] if cell else None for cell in rows[column].to_pylist()]
+        cells = rows[column].to_pylist() if column in rows.column_names else []
+        return [cell["bytes"] if cell else None for cell in cells]
 
-    instances, flows = media("instance"), media("flow")
+    instances, flows, depths = media("instance"), media("flow"), media("depth")
     labels: NDArray[np.integer] = np.stack([decode_ids(data) for data in media("label") if data is not None])
     flow = None
     if any(flows):
@@ -150,4 +153,6 @@ def decode_clip(rows: pa.Table) -> ClipData:
         instance_THW=np.stack([decode_ids(data) for data in instances if data]) if any(instances) else None,
         flow_THW2=flow,
         timestamp_T=rows["timestamp_s"].to_numpy(),
+        depth_THW=np.stack([decode_ids(data).astype(np.uint16) for data in depths if data]) if any(depths) else None,
+        keypoints=rows["keypoints"].to_pylist() if "keypoints" in rows.column_names else None,
     )

@@ -20,16 +20,16 @@ from pipeline.identity import RENDER_FORMAT
 from pipeline.job import RenderJob
 from pipeline.provenance import Origin, origins
 from pipeline.source_file import SINCE
-from pipeline.storage import open_store
+from pipeline.sources import open_source
 from pipeline.versions import LINEAGE_FILE, Version
 from schemas.errors import FlowreelError, SourceError, UsageError
 from schemas.label_space import LabelSpace
-from schemas.manifest import DATA
+from schemas.manifest import data_schema
 from schemas.plan import Clip, Exemplar
 from schemas.sequence import Frame, SourceFile
 
 ROUNDING_DB = 40.0  # PSNR: other processors and batches round otherwise; a wrong picture is below 30
-_EXACT = [name for name in DATA.names if name not in ("image", "flow")]
+_PICTURES = ("image", "flow")  # may be rounded otherwise
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def open_job(version: Version) -> RenderJob:
             f" {checkpoint.digest} now; put the old checkpoint back"
         )
     space = LabelSpace.model_validate(record.label_space)
-    return RenderJob(spec, space, settings, checkpoint, open_store(spec.source.uri), version.dataset)
+    return RenderJob(spec, space, settings, checkpoint, open_source(spec.source), version.dataset)
 
 
 def _differences(version: Version, origin: Origin, job: RenderJob, engine: Engine) -> Iterator[tuple[str, bool]]:
@@ -100,13 +100,16 @@ def _differences(version: Version, origin: Origin, job: RenderJob, engine: Engin
     if len(old) != len(new):
         yield f"{len(new)} frames, {len(old)} are published", True
         return
-    for name in _EXACT:
+    if old.column_names != new.column_names:
+        yield f"columns {new.column_names}, {old.column_names} are published", True
+        return
+    for name in (name for name in old.column_names if name not in _PICTURES):
         unlike = [
             t for t, (a, b) in enumerate(zip(old[name].to_pylist(), new[name].to_pylist(), strict=True)) if a != b
         ]
         if unlike:
             yield f"{name} differs at frame {unlike[0]}", True
-    for name in ("image", "flow"):
+    for name in _PICTURES:
         yield from _pictures(name, old[name].to_pylist(), new[name].to_pylist())
 
 
@@ -130,14 +133,13 @@ def _pictures(name: str, old: list[Any], new: list[Any]) -> Iterator[tuple[str, 
 
 def _clip(origin: Origin, job: RenderJob) -> Clip:
     row = origin.sources
-    pairs = zip(row["label_files"], row["instance_files"], strict=True)
+    labels, guides = row["label_files"][: row["frames"]], row["label_files"][row["frames"] :]
+    files = zip(labels, row["instance_files"], guides or [None] * len(labels), strict=True)
     frames = tuple(
         Frame(
-            label["path"].rpartition("/")[2],
-            SourceFile(label["path"], label["sha256"]),
-            SourceFile(instance["path"], instance["sha256"]) if instance else None,
+            label["path"].rpartition("/")[2], SourceFile(label["path"], label["sha256"]), _file(instance), _file(guide)
         )
-        for label, instance in pairs
+        for label, instance, guide in files
     )
     exemplar = Exemplar(row["exemplar"]["path"], row["exemplar"]["sha256"]) if row["exemplar"] else None
     seed = job.spec.seed_of(job.spec.variants[row["variant"]])
@@ -145,12 +147,16 @@ def _clip(origin: Origin, job: RenderJob) -> Clip:
     return Clip(*place, frames, row["split"], seed, exemplar)
 
 
+def _file(noted: dict[str, str] | None) -> SourceFile | None:
+    return SourceFile(noted["path"], noted["sha256"]) if noted else None
+
+
 def _rows(clip: Clip, job: RenderJob, engine: Engine) -> pa.Table:
     maps = fetch_clip(clip, job)
     how = How(job.spec.clips.lead_in, job.spec.output.flow)
     (frames,) = render_clips(engine, [maps.conditioning], how)
     encoded = encode_clip(clip, maps, frames, {}, job)  # what is compared is in the rows, not in the manifest
-    return pa.Table.from_pylist(encoded.rows, schema=DATA)
+    return pa.Table.from_pylist(encoded.rows, schema=data_schema(encoded.rows[0]))
 
 
 def _where(origin: Origin) -> str:

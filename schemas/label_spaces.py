@@ -57,6 +57,53 @@ _CAMVID11 = """
 11 void 0,0,0 stuff ignore
 """
 
+UNLABELED = 255  # of `person`: nothing says what the pixel shows
+_PERSON = f"""
+0 background 0,0,0 stuff
+1 person 220,20,60 thing
+{UNLABELED} unlabeled 64,64,64 stuff ignore
+"""
+
+# DensePose's parts: 1..24 in the third channel of its maps.
+_DENSEPOSE = """
+0 background 0,0,0 stuff
+1 torso_back 200,60,60 thing
+2 torso_front 230,90,90 thing
+3 right_hand 255,200,60 thing
+4 left_hand 60,200,255 thing
+5 left_foot 60,120,255 thing
+6 right_foot 255,120,60 thing
+7 right_upper_leg_back 190,140,40 thing
+8 left_upper_leg_back 40,140,190 thing
+9 right_upper_leg_front 220,170,70 thing
+10 left_upper_leg_front 70,170,220 thing
+11 right_lower_leg_back 150,110,30 thing
+12 left_lower_leg_back 30,110,150 thing
+13 right_lower_leg_front 180,140,60 thing
+14 left_lower_leg_front 60,140,180 thing
+15 left_upper_arm_inside 80,200,120 thing
+16 right_upper_arm_inside 200,80,200 thing
+17 left_upper_arm_outside 110,230,150 thing
+18 right_upper_arm_outside 230,110,230 thing
+19 left_lower_arm_inside 50,160,90 thing
+20 right_lower_arm_inside 160,50,160 thing
+21 left_lower_arm_outside 80,190,120 thing
+22 right_lower_arm_outside 190,80,190 thing
+23 head_right 250,220,190 thing
+24 head_left 230,200,170 thing
+"""
+
+# What vid2vid fills in between a face's 68 landmarks.
+_FACE_PARTS = """
+0 background 0,0,0 stuff
+1 face 220,180,150 stuff
+2 eyebrow 110,70,40 stuff
+3 nose 240,140,110 stuff
+4 eye 80,140,220 stuff
+5 mouth 210,60,80 stuff
+6 inner_mouth 130,20,40 stuff
+"""
+
 
 def _space(name: str, table: str) -> LabelSpace:
     classes = []
@@ -76,4 +123,8 @@ def _space(name: str, table: str) -> LabelSpace:
     return LabelSpace(name=name, classes=tuple(classes))
 
 
-BUILT_IN = {name: _space(name, table) for name, table in (("cityscapes", _CITYSCAPES), ("camvid11", _CAMVID11))}
+_TABLES = {
+    "cityscapes": _CITYSCAPES, "camvid11": _CAMVID11,
+    "person": _PERSON, "densepose": _DENSEPOSE, "face-parts": _FACE_PARTS,
+}  # fmt: skip
+BUILT_IN = {name: _space(name, table) for name, table in _TABLES.items()}

@@ -29,7 +29,8 @@ LINEAGE = pa.schema([*_CLIP, ("since", pa.int32())])  # the version that publish
 SOURCES = pa.schema(
     [
         *_CLIP,
-        ("label_files", pa.list_(_FILE)),  # below source.uri, in frame order
+        # Below source.uri, in frame order; of poses and faces, what stands beside them comes after all of them.
+        ("label_files", pa.list_(_FILE)),
         ("instance_files", pa.list_(_FILE)),  # one per label file or null
         ("exemplar", _FILE),  # the whole uri; null without
     ]

@@ -1,6 +1,8 @@
 """Arrow schemas of what is published. Consumers build on these columns."""
 
 import json
+from collections.abc import Iterable
+from typing import Any
 
 import pyarrow as pa
 
@@ -51,7 +53,8 @@ FAILURES = pa.schema(
 )
 
 _MEDIA = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-MEDIA_COLUMNS = ("image", "label", "instance", "flow")
+MEDIA_COLUMNS = ("image", "label", "instance", "flow", "depth")
+_MEDIA_OF_ALL = MEDIA_COLUMNS[:4]
 _KEYS = [
     ("clip_id", pa.string()),
     ("sequence_id", pa.string()),
@@ -62,16 +65,39 @@ _KEYS = [
 ]
 
 
-def _hugging_face() -> bytes:
+# What data files have beside the columns that all of them have: only where the source knows it.
+_PERSON = pa.struct(
+    [
+        ("track", pa.int32()),  # the same person in all frames of a clip; 0 is the main one
+        ("points", pa.list_(pa.field("element", pa.float32()))),  # x, y in pixels, visibility of each, as COCO has them
+        ("confidence", pa.list_(pa.field("element", pa.float32()))),  # of each point, 0 to 1
+    ]
+)
+_EXTRA = {"depth": _MEDIA, "keypoints": pa.list_(pa.field("element", _PERSON))}
+
+
+def _hugging_face(extra: Iterable[str]) -> bytes:
     """Features that let `datasets` decode the media columns by themselves."""
-    features: dict[str, dict[str, str]] = {
+    features: dict[str, Any] = {
         name: {"dtype": "float64" if kind == pa.float64() else str(kind), "_type": "Value"} for name, kind in _KEYS
     }
-    features |= {name: {"_type": "Image"} for name in MEDIA_COLUMNS}
+    features |= {name: {"_type": "Image"} for name in (*_MEDIA_OF_ALL, *extra) if name in MEDIA_COLUMNS}
+    if "keypoints" in extra:
+        numbers = [{"dtype": "float32", "_type": "Value"}]
+        person = {"track": {"dtype": "int32", "_type": "Value"}, "points": numbers, "confidence": numbers}
+        features["keypoints"] = [person]
     return json.dumps({"info": {"features": features}}).encode()
 
 
-DATA = pa.schema([*_KEYS, *((name, _MEDIA) for name in MEDIA_COLUMNS)], metadata={b"huggingface": _hugging_face()})
+def data_schema(extra: Iterable[str] = ()) -> pa.Schema:
+    """Columns of data files, with those of the ``extra`` ones (`depth`, `keypoints`) that a source knows."""
+    chosen = [name for name in _EXTRA if name in set(extra)]
+    columns = [*_KEYS, *((name, _MEDIA) for name in _MEDIA_OF_ALL), *((name, _EXTRA[name]) for name in chosen)]
+    return pa.schema(columns, metadata={b"huggingface": _hugging_face(chosen)})
+
+
+DATA = data_schema()
+ALL_COLUMNS = tuple(data_schema(_EXTRA).names)
 ROWS_KEY = b"flowreel.manifest"  # footer key of a data file: its manifest rows, so that publishing reads no media
 
 SHARDS = pa.schema([("path", pa.string()), ("size", pa.int64()), ("sha256", pa.string())])

@@ -26,6 +26,7 @@ class Frame:
     name: str  # what stands for the template's * in the label map's file name
     label: SourceFile
     instance: SourceFile | None = None
+    guide: SourceFile | None = None  # of poses and faces: see `SourceSpec.guides`
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,8 @@ class Sequences(Items[Sequence]):
     names: pa.Array  # large_string, per frame
     label_N32: NDArray[np.uint8]  # SHA-256 of the label map
     instance_N32: NDArray[np.uint8] | None  # SHA-256 of the instance map, zeros where there is none
+    guides: str | None = None  # template of what stands beside the label of poses and faces
+    guide_N32: NDArray[np.uint8] | None = None  # SHA-256 of that
 
     @property
     def frame_count(self) -> int:
@@ -90,7 +93,10 @@ class Sequences(Items[Sequence]):
             if self.instances and self.instance_N32 is not None and self.instance_N32[row].any():
                 digest = self.instance_N32[row].tobytes().hex()
                 instance = SourceFile(_path(self.instances, sequence_id, name), digest)
-            found.append(Frame(name, label, instance))
+            guide = None
+            if self.guides and self.guide_N32 is not None:
+                guide = SourceFile(_path(self.guides, sequence_id, name), self.guide_N32[row].tobytes().hex())
+            found.append(Frame(name, label, instance, guide))
         return tuple(found)
 
 

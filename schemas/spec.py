@@ -6,17 +6,14 @@ from pydantic import Field, field_validator, model_validator
 
 from schemas.edit import ClassKey, Edit
 from schemas.model import Model
+from schemas.numbers import Above0, Fraction, Natural, Positive, Side
+from schemas.source import SEQUENCE, SourceSpec
 
-Fraction = Annotated[float, Field(ge=0, le=1)]
-MOST = 2**31 - 1  # of counts: what columns of a plan hold
-Positive = Annotated[int, Field(ge=1, le=MOST, strict=True)]  # strict: `true` is no 1
-Above0 = Annotated[float, Field(gt=0)]
-Side = Annotated[int, Field(ge=1, le=16384, strict=True)]  # pixels
-Natural = Annotated[int, Field(ge=0, le=MOST, strict=True)]
+__all__ = ["GENERATE", "GRACE_H", "SEQUENCE", "Fraction", "Natural", "Positive", "Side", "SourceSpec", "Spec"]
+
 Seed = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
 Workers = Annotated[int, Field(ge=1, le=100_000, strict=True)]
 GENERATE = "generate"
-SEQUENCE = "{sequence}"
 GRACE_H = 72.0  # a weekend: interrupted runs go on where they were, readers finish what they have opened
 
 
@@ -32,36 +29,6 @@ class DatasetSpec(Model):
     @property
     def title(self) -> str:
         return self.name or self.uri.rstrip("/").rsplit("/", 1)[-1]
-
-
-class SourceSpec(Model):
-    """Where the label-map sequences lie and what their ids mean."""
-
-    uri: str = Field(min_length=1, description="folder or bucket URL that holds the sequences")
-    labels: str = Field("{sequence}/labels/*.png", description="label maps; {sequence} is one or more path parts")
-    instances: str | None = Field(None, description="instance maps, one per label map, matched by frame name")
-    images: str | None = Field(None, description="real images, for training; rendering reads none")
-    label_space: str = Field("cityscapes", description="`cityscapes`, `camvid11`, or a path to a label-space file")
-    remap: dict[int, ClassKey] = Field({}, description="source id -> id or class name of the label space")
-    fps: Annotated[float, Field(gt=0, le=1000)] = Field(17.0, description="frames per second of the sequences")
-
-    @field_validator("labels", "instances", "images")
-    @classmethod
-    def _template(cls, template: str | None) -> str | None:
-        if template is None:
-            return None
-        if template.count(SEQUENCE) != 1:
-            found = "missing" if SEQUENCE not in template else "more than once"
-            raise ValueError(f"'{SEQUENCE}' {found} in '{template}'; write for example '{{sequence}}/labels/*.png'")
-        parts = template.split("/")
-        if SEQUENCE not in parts[:-1] or template.count("*") != 1 or "*" not in parts[-1]:
-            raise ValueError(
-                f"'{template}' must have '{SEQUENCE}' as a folder of its own and one '*' in the file name;"
-                " write for example '{sequence}/labels/*.png'"
-            )
-        if "\\" in template or any(part in ("", ".", "..") for part in parts):
-            raise ValueError(f"'{template}' must be relative to source.uri, without empty parts, '.', '..' or '\\'")
-        return template
 
 
 class GeneratorSpec(Model):
@@ -108,6 +75,7 @@ class OutputSpec(Model):
     image_quality: Annotated[int, Field(ge=1, le=100)] = Field(92, description="of jpeg and webp")
     instances: bool = Field(True, description="publish instance maps where the source has them")
     flow: bool = Field(False, description="publish backward flow (16-bit PNG); costs about 10x an image")
+    depth: bool = Field(False, description="of procedural scenes: publish depth in centimetres (16-bit PNG)")
 
 
 class QualitySpec(Model):
@@ -227,6 +195,18 @@ class Spec(Model):
         return split
 
     @model_validator(mode="after")
+    def _edits_have_maps(self) -> Self:
+        if self.source.kind in ("pose", "face") and any(variant.edits for variant in self.variants):
+            raise ValueError(f"variants: edits change label maps, and a {self.source.kind} is drawn from points")
+        return self
+
+    @model_validator(mode="after")
+    def _depth_is_known(self) -> Self:
+        if self.output.depth and not self.source.procedural:
+            raise ValueError("output.depth: only procedural scenes have depth; leave it out")
+        return self
+
+    @model_validator(mode="after")
     def _distinct_variants(self) -> Self:
         if not self.variants:
             raise ValueError("variants: empty; write for example variants: [{style: generate}], or leave it out")
@@ -237,6 +217,12 @@ class Spec(Model):
                 raise ValueError(f"variants[{index}] repeats variants[{seen[key]}]; remove one or change its seed")
             seen[key] = index
         return self
+
+    @property
+    def extra_columns(self) -> tuple[str, ...]:
+        """Of data files, beside those that all have."""
+        found = {"depth": self.output.depth, "keypoints": self.source.has_keypoints}
+        return tuple(name for name, there in found.items() if there)
 
     def seed_of(self, variant: Variant) -> int:
         return self.clips.seed if variant.seed is None else variant.seed

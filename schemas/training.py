@@ -42,7 +42,7 @@ class NetworkSpec(Model):
     n_frames: Annotated[int, Field(ge=2)] = Field(3, description="frames seen at once (n_frames_G)")
     n_scales: Positive = Field(1, description="spatial scales (n_scales_spatial)")
     flow: bool = Field(True, description="warp the last frame by an estimated flow; false: no_flow")
-    instances: bool = Field(True, description="an edge channel: outlines of instances (use_instance)")
+    instances: bool = Field(True, description="an edge channel of label maps: outlines of instances (use_instance)")
     foreground: tuple[ClassKey, ...] = Field((), description="classes with a branch of their own (fg_labels)")
     description: str = Field("", description="a line for the checkpoint's config")
 

@@ -1,4 +1,5 @@
-"""COCO: images/SPLIT/, annotations/panoptic_SPLIT.json with panoptic_SPLIT/ PNGs, annotations/instances_SPLIT.json.
+"""COCO: images/SPLIT/, annotations/panoptic_SPLIT.json with panoptic_SPLIT/ PNGs, annotations/instances_SPLIT.json; of
+poses and faces annotations/person_keypoints_SPLIT.json, too.
 
 Every pixel is in a segment, those of classes to ignore too, so that labels come back bit by bit: segment -> category,
 which has the class's id.
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from pipeline.codec import encode_image
 from pipeline.export.clip import ExportClip, Segment, segments
+from pipeline.export.coco_keypoints import keypoint_annotations, keypoint_category
 from pipeline.export.run import Put, Record, Unit
 from pipeline.reader import Dataset
 from schemas.label_space import LabelSpace
@@ -44,22 +46,28 @@ class CocoPanoptic:
                 "clip_id": clip.key("clip_id"), "frame_index": frame["frame_index"],
                 "segments": [_segment_info(i, part) for i, part in enumerate(parts, 1)],
                 "instances": _instances(number_HW, parts, space),
+                "keypoints": keypoint_annotations(frame.get("keypoints") or []),
             })  # fmt: skip
         return {"split": split, "frames": frames}
 
     def close(self, dataset: Dataset, records: Iterator[Record], folder: Path) -> Sequence[Path]:
         categories = [_category(dataset.label_space, c.id) for c in dataset.label_space.classes]
-        head = {"info": {"description": dataset.version.record.name}, "categories": categories}
+        info, source = {"description": dataset.version.record.name}, dataset.version.record.spec.source
+        heads = {kind: {"info": info, "categories": categories} for kind in ("panoptic", "instances")}
+        if source.has_keypoints:
+            heads["person_keypoints"] = {"info": info, "categories": [keypoint_category(source)]}
         with ExitStack() as stack:
-            splits: dict[str, tuple[_Listing, _Listing]] = {}
+            splits: dict[str, dict[str, _Listing]] = {}
             annotation = itertools.count(1)
             for record in records:
                 split = record["split"]
                 if split not in splits:
-                    files = [folder / "annotations" / f"{kind}_{split}.json" for kind in ("panoptic", "instances")]
-                    splits[split] = tuple(stack.enter_context(_Listing(file, head)) for file in files)  # type: ignore[assignment]
+                    splits[split] = {
+                        kind: stack.enter_context(_Listing(folder / "annotations" / f"{kind}_{split}.json", head))
+                        for kind, head in heads.items()
+                    }
                 for frame in record["frames"]:
-                    _add(frame, *splits[split], annotation)
+                    _add(frame, splits[split], annotation)
         return sorted((folder / "annotations").glob("*.json"))
 
 
@@ -99,13 +107,14 @@ def _append(file: TextIO, entry: dict[str, Any], count: int) -> None:
     file.write(("\n" if count == 1 else ",\n") + json.dumps(entry))
 
 
-def _add(frame: dict[str, Any], panoptic: _Listing, instances: _Listing, annotation: Iterator[int]) -> None:
+def _add(frame: dict[str, Any], listings: dict[str, _Listing], annotation: Iterator[int]) -> None:
     image = {name: frame[name] for name in ("file_name", "width", "height", "clip_id", "frame_index")}
-    number = panoptic.image(image)
-    instances.image(image)
-    panoptic.annotate({"image_id": number, "file_name": frame["mask"], "segments_info": frame["segments"]})
-    for entry in frame["instances"]:
-        instances.annotate({"id": next(annotation), "image_id": number} | entry)
+    (number,) = {listing.image(image) for listing in listings.values()}
+    segments_info = {"image_id": number, "file_name": frame["mask"], "segments_info": frame["segments"]}
+    listings["panoptic"].annotate(segments_info)
+    for kind, entries in (("instances", frame["instances"]), ("person_keypoints", frame.get("keypoints", []))):
+        for entry in entries:
+            listings[kind].annotate({"id": next(annotation), "image_id": number} | entry)
 
 
 def _as_rgb(number_HW: NDArray[np.int32]) -> NDArray[np.uint8]:

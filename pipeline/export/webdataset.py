@@ -57,7 +57,7 @@ class WebDataset:
 def _add_frame(tar: tarfile.TarFile, frame: dict[str, Any]) -> None:
     key = f"{frame['clip_id']}_{frame['frame_index']:06d}"
     for column in MEDIA_COLUMNS:
-        if frame[column]:
+        if frame.get(column):
             _add(tar, f"{key}.{column}{PurePosixPath(frame[column]['path']).suffix}", frame[column]["bytes"])
     keys = {name: value for name, value in frame.items() if name not in MEDIA_COLUMNS}
     _add(tar, f"{key}.json", json.dumps(keys).encode())

@@ -83,16 +83,27 @@ def read_checkpoint(store: Store, known: dict[str, FileFacts]) -> Checkpoint:
     return Checkpoint(store, store == checkpoint_store(BUNDLED, {}), config, known[key].digest, shapes)
 
 
-def check_fits(checkpoint: Checkpoint, space: LabelSpace, size: tuple[int, int]) -> None:
-    """Raises CheckpointError unless the generator can render this label space at this size (width, height)."""
+def check_fits(checkpoint: Checkpoint, space: LabelSpace, size: tuple[int, int], pictures: int = 0) -> None:
+    """Raises CheckpointError unless the generator can render this label space at this size (width, height).
+
+    ``pictures``: channels of what poses and faces are drawn as; 0 for label maps.
+    """
     config, where = checkpoint.config, checkpoint.store.uri
-    if config.label_space != space.name:
+    if pictures:
+        if config.label_nc or config.input_nc != pictures:
+            takes = f"label maps with {config.label_nc} ids" if config.label_nc else f"pictures of {config.input_nc}"
+            raise CheckpointError(
+                f"the generator {where} takes {takes}, but this source's poses or faces are drawn as pictures of"
+                f" {pictures} channels; give another checkpoint, or what it takes: openpose and densepose have 3 each,"
+                " faces 15, or 1 without distances"
+            )
+    elif config.label_space != space.name:
         raise CheckpointError(
             f"the generator {where} renders label space '{config.label_space}', but source.label_space is"
             f" '{space.name}'; set source.label_space: {config.label_space} and map the source's ids to it with"
             " source.remap, for example {0: sky, 1: building}"
         )
-    beyond = sorted(i for i in space.ids if i >= config.label_nc)
+    beyond = [] if pictures else sorted(i for i in space.ids if i >= config.label_nc)
     if beyond:
         raise CheckpointError(
             f"label space '{space.name}' has ids {beyond}, but the generator {where} knows 0..{config.label_nc - 1}"

@@ -8,15 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from pipeline.generator.cut import Cut
 from pipeline.generator.drawing import Canvas, Colour, curve, paint
 from pipeline.generator.openpose import Keypoints, Person
 
 BODY_LEAST, HAND_LEAST, FACE_LEAST = 0.01, 0.01, 0.1  # confidence that a point must exceed
 BODY_BRUSH, FINE_BRUSH = 3, 1
 PARTS = 24  # densepose's body parts, 1..24 in its third channel
-COLUMNS = 32  # the crop's half width is a multiple of it
 
 # Point pairs and colours in drawing order; the head comes first, and is left out of basic skeletons.
 HEAD: list[tuple[int, int, Colour]] = [
@@ -128,19 +127,6 @@ def _joined(points: Keypoints | None, group: Iterable[int], least: float, colour
             yield one, other, colour, FINE_BRUSH
 
 
-def encode_densepose(densepose_HW3: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.float32]:
-    """At the target ``size`` (width, height), (3, H, W): the part index in the third channel fills the range."""
-    picture_3HW = _resized(densepose_HW3, size)
-    index_HW = (picture_3HW[2] * np.float32(0.5) + np.float32(0.5)) * np.float32(255)
-    picture_3HW[2] = (index_HW / np.float32(PARTS) - np.float32(0.5)) / np.float32(0.5)
-    return picture_3HW
-
-
-def encode_skeleton(skeleton_HW3: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.float32]:
-    """At the target ``size`` (width, height), (3, H, W)."""
-    return _resized(skeleton_HW3, size)
-
-
 @dataclass(frozen=True)
 class PoseFrame:
     """What is known of the people in one picture; what the generator is not conditioned on may be missing."""
@@ -158,8 +144,8 @@ class PoseFrame:
             )
 
 
-def encode_pose(frame: PoseFrame, size: tuple[int, int], options: PoseOptions) -> NDArray[np.float32]:
-    """One frame's channels, (L, H, W) in [-1, 1], cut to the central columns of the target ``size`` (width, height).
+def encode_pose(frame: PoseFrame, cut: Cut, options: PoseOptions) -> NDArray[np.float32]:
+    """One frame's channels, (L, H, W) in [-1, 1], of what is cut out.
 
     Raises ValueError if something is missing that the generator is conditioned on.
     """
@@ -167,24 +153,23 @@ def encode_pose(frame: PoseFrame, size: tuple[int, int], options: PoseOptions) -
     if options.densepose:
         if frame.densepose_HW3 is None:
             raise ValueError("this generator is conditioned on densepose maps, and there is none")
-        parts.append(encode_densepose(frame.densepose_HW3, size))
+        parts.append(encode_densepose(frame.densepose_HW3, cut))
     if options.openpose:
         if frame.people is None:
             raise ValueError("this generator is conditioned on skeletons, and there are no OpenPose keypoints")
-        parts.append(encode_skeleton(draw_skeleton(frame.people, frame.size, options.basic), size))
-    return np.concatenate(parts)[:, :, central_columns(size[0])]
+        parts.append(_encoded(draw_skeleton(frame.people, frame.size, options.basic), cut))
+    return np.concatenate(parts)
 
 
-def central_columns(width: int) -> slice:
-    """The columns that are kept of conditioning and real pictures: about the middle half, a multiple of 64 wide."""
-    half = width // 4 // COLUMNS * COLUMNS
-    if not half:
-        raise ValueError(f"{width} pixels are too narrow for a pose, which keeps the middle half: at least 128 needed")
-    return slice(width // 2 - half, width // 2 + half)
+def encode_densepose(densepose_HW3: NDArray[np.uint8], cut: Cut) -> NDArray[np.float32]:
+    """(3, H, W): the part index in the third channel fills the range."""
+    picture_3HW = _encoded(densepose_HW3, cut)
+    index_HW = (picture_3HW[2] * np.float32(0.5) + np.float32(0.5)) * np.float32(255)
+    picture_3HW[2] = (index_HW / np.float32(PARTS) - np.float32(0.5)) / np.float32(0.5)
+    return picture_3HW
 
 
-def _resized(picture_HW3: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.float32]:
-    """Nearest neighbour by Pillow's rule; (3, H, W) in [-1, 1]."""
-    resized_HW3 = np.asarray(Image.fromarray(picture_HW3).resize(size, Image.Resampling.NEAREST))
+def _encoded(picture_HW3: NDArray[np.uint8], cut: Cut) -> NDArray[np.float32]:
+    """Nearest neighbour; (3, H, W) in [-1, 1]."""
     half = np.float32(0.5)
-    return (resized_HW3.transpose(2, 0, 1).astype(np.float32) / np.float32(255) - half) / half
+    return (cut.nearest(picture_HW3).transpose(2, 0, 1).astype(np.float32) / np.float32(255) - half) / half

@@ -91,7 +91,7 @@ def _context(version: Version, found: Any, space: LabelSpace) -> dict[str, Any]:
         "title": f"{record.name}, version {version.number}",
         "name": record.name,
         "heading": f"{record.name}, version {version.number}",
-        "lead": f"Published {sections.when(record.created)} from {record.spec.source.uri}",
+        "lead": f"Published {sections.when(record.created)} from {record.spec.source.place}",
         "sections": list(zip(names, titles, strict=True)),
         "versions": sections.published(version),
         "change": sections.change(record),

@@ -121,7 +121,7 @@ def lineage(record: VersionRecord) -> tuple[list[tuple[str, str]], list[tuple[st
     """Pairs, and whole documents."""
     spec = record.spec
     pairs = [
-        ("labels", f"{spec.source.uri} ({spec.source.labels})"),
+        ("labels", f"{spec.source.place} ({spec.source.frames})"),
         ("label space", f"{record.label_space['name']}, version {record.label_space.get('version', 1)}"),
         ("generator", str(record.generator["checkpoint"])),
         ("weights and configuration", str(record.generator["digest"])),

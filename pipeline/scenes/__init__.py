@@ -5,15 +5,20 @@ projected frame by frame (`world.py`), so that all that moves, moves as in one w
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
+from pipeline.scenes.geometry import geometry
 from pipeline.scenes.street import Street
 from pipeline.scenes.world import Label, paint_frame
 from schemas.errors import UsageError
+from schemas.source import ProceduralSpec
 
-__all__ = ["Label", "Scene", "street_scene"]
+__all__ = ["SCENE_FORMAT", "Drive", "Label", "Scene", "Truth", "street_scene"]
 
+SCENE_FORMAT = 1  # raise when the same parameters draw another street
 MIN_SIDE = 32  # pixels
 
 
@@ -25,28 +30,62 @@ class Scene:
     per vehicle, person, rider or bicycle, the same in all frames.
     """
 
-    label_THW: np.ndarray
-    instance_THW: np.ndarray
+    label_THW: NDArray[np.uint8]
+    instance_THW: NDArray[np.uint16]
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What else is known of a scene's frames.
+
+    `depth_THW`: uint16, centimetres along the camera's axis, 0 for the sky. `flow_THW2`: backward flow t -> t-1 in
+    pixels (x, y); `sure_THW`: where it is known: not for people and riders whose limbs move, not in the first frame of
+    a sequence.
+    """
+
+    depth_THW: NDArray[np.uint16]
+    flow_THW2: NDArray[np.float32]
+    sure_THW: NDArray[np.bool_]
+
+
+class Drive:
+    """A street and the drive through it; frames are painted as they are asked for."""
+
+    def __init__(self, rng: np.random.Generator, like: ProceduralSpec, size: tuple[int, int]) -> None:
+        """`size`: (width, height) in pixels. Raises UsageError if it is too small."""
+        if len(size) != 2 or min(size) < MIN_SIDE:
+            raise UsageError(
+                f"street scene: size is {tuple(size)}, must be (width, height), each {MIN_SIDE} pixels or more"
+            )
+        self.size, self.street = size, Street(rng, like)
+
+    @classmethod
+    def of(cls, like: ProceduralSpec, index: int, size: tuple[int, int]) -> "Drive":
+        """Sequence `index` (>= 0) of a spec: of its parameters, its seed and the index alone."""
+        return cls(np.random.default_rng((like.seed, index)), like, size)
+
+    def scene(self, start: int, stop: int) -> Scene:
+        """Frames [start, stop)."""
+        codes_THW = np.stack([paint_frame(self.street, self.street.camera(t, *self.size)) for t in range(start, stop)])
+        return Scene((codes_THW & 0xFF).astype(np.uint8), (codes_THW >> 8).astype(np.uint16))
+
+    def truth(self, start: int, stop: int) -> Truth:
+        """Depth and flow of frames [start, stop)."""
+        cameras = [self.street.camera(t, *self.size) for t in range(start - 1, stop)]
+        found = [geometry(self.street, now, before) for before, now in pairwise(cameras)]
+        depth_THW, flow_THW2, sure_THW = (np.stack(part) for part in zip(*found, strict=True))
+        if start == 0:
+            flow_THW2[0], sure_THW[0] = 0, False
+        return Truth(depth_THW, flow_THW2, sure_THW)
 
 
 def street_scene(seed: int, frames: int, size: tuple[int, int]) -> Scene:
-    """The street of `seed` (>= 0) over `frames` (>= 1) frames at 17 a second; `size` is (width, height) in pixels.
+    """The usual street of `seed` (>= 0) over `frames` (>= 1) frames at 17 a second; `size` is (width, height).
 
     The same arguments give the same bytes; the street, its traffic and the drive are drawn from the seed alone.
     """
-    _check(seed, frames, size)
-    width, height = size
-    street = Street(np.random.default_rng(seed), frames)
-    codes_THW = np.stack([paint_frame(street, street.camera(frame, width, height)) for frame in range(frames)])
-    return Scene((codes_THW & 0xFF).astype(np.uint8), (codes_THW >> 8).astype(np.uint16))
-
-
-def _check(seed: int, frames: int, size: tuple[int, int]) -> None:
     if seed < 0:
         raise UsageError(f"street scene: seed is {seed}, must be 0 or more")
     if frames < 1:
         raise UsageError(f"street scene: frames is {frames}, must be 1 or more")
-    if len(size) != 2 or min(size) < MIN_SIDE:
-        raise UsageError(
-            f"street scene: size is {tuple(size)}, must be (width, height), each {MIN_SIDE} pixels or more"
-        )
+    return Drive(np.random.default_rng(seed), ProceduralSpec(frames=frames), size).scene(0, frames)

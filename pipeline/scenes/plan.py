@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.scenes.world import Camera, Label
+from schemas.source import ProceduralSpec
 
 FRAMES_PER_SECOND = 17.0
 VIEW = (70.0, 230.0)  # metres of street beyond the end of the drive
@@ -68,23 +69,23 @@ class Plan:
         )
 
 
-def draw_plan(rng: np.random.Generator, frames: int) -> Plan:
-    """A street long enough for `frames` frames of driving."""
+def draw_plan(rng: np.random.Generator, like: ProceduralSpec) -> Plan:
+    """A street long enough for `like.frames` frames of driving."""
     speed = rng.uniform(8.0, 10.0)
-    drive = speed * frames / FRAMES_PER_SECOND
+    drive = speed * like.frames / FRAMES_PER_SECOND
     length = drive + rng.uniform(*VIEW)
     return Plan(
         speed=speed,
         drive=drive,
         length=length,
-        bend=rng.uniform(-0.004, 0.004) if rng.random() < 0.6 else 0.0,
+        bend=like.curvature * (rng.uniform(-0.004, 0.004) if rng.random() < 0.6 else 0.0),
         camera_height=rng.uniform(1.2, 1.35),
         horizon=rng.uniform(0.44, 0.475),
         sway=tuple((rng.uniform(0.004, 0.014), rng.uniform(0.7, 1.8), rng.uniform(0.0, 2 * np.pi)) for _ in range(2)),
         base=Label.TERRAIN if rng.random() < 0.5 else Label.SIDEWALK,
         crossings=_crossings(rng, length),
-        left=_side(rng, -1),
-        right=_side(rng, 1),
+        left=_side(rng, -1, like.buildings),
+        right=_side(rng, 1, like.buildings),
     )
 
 
@@ -96,8 +97,9 @@ def _crossings(rng: np.random.Generator, length: float) -> tuple[tuple[float, fl
     return tuple(found)
 
 
-def _side(rng: np.random.Generator, sign: int) -> Side:
-    kind = str(rng.choice(["block", "houses", "park"], p=[0.6, 0.2, 0.2]))
+def _side(rng: np.random.Generator, sign: int, buildings: float) -> Side:
+    shares = [0.75 * buildings, 0.25 * buildings, 1.0 - buildings]
+    kind = str(rng.choice(["block", "houses", "park"], p=shares))
     parked = rng.uniform(0.2, 0.8) if rng.random() < 0.4 else 0.0
     kerb = rng.uniform(2.0, 3.0) + (PARKING if parked else 0.0) + (LANE if rng.random() < 0.25 else 0.0)
     kerb += LANE if sign < 0 else 0.0

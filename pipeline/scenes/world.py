@@ -4,7 +4,7 @@ Points are (across, up, along) in metres: `across` to the right of the camera's 
 street. A bend of the street is part of the projection, so that the layout can stay straight.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
@@ -57,14 +57,28 @@ class Camera:
     width: int
     rows: int
 
-    def project(self, points_N3: np.ndarray) -> np.ndarray:
-        """Street points to float (N, 2) pixels (x, y), clipped to what a fixed-point polygon can hold."""
+    def view(self, points_N3: np.ndarray) -> np.ndarray:
+        """Street points as the camera sees them, (N, 3): right, down, and depth along its axis; metres."""
         ahead_N = np.maximum(points_N3[:, 2] - self.along, NEAR)
         right_N = points_N3[:, 0] - self.across + 0.5 * self.bend * ahead_N * ahead_N
         cos, sin = np.cos(self.yaw), np.sin(self.yaw)
-        scale_N = self.focal / np.maximum(ahead_N * cos + right_N * sin, NEAR)
-        x_N = 0.5 * self.width + scale_N * (right_N * cos - ahead_N * sin)
-        y_N = self.horizon + scale_N * (self.height - points_N3[:, 1])
+        depth_N = np.maximum(ahead_N * cos + right_N * sin, NEAR)
+        return np.stack([right_N * cos - ahead_N * sin, self.height - points_N3[:, 1], depth_N], axis=1)
+
+    def street(self, view_N3: np.ndarray) -> np.ndarray:
+        """Inverse of `view`."""
+        right_N, down_N, depth_N = view_N3.T
+        cos, sin = np.cos(self.yaw), np.sin(self.yaw)
+        ahead_N = depth_N * cos - right_N * sin
+        across_N = depth_N * sin + right_N * cos + self.across - 0.5 * self.bend * ahead_N * ahead_N
+        return np.stack([across_N, self.height - down_N, ahead_N + self.along], axis=1)
+
+    def project(self, points_N3: np.ndarray) -> np.ndarray:
+        """Street points to float (N, 2) pixels (x, y), clipped to what a fixed-point polygon can hold."""
+        view_N3 = self.view(points_N3)
+        scale_N = self.focal / view_N3[:, 2]
+        x_N = 0.5 * self.width + scale_N * view_N3[:, 0]
+        y_N = self.horizon + scale_N * view_N3[:, 1]
         return np.stack([x_N, y_N], axis=1).clip(-MAX_PIXEL, MAX_PIXEL)
 
 
@@ -110,11 +124,16 @@ class Thing:
         """How far along the street it reaches, in metres: what the painter sorts by."""
         return self.place[2] + self.velocity[2] * time + self.poses[0].reach
 
-    def paint(self, codes_HW: np.ndarray, camera: Camera) -> None:
-        """Fills the thing's outlines in `codes_HW` (int32, label + 256 * instance)."""
-        pose = self.poses[int(camera.time * self.poses_per_second) % len(self.poses)]
-        place_3 = np.add(self.place, np.multiply(self.velocity, camera.time))
-        pixels_N2 = camera.project(pose.points_N3 + place_3)
+    def pose_at(self, time: float) -> int:
+        return int(time * self.poses_per_second) % len(self.poses)
+
+    def place_at(self, time: float) -> np.ndarray:
+        return np.add(self.place, np.multiply(self.velocity, time))
+
+    def outlines(self, camera: Camera) -> Iterator[tuple[Part, np.ndarray]]:
+        """Its parts in painting order, with their polygons in fixed-point pixels; none if it is out of sight."""
+        pose = self.poses[self.pose_at(camera.time)]
+        pixels_N2 = camera.project(pose.points_N3 + self.place_at(camera.time))
         if pixels_N2[:, 0].max() < 0 or pixels_N2[:, 0].min() > camera.width:
             return
         fixed_N2 = np.rint(pixels_N2 * (1 << SUBPIXEL_BITS)).astype(np.int32)
@@ -122,8 +141,7 @@ class Thing:
         for part in pose.parts:
             outline_N2 = fixed_N2[start : start + len(part.points_N3)]
             start += len(outline_N2)
-            outline = cv2.convexHull(outline_N2) if part.solid else outline_N2
-            cv2.fillPoly(codes_HW, [outline], int(part.label) + 256 * self.instance, shift=SUBPIXEL_BITS)
+            yield part, cv2.convexHull(outline_N2) if part.solid else outline_N2
 
 
 class World(Protocol):
@@ -142,14 +160,28 @@ class World(Protocol):
 def paint_frame(world: World, camera: Camera) -> np.ndarray:
     """One picture: int32 (H, W) of label + 256 * instance, painted from far to near."""
     codes_HW = np.full((camera.rows, camera.width), int(Label.SKY), np.int32)
-    codes_HW[max(0, int(np.ceil(camera.horizon))) :] = int(world.base)
-    for patch in world.ground:
-        patch.paint(codes_HW, camera)
+    codes_HW[base_row(camera) :] = int(world.base)
+    for thing in (*world.ground, *standing(world, camera)):
+        for part, outline in thing.outlines(camera):
+            fill(codes_HW, outline, int(part.label) + 256 * thing.instance)
+    return codes_HW
+
+
+def base_row(camera: Camera) -> int:
+    """The first row below the horizon."""
+    return max(0, int(np.ceil(camera.horizon)))
+
+
+def fill(canvas_HW: np.ndarray, outline: np.ndarray, value: int) -> None:
+    """`outline`: as `Thing.outlines` gives it."""
+    cv2.fillPoly(canvas_HW, [outline], value, shift=SUBPIXEL_BITS)
+
+
+def standing(world: World, camera: Camera) -> list[Thing]:
+    """The things that may be in sight, from far to near."""
     visible: list[tuple[float, Thing]] = []
     for thing in world.things:
         ahead = thing.far_end(camera.time) - camera.along
         if NEAR < ahead < FAR and thing.poses[0].top * camera.focal >= MIN_VISIBLE * ahead:
             visible.append((ahead, thing))
-    for _, thing in sorted(visible, key=lambda item: -item[0]):
-        thing.paint(codes_HW, camera)
-    return codes_HW
+    return [thing for _, thing in sorted(visible, key=lambda item: -item[0])]

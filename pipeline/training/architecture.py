@@ -3,6 +3,7 @@
 from pydantic import ValidationError
 
 from pipeline.generator.config import GeneratorConfig
+from pipeline.points.frames import channels
 from schemas.errors import UsageError
 from schemas.label_space import LabelSpace
 from schemas.training import TrainSpec
@@ -10,14 +11,17 @@ from schemas.training import TrainSpec
 
 def generator_config(spec: TrainSpec, space: LabelSpace) -> GeneratorConfig:
     """Raises UsageError for an architecture that cannot be, or frames that it cannot take."""
-    network = spec.generator
-    if spec.discriminators.face:
-        raise UsageError("discriminators.face finds faces in pose pictures, and label maps have none: set it to false")
+    network, points = spec.generator, spec.source if spec.source and spec.source.kind in ("pose", "face") else None
+    if spec.discriminators.face and not (points and points.pose):
+        raise UsageError("discriminators.face finds faces in pose pictures, and this source has none: set it to false")
+    if points and network.foreground:
+        raise UsageError("generator.foreground names classes, and poses and faces are no label maps: leave it out")
     try:
         config = GeneratorConfig(
             label_space=space.name,
-            label_nc=max(space.ids) + 1,
-            use_instance=network.instances,
+            label_nc=0 if points else max(space.ids) + 1,
+            input_nc=channels(points) if points else 3,
+            use_instance=network.instances and points is None,
             fg_labels=tuple(space.resolve(key) for key in network.foreground),
             ngf=network.ngf,
             n_downsample=network.n_downsample,

@@ -40,6 +40,8 @@ def spec_problems(spec: TrainSpec, space: LabelSpace) -> Iterator[str]:
         config.check_size(*(crop or size))
     except ValueError as error:
         yield f"data.{'crop' if crop else 'size'}: {error}"
+    if spec.source and spec.source.pose and spec.data.flip:
+        yield f"data.flip {spec.data.flip:g}: left and right limbs are drawn in other colours; set it to 0"
     highest = max(space.ids)
     if highest >= MOST_CHANNELS:
         yield (

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -49,9 +50,11 @@ def save_sample(store: Store, step: int, clip: TrainingClip, frames: ClipFrames,
 
 
 def _conditioning(clip: TrainingClip, empty: bool) -> Conditioning:
-    label_THW = clip.frames.numpy()
+    given, exemplar = clip.frames.numpy(), None if empty else _real(clip)[0]
     instance_THW = None if clip.instance_THW is None else clip.instance_THW.numpy()
-    return Conditioning(label_THW, instance_THW, exemplar_HW3=None if empty else _real(clip)[0])
+    if given.ndim == 3:
+        return Conditioning(given, instance_THW, exemplar)
+    return Conditioning(np.zeros(given[:, 0].shape, np.uint8), instance_THW, exemplar, picture_TLHW=given)
 
 
 def _real(clip: TrainingClip) -> NDArray[np.uint8]:
@@ -63,11 +66,20 @@ def _panels(clip: TrainingClip, frames: ClipFrames, space: LabelSpace) -> list[p
     most = 1.0 if flow is None else float(np.quantile(np.hypot(flow[..., 0], flow[..., 1]), 0.99)) or 1.0
     shown = []
     for t, (image, real) in enumerate(zip(frames.image_THW3, _real(clip), strict=True)):
-        parts = [pictures.color_labels(clip.frames[t].numpy(), space), image, real]
+        parts = [_shown(clip.frames[t].numpy(), space), image, real]
         if flow is not None:
             parts.append(pictures.color_flow(flow[t], most))
         shown.append(np.concatenate(parts, axis=1))
     return shown
+
+
+def _shown(given: NDArray[Any], space: LabelSpace) -> pictures.Rgb:
+    """Labels in their colours; of a pose's channels the last three, of a face's the edges."""
+    if given.ndim == 2:
+        return pictures.color_labels(given.astype(np.int64), space)
+    posed = len(given) in (3, 6)
+    levels = (given[-3:] + 1) * 127.5 if posed else np.repeat(given[:1], 3, axis=0) * 255
+    return np.moveaxis(levels, 0, -1).astype(np.uint8)
 
 
 def _mean(errors: Sequence[float | None]) -> float:

@@ -6,7 +6,7 @@ One object per pair: a clip reads just the pairs that it shows, and what is inte
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +50,8 @@ class FlowCache:
 
     def path(self, current: TrainingFrame, previous: TrainingFrame) -> str:
         """Where the flow of a pair is kept: named by what decides it."""
-        return f"{self.folder}/{digest([FLOW_FORMAT, current.image.digest, previous.image.digest])}.png"
+        cuts = [astuple(f.cut) for f in (current, previous) if f.cut]
+        return f"{self.folder}/{digest([FLOW_FORMAT, current.image.digest, previous.image.digest, *cuts])}.png"
 
     def missing(self, sequences: Iterable[TrainingSequence], max_stride: int = 1) -> list[FlowWork]:
         """What has to be computed for all clips at strides 1..``max_stride``, in items for one worker each."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 
 from pipeline.codec import decode_ids, decode_image, resize_ids, resize_image
 from pipeline.edits import remap_table, thing_regions
+from pipeline.points.frames import Given
 from pipeline.storage import Store
+from pipeline.training.frame_data import FrameData
 from pipeline.training.media import READERS, read_media
+from pipeline.training.points import point_frame
 from pipeline.training.sequences import Medium, TrainingFrame
 from pipeline.training.sources import TrainingSource
 from schemas.errors import SourceError
@@ -20,32 +23,22 @@ T = TypeVar("T")
 Rgb = NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
-class FrameData:
-    """One frame at the training size, before augmentation."""
-
-    label_HW: NDArray[np.integer]  # ids of the label space
-    instance_HW: NDArray[np.integer]
-    image_HW3: Rgb
-
-    @property
-    def nbytes(self) -> int:
-        return self.label_HW.nbytes + self.instance_HW.nbytes + self.image_HW3.nbytes
-
-
 def read_frames(source: TrainingSource, frames: Sequence[TrainingFrame], size: tuple[int, int]) -> list[FrameData]:
     """Frames at ``size`` (width, height). Raises SourceError for what is gone, changed, damaged or of a wrong id."""
-    wanted = [m for f in frames for m in (f.label, f.image, f.instance) if m is not None]
+    wanted = [m for f in frames for m in (f.label, f.image, f.instance, f.guide) if m is not None]
     media, table = read_media(source.store, wanted), remap_table(source.remap, source.space)
 
     def one(frame: TrainingFrame) -> FrameData:
+        if source.points and frame.cut:
+            found = _point_frame(source, frame, media)
+            return replace(found, image_HW3=_image(source.store, frame, media, size))
         raw_HW = _decoded(source.store, frame.label, media, decode_ids)
         label_HW = resize_ids(table[raw_HW], size)
         unknown = set(np.unique(label_HW).tolist()) - source.space.ids
         if unknown:
             name, ids = source.store.url(frame.label.path), sorted(unknown)
             raise SourceError(f"{name}: label ids {ids} are unknown in label space '{source.space.name}'")
-        image_HW3 = resize_image(_decoded(source.store, frame.image, media, decode_image), size)
+        image_HW3 = _image(source.store, frame, media, size)
         if frame.instance is None or media[frame.instance] is None:
             return FrameData(label_HW, thing_regions(label_HW, source.space), image_HW3)
         instance_HW = resize_ids(_decoded(source.store, frame.instance, media, decode_ids), size)
@@ -59,7 +52,21 @@ def read_images(store: Store, frames: Sequence[TrainingFrame], size: tuple[int, 
     """The frames' images alone. Raises SourceError as `read_frames` does."""
     media = read_media(store, [f.image for f in frames])
     with ThreadPoolExecutor(READERS) as pool:
-        return list(pool.map(lambda f: resize_image(_decoded(store, f.image, media, decode_image), size), frames))
+        return list(pool.map(lambda f: _image(store, f, media, size), frames))
+
+
+def _image(store: Store, frame: TrainingFrame, media: dict[Medium, bytes | None], size: tuple[int, int]) -> Rgb:
+    image_HW3 = _decoded(store, frame.image, media, decode_image)
+    return frame.cut.smooth(image_HW3) if frame.cut else resize_image(image_HW3, size)
+
+
+def _point_frame(source: TrainingSource, frame: TrainingFrame, media: dict[Medium, bytes | None]) -> FrameData:
+    assert source.points and frame.cut
+    guide, mask = (media[m] if m else None for m in (frame.guide, frame.instance))
+    try:
+        return point_frame(source.points, source.space, Given(media[frame.label] or b"", guide, mask), frame.cut)
+    except ValueError as error:
+        raise SourceError(f"{source.store.url(frame.label.path)}: {error}") from None
 
 
 def _decoded(store: Store, medium: Medium, media: dict[Medium, bytes | None], decode: Callable[[bytes], T]) -> T:

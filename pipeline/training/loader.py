@@ -16,7 +16,8 @@ from pipeline.optical_flow import Flow
 from pipeline.storage import open_store
 from pipeline.training.clip import TrainingClip
 from pipeline.training.flow_cache import FlowCache
-from pipeline.training.frames import FrameData, read_frames
+from pipeline.training.frame_data import FrameData
+from pipeline.training.frames import read_frames
 from pipeline.training.media import READERS
 from pipeline.training.memory import Memory
 from pipeline.training.reference_flow import open_method
@@ -77,7 +78,7 @@ class ClipLoader:
             flow_THW2[..., 0] *= -1
         sure_THW = cut(np.stack([sure for _, sure in moved])) & _inside(flow_THW2)
         return TrainingClip(
-            frames=_tensor(cut(np.stack([data[f].label_HW for f in shown]))).long(),
+            frames=_given(cut(np.stack([data[f].given for f in shown]))),
             instance_THW=_tensor(cut(np.stack([data[f].instance_HW for f in shown])).astype(np.int32)),
             real_T3HW=from_uint8(_tensor(cut(np.stack([data[f].image_HW3 for f in shown]))).movedim(-1, 1)),
             flow_T2HW=_tensor(flow_THW2).movedim(-1, 1).contiguous(),
@@ -126,6 +127,11 @@ def _inside(flow_THW2: NDArray[np.float32]) -> NDArray[np.bool_]:
     h, w = flow_THW2.shape[1:3]
     x, y = np.arange(w) + flow_THW2[..., 0], np.arange(h)[:, None] + flow_THW2[..., 1]
     return np.asarray((x >= -0.5) & (x <= w - 0.5) & (y >= -0.5) & (y <= h - 0.5))
+
+
+def _given(values: NDArray[Any]) -> torch.Tensor:
+    """Label ids (T, H, W), or pictures (T, H, W, L) as (T, L, H, W)."""
+    return _tensor(values).long() if values.ndim == 3 else _tensor(np.moveaxis(values, -1, 1))
 
 
 def _tensor(values: NDArray[Any]) -> torch.Tensor:

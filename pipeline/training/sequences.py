@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from pipeline.generator.cut import Cut
 from schemas.sequence import SourceFile
 
 
@@ -31,6 +32,8 @@ class TrainingFrame:
     label: Medium
     image: Medium
     instance: Medium | None = None  # a cell may turn out to be empty
+    guide: Medium | None = None  # of poses and faces, what stands beside the label
+    cut: Cut | None = None  # of poses and faces, what is kept of the picture
 
 
 @dataclass(frozen=True, slots=True)

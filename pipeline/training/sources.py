@@ -2,19 +2,22 @@
 
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import pyarrow as pa
 
-from pipeline.catalog import nothing_found, problem_report, read_facts, scan
+from pipeline.catalog import nothing_found, problem_report, read_facts
 from pipeline.edits import remap_table
 from pipeline.file_index import load_index, save_index
+from pipeline.generator.cut import Cut
 from pipeline.identity import digest
 from pipeline.label_spaces import open_label_space
 from pipeline.listing import list_matching
+from pipeline.sources import find_sequences
 from pipeline.storage import Store, open_store
 from pipeline.training.checks import Picture, hold_out_problems, length_problems, picture_problems, spec_problems
+from pipeline.training.points import sequence_cuts
 from pipeline.training.published import published_sequences
 from pipeline.training.sequences import TrainingFrame, TrainingSequence
 from pipeline.versions import open_version, split_uri
@@ -40,6 +43,7 @@ class TrainingSource:
     hold_out: tuple[str, ...]
     has_instances: bool  # instance maps; without them regions of things stand in, as in rendering
     problems: tuple[str, ...]  # training must not start unless empty
+    points: SourceSpec | None = None  # what frames are drawn by, of poses and faces
 
     def check(self) -> None:
         """Raises SourceError if there is any problem."""
@@ -84,7 +88,7 @@ def open_source(spec: TrainSpec, progress: Progress | None = None) -> TrainingSo
     )
     return TrainingSource(
         found.store, found.sequences, found.space, found.remap, found.hold_out, found.has_instances,
-        (*more, *found.problems, *short),
+        (*more, *found.problems, *short), found.points,
     )  # fmt: skip
 
 
@@ -95,20 +99,20 @@ def _of_dataset(spec: TrainSpec) -> TrainingSource:
     space = LabelSpace.model_validate(version.record.label_space)
     sequences, problems = published_sequences(version, space)
     told = version.record.spec
-    instances = told.output.instances and told.source.instances is not None
+    instances = told.output.instances and told.source.has_instances
     return TrainingSource(version.dataset, sequences, space, {}, spec.data.hold_out, instances, problems)
 
 
 def _of_folders(source: SourceSpec, spec: TrainSpec, progress: Progress | None) -> TrainingSource:
     assert source.images is not None
     store, run = open_store(source.uri, spec.storage_options), open_store(spec.output, spec.storage_options)
-    space = open_label_space(source.label_space, spec.storage_options)
+    space = open_label_space(source.label_space_name, spec.storage_options)
     try:
         remap_table(source.remap, space)
     except ValueError as error:
         raise UsageError(f"source.remap: {error}") from None
     known = load_index(run)
-    catalog = scan(store, source, space, known, progress)
+    catalog = find_sequences(store, source, space, known, spec.data.size, progress)
     (images,) = list_matching(store, [source.images])
     if not len(images):
         raise SourceError(nothing_found(store, "images", source.images))
@@ -119,8 +123,19 @@ def _of_folders(source: SourceSpec, spec: TrainSpec, progress: Progress | None) 
     pictures = _pictures(images, facts)
     problems = (*catalog.problems, *picture_problems(catalog.sequences, pictures))
     sequences = tuple(_sequence(s, pictures.get(s.sequence_id, {})) for s in catalog.sequences)
+    points = source if source.kind in ("pose", "face") else None
+    if points and not problems:
+        sequences = tuple(
+            _with_cuts(sequence, sequence_cuts(store, points, found.frames, spec.data.size))
+            for sequence, found in zip(sequences, catalog.sequences, strict=True)
+        )
     instances = source.instances is not None
-    return TrainingSource(store, sequences, space, dict(source.remap), spec.data.hold_out, instances, problems)
+    return TrainingSource(store, sequences, space, dict(source.remap), spec.data.hold_out, instances, problems, points)
+
+
+def _with_cuts(sequence: TrainingSequence, cuts: list[Cut]) -> TrainingSequence:
+    frames = (replace(frame, cut=cut) for frame, cut in zip(sequence.frames, cuts, strict=True))
+    return replace(sequence, frames=tuple(frames))
 
 
 def _pictures(images: pa.Table, facts: pa.Table) -> dict[str, dict[str, Picture]]:
@@ -135,6 +150,8 @@ def _pictures(images: pa.Table, facts: pa.Table) -> dict[str, dict[str, Picture]
 def _sequence(labelled: Sequence, pictures: dict[str, Picture]) -> TrainingSequence:
     """Frames that have both; those that have not are among the problems."""
     frames = (
-        TrainingFrame(f.name, f.label, pictures[f.name].file, f.instance) for f in labelled.frames if f.name in pictures
+        TrainingFrame(f.name, f.label, pictures[f.name].file, f.instance, f.guide)
+        for f in labelled.frames
+        if f.name in pictures
     )
     return TrainingSequence(labelled.sequence_id, labelled.sequence_id, labelled.size, tuple(frames))

@@ -7,11 +7,13 @@ import numpy as np
 import torch
 
 from pipeline.codec import resize_image
+from pipeline.generator.cut import central_columns, central_cut
 from pipeline.generator.face import FaceOptions, draw_edges, draw_parts, encode_face, encode_parts
-from pipeline.generator.images import from_uint8, target_size
+from pipeline.generator.images import from_uint8
 from pipeline.generator.landmarks import Box, face_crop
 from pipeline.generator.openpose import parse_people
-from pipeline.generator.pose import PoseFrame, PoseOptions, central_columns, draw_skeleton, encode_pose
+from pipeline.generator.pose import PoseFrame, PoseOptions, draw_skeleton, encode_pose
+from pipeline.generator.sizes import target_size
 from tests.golden.vectors import TENSOR, Array, Difference, Unusable, Vector, compare
 
 
@@ -49,7 +51,7 @@ def check_pose(vector: Vector) -> Encoded:
         "skeleton": lambda: _stack(draw_skeleton(p, own_size) for p in people),
         "skeleton_basic": lambda: _stack(draw_skeleton(p, own_size, basic=True) for p in people),
         "A": lambda: _stack(
-            encode_pose(PoseFrame(own_size, d, p), size, _pose_options(vector))
+            encode_pose(PoseFrame(own_size, d, p), central_cut(own_size, size), _pose_options(vector))
             for d, p in zip(densepose_THW3, people, strict=True)
         ),
         "B_frame0": lambda: _real(vector, None, size)[:, :, central_columns(size[0])],

@@ -16,8 +16,9 @@ from pipeline.generator.face import (
     encode_face,
     encode_parts,
 )
-from pipeline.generator.images import from_uint8, target_size, to_uint8
+from pipeline.generator.images import from_uint8, to_uint8
 from pipeline.generator.landmarks import face_crop, parse_landmarks, with_forehead
+from pipeline.generator.sizes import target_size
 
 SIZE = (200, 180)
 

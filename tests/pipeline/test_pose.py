@@ -6,18 +6,19 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.generator.cut import central_columns, central_cut, whole_cut
 from pipeline.generator.drawing import curve, paint, paint_white
 from pipeline.generator.openpose import BODY, COUNTS, FACE, LEFT, RIGHT, Person, parse_people
 from pipeline.generator.pose import (
     PoseFrame,
     PoseOptions,
-    central_columns,
     draw_skeleton,
     encode_densepose,
     encode_pose,
 )
 
 SIZE = (160, 96)
+MIDDLE = central_cut(SIZE, (128, 64))
 
 
 def person(**points: dict[int, tuple[float, float, float]]) -> dict[str, Any]:
@@ -123,7 +124,7 @@ def test_people_are_added_modulo_256() -> None:
 def test_the_part_index_fills_the_range() -> None:
     densepose_HW3 = np.zeros((1, 4, 3), np.uint8)
     densepose_HW3[0, :, 2] = (0, 6, 12, 24)
-    encoded_3HW = encode_densepose(densepose_HW3, (4, 1))
+    encoded_3HW = encode_densepose(densepose_HW3, whole_cut((4, 1), (4, 1)))
     np.testing.assert_allclose(encoded_3HW[2, 0], [-1, -0.5, 0, 1], atol=1e-6)
     assert (encoded_3HW[:2] == -1).all()
 
@@ -136,18 +137,18 @@ def test_about_the_middle_half_is_kept(width: int, kept: int) -> None:
 
 def test_channels_are_chosen() -> None:
     frame = PoseFrame(SIZE, np.full((SIZE[1], SIZE[0], 3), 24, np.uint8), people(person(**{BODY: SPINE})))
-    both = encode_pose(frame, (128, 64), PoseOptions())
+    both = encode_pose(frame, MIDDLE, PoseOptions())
     assert both.shape == (6, 64, 64) and both.dtype == np.float32
-    np.testing.assert_array_equal(encode_pose(frame, (128, 64), PoseOptions(openpose=False)), both[:3])
+    np.testing.assert_array_equal(encode_pose(frame, MIDDLE, PoseOptions(openpose=False)), both[:3])
     only = PoseFrame(SIZE, people=frame.people)
-    np.testing.assert_array_equal(encode_pose(only, (128, 64), PoseOptions(densepose=False)), both[3:])
+    np.testing.assert_array_equal(encode_pose(only, MIDDLE, PoseOptions(densepose=False)), both[3:])
 
 
 def test_what_is_missing_or_of_another_size_is_named() -> None:
     with pytest.raises(ValueError, match="conditioned on densepose maps, and there is none"):
-        encode_pose(PoseFrame(SIZE, people=[]), (128, 64), PoseOptions())
+        encode_pose(PoseFrame(SIZE, people=[]), MIDDLE, PoseOptions())
     with pytest.raises(ValueError, match="conditioned on skeletons"):
-        encode_pose(PoseFrame(SIZE), (128, 64), PoseOptions(densepose=False))
+        encode_pose(PoseFrame(SIZE), MIDDLE, PoseOptions(densepose=False))
     with pytest.raises(ValueError, match=r"picture's size \(96, 160, 3\), but is uint8 \(4, 4, 3\)"):
         PoseFrame(SIZE, np.zeros((4, 4, 3), np.uint8))
     with pytest.raises(ValueError, match="64 pixels are too narrow"):

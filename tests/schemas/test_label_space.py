@@ -28,10 +28,8 @@ def test_the_built_in_spaces_have_all_ids_in_order() -> None:
         *("sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian"),
         *("bicyclist", "void"),
     ]
-    assert {name: space.name for name, space in BUILT_IN.items()} == {
-        "cityscapes": "cityscapes",
-        "camvid11": "camvid11",
-    }
+    assert [space.name for space in BUILT_IN.values()] == list(BUILT_IN)
+    assert list(BUILT_IN) == ["cityscapes", "camvid11", "person", "densepose", "face-parts"]
 
 
 @pytest.mark.parametrize(
@@ -129,14 +127,14 @@ def test_a_name_that_is_neither_built_in_nor_a_file(folder: str, name: str) -> N
     with pytest.raises(UsageError) as caught:
         open_label_space(f"{folder}/{name}", {})
     assert str(caught.value).startswith(
-        f"source.label_space: '{folder}/{name}' is neither built in (cityscapes, camvid11) nor a readable file: "
+        f"source.label_space: '{folder}/{name}' is neither built in ({', '.join(BUILT_IN)}) nor a readable file: "
     )
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"\xff\xfe\x00", "is neither built in (cityscapes, camvid11) nor a readable file: 'utf-8' codec"),
+        (b"\xff\xfe\x00", "densepose, face-parts) nor a readable file: 'utf-8' codec"),
         (b"name: [x", "not valid YAML: line 1, column 9"),
         (b"just words", "must be a mapping of fields, is str"),
         (b"{}", "classes: required, but missing"),

@@ -24,6 +24,9 @@ source:
   label_space: cityscapes                    # or a path to a label-space file
   remap: {}                                  # source id -> label-space id
   fps: 17
+  procedural: null                           # streets drawn out of nothing
+  pose: null
+  face: null
 generator:
   checkpoint: s3://bucket/checkpoints/label2city   # or `bundled`
   size: [512, 256]                           # width, height
@@ -33,7 +36,7 @@ clips: {frames: 30, stride: 30, seed: 0, lead_in: repeat}   # frames: 0 = whole 
 variants:
   - {style: generate}                        # `generate`, or an exemplar image's uri
   - {style: "s3://bucket/styles/dusk.png", edits: [{replace: vegetation, with: building}]}
-output: {image_codec: jpeg, image_quality: 92, instances: true, flow: false}   # flow costs ~10x an image: opt in
+output: {image_codec: jpeg, image_quality: 92, instances: true, flow: false, depth: false}   # flow: 10x an image
 split: {train: 0.9, val: 0.1}                # by sequence, stable under growth
 quality:
   segmenter: null                              # TorchScript or ONNX file that label agreement is measured with

@@ -1,6 +1,7 @@
 """The networks' building blocks on maps of one clip: what ``layers`` does, from the parts in this package."""
 
 from collections.abc import Callable, Iterator
+from itertools import zip_longest
 
 import numpy as np
 import torch
@@ -32,7 +33,7 @@ def run(steps: list[Block], maps: list[Map]) -> list[Map]:
 
 
 def _blocks(modules: list[nn.Module], products: torch.dtype) -> Iterator[Block]:
-    for module, after in zip(modules, [*modules[1:], None], strict=True):
+    for module, after in zip_longest(modules, modules[1:]):
         if isinstance(module, ResBlock):
             yield Residual(module, products)
         elif isinstance(module, nn.Conv2d | nn.ConvTranspose2d):

@@ -1,0 +1,138 @@
+"""Bucket -> sequences of poses or faces: listed by the templates, read where new, checked, every problem reported."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipeline.catalog import Catalog, Progress, nothing_found, read_facts
+from pipeline.file_index import Role
+from pipeline.frame_order import Order, order_frames
+from pipeline.generator.cut import Size
+from pipeline.listing import FILES, list_matching
+from pipeline.points.cuts import middle
+from pipeline.sequence_problems import File, sequence_problems
+from pipeline.source_frames import Maps, rows_of
+from pipeline.storage import Store
+from schemas.errors import SourceError
+from schemas.sequence import DIGEST_BYTES, Sequences
+from schemas.source import SourceSpec
+
+
+@dataclass(frozen=True)
+class _Files:
+    """What frames are made of: the files that every frame has, what stands beside them, masks of people."""
+
+    main: Maps
+    guides: Maps
+    masks: Maps
+
+
+def scan_points(
+    store: Store, source: SourceSpec, known: pa.Table, size: Size, progress: Progress | None = None
+) -> Catalog:
+    """Lists and checks a source of poses or faces; see `pipeline.catalog.scan`. ``size``: of the rendered frames.
+
+    Raises SourceError if there are no frames at all, StorageError if the source cannot be listed or read.
+    """
+    templates = (source.frames, source.guides, source.instances)
+    listed = iter(list_matching(store, [t for t in templates if t]))
+    tables = [next(listed) if t else FILES.empty_table() for t in templates]
+    if not len(tables[0]):
+        raise SourceError(nothing_found(store, f"{source.kind}", source.frames))
+    wanted = list(zip(tables, _roles(source), strict=True))
+    facts, read = read_facts(store, wanted, known, progress)
+    ends = np.cumsum([0, *(len(table) for table in tables)]).tolist()
+    files = _Files(*(Maps(t, facts.slice(a, len(t))) for t, a in zip(tables, ends[:-1], strict=True)))
+    guides, masks = (order_frames(tables[0], table) for table in tables[1:])
+    problems = [*_problems(source, size, files, guides, masks)]
+    return Catalog(_sequences(source, files, guides, masks), tuple(problems), facts, read, {})
+
+
+def _roles(source: SourceSpec) -> tuple[Role, Role, Role]:
+    """What the three kinds of files are read as."""
+    if source.face:
+        return "landmarks", "image", "instance"
+    assert source.pose is not None
+    keypoints: Role = "skeleton" if source.pose.basic else "openpose"
+    main: Role = keypoints if source.pose.openpose else "densepose"
+    return main, "densepose" if source.pose.densepose else "image", "instance"
+
+
+def _sequences(source: SourceSpec, files: _Files, guides: Order, masks: Order) -> Sequences:
+    return Sequences(
+        labels=source.frames,
+        instances=source.instances,
+        ids=guides.ids,
+        size_S2=np.array([_size(source, files, guides, masks, s) for s in range(len(guides.ids))], np.int32),
+        first_S1=guides.first_S1,
+        names=guides.names,
+        label_N32=rows_of(files.main.digests(), guides.label_N),
+        instance_N32=_digests(files.masks, masks) if source.instances else None,
+        guides=source.guides,
+        guide_N32=_digests(files.guides, guides) if source.guides else None,
+    )
+
+
+def _digests(maps: Maps, order: Order) -> NDArray[np.uint8]:
+    """Per frame, zeros where a file is missing; (N, 32)."""
+    found_N32 = np.zeros((len(order.instance_N), DIGEST_BYTES), np.uint8)
+    has = order.instance_N >= 0
+    found_N32[has] = maps.digests()[order.instance_N[has]]
+    return found_N32
+
+
+def _size(source: SourceSpec, files: _Files, guides: Order, masks: Order, s: int) -> Size:
+    """Of a sequence's pictures: what the spec says, or that of the first map that is whole; 0, 0 without any."""
+    if source.picture:
+        return source.picture
+    rows = slice(int(guides.first_S1[s]), int(guides.first_S1[s + 1]))
+    among = ((files.main, guides.label_N), (files.guides, guides.instance_N), (files.masks, masks.instance_N))
+    sizes = (maps.file(row).size for maps, found in among for row in found[rows].tolist() if row >= 0)
+    return next((size for size in sizes if all(size)), (0, 0))
+
+
+def _problems(source: SourceSpec, size: Size, files: _Files, guides: Order, masks: Order) -> Iterator[str]:
+    guide = "pose.densepose" if source.pose and source.pose.densepose else "images"
+    beside = [(guide, files.guides, guides)] if source.guides else []
+    beside += [("instances", files.masks, masks)] if source.instances else []
+    for s, name in enumerate(guides.ids.to_pylist()):
+        own = _size(source, files, guides, masks, s)
+        rows = slice(int(guides.first_S1[s]), int(guides.first_S1[s + 1]))
+        names = guides.names[rows].to_pylist()
+        found = [files.main.file(row) for row in guides.label_N[rows].tolist()]
+        # Keypoints have no size: they belong to pictures of that of the maps beside them.
+        main = [file if any(file.size) else replace(file, size=own) for file in found]
+        yield from sequence_problems(name, dict(zip(names, main, strict=True)), None)
+        for field, maps, order in beside:
+            files_of = [maps.file(row) if row >= 0 else None for row in order.instance_N[rows].tolist()]
+            yield from _beside(name, field, own, dict(zip(names, files_of, strict=True)))
+        if source.pose and source.pose.crop == "center" and all(own):
+            try:
+                middle(own, size)
+            except ValueError as error:
+                yield f"sequence '{name}': {error}"
+    for field, maps, order in beside:
+        yield from (
+            f"{maps.path(row)}: of source.{field}, but {source.frames} has no such frame" for row in order.orphan_K
+        )
+
+
+def _beside(name: str, field: str, own: Size, files: dict[str, File | None]) -> Iterator[str]:
+    """What is wrong with the maps or images beside a sequence's frames."""
+    missing = [frame for frame, file in files.items() if file is None]
+    if missing:
+        yield (
+            f"sequence '{name}': source.{field} has nothing for {len(missing)} of {len(files)} frames, first"
+            f" '{missing[0]}'; add them, or leave source.{field} out"
+        )
+    for file in files.values():
+        if file and file.error:
+            yield f"{file.path}: {file.error}"
+        elif file and file.size != own:
+            yield (
+                f"{file.path}: size {file.size[0]}x{file.size[1]}, but pictures of sequence '{name}' are"
+                f" {own[0]}x{own[1]}"
+            )

@@ -1,0 +1,54 @@
+"""What is kept of the frames of a clip."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pipeline.generator.cut import Cut, Size, box_cut, central_cut, central_size, following_cuts, whole_cut
+from pipeline.generator.landmarks import face_crop
+from pipeline.points.frames import PointFrame
+from pipeline.points.tracks import Box4, main_boxes
+from schemas.source import SourceSpec
+
+STEADY_S = 0.25  # seconds over which the path of a piece that follows a body is smoothed
+
+
+def cuts_of(source: SourceSpec, frames: Sequence[PointFrame], size: Size) -> list[Cut]:
+    """One per frame, all of ``size`` (width, height). Raises ValueError where that cannot be.
+
+    A face's is that of the first frame, as in vid2vid's training; what follows a body moves with it.
+    """
+    own = frames[0].own
+    if source.face:
+        assert frames[0].landmark_68 is not None
+        return [box_cut(face_crop(frames[0].landmark_68, own), size)] * len(frames)
+    assert source.pose is not None
+    if source.pose.crop == "none":
+        return [whole_cut(own, size)] * len(frames)
+    if source.pose.crop == "center":
+        return [middle(own, size)] * len(frames)
+    if source.pose.openpose:
+        boxes = main_boxes([frame.people or [] for frame in frames])
+    else:
+        boxes = [_parts_box(frame) for frame in frames]
+    return following_cuts(boxes, own, size, STEADY_S * source.fps)
+
+
+def middle(own: Size, size: Size) -> Cut:
+    """The columns that vid2vid keeps. Raises ValueError naming the size that they have, if it is another."""
+    cut = central_cut(own, central_size(own, size[1]))
+    if cut.size != size:
+        raise ValueError(
+            f"pictures of {own[0]}x{own[1]} have a middle of {cut.size[0]}x{cut.size[1]} at this height, not"
+            f" {size[0]}x{size[1]}; set the size to [{cut.size[0]}, {cut.size[1]}], or pose.crop to body"
+        )
+    return cut
+
+
+def _parts_box(frame: PointFrame) -> Box4:
+    """Around all body parts of a DensePose map."""
+    assert frame.densepose_HW3 is not None
+    rows, columns = np.nonzero(frame.densepose_HW3[..., 2])
+    if not len(rows):
+        return np.full(4, np.nan)
+    return np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1], np.float64)

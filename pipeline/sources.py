@@ -1,0 +1,35 @@
+"""What a spec renders from, whatever kind of source it is: opened, and its sequences found."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.catalog import Catalog, Progress, scan
+from pipeline.points.catalog import scan_points
+from pipeline.procedural import procedural_catalog
+from pipeline.storage import Store, open_store
+from schemas.label_space import LabelSpace
+from schemas.source import SourceSpec
+
+
+def open_source(source: SourceSpec, options: Mapping[str, Any] | None = None) -> Store | None:
+    """Where its files lie; None for procedural scenes, which have none."""
+    return None if source.procedural else open_store(source.uri, options)
+
+
+def find_sequences(
+    store: Store | None,
+    source: SourceSpec,
+    space: LabelSpace,
+    known: pa.Table,
+    size: tuple[int, int],
+    progress: Progress | None = None,
+) -> Catalog:
+    """Lists and checks a source; see `pipeline.catalog.scan`. ``size``: width, height that frames are rendered at."""
+    if source.procedural:
+        return procedural_catalog(source.procedural, size)
+    assert store is not None
+    if source.kind in ("pose", "face"):
+        return scan_points(store, source, known, size, progress)
+    return scan(store, source, space, known, progress)
