@@ -9,7 +9,8 @@ from pathlib import Path
 from jobs.spec_file import spec_text
 from schemas.errors import UsageError
 from schemas.parse import parse
-from schemas.spec import GENERATE, Spec
+from schemas.spec import Spec
+from schemas.variants import GENERATE
 from schemas.training import TrainSpec
 
 SPEC_NAME = "spec.yaml"

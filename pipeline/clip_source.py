@@ -1,5 +1,6 @@
 """A clip's source files -> the maps it is rendered from: read, checked against the plan, remapped, resized, edited."""
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -7,15 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.codec import decode_ids, decode_image, resize_ids, resize_image
-from pipeline.edits import Ids, apply_edits, remap_table, thing_regions
+from pipeline.edits import Ids, Maps, apply_edits, remap_table, thing_regions
 from pipeline.file_uri import open_file
 from pipeline.generator.clips import Conditioning
 from pipeline.job import RenderJob
 from pipeline.source_file import read_unchanged
 from pipeline.storage import Store
+from schemas.edit import applied_in
 from schemas.errors import SourceError
 from schemas.plan import Clip, Exemplar
-from schemas.sequence import SourceFile
+from schemas.sequence import Frame, SourceFile
 
 READERS = 8  # requests under way at once, per shard
 
@@ -32,21 +34,27 @@ class ClipMaps:
 def fetch_clip(clip: Clip, job: RenderJob) -> ClipMaps:
     """Raises SourceError if a file is gone, has changed since it was checked, or does not decode."""
     wants_instances = job.needs_instances and all(f.instance for f in clip.frames)
-    files = [f.label for f in clip.frames] + [f.instance for f in clip.frames if wants_instances and f.instance]
-    with ThreadPoolExecutor(READERS) as pool:
-        maps = list(pool.map(lambda file: _ids(job.source, file), files))
-    size, count = job.settings.size, len(clip.frames)
-    table = remap_table(job.spec.source.remap, job.space)
-    kind = np.uint8 if max(job.space.ids) < 256 else np.uint16
-    label_THW: Ids = np.stack([resize_ids(table[m], size) for m in maps[:count]]).astype(kind)
-    instance_THW: Ids | None = np.stack([resize_ids(m, size) for m in maps[count:]]) if wants_instances else None
-    edits = job.spec.variants[clip.variant].edits
-    label_THW, instance_THW = apply_edits(label_THW, instance_THW, edits, job.space)
+    maps = fetch_maps(clip.frames, job, instances=wants_instances)
+    edits = applied_in(job.spec.variants[clip.variant].edits, clip.sequence_id)
+    donors = [fetch_maps(donor.frames, job, instances=True) for donor in clip.donors]
+    label_THW, instance_THW = apply_edits(*maps, edits, job.space, donors)
     edges = instance_THW
     if job.checkpoint.config.use_instance and edges is None:
         edges = thing_regions(label_THW, job.space)
     exemplar = fetch_exemplar(clip.exemplar, job) if clip.exemplar else None
     return ClipMaps(label_THW, instance_THW, Conditioning(label_THW, edges, exemplar))
+
+
+def fetch_maps(frames: Sequence[Frame], job: RenderJob, *, instances: bool) -> Maps:
+    """The maps of frames as they are before any edit: remapped, and resized to the rendered size."""
+    files = [f.label for f in frames] + [f.instance for f in frames if instances and f.instance]
+    with ThreadPoolExecutor(READERS) as pool:
+        maps = list(pool.map(lambda file: _ids(job.source, file), files))
+    size, count = job.settings.size, len(frames)
+    table = remap_table(job.spec.source.remap, job.space)
+    kind = np.uint8 if max(job.space.ids) < 256 else np.uint16
+    label_THW: Ids = np.stack([resize_ids(table[m], size) for m in maps[:count]]).astype(kind)
+    return Maps(label_THW, np.stack([resize_ids(m, size) for m in maps[count:]]) if instances else None)
 
 
 def fetch_exemplar(exemplar: Exemplar, job: RenderJob) -> NDArray[np.uint8]:

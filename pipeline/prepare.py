@@ -11,6 +11,8 @@ from pipeline import versions
 from pipeline.catalog import Catalog, scan
 from pipeline.codec import decode_image
 from pipeline.edits import remap_table
+from pipeline.edits.check import check_edits
+from pipeline.donors import donors_of
 from pipeline.file_index import INDEX, facts_in, index_of, load_index, save_index
 from pipeline.file_uri import open_file
 from pipeline.generator.checkpoint import check_fits, checkpoint_store, read_checkpoint
@@ -24,7 +26,8 @@ from pipeline.versions import Version
 from schemas.errors import SourceError, StorageError, UsageError
 from schemas.label_space import LabelSpace
 from schemas.plan import Exemplar, Plan
-from schemas.spec import GENERATE, Spec
+from schemas.spec import Spec
+from schemas.variants import GENERATE
 
 Progress = Callable[[int, int], None]
 
@@ -75,6 +78,7 @@ def prepare(spec: Spec, progress: Progress | None = None, *, dry: bool = False) 
     del index, used
     job = RenderJob(spec, space, settings, checkpoint, source, dataset)
     inputs = Inputs(spec, space, settings, checkpoint.config.n_frames, checkpoint.config.use_instance, exemplars)
+    inputs = replace(inputs, donors=donors_of(spec, catalog.sequences))
     base, held = _newest(dataset, spec)
     return Prepared(job, catalog, base, plan(catalog.sequences, inputs, held))
 
@@ -113,11 +117,7 @@ def _check_classes(spec: Spec, space: LabelSpace) -> None:
     except ValueError as error:
         raise UsageError(f"source.remap: {error}") from None
     for i, variant in enumerate(spec.variants):
-        for k, edit in enumerate(variant.edits):
-            try:
-                space.resolve(edit.replace), space.resolve(edit.with_)
-            except ValueError as error:
-                raise UsageError(f"variants[{i}].edits[{k}]: {error}") from None
+        check_edits(variant, f"variants[{i}]", space, instances=spec.source.instances is not None)
 
 
 def _exemplar(uri: str, spec: Spec) -> Exemplar:

@@ -32,6 +32,7 @@ from pipeline.quality.segmenters import open_segmenter
 from pipeline.runs import save_outcome
 from pipeline.storage_errors import Unavailable
 from pipeline.thumbnail import thumbnail
+from schemas.edit import frame_stride
 from schemas.errors import FlowreelError
 from schemas.outcome import ClipOutcome, Failed, Rejected, Rendered, ShardOutcome
 from schemas.plan import Clip, Shard
@@ -152,7 +153,8 @@ class ShardRenderer:
 
     def _encoded(self, clip: Clip, maps: ClipMaps, frames: ClipFrames) -> EncodedClip | Rejected:
         label_THW = maps.label_THW[frames.first :]
-        quality = measure(frames.image_THW3, label_THW, self.job.spec.source.fps, self._agreement)
+        fps = self.job.spec.source.fps / frame_stride(self.job.spec.variants[clip.variant].edits)
+        quality = measure(frames.image_THW3, label_THW, fps, self._agreement)
         reason = gate(quality, self.job.spec.quality)
         if reason:
             return Rejected(clip.clip_id, reason, base64.b64encode(thumbnail(frames.image_THW3)).decode())

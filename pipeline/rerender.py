@@ -25,7 +25,7 @@ from pipeline.versions import LINEAGE_FILE, Version
 from schemas.errors import FlowreelError, SourceError, UsageError
 from schemas.label_space import LabelSpace
 from schemas.manifest import DATA
-from schemas.plan import Clip, Exemplar
+from schemas.plan import Clip, Donor, Exemplar
 from schemas.sequence import Frame, SourceFile
 
 ROUNDING_DB = 40.0  # PSNR: other processors and batches round otherwise; a wrong picture is below 30
@@ -131,18 +131,23 @@ def _pictures(name: str, old: list[Any], new: list[Any]) -> Iterator[tuple[str, 
 def _clip(origin: Origin, job: RenderJob) -> Clip:
     row = origin.sources
     pairs = zip(row["label_files"], row["instance_files"], strict=True)
-    frames = tuple(
-        Frame(
-            label["path"].rpartition("/")[2],
-            SourceFile(label["path"], label["sha256"]),
-            SourceFile(instance["path"], instance["sha256"]) if instance else None,
-        )
-        for label, instance in pairs
+    frames = tuple(_frame(label, instance) for label, instance in pairs)
+    donors = tuple(
+        Donor(donor["sequence_id"], tuple(_frame(f["label"], f["instance"]) for f in donor["frames"]))
+        for donor in row["donors"] or ()
     )
     exemplar = Exemplar(row["exemplar"]["path"], row["exemplar"]["sha256"]) if row["exemplar"] else None
     seed = job.spec.seed_of(job.spec.variants[row["variant"]])
     place = (row["clip_id"], row["sequence_id"], row["variant"], row["start"])
-    return Clip(*place, frames, row["split"], seed, exemplar)
+    return Clip(*place, frames, row["split"], seed, exemplar, donors)
+
+
+def _frame(label: dict[str, str], instance: dict[str, str] | None) -> Frame:
+    return Frame(
+        label["path"].rpartition("/")[2],
+        SourceFile(label["path"], label["sha256"]),
+        SourceFile(instance["path"], instance["sha256"]) if instance else None,
+    )
 
 
 def _rows(clip: Clip, job: RenderJob, engine: Engine) -> pa.Table:

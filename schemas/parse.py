@@ -8,11 +8,12 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from schemas.edit import KINDS, TAG
 from schemas.errors import UsageError
 from schemas.model import Model
 from schemas.spec import Spec
 
-_BRANCH = r"constrained-\w+|literal\[.*\]|\[key\]|int|str"  # pydantic's names for the alternatives of a field
+_BRANCH = r"edit-\w+|constrained-\w+|literal\[.*\]|\[key\]|int|str"  # pydantic's names for the alternatives of a field
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -140,6 +141,9 @@ def _fields_at(model: type[BaseModel], loc: Sequence[int | str]) -> list[str]:
     here: type[BaseModel] = model
     for part in loc:
         if isinstance(part, int):
+            continue
+        if part.startswith(TAG) and part.removeprefix(TAG) in KINDS:
+            here = KINDS[part.removeprefix(TAG)]
             continue
         field = next((f for n, f in here.model_fields.items() if part in (n, f.alias)), None)
         inner = _inner_model(field.annotation) if field else None

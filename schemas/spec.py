@@ -4,15 +4,15 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from schemas.edit import ClassKey, Edit
+from schemas.edit import ClassKey, needs_instances
 from schemas.model import Model
+from schemas.variants import Variant
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1, strict=True)]  # strict: `true` is no 1
 Above0 = Annotated[float, Field(gt=0)]
 Side = Annotated[int, Field(ge=1, le=16384, strict=True)]  # pixels
 Natural = Annotated[int, Field(ge=0, strict=True)]
-GENERATE = "generate"
 SEQUENCE = "{sequence}"
 GRACE_H = 72.0  # a weekend: interrupted runs go on where they were, readers finish what they have opened
 
@@ -87,15 +87,6 @@ class ClipsSpec(Model):
         if self.frames == 0 and self.stride is not None:
             raise ValueError(f"stride {self.stride} means nothing with frames 0 (whole sequences); leave it out")
         return self
-
-
-class Variant(Model):
-    """One look of every sequence. Its place in the list is published as its number: add new ones at the end, or the
-    clips of those behind are rendered again."""
-
-    style: str = Field(GENERATE, min_length=1, description="`generate`, or the uri of an exemplar image")
-    edits: tuple[Edit, ...] = Field((), description="changes to the label maps before rendering, in order")
-    seed: Natural | None = Field(None, description="default: clips.seed")
 
 
 class OutputSpec(Model):
@@ -234,6 +225,11 @@ class Spec(Model):
                 raise ValueError(f"variants[{index}] repeats variants[{seen[key]}]; remove one or change its seed")
             seen[key] = index
         return self
+
+    @property
+    def decided_by_instances(self) -> bool:
+        """Whether instance maps decide clips, whatever the generator: they are published, or edits go by them."""
+        return self.output.instances or any(needs_instances(variant.edits) for variant in self.variants)
 
     def seed_of(self, variant: Variant) -> int:
         return self.clips.seed if variant.seed is None else variant.seed
