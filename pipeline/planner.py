@@ -135,7 +135,8 @@ def _clips(pieces: Pieces, looks: Sequence[Look], inputs: Inputs) -> _Clips:
 def _look(index: int, inputs: Inputs) -> Look:
     variant = inputs.spec.variants[index]
     exemplar = None if variant.style == GENERATE else inputs.exemplars[variant.style]
-    donors = tuple(inputs.donors[edit] for edit in inserts(variant))
+    # a source with problems has none: it is planned to say what it holds, and not rendered
+    donors = tuple(inputs.donors[edit] for edit in inserts(variant) if edit in inputs.donors)
     return Look(inputs.spec.seed_of(variant), exemplar, donors, frame_steps(variant.edits))
 
 

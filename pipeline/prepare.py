@@ -78,7 +78,8 @@ def prepare(spec: Spec, progress: Progress | None = None, *, dry: bool = False) 
     del index, used
     job = RenderJob(spec, space, settings, checkpoint, source, dataset)
     inputs = Inputs(spec, space, settings, checkpoint.config.n_frames, checkpoint.config.use_instance, exemplars)
-    inputs = replace(inputs, donors=donors_of(spec, catalog.sequences))
+    if not catalog.problems:
+        inputs = replace(inputs, donors=donors_of(spec, catalog.sequences, source, space))
     base, held = _newest(dataset, spec)
     return Prepared(job, catalog, base, plan(catalog.sequences, inputs, held))
 

@@ -12,7 +12,8 @@ ROWS = 3.0  # times as far as columns: streets lie in bands (road, pavement, hou
 
 
 def fill(maps: Maps, hole_THW: Mask, space: LabelSpace) -> Maps:
-    """Both maps with the hole filled by pixels of background (label and instance id of one pixel, never mixed).
+    """Both maps with the hole filled by pixels of background: their labels, and their instance ids unless those are of
+    things (whose masks reach a little beyond them in real maps).
 
     A pixel takes what the nearest frame within ``REACH`` shows at its place; where none shows background, what the
     nearest pixel of its own frame shows; and without any, the first ignored class.
@@ -24,9 +25,12 @@ def fill(maps: Maps, hole_THW: Mask, space: LabelSpace) -> Maps:
     left_THW = hole_THW & (source_THW < 0)
     _from_own_frame(donor_THW, left_THW, source_THW)
     known_THW = source_THW >= 0
-    label_THW, instance_THW = (None if ids is None else _taken(ids, source_THW, known_THW) for ids in maps)
     lost_THW = hole_THW & ~known_THW
-    assert label_THW is not None
+    label_THW, instance_THW = _taken(maps.label_THW, source_THW, known_THW), maps.instance_THW
+    if instance_THW is not None:
+        of_things = np.unique(instance_THW[members(maps.label_THW, space.things)])
+        instance_THW = _taken(instance_THW, source_THW, known_THW)
+        instance_THW = without_instance(instance_THW, known_THW & np.isin(instance_THW, of_things))
     if lost_THW.any():
         label_THW = filled(label_THW, lost_THW, ignored(space)[0] if ignored(space) else min(background(space)))
         instance_THW = without_instance(instance_THW, lost_THW)

@@ -9,11 +9,12 @@ from schemas.label_space import LabelSpace
 
 
 def remove(maps: Maps, edit: Remove, space: LabelSpace) -> Maps:
-    """Removes a class, or those of its pixels that belong to some instances."""
+    """Removes a class, or some instances with all their pixels of things: what flickers between classes goes whole."""
     gone_THW = maps.label_THW == space.resolve(edit.remove)
     if edit.instances is not None:
         if maps.instance_THW is None:
             raise ValueError(f"'{edit}' needs instance maps")
+        gone_THW |= members(maps.label_THW, space.things)
         gone_THW &= np.isin(maps.instance_THW, edit.instances)
     return without(maps, gone_THW, space)
 
