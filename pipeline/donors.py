@@ -1,6 +1,7 @@
 """Sequences that edits take objects from: found when planning, so that a change of theirs renders clips again."""
 
 import numpy as np
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.codec import decode_ids
@@ -12,7 +13,7 @@ from schemas.edit import Insert
 from schemas.errors import UsageError
 from schemas.label_space import LabelSpace
 from schemas.plan import Donor
-from schemas.sequence import Sequences
+from schemas.sequence import Frame, Sequences
 from schemas.spec import Spec
 
 LONGEST = 300  # frames that are taken where clips are whole sequences: each clip reads them again
@@ -23,30 +24,34 @@ def donors_of(spec: Spec, sequences: Sequences, source: Store, space: LabelSpace
 
     Raises UsageError for a sequence that is not there, is too short, has no instance maps or lacks the object.
     """
-    places = {name: s for s, name in enumerate(sequences.ids.to_pylist())}
     found: dict[Insert, Donor] = {}
     for i, variant in enumerate(spec.variants):
         for k, edit in enumerate(variant.edits):
             if isinstance(edit, Insert) and edit not in found:
                 place = f"variants[{i}].edits[{k}]"
-                found[edit] = _donor(edit, place, spec, sequences, places)
+                _check_sequence(edit, place, spec, sequences)
+                found[edit] = Donor(edit.from_, frames_of(edit, spec, sequences))
+                if not all(frame.instance for frame in found[edit].frames):
+                    raise UsageError(f"{place}: sequence '{edit.from_}' lacks instance maps: nothing can be cut out")
                 _check_there(edit, found[edit], place, source, space, remap_table(spec.source.remap, space))
     return found
 
 
-def _donor(edit: Insert, place: str, spec: Spec, sequences: Sequences, places: dict[str, int]) -> Donor:
-    if edit.from_ not in places:
-        some = ", ".join(list(places)[:5])
+def frames_of(edit: Insert, spec: Spec, sequences: Sequences) -> tuple[Frame, ...]:
+    """From the edit's first frame on, as many as a clip may have."""
+    s = pc.index(sequences.ids, edit.from_).as_py()
+    stop = min(int(sequences.length_S[s]), edit.first + (spec.clips.frames or LONGEST))
+    return sequences.frames(s, edit.first, stop)
+
+
+def _check_sequence(edit: Insert, place: str, spec: Spec, sequences: Sequences) -> None:
+    s = pc.index(sequences.ids, edit.from_).as_py()
+    if s < 0:
+        some = ", ".join(sequences.ids.slice(0, 5).to_pylist())
         raise UsageError(f"{place}: there is no sequence '{edit.from_}' below {spec.source.uri}; it has {some}, ...")
-    s = places[edit.from_]
     length = int(sequences.length_S[s])
     if edit.first >= length:
         raise UsageError(f"{place}: sequence '{edit.from_}' has {length} frames; first {edit.first} must be below")
-    stop = min(length, edit.first + (spec.clips.frames or LONGEST))
-    frames = sequences.frames(s, edit.first, stop)
-    if not all(frame.instance for frame in frames):
-        raise UsageError(f"{place}: sequence '{edit.from_}' lacks instance maps, so that nothing can be cut out of it")
-    return Donor(edit.from_, frames)
 
 
 def _check_there(

@@ -48,6 +48,7 @@ class Inputs:
     uses_instances: bool  # the generator has an instance edge channel
     exemplars: Mapping[str, Exemplar] = field(default_factory=dict)  # per style uri
     donors: Mapping[Insert, Donor] = field(default_factory=dict)
+    chosen_PK: NDArray[np.int32] | None = None  # the K variants of each piece, as `cut` has them; None: all of them
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,9 @@ def _clips(pieces: Pieces, looks: Sequence[Look], inputs: Inputs) -> _Clips:
     """Every piece in every variant, but for those that get no image."""
     found = []
     for index, look in enumerate(looks):
-        chosen = np.flatnonzero(published_frames(every_nth(pieces.frames_P, look.stride), inputs) >= 1)
+        long_enough = published_frames(every_nth(pieces.frames_P, look.stride), inputs) >= 1
+        wanted = True if inputs.chosen_PK is None else (inputs.chosen_PK == index).any(axis=1)
+        chosen = np.flatnonzero(long_enough & wanted)
         ids = clip_ids(look_digest(_decides_look(index, look, inputs)), pieces.digest_P16[chosen])
         found.append(_Clips(ids, chosen.astype(np.int32), np.full(len(chosen), index, np.int32)))
     id_C16, piece_C, variant_C = (

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import versions
+from pipeline.balance import Balanced, balanced
 from pipeline.catalog import Catalog, scan
 from pipeline.codec import decode_image
 from pipeline.edits import remap_table
@@ -18,6 +19,7 @@ from pipeline.file_uri import open_file
 from pipeline.generator.checkpoint import check_fits, checkpoint_store, read_checkpoint
 from pipeline.job import RenderJob
 from pipeline.label_spaces import open_label_space
+from pipeline.pieces import uncut
 from pipeline.planner import Held, Inputs, plan
 from pipeline.quality.held import turned_down
 from pipeline.settings import settle
@@ -27,7 +29,7 @@ from schemas.errors import SourceError, StorageError, UsageError
 from schemas.label_space import LabelSpace
 from schemas.plan import Exemplar, Plan
 from schemas.spec import Spec
-from schemas.variants import GENERATE
+from schemas.variants import GENERATE, Balance
 
 Progress = Callable[[int, int], None]
 
@@ -40,6 +42,7 @@ class Prepared:
     catalog: Catalog
     base: Version | None
     plan: Plan
+    balance: Balanced | None = None  # where the spec asks for one
 
 
 def prepare(spec: Spec, progress: Progress | None = None, *, dry: bool = False) -> Prepared:
@@ -69,19 +72,36 @@ def prepare(spec: Spec, progress: Progress | None = None, *, dry: bool = False) 
         from pipeline.quality.segmenters import open_segmenter  # torch: for those who have a segmenter only
 
         open_segmenter(spec, space)
-    exemplars = {v.style: _exemplar(v.style, spec) for v in spec.variants if v.style != GENERATE}
+    styles = {v.style for v in (*spec.variants, *([spec.variants_by] if spec.variants_by else ()))} - {GENERATE}
+    exemplars = {style: _exemplar(style, spec) for style in sorted(styles)}
     catalog = scan(source, spec.source, space, index, progress)
     used = pa.concat_tables([catalog.facts, index_of(known.items())])
     if not dry and not used.equals(index):
         save_index(dataset, used)
+    job, facts = RenderJob(spec, space, settings, checkpoint, source, dataset), catalog.facts
     catalog = replace(catalog, facts=INDEX.empty_table())  # saved; a driver does not carry it through its run
     del index, used
-    job = RenderJob(spec, space, settings, checkpoint, source, dataset)
-    inputs = Inputs(spec, space, settings, checkpoint.config.n_frames, checkpoint.config.use_instance, exemplars)
-    if not catalog.problems:
-        inputs = replace(inputs, donors=donors_of(spec, catalog.sequences, source, space))
-    base, held = _newest(dataset, spec)
-    return Prepared(job, catalog, base, plan(catalog.sequences, inputs, held))
+    job, inputs, balance = _variants(job, catalog, facts, exemplars)
+    base, held = _newest(dataset, job.spec)
+    return Prepared(job, catalog, base, plan(catalog.sequences, inputs, held), balance)
+
+
+def _variants(
+    job: RenderJob, catalog: Catalog, facts: pa.Table, exemplars: dict[str, Exemplar]
+) -> tuple[RenderJob, Inputs, Balanced | None]:
+    """The job with the variants that a rule of its spec gives, and what decides its plan."""
+    rule, config, balance = job.spec.variants_by, job.checkpoint.config, None
+    if rule and not catalog.problems:
+        pieces = uncut(catalog.sequences, job.spec.clips)
+        skip = 0 if job.spec.clips.lead_in == "repeat" else config.n_frames - 1
+        balance = balanced(rule, job, pieces, facts, skip)
+        job = replace(job, spec=job.spec.model_copy(update={"variants": balance.variants}))
+    inputs = Inputs(job.spec, job.space, job.settings, config.n_frames, config.use_instance, exemplars)
+    if not catalog.problems:  # else it is planned to say what is there, and not rendered
+        inputs = replace(inputs, donors=donors_of(job.spec, catalog.sequences, job.source, job.space))
+    if balance:
+        inputs = replace(inputs, chosen_PK=balance.chosen_P[:, None])
+    return job, inputs, balance
 
 
 def _check_place(dataset: Store) -> None:
@@ -117,6 +137,12 @@ def _check_classes(spec: Spec, space: LabelSpace) -> None:
         remap_table(spec.source.remap, space)
     except ValueError as error:
         raise UsageError(f"source.remap: {error}") from None
+    if isinstance(spec.variants_by, Balance):
+        for key in spec.variants_by.balance:
+            try:
+                space.resolve(key)
+            except ValueError as error:
+                raise UsageError(f"variants.balance: {error}") from None
     for i, variant in enumerate(spec.variants):
         check_edits(variant, f"variants[{i}]", space, instances=spec.source.instances is not None)
 

@@ -124,6 +124,8 @@ def _problem(model: type[BaseModel], error: dict[str, Any]) -> str:
 
 def _place(loc: Sequence[int | str]) -> str:
     text = ""
+    if loc and loc[0] == "variants_by":  # as it is written
+        loc = ("variants", *loc[1:])
     for part in loc:
         if isinstance(part, str) and re.fullmatch(_BRANCH, part):
             continue

@@ -6,7 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from schemas.edit import ClassKey, needs_instances
 from schemas.model import Model
-from schemas.variants import Variant
+from schemas.variants import Balance, Variant
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1, strict=True)]  # strict: `true` is no 1
@@ -197,6 +197,9 @@ class Spec(Model):
     generator: GeneratorSpec = GeneratorSpec()
     clips: ClipsSpec = ClipsSpec()
     variants: tuple[Variant, ...] = (Variant(),)
+    variants_by: Balance | None = Field(
+        None, description="what `variants` says if it is a mapping: a rule that gives the variants when planning"
+    )
     output: OutputSpec = OutputSpec()
     split: dict[str, Fraction] = Field({"train": 0.9, "val": 0.1}, description="share of sequences per split")
     quality: QualitySpec = QualitySpec()
@@ -204,6 +207,14 @@ class Spec(Model):
     execution: ExecutionSpec = ExecutionSpec()
     # Kept out of repr, dumps and records: it may hold secrets.
     storage_options: dict[str, Any] = Field({}, repr=False, exclude=True, description="given to fsspec, never stored")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rule(cls, tree: Any) -> Any:
+        if isinstance(tree, dict) and isinstance(tree.get("variants"), dict):
+            rest = {name: value for name, value in tree.items() if name != "variants"}
+            return rest | {"variants_by": tree["variants"]}
+        return tree
 
     @field_validator("split")
     @classmethod
