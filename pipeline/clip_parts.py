@@ -9,7 +9,7 @@ from schemas.variants import GENERATE, Variant
 
 # The reasons that people are told, by the parts that they are made of. What is not named here is a setting.
 REASON_OF = {
-    **dict.fromkeys(("style", "style_uri", "edits", "donors", "seed"), "variant"),
+    **dict.fromkeys(("style", "style_uri", "light", "edits", "donors", "seed"), "variant"),
     **dict.fromkeys(("label_space", "remap"), "label space"),
     "generator": "weights",
 }
@@ -35,7 +35,10 @@ def variant_parts(
         "lead_in": spec.clips.lead_in,
         "output": spec.output.model_dump(mode="json", exclude=_without_effect(spec)),
     }
-    if look.donors:  # what most variants do not have is no part of their ids
+    # What most variants do not have is no part of their ids.
+    if variant.light:
+        parts["light"] = variant.light.model_dump(mode="json")
+    if look.donors:
         parts["donors"] = [_frames(donor) for donor in look.donors]
     return parts
 

@@ -63,13 +63,15 @@ def _check_there(
         assert frame.instance is not None
         label_HW, instance_HW = (decode_ids(read_unchanged(source, file)) for file in (frame.label, frame.instance))
         thing_HW = np.isin(table[label_HW], list(space.things)) & (instance_HW != no_instance(instance_HW))
+        if isinstance(edit.insert, str) and (table[label_HW] == space.resolve(edit.insert)).any():
+            return
         ids, counts = np.unique(instance_HW[thing_HW], return_counts=True)
         if edit.insert in ids:
             return
         for instance, count in zip(ids.tolist(), counts.tolist(), strict=True):
             seen[instance] = seen.get(instance, 0) + count
+    where = f"frames {edit.first}..{edit.first + len(donor.frames) - 1} of sequence '{edit.from_}'"
+    if isinstance(edit.insert, str):
+        raise UsageError(f"{place}: no {edit.insert} in {where}; `first` says where to begin")
     largest = ", ".join(str(i) for i in sorted(seen, key=lambda i: -seen[i])[:5])
-    raise UsageError(
-        f"{place}: no object {edit.insert} in frames {edit.first}..{edit.first + len(donor.frames) - 1} of sequence"
-        f" '{edit.from_}'; it has {largest or 'no objects there'}"
-    )
+    raise UsageError(f"{place}: no object {edit.insert} in {where}; it has {largest or 'none there'}")

@@ -75,7 +75,7 @@ def _facts(clip: Clip, i: int, maps: ClipMaps, frames: ClipFrames, job: RenderJo
     present = np.flatnonzero(counts)
     instances = None if maps.instance_THW is None else maps.instance_THW[t]
     return {
-        "style": variant.style,
+        "style": variant.look,
         "edits": [str(edit) for edit in applied_in(variant.edits, clip.sequence_id)],
         "source_frame": clip.frames[t].label.path,
         "width": job.settings.size[0],

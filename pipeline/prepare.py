@@ -19,6 +19,7 @@ from pipeline.file_uri import open_file
 from pipeline.generator.checkpoint import check_fits, checkpoint_store, read_checkpoint
 from pipeline.job import RenderJob
 from pipeline.label_spaces import open_label_space
+from pipeline.matrix import drawn, pairs
 from pipeline.pieces import uncut
 from pipeline.planner import Held, Inputs, plan
 from pipeline.quality.held import turned_down
@@ -29,7 +30,7 @@ from schemas.errors import SourceError, StorageError, UsageError
 from schemas.label_space import LabelSpace
 from schemas.plan import Exemplar, Plan
 from schemas.spec import Spec
-from schemas.variants import GENERATE, Balance
+from schemas.variants import GENERATE, Balance, Matrix, Variant
 
 Progress = Callable[[int, int], None]
 
@@ -51,7 +52,7 @@ def prepare(spec: Spec, progress: Progress | None = None, *, dry: bool = False) 
     Raises a UsageError of the fitting kind for the first thing that is wrong; problems of the source are collected,
     and `Catalog.check` raises them.
     """
-    options = spec.storage_options
+    spec, options = _spelled_out(spec), spec.storage_options
     source, dataset = open_store(spec.source.uri, options), open_store(spec.dataset.uri, options)
     space = open_label_space(spec.source.label_space, options)
     _check_classes(spec, space)
@@ -72,8 +73,7 @@ def prepare(spec: Spec, progress: Progress | None = None, *, dry: bool = False) 
         from pipeline.quality.segmenters import open_segmenter  # torch: for those who have a segmenter only
 
         open_segmenter(spec, space)
-    styles = {v.style for v in (*spec.variants, *([spec.variants_by] if spec.variants_by else ()))} - {GENERATE}
-    exemplars = {style: _exemplar(style, spec) for style in sorted(styles)}
+    exemplars = {v.style: _exemplar(v.style, spec) for v in spec.variants if v.style != GENERATE}
     catalog = scan(source, spec.source, space, index, progress)
     used = pa.concat_tables([catalog.facts, index_of(known.items())])
     if not dry and not used.equals(index):
@@ -90,18 +90,30 @@ def _variants(
     job: RenderJob, catalog: Catalog, facts: pa.Table, exemplars: dict[str, Exemplar]
 ) -> tuple[RenderJob, Inputs, Balanced | None]:
     """The job with the variants that a rule of its spec gives, and what decides its plan."""
-    rule, config, balance = job.spec.variants_by, job.checkpoint.config, None
-    if rule and not catalog.problems:
+    rule, config, balance, chosen_PK = job.spec.variants_by, job.checkpoint.config, None, None
+    if isinstance(rule, Matrix):
+        seed = job.spec.clips.seed if rule.seed is None else rule.seed
+        chosen_PK = drawn(rule, uncut(catalog.sequences, job.spec.clips), seed)
+    if isinstance(rule, Balance) and not catalog.problems:
         pieces = uncut(catalog.sequences, job.spec.clips)
         skip = 0 if job.spec.clips.lead_in == "repeat" else config.n_frames - 1
         balance = balanced(rule, job, pieces, facts, skip)
         job = replace(job, spec=job.spec.model_copy(update={"variants": balance.variants}))
+        chosen_PK = balance.chosen_P[:, None]
     inputs = Inputs(job.spec, job.space, job.settings, config.n_frames, config.use_instance, exemplars)
     if not catalog.problems:  # else it is planned to say what is there, and not rendered
         inputs = replace(inputs, donors=donors_of(job.spec, catalog.sequences, job.source, job.space))
-    if balance:
-        inputs = replace(inputs, chosen_PK=balance.chosen_P[:, None])
-    return job, inputs, balance
+    return job, replace(inputs, chosen_PK=chosen_PK), balance
+
+
+def _spelled_out(spec: Spec) -> Spec:
+    """With the variants that a rule gives without the source; for balance, the look that all of them have."""
+    match spec.variants_by:
+        case Matrix() as rule:
+            return spec.model_copy(update={"variants": pairs(rule)})
+        case Balance() as rule:
+            return spec.model_copy(update={"variants": (Variant(style=rule.style, seed=rule.seed),)})
+    return spec
 
 
 def _check_place(dataset: Store) -> None:

@@ -24,6 +24,7 @@ from pipeline.generator.clips import ClipFrames, How, render_clips
 from pipeline.generator.engine import Engine
 from pipeline.identity import shard_id
 from pipeline.job import RenderJob
+from pipeline.light import in_light
 from pipeline.long_clip import Pieces, render_long
 from pipeline.quality.agreement import label_agreement
 from pipeline.quality.gates import bounds_of, gate
@@ -143,7 +144,9 @@ class ShardRenderer:
                 done |= zip([c.clip_id for c in group], together(group), strict=True)
             except Exception:  # the clip that caused it says so again below, alone
                 done |= self._each(group, lambda clip: together([clip])[0], lost)
-        return done
+        return {
+            c.clip_id: in_light(done[c.clip_id], spec.variants[c.variant]) for c in (*long, *clips) if c.clip_id in done
+        }
 
     def _is_long(self, clip: Clip) -> bool:
         return len(clip.frames) > self.job.spec.execution.checkpoint_frames

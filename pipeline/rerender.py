@@ -18,6 +18,7 @@ from pipeline.generator.clips import How, render_clips
 from pipeline.generator.engine import Engine, load_engine
 from pipeline.identity import RENDER_FORMAT
 from pipeline.job import RenderJob
+from pipeline.light import in_light
 from pipeline.provenance import Origin, origins
 from pipeline.source_file import SINCE
 from pipeline.storage import open_store
@@ -154,6 +155,7 @@ def _rows(clip: Clip, job: RenderJob, engine: Engine) -> pa.Table:
     maps = fetch_clip(clip, job)
     how = How(job.spec.clips.lead_in, job.spec.output.flow)
     (frames,) = render_clips(engine, [maps.conditioning], how)
+    frames = in_light(frames, job.spec.variants[clip.variant])
     encoded = encode_clip(clip, maps, frames, {}, job)  # what is compared is in the rows, not in the manifest
     return pa.Table.from_pylist(encoded.rows, schema=DATA)
 

@@ -17,7 +17,9 @@ InstanceId = Annotated[int, Field(ge=0, le=65535, strict=True)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Shift = Annotated[float, Field(ge=-1, le=1)]
 Factor = Annotated[float, Field(ge=0.1, le=10)]
-Region = Annotated[tuple[Share, Share, Share, Share], Field(description="left, top, width, height: shares of the frame")]
+Region = Annotated[
+    tuple[Share, Share, Share, Share], Field(description="left, top, width, height: shares of the frame")
+]
 
 
 class Replace(Model):
@@ -53,12 +55,14 @@ class Keep(Model):
 
 
 class Insert(Model):
-    """An object of another sequence, cut out by its instance id: in the clip's frame i as in the sequence's frame
-    `first` + i, for as long as it is in sight there."""
+    """An object of another sequence, cut out by its instance id, or all objects of a class: in the clip's frame i as in
+    the sequence's frame `first` + i, for as long as they are in sight there."""
 
-    insert: InstanceId = Field(description="instance id in the other sequence")
+    insert: InstanceId | StrictStr = Field(description="instance id in the other sequence, or the name of a class")
     from_: str = Field(alias="from", min_length=1, description="the other sequence")
-    first: Annotated[int, Field(ge=0, strict=True)] = Field(0, description="its frame that goes to the clip's first one")
+    first: Annotated[int, Field(ge=0, strict=True)] = Field(
+        0, description="its frame that goes to the clip's first one"
+    )
     by: tuple[Shift, Shift] = Field((0.0, 0.0), description="right, down")
     scale: Factor = Field(1.0, description="about the point where it stands")
 
@@ -196,9 +200,7 @@ Edit = Annotated[
 
 def frame_steps(edits: Iterable[Edit]) -> tuple[int, ...]:
     """What edits of time do to a clip's list of frames: slices with these steps, one after the other."""
-    return tuple(
-        -1 if isinstance(edit, Reverse) else edit.every for edit in edits if isinstance(edit, Reverse | Every)
-    )
+    return tuple(-1 if isinstance(edit, Reverse) else edit.every for edit in edits if isinstance(edit, Reverse | Every))
 
 
 def frame_stride(edits: Iterable[Edit]) -> int:
@@ -222,7 +224,9 @@ def needs_instances(edits: Iterable[Edit]) -> bool:
 def _check_region(region: tuple[float, float, float, float]) -> None:
     left, top, width, height = region
     if not (width > 0 and height > 0 and left + width <= 1 + 1e-9 and top + height <= 1 + 1e-9):
-        raise ValueError(f"[{_shares(region)}] must lie within the frame: left + width <= 1, top + height <= 1, both > 0")
+        raise ValueError(
+            f"[{_shares(region)}] must lie within the frame: left + width <= 1, top + height <= 1, both > 0"
+        )
 
 
 def _shares(region: tuple[float, float, float, float]) -> str:

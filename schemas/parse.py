@@ -13,7 +13,7 @@ from schemas.errors import UsageError
 from schemas.model import Model
 from schemas.spec import Spec
 
-_BRANCH = r"edit-\w+|constrained-\w+|literal\[.*\]|\[key\]|int|str"  # pydantic's names for the alternatives of a field
+_BRANCH = r"edit-\w+|rule-\w+|constrained-\w+|literal\[.*\]|\[key\]|int|str"  # pydantic's names for the alternatives of a field
 M = TypeVar("M", bound=BaseModel)
 
 

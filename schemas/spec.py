@@ -6,7 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from schemas.edit import ClassKey, needs_instances
 from schemas.model import Model
-from schemas.variants import Balance, Variant
+from schemas.variants import Rule, Variant
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1, strict=True)]  # strict: `true` is no 1
@@ -197,7 +197,7 @@ class Spec(Model):
     generator: GeneratorSpec = GeneratorSpec()
     clips: ClipsSpec = ClipsSpec()
     variants: tuple[Variant, ...] = (Variant(),)
-    variants_by: Balance | None = Field(
+    variants_by: Rule | None = Field(
         None, description="what `variants` says if it is a mapping: a rule that gives the variants when planning"
     )
     output: OutputSpec = OutputSpec()

@@ -1,10 +1,11 @@
 """What sequences are rendered as: a list of variants, or a rule that gives one."""
 
-from typing import Annotated
+from typing import Annotated, Any, Self
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from schemas.edit import ClassKey, Edit
+from schemas.light import Light
 from schemas.model import Model
 
 GENERATE = "generate"
@@ -19,6 +20,12 @@ class Variant(Model):
     style: str = Field(GENERATE, min_length=1, description="`generate`, or the uri of an exemplar image")
     edits: tuple[Edit, ...] = Field((), description="changes to the label maps before rendering, in order")
     seed: Seed | None = Field(None, description="default: clips.seed")
+    light: Light | None = Field(None, description="laid over the rendered frames")
+
+    @property
+    def look(self) -> str:
+        """For people and the manifest."""
+        return self.style if self.light is None else f"{self.style} ({self.light})"
 
 
 class Balance(Model):
@@ -31,3 +38,41 @@ class Balance(Model):
     style: str = Field(GENERATE, min_length=1, description="of every clip: `generate`, or the uri of an exemplar image")
     objects: Count = Field(3, description="put into one clip at most, per class")
     seed: Seed | None = Field(None, description="default: clips.seed")
+
+
+class Style(Model):
+    """A look that a matrix draws from."""
+
+    style: str = Field(GENERATE, min_length=1, description="`generate`, or the uri of an exemplar image")
+    light: Light | None = Field(None, description="laid over the rendered frames")
+    seed: Seed | None = Field(None, description="default: clips.seed")
+    weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+
+
+class Edited(Model):
+    """A list of edits that a matrix draws from."""
+
+    edits: tuple[Edit, ...] = ()
+    weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+
+
+class Matrix(Model):
+    """Styles x edits: each clip is rendered in some of all pairs, drawn by their weights' product."""
+
+    styles: tuple[Style, ...] = Field((Style(),), min_length=1)
+    edits: tuple[Edited, ...] = Field((Edited(),), min_length=1)
+    per_clip: Count = Field(1, description="different pairs of each clip; of fewer pairs all")
+    seed: Seed | None = Field(None, description="of the drawing; default: clips.seed")
+
+    @model_validator(mode="after")
+    def _any(self) -> Self:
+        if not any(s.weight for s in self.styles) or not any(e.weight for e in self.edits):
+            raise ValueError("all weights are 0: nothing can be drawn")
+        return self
+
+
+def _rule(value: Any) -> str:
+    return "rule-balance" if isinstance(value, Balance) or "balance" in value else "rule-matrix"
+
+
+Rule = Annotated[Annotated[Balance, Tag("rule-balance")] | Annotated[Matrix, Tag("rule-matrix")], Discriminator(_rule)]

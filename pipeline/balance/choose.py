@@ -96,7 +96,9 @@ def in_order(names: Sequence[tuple[str, int]], seed: int) -> list[int]:
     return sorted(range(len(keys)), key=keys.__getitem__)
 
 
-def settle(choice: Choice, rule: Balance, targets: Mapping[int, float], objects: Mapping[int, Sequence[Insert]]) -> None:
+def settle(
+    choice: Choice, rule: Balance, targets: Mapping[int, float], objects: Mapping[int, Sequence[Insert]]
+) -> None:
     """Removes first: what is put in later must not go."""
     for label, target in sorted(targets.items()):
         if target < choice.share(label):

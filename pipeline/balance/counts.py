@@ -23,7 +23,9 @@ def frame_shares(facts: pa.Table, sequences: Sequences, remap: NDArray[np.uint16
     return np.asarray(pixels_NC / pixels_NC.sum(axis=1, keepdims=True))
 
 
-def span_sums(share_NC: NDArray[np.float64], start_P: NDArray[np.int64], stop_P: NDArray[np.int64]) -> NDArray[np.float64]:
+def span_sums(
+    share_NC: NDArray[np.float64], start_P: NDArray[np.int64], stop_P: NDArray[np.int64]
+) -> NDArray[np.float64]:
     """(P, C): sums over the frames of each span."""
     before_NC = np.concatenate([np.zeros((1, share_NC.shape[1])), np.cumsum(share_NC, axis=0)])
     return np.asarray(before_NC[stop_P] - before_NC[start_P])

@@ -18,9 +18,11 @@ SHIFTS = (0.0, -0.15, 0.15)  # of the frame's width, in turn: not all stand at o
 
 
 def objects(label: int, job: RenderJob, pieces: Pieces, share_P: NDArray[np.float64]) -> list[Insert]:
-    """Edits that put objects of class ``label`` into a clip, those that cover most first; empty where no sequence with
-    instance maps shows any. ``share_P``: how much of the class each piece shows."""
+    """Edits that put objects of class ``label`` into a clip, those that cover most first; all of a sequence at once
+    where instance maps do not tell them apart. Empty where no sequence with instance maps shows any. ``share_P``: how
+    much of the class each piece shows."""
     found: list[tuple[float, str, int, int]] = []
+    together: list[tuple[str, int, str]] = []
     for piece in np.argsort(-share_P, kind="stable")[:PIECES].tolist():
         if share_P[piece] <= 0:
             break
@@ -30,11 +32,12 @@ def objects(label: int, job: RenderJob, pieces: Pieces, share_P: NDArray[np.floa
             continue
         name = pieces.sequences.ids[s].as_py()
         maps = fetch_maps(frames, job, instances=True)
+        together.append((name, start, job.space.by_id[label].name))
         found += [(-cover, name, start + first, instance) for cover, first, instance in _tracks(maps, label)]
-    best = sorted(found)[:OBJECTS]
+    best = [(name, first, instance) for _, name, first, instance in sorted(found)[:OBJECTS]] or together
     edits = (
         {"insert": instance, "from": name, "first": first, "by": (SHIFTS[k % len(SHIFTS)], 0.0)}
-        for k, (_, name, first, instance) in enumerate(best)
+        for k, (name, first, instance) in enumerate(best)
     )
     return [Insert.model_validate(edit) for edit in edits]
 

@@ -33,6 +33,8 @@ def _check(edit: Edit, space: LabelSpace, instances: bool) -> None:
         missing_class(edit, space)
     if isinstance(edit, Remove | Keep | Move | Scale) and not background(space):
         raise ValueError(f"label space '{space.name}' has no stuff that could fill the hole")
+    if isinstance(edit, Insert) and isinstance(edit.insert, str) and space.resolve(edit.insert) not in space.things:
+        raise ValueError(f"'{edit.insert}' is stuff, which stands nowhere; insert a class of things")
     if needs_instances([edit]) and not instances:
         raise ValueError(f"'{edit}' needs instance maps; name them as source.instances")
 
@@ -47,6 +49,8 @@ def _classes(edit: Edit) -> Iterator[int | str]:
             yield from edit.keep
             if edit.with_ is not None:
                 yield edit.with_
+        case Insert(insert=str()):
+            yield edit.insert
         case _:
             pass
 

@@ -1,27 +1,27 @@
-"""An object of another sequence comes into the clip."""
+"""Objects of another sequence come into the clip."""
 
 import numpy as np
 
 from pipeline.edits.maps import Maps
-from pipeline.edits.track import Track, cut, free_id, moved, paste, scaled
+from pipeline.edits.track import Track, cut, cut_class, free_id, moved, paste, scaled
 from schemas.edit import Insert
 from schemas.label_space import LabelSpace
 
 
 def insert(maps: Maps, edit: Insert, donor: Maps, space: LabelSpace) -> Maps:
     """``donor``: the other sequence's maps from its frame ``edit.first`` on, at the same size; where it is shorter than
-    the clip, the object is gone at its end. It keeps the row where it stands, but for ``edit.by``."""
-    frames = len(maps.label_THW)
-    track = _fitted(placed(donor, edit, space), frames)
-    if maps.instance_THW is None or not track.mask_THW.any():
-        return maps
-    classes = np.bincount(track.label_THW[track.mask_THW])
-    return paste(maps, track, free_id(maps.instance_THW, int(classes.argmax())), space)
-
-
-def placed(donor: Maps, edit: Insert, space: LabelSpace) -> Track:
-    """The object where it shall be, with nothing in front of it."""
-    return moved(scaled(cut(donor, edit.insert, space), edit.scale), edit.by)
+    the clip, the objects are gone at its end. They keep the rows where they stand, but for ``edit.by``."""
+    if isinstance(edit.insert, str):
+        tracks = cut_class(donor, space.resolve(edit.insert))
+    else:
+        tracks = [cut(donor, edit.insert, space)]
+    for track in tracks:
+        placed = _fitted(moved(scaled(track, edit.scale), edit.by), len(maps.label_THW))
+        if maps.instance_THW is None or not placed.mask_THW.any():
+            continue
+        label = int(np.bincount(placed.label_THW[placed.mask_THW]).argmax())
+        maps = paste(maps, placed, free_id(maps.instance_THW, label), space)
+    return maps
 
 
 def _fitted(track: Track, frames: int) -> Track:

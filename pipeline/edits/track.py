@@ -7,9 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from pipeline.edits.maps import Ids, Maps, Mask, filled, ignored, members, no_instance
 from schemas.label_space import LabelSpace
+
+OBJECTS = 16  # of a class at most: maps of 8 bits have few ids to give
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,21 @@ def cut(maps: Maps, instance: int, space: LabelSpace) -> Track:
         raise ValueError(f"instance {instance} cannot be cut out: there are no instance maps")
     mask_THW = (maps.instance_THW == instance) & members(maps.label_THW, space.things)
     return Track(mask_THW, maps.label_THW)
+
+
+def cut_class(maps: Maps, label: int) -> list[Track]:
+    """The largest objects of a class: its instances, and what hangs together over space and time where it has none."""
+    of_class_THW = maps.label_THW == label
+    if maps.instance_THW is None:
+        object_THW, _ = ndimage.label(of_class_THW)
+    else:
+        known_THW = of_class_THW & (maps.instance_THW != no_instance(maps.instance_THW))
+        object_THW, count = ndimage.label(of_class_THW & ~known_THW)
+        object_THW = np.where(known_THW, count + 1 + maps.instance_THW.astype(np.int64), object_THW)
+    sizes = np.bincount(object_THW.ravel())
+    sizes[0] = 0
+    largest = np.argsort(-sizes, kind="stable")[:OBJECTS]
+    return [Track(object_THW == number, maps.label_THW) for number in largest.tolist() if sizes[number]]
 
 
 def moved(track: Track, by: tuple[float, float]) -> Track:
@@ -91,6 +109,4 @@ def _sampled(track: Track, frames: range, row_H: NDArray[np.int64], column_W: ND
     height, width = track.mask_THW.shape[1:]
     inside_HW = ((row_H >= 0) & (row_H < height))[:, None] & ((column_W >= 0) & (column_W < width))
     rows_H1, columns_W = row_H.clip(0, height - 1)[:, None], column_W.clip(0, width - 1)
-    return Track(
-        track.mask_THW[part][:, rows_H1, columns_W] & inside_HW, track.label_THW[part][:, rows_H1, columns_W]
-    )
+    return Track(track.mask_THW[part][:, rows_H1, columns_W] & inside_HW, track.label_THW[part][:, rows_H1, columns_W])

@@ -78,7 +78,7 @@ def _told(record: VersionRecord, variant: int) -> str:
     if variant >= len(record.spec.variants):
         return "of an earlier spec"
     wanted = record.spec.variants[variant]
-    return ", ".join([wanted.style, *map(str, wanted.edits)])
+    return ", ".join([wanted.look, *map(str, wanted.edits)])
 
 
 def _context(version: Version, found: Any, space: LabelSpace) -> dict[str, Any]:

@@ -94,7 +94,7 @@ def test_a_change_of_the_donor_renders_its_guests_again_and_no_others(local_run:
         ([{"keep": ["car", 99]}], "edits[0]: 99 is no class"),
         ([{"insert": 3, "from": "seq_07"}], "there is no sequence 'seq_07'"),
         ([{"insert": 3, "from": "seq_01", "first": 5}], "'seq_01' has 5 frames; first 5 must be below"),
-        ([{"insert": 65000, "from": "seq_01"}], "no object 65000 in frames 0..2 of sequence 'seq_01'; it has 2"),
+        ([{"insert": 65000, "from": "seq_01"}], "no object 65000 in frames 0..2 of sequence 'seq_01'; it has 10, 35"),
         ([{"mirror": "horizontal"}, {"reverse": True}], "edits[1]: 'reverse' chooses the clip's frames"),
     ],
 )
