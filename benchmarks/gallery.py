@@ -6,6 +6,7 @@ configs/city.yaml has it, `<sequence>/labels/*.png` and `<sequence>/instances/*.
 
 import argparse
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ class Picture:
 PICTURES = (
     Picture("trees-to-buildings", "seq0002", [{"replace": "vegetation", "with": "building"}]),
     Picture("no-cars", "seq0003", [{"remove": "car"}]),
-    Picture("insert", "seq0002", [{"insert": 13, "from": "seq0003", "first": 8}]),
+    Picture("insert", "seq0002", [{"insert": 13, "from": "seq0003", "by": [-0.2, 0.0]}]),
     Picture("mirror-and-crop", "seq0000", [{"mirror": "horizontal"}, {"crop": [0.15, 0.2, 0.7, 0.7]}]),
     Picture("drop-out", "seq0004", [{"drop_out": [0.55, 0.1, 0.3, 0.6]}]),
 )
@@ -63,14 +64,14 @@ def main() -> None:
         print(said.out / f"{picture.name}.png")
 
 
-def _spec(source: Path, dataset: str, variants: list[dict[str, Any]]) -> Spec:
+def _spec(source: Path, dataset: str, variants: Sequence[object]) -> Spec:
     return Spec.model_validate(
         {
             "dataset": {"uri": dataset},
             "source": {"uri": str(source), "instances": "{sequence}/instances/*.png"},
             "generator": {"size": [256, 128]},
             "clips": {"frames": FRAMES},
-            "variants": variants,
+            "variants": list(variants),
             "execution": {"num_gpus": 0},
         }
     )

@@ -10,8 +10,8 @@ from jobs.spec_file import spec_text
 from schemas.errors import UsageError
 from schemas.parse import parse
 from schemas.spec import Spec
-from schemas.variants import GENERATE
 from schemas.training import TrainSpec
+from schemas.variants import GENERATE
 
 SPEC_NAME = "spec.yaml"
 PACKAGES = ("jobs", "pipeline", "schemas")

@@ -1,6 +1,5 @@
 """Spec -> everything opened and checked, and the plan. All that can be known before a GPU starts is found out here."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -10,12 +9,11 @@ import pyarrow.compute as pc
 from pipeline import versions
 from pipeline.balance import Balanced, balanced
 from pipeline.catalog import Catalog, scan
-from pipeline.codec import decode_image
+from pipeline.donors import donors_of
 from pipeline.edits import remap_table
 from pipeline.edits.check import check_edits
-from pipeline.donors import donors_of
+from pipeline.exemplars import exemplar
 from pipeline.file_index import INDEX, facts_in, index_of, load_index, save_index
-from pipeline.file_uri import open_file
 from pipeline.generator.checkpoint import check_fits, checkpoint_store, read_checkpoint
 from pipeline.job import RenderJob
 from pipeline.label_spaces import open_label_space
@@ -26,7 +24,7 @@ from pipeline.quality.held import turned_down
 from pipeline.settings import settle
 from pipeline.storage import NotFound, Store, open_store
 from pipeline.versions import Version
-from schemas.errors import SourceError, StorageError, UsageError
+from schemas.errors import UsageError
 from schemas.label_space import LabelSpace
 from schemas.plan import Exemplar, Plan
 from schemas.spec import Spec
@@ -73,7 +71,7 @@ def prepare(spec: Spec, progress: Progress | None = None, *, dry: bool = False) 
         from pipeline.quality.segmenters import open_segmenter  # torch: for those who have a segmenter only
 
         open_segmenter(spec, space)
-    exemplars = {v.style: _exemplar(v.style, spec) for v in spec.variants if v.style != GENERATE}
+    exemplars = {v.style: exemplar(v.style, spec, space, settings.size) for v in spec.variants if v.style != GENERATE}
     catalog = scan(source, spec.source, space, index, progress)
     used = pa.concat_tables([catalog.facts, index_of(known.items())])
     if not dry and not used.equals(index):
@@ -157,14 +155,3 @@ def _check_classes(spec: Spec, space: LabelSpace) -> None:
                 raise UsageError(f"variants.balance: {error}") from None
     for i, variant in enumerate(spec.variants):
         check_edits(variant, f"variants[{i}]", space, instances=spec.source.instances is not None)
-
-
-def _exemplar(uri: str, spec: Spec) -> Exemplar:
-    """Fingerprints an exemplar image after checking that it decodes."""
-    store, name = open_file(uri, spec.storage_options)
-    try:
-        data = store.read(name)
-        decode_image(data)
-    except (StorageError, ValueError) as error:
-        raise SourceError(f"variants: style '{uri}': {error}\n  give `generate`, or the uri of an image") from None
-    return Exemplar(uri, hashlib.sha256(data).hexdigest())

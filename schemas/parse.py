@@ -12,8 +12,11 @@ from schemas.edit import KINDS, TAG
 from schemas.errors import UsageError
 from schemas.model import Model
 from schemas.spec import Spec
+from schemas.variants import RULES
 
-_BRANCH = r"edit-\w+|rule-\w+|constrained-\w+|literal\[.*\]|\[key\]|int|str"  # pydantic's names for the alternatives of a field
+# pydantic's names for the alternatives of a field
+_BRANCH = r"edit-\w+|rule-\w+|constrained-\w+|literal\[.*\]|\[key\]|int|str"
+_TAGGED: dict[str, type[BaseModel]] = {TAG + key: model for key, model in KINDS.items()} | RULES
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -144,8 +147,8 @@ def _fields_at(model: type[BaseModel], loc: Sequence[int | str]) -> list[str]:
     for part in loc:
         if isinstance(part, int):
             continue
-        if part.startswith(TAG) and part.removeprefix(TAG) in KINDS:
-            here = KINDS[part.removeprefix(TAG)]
+        if part in _TAGGED:
+            here = _TAGGED[part]
             continue
         field = next((f for n, f in here.model_fields.items() if part in (n, f.alias)), None)
         inner = _inner_model(field.annotation) if field else None

@@ -59,20 +59,24 @@ class Edited(Model):
 class Matrix(Model):
     """Styles x edits: each clip is rendered in some of all pairs, drawn by their weights' product."""
 
-    styles: tuple[Style, ...] = Field((Style(),), min_length=1)
-    edits: tuple[Edited, ...] = Field((Edited(),), min_length=1)
+    styles: tuple[Style, ...] = (Style(),)
+    edits: tuple[Edited, ...] = (Edited(),)
     per_clip: Count = Field(1, description="different pairs of each clip; of fewer pairs all")
     seed: Seed | None = Field(None, description="of the drawing; default: clips.seed")
 
     @model_validator(mode="after")
     def _any(self) -> Self:
         if not any(s.weight for s in self.styles) or not any(e.weight for e in self.edits):
-            raise ValueError("all weights are 0: nothing can be drawn")
+            raise ValueError("styles or edits are empty, or all their weights 0: nothing can be drawn")
         return self
 
 
+RULES: dict[str, type[Model]] = {"rule-balance": Balance, "rule-matrix": Matrix}  # by their tags
+
+
 def _rule(value: Any) -> str:
-    return "rule-balance" if isinstance(value, Balance) or "balance" in value else "rule-matrix"
+    is_balance = isinstance(value, Balance) or (isinstance(value, dict) and "balance" in value)
+    return "rule-balance" if is_balance else "rule-matrix"
 
 
 Rule = Annotated[Annotated[Balance, Tag("rule-balance")] | Annotated[Matrix, Tag("rule-matrix")], Discriminator(_rule)]

@@ -3,7 +3,7 @@
 import numpy as np
 
 from pipeline.edits.maps import Maps
-from pipeline.edits.track import Track, cut, cut_class, free_id, moved, paste, scaled
+from pipeline.edits.track import Track, cut_class, follow, free_id, moved, paste, scaled
 from schemas.edit import Insert
 from schemas.label_space import LabelSpace
 
@@ -14,7 +14,7 @@ def insert(maps: Maps, edit: Insert, donor: Maps, space: LabelSpace) -> Maps:
     if isinstance(edit.insert, str):
         tracks = cut_class(donor, space.resolve(edit.insert))
     else:
-        tracks = [cut(donor, edit.insert, space)]
+        tracks = [follow(donor, edit.insert, space)]
     for track in tracks:
         placed = _fitted(moved(scaled(track, edit.scale), edit.by), len(maps.label_THW))
         if maps.instance_THW is None or not placed.mask_THW.any():

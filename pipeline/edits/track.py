@@ -12,6 +12,7 @@ from scipy import ndimage
 from pipeline.edits.maps import Ids, Maps, Mask, filled, ignored, members, no_instance
 from schemas.label_space import LabelSpace
 
+SAME = 0.3
 OBJECTS = 16  # of a class at most: maps of 8 bits have few ids to give
 
 
@@ -34,6 +35,33 @@ def cut(maps: Maps, instance: int, space: LabelSpace) -> Track:
         raise ValueError(f"instance {instance} cannot be cut out: there are no instance maps")
     mask_THW = (maps.instance_THW == instance) & members(maps.label_THW, space.things)
     return Track(mask_THW, maps.label_THW)
+
+
+def follow(maps: Maps, instance: int, space: LabelSpace) -> Track:
+    """`cut`, but of the object that has the id where the id is seen first: where the id is at another place in the
+    next frame, another id may be at this one. Some sources number their objects anew in each frame.
+    """
+    whole = cut(maps, instance, space)
+    assert maps.instance_THW is not None
+    thing_THW = members(maps.label_THW, space.things) & (maps.instance_THW != no_instance(maps.instance_THW))
+    mask_THW = np.zeros_like(whole.mask_THW)
+    last_HW = None
+    for t in np.flatnonzero(thing_THW.any(axis=(1, 2))).tolist():
+        found_HW = whole.mask_THW[t]
+        if last_HW is not None and not (found_HW & last_HW).any():
+            found_HW = _at_place(maps.instance_THW[t], thing_THW[t], last_HW)
+        if found_HW.any():
+            mask_THW[t] = last_HW = found_HW
+    return Track(mask_THW, maps.label_THW)
+
+
+def _at_place(instance_HW: Ids, thing_HW: Mask, place_HW: Mask) -> Mask:
+    """The object that covers a place best; nothing where none does by `SAME` (intersection over union)."""
+    ids, common = np.unique(instance_HW[thing_HW & place_HW], return_counts=True)
+    masks = [thing_HW & (instance_HW == number) for number in ids.tolist()]
+    covers = [n / int((mask | place_HW).sum()) for n, mask in zip(common.tolist(), masks, strict=True)]
+    best = int(np.argmax(covers)) if covers else -1
+    return masks[best] if best >= 0 and covers[best] >= SAME else np.zeros_like(place_HW)
 
 
 def cut_class(maps: Maps, label: int) -> list[Track]:

@@ -14,7 +14,7 @@ from pipeline.codec import decode_ids
 from pipeline.edits import Maps, apply_edits
 from pipeline.edits.fill import REACH
 from pipeline.edits.maps import background, no_instance
-from pipeline.edits.track import Track, cut, moved, scaled
+from pipeline.edits.track import Track, cut, follow, moved, scaled
 from schemas.edit import Edit
 from schemas.label_spaces import BUILT_IN
 
@@ -160,13 +160,27 @@ def test_an_inserted_object_has_a_new_id_and_hides_only_what_is_behind(seed: int
         label_THW, instance_THW = applied(maps, edit(**{"insert": int(instance), "from": "other"}), donors=(donor,))
         new = set(np.unique(instance_THW)) - set(np.unique(maps.instance_THW))
         assert len(new) <= 1
-        track = cut(donor, int(instance), SPACE)
+        track = follow(donor, int(instance), SPACE)
         frames = min(len(donor.label_THW), len(maps.label_THW))
         mask, label = (np.zeros(maps.label_THW.shape, a.dtype) for a in (track.mask_THW, track.label_THW))
         mask[:frames], label[:frames] = track.mask_THW[:frames], track.label_THW[:frames]
         nothing = Track(np.zeros_like(mask), label)
         check_pasted(maps, nothing, Track(mask, label), new.pop() if new else 65535, label_THW, instance_THW)
         assert (label_THW[maps.label_THW == EGO] == EGO).all()  # the car's own hood stays in front
+
+
+def test_an_object_is_followed_where_ids_change_places() -> None:
+    """Two cars of which the ids are swapped in the second frame; in the third, one is gone."""
+    label_THW, instance_THW = np.full((3, 4, 12), ROAD, np.uint8), np.zeros((3, 4, 12), np.uint16)
+    left, right = (slice(1, 3), slice(1, 5)), (slice(1, 3), slice(7, 11))
+    for t, (a, b) in enumerate(((5, 6), (6, 5), (0, 6))):
+        for place, number in ((left, a), (right, b)):
+            label_THW[t][place], instance_THW[t][place] = (CAR if number else ROAD), number
+    found = follow(Maps(label_THW, instance_THW), 6, SPACE).mask_THW
+    for t in range(3):
+        np.testing.assert_array_equal(np.argwhere(found[t])[:, 1].min(), 7)
+    gone = follow(Maps(label_THW, instance_THW), 5, SPACE).mask_THW
+    assert gone[:2, 1, 1].all() and not gone[2].any()
 
 
 @few
