@@ -14,6 +14,7 @@ from pipeline.light import lit
 from pipeline.matrix import drawn, pairs
 from pipeline.pictures import color_labels
 from pipeline.pieces import Pieces
+from pipeline.quality.style import style_strength
 from pipeline.reader import read_version
 from pipeline.rerender import rerender
 from schemas.errors import SourceError, UsageError
@@ -124,3 +125,17 @@ def test_an_exemplar_that_does_not_suit_is_refused(local_run: Run, tmp_path: Pat
     label_HW = rng.choice([7, 11, 26], (32, 64)).astype(np.uint8)
     refused(label_HW, "a label map, no picture")
     refused(color_labels(Maps(label_HW[None], None).label_THW[0], BUILT_IN["cityscapes"]), "a label map, no picture")
+
+
+def test_the_strength_of_a_style_is_its_distance_and_its_steadiness() -> None:
+    rng = np.random.default_rng(0)
+    image = rng.integers(60, 180, (4, 32, 64, 3), dtype=np.uint8)
+    dark, flickers = lit(image, Light(exposure=-1.5)), image.copy()
+    flickers[::2] = lit(image, Light(exposure=-1.5))[::2]
+    found = style_strength([{0: image, 2: dark, 5: flickers}, {0: image, 2: dark}])
+    assert found.variants == (0, 2, 5)
+    np.testing.assert_allclose(np.diag(found.between_VV), 0)
+    assert found.between_VV[0, 1] == found.between_VV[1, 0] > 15 > 2 > found.within_V[:2].max()
+    assert found.within_V[2] > 7 and found.between_VV[0, 2] < found.between_VV[0, 1]
+    alone = style_strength([{0: image}, {1: dark}])
+    assert np.isnan(alone.between_VV[0, 1])  # no scene that both show
