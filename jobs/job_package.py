@@ -86,6 +86,6 @@ def _uris(spec: Spec | TrainSpec) -> Iterator[tuple[str, str]]:
     yield "dataset.uri", spec.dataset.uri
     if spec.generator.checkpoint != BUNDLED:
         yield "generator.checkpoint", spec.generator.checkpoint
-    for i, variant in enumerate(spec.variants):
-        if variant.style != GENERATE:
-            yield f"variants[{i}].style", variant.style
+    for place, style in spec.styles():
+        if style != GENERATE:
+            yield place, style

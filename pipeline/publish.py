@@ -37,7 +37,7 @@ from schemas.errors import StorageError
 from schemas.manifest import FAILURES, SHARDS
 from schemas.outcome import Failed
 from schemas.plan import Plan
-from schemas.spec import QualitySpec
+from schemas.quality import QualitySpec
 from schemas.version import Counts, FileRecord, VersionRecord, Work
 
 UPLOADS, PART_BYTES = 3, 16 * 2**20

@@ -80,3 +80,11 @@ def _rule(value: Any) -> str:
 
 
 Rule = Annotated[Annotated[Balance, Tag("rule-balance")] | Annotated[Matrix, Tag("rule-matrix")], Discriminator(_rule)]
+
+
+def or_rule(schema: dict[str, Any]) -> None:
+    """Says in a spec's JSON Schema that `variants` may be a rule as well."""
+    fields = schema["properties"]
+    rule = next(kind for kind in fields["variants_by"]["anyOf"] if kind.get("type") != "null")
+    listed = {name: fields["variants"].pop(name) for name in ("type", "items")}
+    fields["variants"]["anyOf"] = [listed, rule]

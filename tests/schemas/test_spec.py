@@ -337,4 +337,6 @@ def test_the_json_schema_has_every_field_of_the_contract() -> None:
             assert schema["$defs"][model]["additionalProperties"] is False
     assert {name for name, model in groups.items() if not model} == {"variants", "split", "storage_options"}
     assert list(schema["$defs"]["Variant"]["properties"]) == ["style", "edits", "seed", "light"]
+    kinds = schema["properties"]["variants"]["anyOf"]
+    assert kinds[0]["items"] == {"$ref": "#/$defs/Variant"} and "Balance" in str(kinds[1]) and "Matrix" in str(kinds[1])
     assert schema["$defs"]["Replace"]["required"] == ["replace", "with"]
