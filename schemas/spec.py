@@ -12,7 +12,6 @@ from schemas.variants import Balance, Matrix, Rule, Variant, or_rule
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1, strict=True)]  # strict: `true` is no 1
-Above0 = Annotated[float, Field(gt=0)]
 Side = Annotated[int, Field(ge=1, le=16384, strict=True)]  # pixels
 Natural = Annotated[int, Field(ge=0, strict=True)]
 SEQUENCE = "{sequence}"

@@ -4,11 +4,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from pipeline.edits.maps import Maps, Mask, background, filled, ignored, members, without_instance
+from pipeline.edits.maps import Ids, Maps, Mask, background, filled, ignored, members, without_instance
 from schemas.label_space import LabelSpace
 
 REACH = 5  # frames before and after: beyond, a moving camera sees another place there
 ROWS = 3.0  # times as far as columns: streets lie in bands (road, pavement, houses, sky), which run sideways
+
+THIN = 128  # part of the frame's width: a pixel spreads if its class goes on that far to its left and right
 
 
 def fill(maps: Maps, hole_THW: Mask, space: LabelSpace) -> Maps:
@@ -23,7 +25,7 @@ def fill(maps: Maps, hole_THW: Mask, space: LabelSpace) -> Maps:
     donor_THW = members(maps.label_THW, background(space)) & ~hole_THW
     source_THW = _from_other_frames(donor_THW, hole_THW)
     left_THW = hole_THW & (source_THW < 0)
-    _from_own_frame(donor_THW, left_THW, source_THW)
+    _from_own_frame(_wide(maps.label_THW, donor_THW), left_THW, source_THW)
     known_THW = source_THW >= 0
     lost_THW = hole_THW & ~known_THW
     label_THW, instance_THW = _taken(maps.label_THW, source_THW, known_THW), maps.instance_THW
@@ -49,6 +51,15 @@ def _from_other_frames(donor_THW: Mask, hole_THW: Mask) -> NDArray[np.int64]:
         number_T11 = (np.arange(frames)[at] * height * width)[:, None, None]
         source_THW[to] = np.where(open_THW, number_T11 + place_HW, source_THW[to])
     return source_THW
+
+
+def _wide(label_THW: Ids, donor_THW: Mask) -> Mask:
+    """Donors without poles and the like, which would grow into walls; all of them in frames that have no others."""
+    reach = max(1, label_THW.shape[2] // THIN)
+    padded_THW = np.pad(label_THW, ((0, 0), (0, 0), (reach, reach)), mode="edge")
+    alike_THW = (padded_THW[:, :, : -2 * reach] == label_THW) & (padded_THW[:, :, 2 * reach :] == label_THW)
+    wide_THW = donor_THW & alike_THW
+    return np.where(wide_THW.any(axis=(1, 2), keepdims=True), wide_THW, donor_THW)
 
 
 def _from_own_frame(donor_THW: Mask, left_THW: Mask, source_THW: NDArray[np.int64]) -> None:

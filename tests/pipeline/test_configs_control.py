@@ -16,7 +16,7 @@ def test_an_example_renders_and_publishes(local_run: Run, name: str) -> None:
     said = parse_spec((CONFIGS / f"{name}.yaml").read_text()).model_dump(mode="json", by_alias=True)
     variants = said["variants_by"] or said["variants"]
     if name == "balance":  # of drawn streets
-        variants["balance"] = {"person": 0.01, "car": 0.03}
+        variants["balance"] = {"person": 0.006, "car": 0.03}
     prepared = local_run.prepare(source=said["source"] | {"uri": str(local_run.source)}, variants=variants)
     version = local_run.publish(prepared)
     assert version.record.counts.clips == prepared.plan.clip_count > 0
