@@ -16,7 +16,7 @@ from schemas.variants import RULES
 
 # pydantic's names for the alternatives of a field
 _BRANCH = r"edit-\w+|rule-\w+|constrained-\w+|literal\[.*\]|\[key\]|int|str"
-_TAGGED: dict[str, type[BaseModel]] = {TAG + key: model for key, model in KINDS.items()} | RULES
+_TAGGED: dict[str, type[BaseModel]] = {**{TAG + key: model for key, model in KINDS.items()}, **RULES}
 M = TypeVar("M", bound=BaseModel)
 
 

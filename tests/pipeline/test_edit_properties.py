@@ -19,7 +19,7 @@ from schemas.edit import Edit
 from schemas.label_spaces import BUILT_IN
 
 SPACE = BUILT_IN["cityscapes"]
-UNLABELED, EGO, ROAD, BUILDING, SKY, PERSON, CAR = 0, 1, 7, 11, 23, 24, 26
+UNLABELED, EGO, ROAD, BUILDING, POLE, SKY, PERSON, CAR = 0, 1, 7, 11, 17, 23, 24, 26
 STUFF = (EGO, ROAD, BUILDING, SKY)
 THINGS = sorted(SPACE.things)
 EDIT: TypeAdapter[Any] = TypeAdapter(Edit)
@@ -258,3 +258,10 @@ def test_on_real_maps_pixels_stay_unless_the_edit_is_about_them(shared_data: Pat
 
 def _read(folder: Path) -> Any:
     return np.stack([decode_ids(path.read_bytes()) for path in sorted(folder.iterdir())[:6]])
+
+
+def test_a_pole_beside_a_hole_does_not_grow_into_it() -> None:
+    label_THW = np.full((1, 4, 12), ROAD, np.uint8)
+    label_THW[0, :, 4], label_THW[0, :, 5:9] = POLE, CAR
+    label_THW, _ = applied(Maps(label_THW, np.zeros(label_THW.shape, np.uint16)), edit(remove="car"))
+    assert (label_THW[0, :, 5:9] == ROAD).all() and (label_THW[0, :, 4] == POLE).all()
