@@ -9,8 +9,9 @@ from pathlib import Path
 from jobs.spec_file import spec_text
 from schemas.errors import UsageError
 from schemas.parse import parse
-from schemas.spec import GENERATE, Spec
+from schemas.spec import Spec
 from schemas.training import TrainSpec
+from schemas.variants import GENERATE
 
 SPEC_NAME = "spec.yaml"
 PACKAGES = ("jobs", "pipeline", "schemas")
@@ -85,6 +86,6 @@ def _uris(spec: Spec | TrainSpec) -> Iterator[tuple[str, str]]:
     yield "dataset.uri", spec.dataset.uri
     if spec.generator.checkpoint != BUNDLED:
         yield "generator.checkpoint", spec.generator.checkpoint
-    for i, variant in enumerate(spec.variants):
-        if variant.style != GENERATE:
-            yield f"variants[{i}].style", variant.style
+    for place, style in spec.styles():
+        if style != GENERATE:
+            yield place, style

@@ -66,6 +66,7 @@ def summary(prepared: Prepared, price: float | None) -> dict[str, Any]:
             classes[i].name if i in classes else str(i): round(n / total, 6)
             for i, n in sorted(prepared.catalog.pixels.items())
         },
+        "balance": _balance(prepared),
         "problems": list(prepared.catalog.problems),
     }
 
@@ -104,8 +105,33 @@ def lines(figures: dict[str, Any]) -> Iterator[str]:
         yield f"  cost       {figures['estimated_cost']:,.2f} at the price given"
     if top := sorted(figures["class_shares"].items(), key=lambda item: -item[1])[:6]:
         yield "  classes    " + ", ".join(f"{name} {share:.1%}" for name, share in top)
+    if figures["balance"]:
+        yield f"  balance    {figures['balance']['variants']:,} variants"
+        for row in figures["balance"]["classes"]:
+            aim = "" if row["target"] is None else f", {row['target']:.2%} wanted"
+            yield f"    {row['class']:<14} {row['before']:.2%} -> {row['after']:.2%}{aim}"
     for piece in figures["pieces_too_short"][:5]:
         yield f"  too short  {piece}: gets no image with lead_in: drop"
+
+
+def _balance(prepared: Prepared) -> dict[str, Any] | None:
+    """Shares of classes before and after: those that are wanted, then those that changed most."""
+    found = prepared.balance
+    if found is None:
+        return None
+    classes = prepared.job.space.by_id
+    change = {i: abs(found.after.get(i, 0.0) - found.before.get(i, 0.0)) for i in {*found.before, *found.after}}
+    others = sorted((i for i in change if i not in found.targets and change[i] > 0), key=lambda i: (-change[i], i))
+    rows = [
+        {
+            "class": classes[i].name,
+            "before": round(found.before.get(i, 0.0), 6),
+            "after": round(found.after.get(i, 0.0), 6),
+            "target": found.targets.get(i),
+        }
+        for i in (*sorted(found.targets), *others)
+    ]
+    return {"variants": len(found.variants), "classes": rows}
 
 
 def _finishes(takes: Estimate, spec: Spec) -> list[dict[str, float]]:

@@ -3,12 +3,13 @@
 from typing import Any
 
 from schemas.label_space import LabelSpace
-from schemas.plan import Exemplar, RenderSettings
-from schemas.spec import GENERATE, Spec, Variant
+from schemas.plan import Donor, Look, RenderSettings
+from schemas.spec import Spec
+from schemas.variants import GENERATE, Variant
 
 # The reasons that people are told, by the parts that they are made of. What is not named here is a setting.
 REASON_OF = {
-    **dict.fromkeys(("style", "style_uri", "edits", "seed"), "variant"),
+    **dict.fromkeys(("style", "style_uri", "light", "edits", "donors", "seed"), "variant"),
     **dict.fromkeys(("label_space", "remap"), "label space"),
     "generator": "weights",
 }
@@ -16,12 +17,12 @@ SETTINGS = "settings"
 
 
 def variant_parts(
-    variant: Variant, exemplar: Exemplar | None, spec: Spec, space: LabelSpace, settings: RenderSettings
+    variant: Variant, look: Look, spec: Spec, space: LabelSpace, settings: RenderSettings
 ) -> dict[str, Any]:
     """The parts of identity that all clips of a variant share."""
-    drawn = spec.source.pose or spec.source.face
+    exemplar, drawn = look.exemplar, spec.source.pose or spec.source.face
     points = {"points": drawn.model_dump(mode="json")} if drawn else {}
-    return points | {
+    parts = points | {
         "style": exemplar.digest if exemplar else GENERATE,
         "style_uri": variant.style,
         "edits": [edit.model_dump(mode="json") for edit in variant.edits],
@@ -35,6 +36,16 @@ def variant_parts(
         "lead_in": spec.clips.lead_in,
         "output": spec.output.model_dump(mode="json", exclude=_without_effect(spec)),
     }
+    # What most variants do not have is no part of their ids.
+    if variant.light:
+        parts["light"] = variant.light.model_dump(mode="json")
+    if look.donors:
+        parts["donors"] = [_frames(donor) for donor in look.donors]
+    return parts
+
+
+def _frames(donor: Donor) -> list[Any]:
+    return [(frame.label.digest, frame.instance and frame.instance.digest) for frame in donor.frames]
 
 
 def by_reason(parts: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.codec import decode_ids, decode_image, resize_ids, resize_image
-from pipeline.edits import Ids, apply_edits, remap_table, thing_regions
+from pipeline.edits import Ids, Maps, apply_edits, remap_table, thing_regions
 from pipeline.file_uri import open_file
 from pipeline.generator.clips import Conditioning
 from pipeline.job import RenderJob
@@ -19,6 +19,7 @@ from pipeline.procedural import draw_maps, draw_truth
 from pipeline.scenes import Truth
 from pipeline.source_file import read_unchanged
 from pipeline.storage import Store
+from schemas.edit import applied_in
 from schemas.errors import SourceError
 from schemas.plan import Clip, Exemplar
 from schemas.sequence import Frame, SourceFile
@@ -42,14 +43,10 @@ def fetch_clip(clip: Clip, job: RenderJob) -> ClipMaps:
     if job.spec.source.kind in ("pose", "face"):
         return _points(clip, job)
     wants_instances = job.needs_instances and all(f.instance for f in clip.frames)
-    maps = _read(clip.frames, job, instances=wants_instances)
-    size, count = job.settings.size, len(clip.frames)
-    table = remap_table(job.spec.source.remap, job.space)
-    kind = np.uint8 if max(job.space.ids) < 256 else np.uint16
-    label_THW: Ids = np.stack([resize_ids(table[m], size) for m in maps[:count]]).astype(kind)
-    instance_THW: Ids | None = np.stack([resize_ids(m, size) for m in maps[count:]]) if wants_instances else None
-    edits = job.spec.variants[clip.variant].edits
-    label_THW, instance_THW = apply_edits(label_THW, instance_THW, edits, job.space)
+    maps = fetch_maps(clip.frames, job, instances=wants_instances)
+    edits = applied_in(job.spec.variants[clip.variant].edits, clip.sequence_id)
+    donors = [fetch_maps(donor.frames, job, instances=True) for donor in clip.donors]
+    label_THW, instance_THW = apply_edits(*maps, edits, job.space, donors)
     edges = instance_THW
     if job.checkpoint.config.use_instance and edges is None:
         edges = thing_regions(label_THW, job.space)
@@ -88,6 +85,16 @@ def _truth(clip: Clip, job: RenderJob) -> Truth | None:
     if like is None or not (output.flow or output.depth) or job.spec.variants[clip.variant].edits:
         return None
     return draw_truth(like, clip.frames, job.settings.size)
+
+
+def fetch_maps(frames: Sequence[Frame], job: RenderJob, *, instances: bool) -> Maps:
+    """The maps of frames as they are before any edit: remapped, and resized to the rendered size."""
+    maps = _read(frames, job, instances=instances)
+    size, count = job.settings.size, len(frames)
+    table = remap_table(job.spec.source.remap, job.space)
+    kind = np.uint8 if max(job.space.ids) < 256 else np.uint16
+    label_THW: Ids = np.stack([resize_ids(table[m], size) for m in maps[:count]]).astype(kind)
+    return Maps(label_THW, np.stack([resize_ids(m, size) for m in maps[count:]]) if instances else None)
 
 
 def _read(frames: Sequence[Frame], job: RenderJob, *, instances: bool) -> list[NDArray[np.integer]]:

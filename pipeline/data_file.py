@@ -102,7 +102,11 @@ def manifest_rows(metadata: pq.FileMetaData, name: str) -> pa.Table:
 
 def clip_sources(metadata: pq.FileMetaData, name: str) -> pa.Table:
     """What the clips of a data file were rendered from, out of its footer. Raises ValueError if it is none of ours."""
-    return _footer_table(metadata, SOURCES_KEY, name)
+    found = _footer_table(metadata, SOURCES_KEY, name)
+    missing = [name for name in SOURCES.names if name not in found.schema.names]  # by an older release
+    for column in missing:
+        found = found.append_column(SOURCES.field(column), pa.nulls(len(found), SOURCES.field(column).type))
+    return found
 
 
 def _footer_table(metadata: pq.FileMetaData, key: bytes, name: str) -> pa.Table:

@@ -12,6 +12,7 @@ from pipeline.generator.clips import ClipFrames
 from pipeline.job import RenderJob
 from pipeline.lineage import clip_sources
 from pipeline.quality.measure import Columns
+from schemas.edit import applied_in, frame_stride
 from schemas.label_space import LabelSpace
 from schemas.plan import Clip
 
@@ -45,7 +46,8 @@ def _keys(clip: Clip, label_frame: int, index: int, job: RenderJob) -> dict[str,
         "variant": clip.variant,
         "frame_index": index,
         "split": clip.split,
-        "timestamp_s": (clip.start + label_frame) / job.spec.source.fps,
+        "timestamp_s": (clip.start + label_frame * frame_stride(job.spec.variants[clip.variant].edits))
+        / job.spec.source.fps,
     }
 
 
@@ -93,8 +95,8 @@ def _facts(clip: Clip, i: int, maps: ClipMaps, frames: ClipFrames, job: RenderJo
     present = np.flatnonzero(counts)
     instances = None if maps.instance_THW is None else maps.instance_THW[t]
     return {
-        "style": variant.style,
-        "edits": [str(edit) for edit in variant.edits],
+        "style": variant.look,
+        "edits": [str(edit) for edit in applied_in(variant.edits, clip.sequence_id)],
         "source_frame": clip.frames[t].label.path,
         "width": job.settings.size[0],
         "height": job.settings.size[1],

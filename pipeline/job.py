@@ -22,5 +22,7 @@ class RenderJob:
 
     @property
     def needs_instances(self) -> bool:
-        """Whether instance maps are read at all: for the edge channel, or to be published."""
-        return self.spec.source.has_instances and (self.checkpoint.config.use_instance or self.spec.output.instances)
+        """Whether instance maps are read at all: for the edge channel, for edits, or to be published."""
+        return self.spec.source.has_instances and (
+            self.checkpoint.config.use_instance or self.spec.decided_by_instances
+        )

@@ -16,13 +16,14 @@ from pipeline.job import RenderJob
 from pipeline.manifest_file import GROUP_ROWS
 from pipeline.versions import LINEAGE_FILE, Version
 from schemas.lineage import LINEAGE
-from schemas.plan import Clip
+from schemas.plan import Clip, Donor, Look
 from schemas.sequence import SourceFile
 
 
 def clip_sources(clip: Clip, job: RenderJob) -> dict[str, Any]:
     """A row of ``schemas.lineage.SOURCES``."""
-    shared = by_reason(variant_parts(job.spec.variants[clip.variant], clip.exemplar, job.spec, job.space, job.settings))
+    look = Look(clip.seed, clip.exemplar, clip.donors)
+    shared = by_reason(variant_parts(job.spec.variants[clip.variant], look, job.spec, job.space, job.settings))
     instances = [f.instance and f.instance.digest for f in clip.frames]
     labels = [f.label for f in clip.frames] + [f.guide for f in clip.frames if f.guide]
     decide = job.checkpoint.config.use_instance or job.spec.output.instances
@@ -44,6 +45,7 @@ def clip_sources(clip: Clip, job: RenderJob) -> dict[str, Any]:
         "label_files": [_file(f) for f in labels],
         "instance_files": [f.instance and _file(f.instance) for f in clip.frames],
         "exemplar": {"path": clip.exemplar.uri, "sha256": clip.exemplar.digest} if clip.exemplar else None,
+        "donors": [_donor(donor) for donor in clip.donors],
     }
 
 
@@ -111,6 +113,11 @@ def kept_lineage(base: Version | None, kept: NDArray[np.bool_]) -> Iterator[pa.T
         before += len(part)
         if stays.any():
             yield part.filter(pa.array(stays)).cast(LINEAGE)
+
+
+def _donor(donor: Donor) -> dict[str, Any]:
+    frames = [{"label": _file(f.label), "instance": f.instance and _file(f.instance)} for f in donor.frames]
+    return {"sequence_id": donor.sequence_id, "frames": frames}
 
 
 def _file(file: SourceFile) -> dict[str, str]:

@@ -67,6 +67,13 @@ def cut(sequences: Sequences, splits: Sequence[str], clips: ClipsSpec, *, instan
     return Pieces(sequences, sequence_P, start_P.astype(np.int32), (stop_P - start_P).astype(np.int32), digests)
 
 
+def uncut(sequences: Sequences, clips: ClipsSpec) -> Pieces:
+    """The pieces that `cut` gives, without digests."""
+    sequence_P, start_P, stop_P = spans(sequences.length_S, clips.frames, clips.stride)
+    nothing = np.empty((len(sequence_P), 0), np.uint8)
+    return Pieces(sequences, sequence_P, start_P.astype(np.int32), (stop_P - start_P).astype(np.int32), nothing)
+
+
 def spans(
     length_S: NDArray[np.int64], frames: int, stride: int | None
 ) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:

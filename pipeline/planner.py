@@ -5,7 +5,7 @@ Columns throughout: a piece is a span of frames of one sequence, a clip is a pie
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,12 +14,15 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.clip_parts import variant_parts
+from pipeline.edits.check import inserts
 from pipeline.identity import as_clip_ids, clip_ids, look_digest, shard_ids, split_of
 from pipeline.pieces import Pieces, cut
+from schemas.edit import Insert, frame_steps
 from schemas.label_space import LabelSpace
-from schemas.plan import CLIP_ID, ID_BYTES, Exemplar, Look, Plan, RenderSettings, Shards
+from schemas.plan import CLIP_ID, Donor, Exemplar, Look, Plan, RenderSettings, Shards, every_nth
 from schemas.sequence import Sequences
-from schemas.spec import GENERATE, Spec, Variant
+from schemas.spec import Spec
+from schemas.variants import GENERATE
 
 # Frames per shard: large enough to amortise a hand-out, small enough to lose to a kill.
 SHARD_FRAMES = {"cpu": 60, "cuda": 480}
@@ -44,6 +47,8 @@ class Inputs:
     window: int  # T: label frames that the generator sees at once
     uses_instances: bool  # the generator has an instance edge channel
     exemplars: Mapping[str, Exemplar] = field(default_factory=dict)  # per style uri
+    donors: Mapping[Insert, Donor] = field(default_factory=dict)
+    chosen_PK: NDArray[np.int32] | None = None  # the K variants of each piece, as `cut` has them; None: all of them
 
 
 @dataclass(frozen=True)
@@ -63,20 +68,15 @@ def plan(sequences: Sequences, inputs: Inputs, held: Held) -> Plan:
     """
     spec = inputs.spec
     splits = [split_of(sequence_id, spec.split) for sequence_id in sequences.ids.to_pylist()]
-    pieces = cut(
-        sequences,
-        splits,
-        spec.clips,
-        instances=inputs.uses_instances or spec.output.instances or spec.source.kind == "pose",
-    )
-    too_short = tuple(pieces.names(published_frames(pieces.frames_P, inputs) < 1))
-    pieces = pieces.where(published_frames(pieces.frames_P, inputs) >= 1)
-    clips = _clips(pieces, inputs)
+    instances = inputs.uses_instances or spec.decided_by_instances or spec.source.kind == "pose"
+    pieces = cut(sequences, splits, spec.clips, instances=instances)
+    looks = tuple(_look(index, inputs) for index in range(len(spec.variants)))
+    longest = max(look.stride for look in looks)
+    too_short = tuple(pieces.names(published_frames(every_nth(pieces.frames_P, longest), inputs) < 1))
+    clips = _clips(pieces, looks, inputs)
     is_held, is_down = _among(clips.id_C16, held.clip_ids), _among(clips.id_C16, held.turned_down)
     reused = as_clip_ids(clips.id_C16[is_held & ~is_down])
-    looks = tuple(_look(variant, inputs) for variant in spec.variants)
-    generates = np.array([look.exemplar is None for look in looks])
-    order, first = _packed(pieces, clips, np.flatnonzero(~is_held & ~is_down), generates, inputs.settings)
+    order, first = _packed(pieces, clips, np.flatnonzero(~is_held & ~is_down), looks, inputs.settings)
     piece, id_C16 = clips.piece_C[order], clips.id_C16[order]
     shards = Shards(
         id_M16=shard_ids(id_C16, first),
@@ -85,7 +85,7 @@ def plan(sequences: Sequences, inputs: Inputs, held: Held) -> Plan:
         sequence_C=pieces.sequence_P[piece],
         variant_C=clips.variant_C[order],
         start_C=pieces.start_P[piece],
-        frames_C=pieces.frames_P[piece],
+        span_C=pieces.frames_P[piece],
         sequences=sequences,
         splits=pa.array(splits, pa.string()).dictionary_encode(),
         looks=looks,
@@ -118,34 +118,36 @@ def published_frames(label_frames: NDArray[np.int32], inputs: Inputs) -> NDArray
     return np.maximum(0, label_frames - (inputs.window - 1)).astype(np.int32)
 
 
-def _clips(pieces: Pieces, inputs: Inputs) -> _Clips:
-    """Every piece in every variant."""
-    spec, count = inputs.spec, len(pieces)
-    variants = len(spec.variants)
+def _clips(pieces: Pieces, looks: Sequence[Look], inputs: Inputs) -> _Clips:
+    """Every piece in every variant, but for those that get no image."""
+    found = []
+    for index, look in enumerate(looks):
+        long_enough = published_frames(every_nth(pieces.frames_P, look.stride), inputs) >= 1
+        wanted = True if inputs.chosen_PK is None else (inputs.chosen_PK == index).any(axis=1)
+        chosen = np.flatnonzero(long_enough & wanted)
+        ids = clip_ids(look_digest(_decides_look(index, look, inputs)), pieces.digest_P16[chosen])
+        found.append(_Clips(ids, chosen.astype(np.int32), np.full(len(chosen), index, np.int32)))
+    id_C16, piece_C, variant_C = (
+        np.concatenate([getattr(clips, name) for clips in found]) for name in ("id_C16", "piece_C", "variant_C")
+    )
     # Within a sequence all its pieces in the first variant stand before all of them in the second.
-    number_S = np.bincount(pieces.sequence_P, minlength=1)
-    before_S = np.cumsum(number_S) - number_S
-    s = pieces.sequence_P
-    place_P = before_S[s] * variants + (np.arange(count) - before_S[s])
-    ids = np.empty((count * variants, ID_BYTES), np.uint8)
-    piece, variant_of = np.empty(count * variants, np.int32), np.empty(count * variants, np.int32)
-    for index, variant in enumerate(spec.variants):
-        ids[place_P] = clip_ids(look_digest(_decides_look(index, variant, inputs)), pieces.digest_P16)
-        piece[place_P] = np.arange(count)
-        variant_of[place_P] = index
-        place_P += number_S[s]
-    return _Clips(ids, piece, variant_of)
+    place_C = pieces.sequence_P[piece_C].astype(np.int64) * len(looks) + variant_C
+    order = np.argsort(place_C, kind="stable")  # runs that are in order already are merged
+    return _Clips(id_C16[order], piece_C[order], variant_C[order])
 
 
-def _look(variant: Variant, inputs: Inputs) -> Look:
+def _look(index: int, inputs: Inputs) -> Look:
+    variant = inputs.spec.variants[index]
     exemplar = None if variant.style == GENERATE else inputs.exemplars[variant.style]
-    return Look(inputs.spec.seed_of(variant), exemplar)
+    # a source with problems has none: it is planned to say what it holds, and not rendered
+    donors = tuple(inputs.donors[edit] for edit in inserts(variant) if edit in inputs.donors)
+    return Look(inputs.spec.seed_of(variant), exemplar, donors, frame_steps(variant.edits))
 
 
-def _decides_look(index: int, variant: Variant, inputs: Inputs) -> dict[str, object]:
+def _decides_look(index: int, look: Look, inputs: Inputs) -> dict[str, object]:
     """The parts of identity that all clips of a variant share."""
-    exemplar = _look(variant, inputs).exemplar
-    return {"variant": index} | variant_parts(variant, exemplar, inputs.spec, inputs.space, inputs.settings)
+    variant = inputs.spec.variants[index]
+    return {"variant": index} | variant_parts(variant, look, inputs.spec, inputs.space, inputs.settings)
 
 
 def _among(id_C16: NDArray[np.uint8], held: pa.Array) -> NDArray[np.bool_]:
@@ -156,13 +158,14 @@ def _among(id_C16: NDArray[np.uint8], held: pa.Array) -> NDArray[np.bool_]:
 
 
 def _packed(
-    pieces: Pieces, clips: _Clips, new: NDArray[np.int64], generates: NDArray[np.bool_], settings: RenderSettings
+    pieces: Pieces, clips: _Clips, new: NDArray[np.int64], looks: Sequence[Look], settings: RenderSettings
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The new clips in order of shards, and where each shard begins.
 
     A shard holds whole lock-step batches, of about SHARD_FRAMES frames: clips of one length and one kind of start.
     """
-    length = pieces.frames_P[clips.piece_C[new]]
+    generates, stride = (np.array(of) for of in ([look.exemplar is None for look in looks], [x.stride for x in looks]))
+    length = every_nth(pieces.frames_P[clips.piece_C[new]], stride[clips.variant_C[new]])
     kind = length.astype(np.int64) * 2 + generates[clips.variant_C[new]]
     order, first = [new[:0]], [np.zeros(1, np.int64)]
     for value in np.unique(kind):

@@ -1,6 +1,5 @@
 """Spec -> everything opened and checked, and the plan. All that can be known before a GPU starts is found out here."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -8,14 +7,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import versions
+from pipeline.balance import Balanced, balanced
 from pipeline.catalog import Catalog
-from pipeline.codec import decode_image
+from pipeline.donors import donors_of
 from pipeline.edits import remap_table
+from pipeline.edits.check import check_edits
+from pipeline.exemplars import exemplar
 from pipeline.file_index import INDEX, facts_in, index_of, load_index, save_index
-from pipeline.file_uri import open_file
 from pipeline.generator.checkpoint import check_fits, checkpoint_store, read_checkpoint
 from pipeline.job import RenderJob
 from pipeline.label_spaces import open_label_space
+from pipeline.matrix import drawn, pairs
+from pipeline.pieces import uncut
 from pipeline.planner import Held, Inputs, plan
 from pipeline.points.frames import channels
 from pipeline.quality.held import turned_down
@@ -23,10 +26,11 @@ from pipeline.settings import settle
 from pipeline.sources import find_sequences, open_source
 from pipeline.storage import NotFound, Store, open_store
 from pipeline.versions import Version
-from schemas.errors import SourceError, StorageError, UsageError
+from schemas.errors import UsageError
 from schemas.label_space import LabelSpace
 from schemas.plan import Exemplar, Plan
-from schemas.spec import GENERATE, Spec
+from schemas.spec import Spec
+from schemas.variants import GENERATE, Balance, Matrix, Variant
 
 Progress = Callable[[int, int], None]
 
@@ -39,6 +43,7 @@ class Prepared:
     catalog: Catalog
     base: Version | None
     plan: Plan
+    balance: Balanced | None = None  # where the spec asks for one
 
 
 def prepare(spec: Spec, progress: Progress | None = None, *, dry: bool = False) -> Prepared:
@@ -47,7 +52,7 @@ def prepare(spec: Spec, progress: Progress | None = None, *, dry: bool = False) 
     Raises a UsageError of the fitting kind for the first thing that is wrong; problems of the source are collected,
     and `Catalog.check` raises them.
     """
-    options = spec.storage_options
+    spec, options = _spelled_out(spec), spec.storage_options
     source, dataset = open_source(spec.source, options), open_store(spec.dataset.uri, options)
     space = open_label_space(spec.source.label_space_name, options)
     _check_classes(spec, space)
@@ -69,17 +74,47 @@ def prepare(spec: Spec, progress: Progress | None = None, *, dry: bool = False) 
         from pipeline.quality.segmenters import open_segmenter  # torch: for those who have a segmenter only
 
         open_segmenter(spec, space)
-    exemplars = {v.style: _exemplar(v.style, spec) for v in spec.variants if v.style != GENERATE}
+    exemplars = {v.style: exemplar(v.style, spec, space, settings.size) for v in spec.variants if v.style != GENERATE}
     catalog = find_sequences(source, spec.source, space, index, settings.size, progress)
     used = pa.concat_tables([catalog.facts, index_of(known.items())])
     if not dry and not used.equals(index):
         save_index(dataset, used)
+    job, facts = RenderJob(spec, space, settings, checkpoint, source, dataset), catalog.facts
     catalog = replace(catalog, facts=INDEX.empty_table())  # saved; a driver does not carry it through its run
     del index, used
-    job = RenderJob(spec, space, settings, checkpoint, source, dataset)
-    inputs = Inputs(spec, space, settings, checkpoint.config.n_frames, checkpoint.config.use_instance, exemplars)
-    base, held = _newest(dataset, spec)
-    return Prepared(job, catalog, base, plan(catalog.sequences, inputs, held))
+    job, inputs, balance = _variants(job, catalog, facts, exemplars)
+    base, held = _newest(dataset, job.spec)
+    return Prepared(job, catalog, base, plan(catalog.sequences, inputs, held), balance)
+
+
+def _variants(
+    job: RenderJob, catalog: Catalog, facts: pa.Table, exemplars: dict[str, Exemplar]
+) -> tuple[RenderJob, Inputs, Balanced | None]:
+    """The job with the variants that a rule of its spec gives, and what decides its plan."""
+    rule, config, balance, chosen_PK = job.spec.variants_by, job.checkpoint.config, None, None
+    if isinstance(rule, Matrix):
+        seed = job.spec.clips.seed if rule.seed is None else rule.seed
+        chosen_PK = drawn(rule, uncut(catalog.sequences, job.spec.clips), seed)
+    if isinstance(rule, Balance) and not catalog.problems:
+        pieces = uncut(catalog.sequences, job.spec.clips)
+        skip = 0 if job.spec.clips.lead_in == "repeat" else config.n_frames - 1
+        balance = balanced(rule, job, pieces, facts, skip)
+        job = replace(job, spec=job.spec.model_copy(update={"variants": balance.variants}))
+        chosen_PK = balance.chosen_P[:, None]
+    inputs = Inputs(job.spec, job.space, job.settings, config.n_frames, config.use_instance, exemplars)
+    if not catalog.problems:  # else it is planned to say what is there, and not rendered
+        inputs = replace(inputs, donors=donors_of(job, catalog.sequences))
+    return job, replace(inputs, chosen_PK=chosen_PK), balance
+
+
+def _spelled_out(spec: Spec) -> Spec:
+    """With the variants that a rule gives without the source; for balance, the look that all of them have."""
+    match spec.variants_by:
+        case Matrix() as rule:
+            return spec.model_copy(update={"variants": pairs(rule)})
+        case Balance() as rule:
+            return spec.model_copy(update={"variants": (Variant(style=rule.style, seed=rule.seed),)})
+    return spec
 
 
 def _check_place(dataset: Store) -> None:
@@ -115,20 +150,11 @@ def _check_classes(spec: Spec, space: LabelSpace) -> None:
         remap_table(spec.source.remap, space)
     except ValueError as error:
         raise UsageError(f"source.remap: {error}") from None
-    for i, variant in enumerate(spec.variants):
-        for k, edit in enumerate(variant.edits):
+    if isinstance(spec.variants_by, Balance):
+        for key in spec.variants_by.balance:
             try:
-                space.resolve(edit.replace), space.resolve(edit.with_)
+                space.resolve(key)
             except ValueError as error:
-                raise UsageError(f"variants[{i}].edits[{k}]: {error}") from None
-
-
-def _exemplar(uri: str, spec: Spec) -> Exemplar:
-    """Fingerprints an exemplar image after checking that it decodes."""
-    store, name = open_file(uri, spec.storage_options)
-    try:
-        data = store.read(name)
-        decode_image(data)
-    except (StorageError, ValueError) as error:
-        raise SourceError(f"variants: style '{uri}': {error}\n  give `generate`, or the uri of an image") from None
-    return Exemplar(uri, hashlib.sha256(data).hexdigest())
+                raise UsageError(f"variants.balance: {error}") from None
+    for i, variant in enumerate(spec.variants):
+        check_edits(variant, f"variants[{i}]", space, instances=spec.source.has_instances)

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.data_file import clip_sources
+from pipeline.edits.check import inserts
 from pipeline.template import Template
 from pipeline.versions import LINEAGE_FILE, Version
 from schemas.errors import IntegrityError, UsageError
@@ -34,6 +35,8 @@ class Origin:
         yield from (file["path"] for file in self.sources["instance_files"] if file)
         if self.sources["exemplar"]:
             yield self.sources["exemplar"]["path"]
+        for frame in (frame for donor in self.sources["donors"] or () for frame in donor["frames"]):
+            yield from (file["path"] for file in frame.values() if file)
 
 
 def origins(version: Version, clip_ids: Iterable[str]) -> Iterator[Origin]:
@@ -65,8 +68,13 @@ def rendered_from(version: Version, path: str) -> list[Origin]:
     lineage = version.table(LINEAGE_FILE, ["clip_id", "sequence_id", "variant"])
     source = version.record.spec.source
     matches = (Template(text).match(path) for text in (source.frames, source.instances, source.guides) if text)
-    sequences = pa.array([found[0] for found in matches if found], pa.string())
-    variants = [i for i, v in enumerate(version.record.spec.variants) if v.style == path]
+    names = {found[0] for found in matches if found}
+    sequences = pa.array(sorted(names), pa.string())
+    variants = [
+        i
+        for i, v in enumerate(version.record.spec.variants)
+        if v.style == path or names & {edit.from_ for edit in inserts(v)}
+    ]
     near = pc.or_(
         pc.is_in(lineage["sequence_id"], value_set=sequences),
         pc.is_in(lineage["variant"], value_set=pa.array(variants, pa.int32())),

@@ -37,7 +37,7 @@ from schemas.errors import StorageError
 from schemas.manifest import FAILURES, SHARDS
 from schemas.outcome import Failed
 from schemas.plan import Plan
-from schemas.spec import QualitySpec
+from schemas.quality import QualitySpec
 from schemas.version import Counts, FileRecord, VersionRecord, Work
 
 UPLOADS, PART_BYTES = 3, 16 * 2**20
@@ -70,7 +70,7 @@ def _new_clips(job: RenderJob, plan: Plan, rows: NDArray[np.int64]) -> pa.Table:
     shards, spec = plan.shards, job.spec
     unpublished = 0 if spec.clips.lead_in == "repeat" else job.checkpoint.config.n_frames - 1  # label frames at first
     sequence = pa.DictionaryArray.from_arrays(pa.array(shards.sequence_C[rows]), shards.sequences.ids)
-    start_s = (shards.start_C[rows].astype(np.int64) + unpublished) / spec.source.fps
+    start_s = (shards.start_C[rows].astype(np.int64) + unpublished * shards.stride_C[rows]) / spec.source.fps
     frames = (shards.frames_C[rows] - unpublished).astype(np.int32)
     clip_ids = as_clip_ids(shards.clip_C16[rows])
     return pa.table([clip_ids, sequence, shards.variant_C[rows], start_s, frames], schema=CLIPS)

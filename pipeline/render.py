@@ -24,6 +24,7 @@ from pipeline.generator.clips import ClipFrames, How, render_clips
 from pipeline.generator.engine import Engine
 from pipeline.identity import shard_id
 from pipeline.job import RenderJob
+from pipeline.light import in_light
 from pipeline.long_clip import Pieces, render_long
 from pipeline.quality.agreement import label_agreement
 from pipeline.quality.gates import bounds_of, gate
@@ -32,6 +33,7 @@ from pipeline.quality.segmenters import open_segmenter
 from pipeline.runs import save_outcome
 from pipeline.storage_errors import Unavailable
 from pipeline.thumbnail import thumbnail
+from schemas.edit import frame_stride
 from schemas.errors import FlowreelError
 from schemas.outcome import ClipOutcome, Failed, Rejected, Rendered, ShardOutcome
 from schemas.plan import Clip, Shard
@@ -142,7 +144,9 @@ class ShardRenderer:
                 done |= zip([c.clip_id for c in group], together(group), strict=True)
             except Exception:  # the clip that caused it says so again below, alone
                 done |= self._each(group, lambda clip: together([clip])[0], lost)
-        return done
+        return {
+            c.clip_id: in_light(done[c.clip_id], spec.variants[c.variant]) for c in (*long, *clips) if c.clip_id in done
+        }
 
     def _is_long(self, clip: Clip) -> bool:
         return len(clip.frames) > self.job.spec.execution.checkpoint_frames
@@ -152,7 +156,8 @@ class ShardRenderer:
 
     def _encoded(self, clip: Clip, maps: ClipMaps, frames: ClipFrames) -> EncodedClip | Rejected:
         label_THW = maps.label_THW[frames.first :]
-        quality = measure(frames.image_THW3, label_THW, self.job.spec.source.fps, self._agreement)
+        fps = self.job.spec.source.fps / frame_stride(self.job.spec.variants[clip.variant].edits)
+        quality = measure(frames.image_THW3, label_THW, fps, self._agreement)
         reason = gate(quality, self.job.spec.quality)
         if reason:
             return Rejected(clip.clip_id, reason, base64.b64encode(thumbnail(frames.image_THW3)).decode())

@@ -18,6 +18,7 @@ from pipeline.generator.clips import How, render_clips
 from pipeline.generator.engine import Engine, load_engine
 from pipeline.identity import RENDER_FORMAT
 from pipeline.job import RenderJob
+from pipeline.light import in_light
 from pipeline.provenance import Origin, origins
 from pipeline.source_file import SINCE
 from pipeline.sources import open_source
@@ -25,7 +26,7 @@ from pipeline.versions import LINEAGE_FILE, Version
 from schemas.errors import FlowreelError, SourceError, UsageError
 from schemas.label_space import LabelSpace
 from schemas.manifest import data_schema
-from schemas.plan import Clip, Exemplar
+from schemas.plan import Clip, Donor, Exemplar
 from schemas.sequence import Frame, SourceFile
 
 ROUNDING_DB = 40.0  # PSNR: other processors and batches round otherwise; a wrong picture is below 30
@@ -135,16 +136,20 @@ def _clip(origin: Origin, job: RenderJob) -> Clip:
     row = origin.sources
     labels, guides = row["label_files"][: row["frames"]], row["label_files"][row["frames"] :]
     files = zip(labels, row["instance_files"], guides or [None] * len(labels), strict=True)
-    frames = tuple(
-        Frame(
-            label["path"].rpartition("/")[2], SourceFile(label["path"], label["sha256"]), _file(instance), _file(guide)
-        )
-        for label, instance, guide in files
+    frames = tuple(_frame(*of_frame) for of_frame in files)
+    donors = tuple(
+        Donor(donor["sequence_id"], tuple(_frame(f["label"], f["instance"]) for f in donor["frames"]))
+        for donor in row["donors"] or ()
     )
     exemplar = Exemplar(row["exemplar"]["path"], row["exemplar"]["sha256"]) if row["exemplar"] else None
     seed = job.spec.seed_of(job.spec.variants[row["variant"]])
     place = (row["clip_id"], row["sequence_id"], row["variant"], row["start"])
-    return Clip(*place, frames, row["split"], seed, exemplar)
+    return Clip(*place, frames, row["split"], seed, exemplar, donors)
+
+
+def _frame(label: dict[str, str], instance: dict[str, str] | None, guide: dict[str, str] | None = None) -> Frame:
+    name = label["path"].rpartition("/")[2]
+    return Frame(name, SourceFile(label["path"], label["sha256"]), _file(instance), _file(guide))
 
 
 def _file(noted: dict[str, str] | None) -> SourceFile | None:
@@ -155,6 +160,7 @@ def _rows(clip: Clip, job: RenderJob, engine: Engine) -> pa.Table:
     maps = fetch_clip(clip, job)
     how = How(job.spec.clips.lead_in, job.spec.output.flow)
     (frames,) = render_clips(engine, [maps.conditioning], how)
+    frames = in_light(frames, job.spec.variants[clip.variant])
     encoded = encode_clip(clip, maps, frames, {}, job)  # what is compared is in the rows, not in the manifest
     return pa.Table.from_pylist(encoded.rows, schema=data_schema(encoded.rows[0]))
 

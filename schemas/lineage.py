@@ -3,6 +3,9 @@
 import pyarrow as pa
 
 _FILE = pa.struct([("path", pa.string()), ("sha256", pa.string())])
+_DONOR = pa.struct(
+    [("sequence_id", pa.string()), ("frames", pa.list_(pa.struct([("label", _FILE), ("instance", _FILE)])))]
+)
 
 _CLIP = [
     ("clip_id", pa.string()),
@@ -33,6 +36,7 @@ SOURCES = pa.schema(
         ("label_files", pa.list_(_FILE)),
         ("instance_files", pa.list_(_FILE)),  # one per label file or null
         ("exemplar", _FILE),  # the whole uri; null without
+        ("donors", pa.list_(_DONOR)),  # of each edit that takes an object from another sequence; null in older files
     ]
 )
 SOURCES_KEY = b"flowreel.sources"  # footer key of a data file

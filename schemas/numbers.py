@@ -10,3 +10,4 @@ Positive = Annotated[int, Field(ge=1, le=MOST, strict=True)]  # strict: `true` i
 Above0 = Annotated[float, Field(gt=0)]
 Side = Annotated[int, Field(ge=1, le=16384, strict=True)]  # pixels
 Natural = Annotated[int, Field(ge=0, le=MOST, strict=True)]
+Seed = Annotated[int, Field(ge=0, lt=2**63, strict=True)]

@@ -8,12 +8,16 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from schemas.edit import KINDS, TAG
 from schemas.errors import UsageError
 from schemas.model import Model
 from schemas.spec import Spec
+from schemas.variants import RULES
 
 MOST_VALUES = 100_000  # in a YAML file
-_BRANCH = r"constrained-\w+|literal\[.*\]|\[key\]|int|str"  # pydantic's names for the alternatives of a field
+# pydantic's names for the alternatives of a field
+_BRANCH = r"edit-\w+|rule-\w+|constrained-\w+|literal\[.*\]|\[key\]|int|str"
+_TAGGED: dict[str, type[BaseModel]] = {**{TAG + key: model for key, model in KINDS.items()}, **RULES}
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -142,6 +146,8 @@ def _problem(model: type[BaseModel], error: dict[str, Any]) -> str:
 
 def _place(loc: Sequence[int | str]) -> str:
     text = ""
+    if loc and loc[0] == "variants_by":  # as it is written
+        loc = ("variants", *loc[1:])
     for part in loc:
         if isinstance(part, str) and re.fullmatch(_BRANCH, part):
             continue
@@ -159,6 +165,9 @@ def _fields_at(model: type[BaseModel], loc: Sequence[int | str]) -> list[str]:
     here: type[BaseModel] = model
     for part in loc:
         if isinstance(part, int):
+            continue
+        if part in _TAGGED:
+            here = _TAGGED[part]
             continue
         field = next((f for n, f in here.model_fields.items() if part in (n, f.alias)), None)
         inner = _inner_model(field.annotation) if field else None

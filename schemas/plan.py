@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence as Items
 from dataclasses import dataclass
+from math import prod
 from typing import Literal, overload
 
 import numpy as np
@@ -35,8 +36,19 @@ class Exemplar:
 
 
 @dataclass(frozen=True, slots=True)
+class Donor:
+    """Frames of another sequence that an edit takes an object from."""
+
+    sequence_id: str
+    frames: tuple[Frame, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Clip:
-    """One clip to render: label frames [start, start + len(frames)) of a sequence in one variant."""
+    """One clip to render: label frames of a sequence from ``start`` on, in one variant.
+
+    Edits of time have put ``frames`` into their order and left some out.
+    """
 
     clip_id: str
     sequence_id: str
@@ -46,6 +58,7 @@ class Clip:
     split: str
     seed: int
     exemplar: Exemplar | None = None
+    donors: tuple[Donor, ...] = ()  # one for each `insert` of the variant's edits
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +90,13 @@ class Look:
 
     seed: int
     exemplar: Exemplar | None
+    donors: tuple[Donor, ...] = ()
+    steps: tuple[int, ...] = ()  # slices of a clip's frames, one after the other: `schemas.edit.frame_steps`
+
+    @property
+    def stride(self) -> int:
+        """Source frames from one frame of a clip to the next."""
+        return prod(map(abs, self.steps))
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +112,7 @@ class Shards(Items[Shard]):
     sequence_C: NDArray[np.int32]  # index into ``sequences``
     variant_C: NDArray[np.int32]
     start_C: NDArray[np.int32]
-    frames_C: NDArray[np.int32]  # label frames
+    span_C: NDArray[np.int32]  # label frames of the sequence, before edits of time
     sequences: Sequences
     splits: pa.Array  # string (dictionary), per sequence
     looks: tuple[Look, ...]  # per variant
@@ -100,6 +120,16 @@ class Shards(Items[Shard]):
     @property
     def clip_count(self) -> int:
         return len(self.clip_C16)
+
+    @property
+    def stride_C(self) -> NDArray[np.int32]:
+        """Source frames from one frame of a clip to the next."""
+        return np.array([look.stride for look in self.looks], np.int32)[self.variant_C]
+
+    @property
+    def frames_C(self) -> NDArray[np.int32]:
+        """Label frames of each clip."""
+        return every_nth(self.span_C, self.stride_C)
 
     def __len__(self) -> int:
         return len(self.id_M16)
@@ -122,16 +152,25 @@ class Shards(Items[Shard]):
         """The clip of one row."""
         s, start, variant = int(self.sequence_C[row]), int(self.start_C[row]), int(self.variant_C[row])
         look = self.looks[variant]
+        frames = self.sequences.frames(s, start, start + int(self.span_C[row]))
+        for step in look.steps:
+            frames = frames[::step]
         return Clip(
             self.clip_C16[row].tobytes().hex(),
             self.sequences.ids[s].as_py(),
             variant,
             start,
-            self.sequences.frames(s, start, start + int(self.frames_C[row])),
+            frames,
             self.splits[s].as_py(),
             look.seed,
             look.exemplar,
+            look.donors,
         )
+
+
+def every_nth(frames_C: NDArray[np.int32], stride: NDArray[np.int32] | int) -> NDArray[np.int32]:
+    """How many of so many frames are left, the first among them."""
+    return -(-frames_C // stride)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,19 +1,20 @@
 """The spec: one YAML file that says what to render from where to where. Printed as JSON Schema by `flowreel schema`."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from schemas.edit import ClassKey, Edit
+from schemas.edit import needs_instances
 from schemas.model import Model
-from schemas.numbers import Above0, Fraction, Natural, Positive, Side
+from schemas.numbers import Fraction, Natural, Positive, Seed, Side
+from schemas.quality import QualitySpec
 from schemas.source import SEQUENCE, SourceSpec
+from schemas.variants import GENERATE, Balance, Matrix, Rule, Variant, or_rule
 
 __all__ = ["GENERATE", "GRACE_H", "SEQUENCE", "Fraction", "Natural", "Positive", "Side", "SourceSpec", "Spec"]
 
-Seed = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
 Workers = Annotated[int, Field(ge=1, le=100_000, strict=True)]
-GENERATE = "generate"
 GRACE_H = 72.0  # a weekend: interrupted runs go on where they were, readers finish what they have opened
 
 
@@ -59,15 +60,6 @@ class ClipsSpec(Model):
         return self
 
 
-class Variant(Model):
-    """One look of every sequence. Its place in the list is published as its number: add new ones at the end, or the
-    clips of those behind are rendered again."""
-
-    style: str = Field(GENERATE, min_length=1, description="`generate`, or the uri of an exemplar image")
-    edits: tuple[Edit, ...] = Field((), description="changes to the label maps before rendering, in order")
-    seed: Seed | None = Field(None, description="default: clips.seed")
-
-
 class OutputSpec(Model):
     """What is stored per frame."""
 
@@ -76,53 +68,6 @@ class OutputSpec(Model):
     instances: bool = Field(True, description="publish instance maps where the source has them")
     flow: bool = Field(False, description="publish backward flow (16-bit PNG); costs about 10x an image")
     depth: bool = Field(False, description="of procedural scenes: publish depth in centimetres (16-bit PNG)")
-
-
-class QualitySpec(Model):
-    """Clips that have a frame beyond these bounds are rejected as they are rendered, with a reason. null: no bound.
-
-    Each is on the manifest's column of its name. Clips that a version holds already are judged by what it says of them.
-    """
-
-    segmenter: str | None = Field(
-        None,
-        min_length=1,
-        description="what label agreement is measured with: TorchScript (.pt, .ts) or ONNX, from RGB (1, 3, H, W) in"
-        " [0, 1] to logits (1, C, H, W); or a file of `benchmarks/segmenter.py` (.safetensors)",
-    )
-    segmenter_classes: tuple[ClassKey, ...] | None = Field(
-        None, description="id or name of each channel's class; default: all classes that are not ignored, by id"
-    )
-    max_warp_error: Above0 | None = Field(None, description="difference to the frame before, moved along; 0 to 1")
-    max_flicker: Above0 | None = Field(None, description="change of light along motion; 0 to 1")
-    max_drift: Above0 | None = Field(None, description="distance of colours from the clip's first second; 0 to 1")
-    min_sharpness: Above0 | None = Field(None, description="mean absolute Laplacian in 8-bit levels: blur is below")
-    max_sharpness: Above0 | None = Field(None, description="noise is above")
-    min_contrast: Above0 | None = Field(None, description="standard deviation of grey, 0 to 0.5: black is 0")
-    min_saturation: Above0 | None = Field(None, description="mean distance between channels, 0 (grey) to 1")
-    max_saturation: Above0 | None = None
-    min_label_edges: Above0 | None = Field(
-        None, description="steepness of the picture where labels meet, by that on the whole: shifted labels give 1"
-    )
-    max_frozen: Fraction | None = Field(
-        None, description="of pixels whose label changes, those that stay as they are: a frozen frame gives 1"
-    )
-    min_label_agreement: Fraction | None = Field(
-        None, description="of pixels, those that the segmenter names as their label does"
-    )
-
-    @model_validator(mode="after")
-    def _needs_segmenter(self) -> Self:
-        if self.min_label_agreement is not None and self.segmenter is None:
-            raise ValueError(
-                f"min_label_agreement {self.min_label_agreement:g} cannot be checked without a segmenter; name one as"
-                " quality.segmenter (`python -m benchmarks.segmenter` makes one), or leave it null"
-            )
-        for name in ("sharpness", "saturation"):
-            low, high = getattr(self, f"min_{name}"), getattr(self, f"max_{name}")
-            if low is not None and high is not None and low > high:
-                raise ValueError(f"min_{name} {low:g} is above max_{name} {high:g}: nothing would pass")
-        return self
 
 
 class FailureSpec(Model):
@@ -172,11 +117,16 @@ class ExecutionSpec(Model):
 class Spec(Model):
     """A whole job."""
 
+    model_config = ConfigDict(json_schema_extra=or_rule)
+
     dataset: DatasetSpec
     source: SourceSpec
     generator: GeneratorSpec = GeneratorSpec()
     clips: ClipsSpec = ClipsSpec()
     variants: tuple[Variant, ...] = (Variant(),)
+    variants_by: Rule | None = Field(
+        None, description="what `variants` says if it is a mapping: a rule that gives the variants when planning"
+    )
     output: OutputSpec = OutputSpec()
     split: dict[str, Fraction] = Field({"train": 0.9, "val": 0.1}, description="share of sequences per split")
     quality: QualitySpec = QualitySpec()
@@ -184,6 +134,14 @@ class Spec(Model):
     execution: ExecutionSpec = ExecutionSpec()
     # Kept out of repr, dumps and records: it may hold secrets.
     storage_options: dict[str, Any] = Field({}, repr=False, exclude=True, description="given to fsspec, never stored")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rule(cls, tree: Any) -> Any:
+        if isinstance(tree, dict) and isinstance(tree.get("variants"), dict):
+            rest = {name: value for name, value in tree.items() if name != "variants"}
+            return rest | {"variants_by": tree["variants"]}
+        return tree
 
     @field_validator("split")
     @classmethod
@@ -196,7 +154,9 @@ class Spec(Model):
 
     @model_validator(mode="after")
     def _edits_have_maps(self) -> Self:
-        if self.source.kind in ("pose", "face") and any(variant.edits for variant in self.variants):
+        lists = self.variants_by.edits if isinstance(self.variants_by, Matrix) else self.variants
+        edited = isinstance(self.variants_by, Balance) or any(one.edits for one in lists)
+        if self.source.kind in ("pose", "face") and edited:
             raise ValueError(f"variants: edits change label maps, and a {self.source.kind} is drawn from points")
         return self
 
@@ -223,6 +183,21 @@ class Spec(Model):
         """Of data files, beside those that all have."""
         found = {"depth": self.output.depth, "keypoints": self.source.has_keypoints}
         return tuple(name for name, there in found.items() if there)
+
+    @property
+    def decided_by_instances(self) -> bool:
+        """Whether instance maps decide clips, whatever the generator: they are published, or edits go by them."""
+        return self.output.instances or any(needs_instances(variant.edits) for variant in self.variants)
+
+    def styles(self) -> Iterator[tuple[str, str]]:
+        """All styles and where they stand."""
+        match self.variants_by:
+            case Balance() as rule:
+                yield "variants.style", rule.style
+            case Matrix() as rule:
+                yield from ((f"variants.styles[{i}].style", s.style) for i, s in enumerate(rule.styles))
+            case _:
+                yield from ((f"variants[{i}].style", v.style) for i, v in enumerate(self.variants))
 
     def seed_of(self, variant: Variant) -> int:
         return self.clips.seed if variant.seed is None else variant.seed

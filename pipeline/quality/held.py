@@ -16,7 +16,8 @@ from pipeline.thumbnail import thumbnail
 from pipeline.versions import FAILURES_FILE, LINEAGE_FILE, Version
 from schemas.manifest import FAILURES, QUALITY
 from schemas.plan import CLIP_ID
-from schemas.spec import QualitySpec, Spec
+from schemas.quality import QualitySpec
+from schemas.spec import Spec
 
 PICTURED = 500  # rejected clips that get a thumbnail: each costs a read of its images
 

@@ -10,7 +10,7 @@ from pipeline.report.choose import near_duplicates
 from pipeline.report.facts import ClipFacts, Histogram
 from pipeline.report.measures import Measure
 from pipeline.report.players import Player
-from schemas.spec import QualitySpec
+from schemas.quality import QualitySpec
 
 SHOWN_ON_CARDS = ("warp_error", "label_agreement", "label_edges", "sharpness")
 

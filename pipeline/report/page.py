@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.report import sections
+from pipeline.report import sections, styles
 from pipeline.report.browser import browser, plots
 from pipeline.report.choose import outliers, shown
 from pipeline.report.facts import ClipFacts, gather
@@ -47,6 +47,7 @@ def report(version: Version, wanted: Wanted, progress: Progress | None = None) -
     data["odd"] = outliers(facts, places)
     data["variants"] = [{"number": i, "told": _told(record, i)} for i in sorted({c.variant for c in clips})]
     context = _context(version, facts.classes, space) | {"stats": sections.stats(version, wanted.price)}
+    context |= {"styles": styles.rows(styles.strength(version, facts))}
     return fill(context | {"videos": [(i, p.video) for i, p in made.items()]}, data)
 
 
@@ -78,7 +79,7 @@ def _told(record: VersionRecord, variant: int) -> str:
     if variant >= len(record.spec.variants):
         return "of an earlier spec"
     wanted = record.spec.variants[variant]
-    return ", ".join([wanted.style, *map(str, wanted.edits)])
+    return ", ".join([wanted.look, *map(str, wanted.edits)])
 
 
 def _context(version: Version, found: Any, space: LabelSpace) -> dict[str, Any]:

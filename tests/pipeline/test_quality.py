@@ -8,7 +8,7 @@ from pipeline.optical_flow import dis_flow
 from pipeline.quality.gates import bounds_of, gate
 from pipeline.quality.motion import warp_errors
 from schemas.manifest import QUALITY
-from schemas.spec import QualitySpec
+from schemas.quality import QualitySpec
 
 H, W = 64, 96
 

@@ -82,7 +82,8 @@ def test_the_example_of_the_contract_parses_to_what_it_says() -> None:
     said = yaml.safe_load(EXAMPLE)
     said.pop("storage_options")
     said["variants"][0]["edits"] = []
-    said["variants"] = [v | {"seed": None} for v in said["variants"]]
+    said["variants"] = [v | {"seed": None, "light": None} for v in said["variants"]]
+    said["variants_by"] = None
     assert json.loads(spec.model_dump_json(by_alias=True)) == said
     assert [str(edit) for edit in spec.variants[1].edits] == ["replace vegetation with building"]
 
@@ -330,7 +331,7 @@ def test_a_stored_spec_is_read_back_without_storage_options() -> None:
 def test_the_json_schema_has_every_field_of_the_contract() -> None:
     schema = json.loads(json.dumps(Spec.model_json_schema()))
     example = yaml.safe_load(EXAMPLE)
-    assert list(schema["properties"]) == list(example)
+    assert [name for name in schema["properties"] if name != "variants_by"] == list(example)
     assert schema["required"] == ["dataset", "source"] and schema["additionalProperties"] is False
     groups = {name: schema["properties"][name].get("$ref", "").rpartition("/")[2] for name in example}
     for name, model in groups.items():
@@ -338,5 +339,7 @@ def test_the_json_schema_has_every_field_of_the_contract() -> None:
             assert list(schema["$defs"][model]["properties"]) == list(example[name])
             assert schema["$defs"][model]["additionalProperties"] is False
     assert {name for name, model in groups.items() if not model} == {"variants", "split", "storage_options"}
-    assert list(schema["$defs"]["Variant"]["properties"]) == ["style", "edits", "seed"]
+    assert list(schema["$defs"]["Variant"]["properties"]) == ["style", "edits", "seed", "light"]
+    kinds = schema["properties"]["variants"]["anyOf"]
+    assert kinds[0]["items"] == {"$ref": "#/$defs/Variant"} and "Balance" in str(kinds[1]) and "Matrix" in str(kinds[1])
     assert schema["$defs"]["Replace"]["required"] == ["replace", "with"]

@@ -1,27 +1,10 @@
-"""Edits of label maps before rendering. The edited map conditions the generator and is what is published."""
-
-from collections.abc import Iterable
+"""Tables and stand-ins of ids: what comes before any edit."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.edit import Edit
+from pipeline.edits.maps import Ids
 from schemas.label_space import LabelSpace
-
-Ids = NDArray[np.integer]
-
-
-def apply_edits(
-    label_THW: Ids, instance_THW: Ids | None, edits: Iterable[Edit], space: LabelSpace
-) -> tuple[Ids, Ids | None]:
-    """Edited copies of a clip's maps; the inputs stay as they are. Raises ValueError for an unknown class."""
-    for edit in edits:
-        old, new = space.resolve(edit.replace), space.resolve(edit.with_)
-        gone = label_THW == old
-        label_THW = np.where(gone, np.asarray(new, label_THW.dtype), label_THW)
-        if instance_THW is not None and new not in space.things:
-            instance_THW = np.where(gone, np.asarray(0, instance_THW.dtype), instance_THW)  # stuff has no instances
-    return label_THW, instance_THW
 
 
 def thing_regions(label_THW: Ids, space: LabelSpace) -> Ids:

@@ -1,0 +1,28 @@
+"""A part of the frame that the sensor missed."""
+
+import numpy as np
+
+from pipeline.edits.maps import Maps, filled, ignored, without_instance
+from schemas.edit import DropOut
+from schemas.label_space import LabelSpace
+
+
+def drop_out(maps: Maps, edit: DropOut, space: LabelSpace) -> Maps:
+    """The ignored class in a region, in all frames or some."""
+    left, top, wide, high = edit.drop_out
+    frames, height, width = maps.label_THW.shape
+    first, stop = edit.frames or (0, frames)
+    missing_THW = np.zeros(maps.label_THW.shape, np.bool_)
+    rows = slice(round(top * height), round((top + high) * height))
+    missing_THW[first:stop, rows, round(left * width) : round((left + wide) * width)] = True
+    label_THW = filled(maps.label_THW, missing_THW, missing_class(edit, space))
+    return Maps(label_THW, without_instance(maps.instance_THW, missing_THW))
+
+
+def missing_class(edit: DropOut, space: LabelSpace) -> int:
+    """Raises ValueError where the edit names none and the label space ignores none."""
+    if edit.with_ is not None:
+        return space.resolve(edit.with_)
+    if not ignored(space):
+        raise ValueError(f"label space '{space.name}' has no ignored class; name one: drop_out: [...], with: CLASS")
+    return ignored(space)[0]
