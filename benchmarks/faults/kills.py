@@ -33,7 +33,7 @@ def _again_and_again(world: World, strike: Callable[[], int]) -> Inject:
 
     def inject(driver: Driver, dataset: Path, left: int) -> int:
         struck, seen = 0, len(data_files(dataset))
-        while struck < left and driver.wait_until(lambda: len(data_files(dataset)) > seen):
+        while struck < left and driver.wait_until(_more_than(seen, dataset)):
             seen = len(data_files(dataset))
             time.sleep(world.random.uniform(0, 1))
             struck += strike()
@@ -41,6 +41,10 @@ def _again_and_again(world: World, strike: Callable[[], int]) -> Inject:
         return struck
 
     return inject
+
+
+def _more_than(count: int, dataset: Path) -> Callable[[], bool]:
+    return lambda: len(data_files(dataset)) > count
 
 
 def drivers(world: World) -> Row:
@@ -97,7 +101,7 @@ def control_stores(world: World) -> Row:
         with Nodes() as nodes:
             driver = Driver(spec, world.load, nodes.address)
             row.commands += 1
-            if driver.wait_until(lambda: len(data_files(dataset)) >= 2):
+            if driver.wait_until(_more_than(1, dataset)):
                 nodes.kill_gcs()
                 row.injected += 1
                 row.note = _ending(driver)
