@@ -50,7 +50,7 @@ class Nodes:
 
     def actors(self) -> dict[int, Any]:
         """Process ids of all workers, each with its node."""
-        found = {}
+        found: dict[int, Any] = {}
         for node in self._cluster.list_all_nodes():
             for process in node.all_processes.get(ray_constants.PROCESS_TYPE_RAYLET, ()):
                 found |= {pid: node for pid in family(process.process.pid) if name(pid).startswith(ACTOR)}
@@ -73,7 +73,5 @@ class Nodes:
 
     def kill_gcs(self) -> None:
         """The head's control store."""
-        self._cluster.head_node.kill_gcs_server(check_alive=False)
-
-    def restart_gcs(self) -> None:
-        self._cluster.head_node.start_gcs_server()
+        head: Any = self._cluster.head_node
+        head.kill_gcs_server(check_alive=False)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import s3fs
+import fsspec
 from moto.server import ThreadedMotoServer
 
 from benchmarks.faults.place import data_files
@@ -30,7 +30,7 @@ def stores(world: World) -> Row:
     try:
         host, port = server.get_host_and_port()
         endpoint = f"http://{host}:{port}"
-        bucket = s3fs.S3FileSystem(**KEYS, endpoint_url=endpoint, skip_instance_cache=True, use_listings_cache=False)
+        bucket = fsspec.filesystem("s3", **KEYS, endpoint_url=endpoint, use_listings_cache=False)
         bucket.mkdir(BUCKET)
         bucket.put(str(world.place.source), f"{BUCKET}/source", recursive=True)
         while row.injected < world.wanted(150):

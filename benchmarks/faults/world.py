@@ -85,17 +85,18 @@ class World:
     def publish(self, dataset: Path, spec: Path, row: Row, inject: Inject, count: int, alone: bool = False) -> None:
         """The same command again and again until it publishes, with faults while there are some left. ``alone``: with
         a Ray of its own instead of the cluster."""
+        said = ""
         for _ in range(MOST_TRIES):
             done = self.undisturbed.clips_in(dataset)
             driver = Driver(spec, self.load, "" if alone else self.nodes.address)
             row.commands += 1
             row.injected += inject(driver, dataset, count - row.injected)
-            code = driver.wait()
-            row.again += rendered_again(done, driver.said())
+            code, said = driver.wait(), driver.said()
+            row.again += rendered_again(done, said)
             row.half_written += len(self.undisturbed.half_written(dataset))
             if code in (DONE, WITH_FAILURES):
                 return
-        raise SystemExit(f"{row.fault}: not published after {MOST_TRIES} commands; the last one said\n{driver.said()}")
+        raise SystemExit(f"{row.fault}: not published after {MOST_TRIES} commands; the last one said\n{said}")
 
 
 def rendered_again(done: int, said: str) -> int:
