@@ -56,7 +56,6 @@ def test_files_that_are_not_whole_are_seen(undisturbed: Undisturbed, copy: Path)
     victim = sorted((copy / "data").iterdir())[0]
     victim.write_bytes(victim.read_bytes()[:-1])
     assert undisturbed.half_written(copy) == [victim.name]
-    assert not undisturbed.compare(copy.parent / "dataset").identical
 
 
 def test_clips_that_are_rendered_again_are_counted() -> None:
