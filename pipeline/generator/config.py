@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pipeline.generator.image_config import ImageGeneratorConfig
 
 Positive = Annotated[int, Field(ge=1)]
+Few = Annotated[int, Field(ge=1, le=256)]  # of parts of a network: a damaged number must not build forever
 
 
 class GeneratorConfig(BaseModel):
@@ -25,11 +26,11 @@ class GeneratorConfig(BaseModel):
     use_instance: bool = True
     fg_labels: tuple[int, ...] = (26,)  # empty: no foreground branch
     ngf: Positive = 128
-    n_downsample: Positive = 3
-    n_blocks: Positive = 9
-    n_blocks_local: Positive = 3
-    n_frames: Annotated[int, Field(ge=2)] = 3
-    n_scales: Positive = 1
+    n_downsample: Few = 3
+    n_blocks: Few = 9
+    n_blocks_local: Few = 3
+    n_frames: Annotated[int, Field(ge=2, le=256)] = 3
+    n_scales: Few = 1
     flow: bool = True
     single: ImageGeneratorConfig | None = None  # makes the first frames; none: they are given, or there are none
     size: tuple[Positive, Positive] | None = None  # width, height of the training frames: where it looks best

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Positive = Annotated[int, Field(ge=1)]
+Few = Annotated[int, Field(ge=1, le=256)]  # of parts of a network: a damaged number must not build forever
 
 
 class EncoderConfig(BaseModel):
@@ -13,7 +14,7 @@ class EncoderConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     ngf: Positive = 16
-    n_downsample: Positive = 4
+    n_downsample: Few = 4
     output_nc: Positive = 3
 
 
@@ -25,10 +26,10 @@ class ImageGeneratorConfig(BaseModel):
     kind: Literal["global", "local", "global_with_features", "local_with_features"] = "global"
     input_nc: Positive = 35  # channels of its input, without features
     ngf: Positive = 64
-    n_downsample: Positive = 4
-    n_blocks: Positive = 9
-    n_blocks_local: Positive = 3
-    n_local_enhancers: Positive = 1
+    n_downsample: Few = 4
+    n_blocks: Few = 9
+    n_blocks_local: Few = 3
+    n_local_enhancers: Few = 1
     feat_num: Annotated[int, Field(ge=0)] = (
         0  # channels of the feature map; 0: none. Plain kinds append it to the input
     )

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pipeline.generator import conditioning, drawing, features, images, layers, networks, pose, rollout
+from pipeline.generator import conditioning, drawing, features, layers, networks, pose, rollout, sizes
 from pipeline.generator.layers import ClipNorm
 from pipeline.generator.warp import warp
 from tests.golden.check import How, check_file, check_folder, main
@@ -183,7 +183,7 @@ RULES: dict[str, tuple[str, Any, str, Any]] = {
     "another brush": ("e01_pose_encoding", pose, "BODY_BRUSH", 2),
     "fingers without confidence": ("e01_pose_encoding", pose, "HAND_LEAST", -1),
     "no steep curves": ("e02_face_encoding", drawing, "STEEPEST", 1e-3),
-    "halves rounded up": ("e03_resize_rules", images, "_rounded", lambda x, step: step * ((x + step // 2) // step)),
+    "halves rounded up": ("e03_resize_rules", sizes, "_rounded", lambda x, step: step * ((x + step // 2) // step)),
 }
 
 

@@ -12,7 +12,8 @@ from pipeline.codec import decode_flow, decode_ids, decode_image, encode_flow, e
 
 from .damage import Damage, damages, with_right_checksums
 
-FUZZ = settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+# derandomize: what another seed finds must not fail a change that has nothing to do with it.
+FUZZ = settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 RNG = np.random.default_rng(0)
 RGB = RNG.integers(0, 256, (24, 40, 3)).astype(np.uint8)
 BLOCKS = np.kron(RNG.integers(0, 34, (6, 10)), np.ones((4, 4))).astype(np.uint8)

@@ -34,7 +34,8 @@ from schemas.plan import Shards
 
 from .damage import Damage, damages
 
-FUZZ = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+# derandomize: what another seed finds must not fail a change that has nothing to do with it.
+FUZZ = settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 PLAN = "f" * 32
 
 
