@@ -1,28 +1,45 @@
-"""`flowreel render SPEC` with an engine that is slow and falls sick: a process of its own, to be killed.
+"""What `flowreel render SPEC` does, with an engine that is slow and falls sick: a process of its own, to be killed.
 
-    python -m benchmarks.faults.driver SPEC '{"pause_s": 0.02, "sick": {"31": ["dies", ""]}, "counts": ""}' [OPTION ...]
+    python -m benchmarks.faults.driver SPEC '{"pause_s": 0.02, "sick": {"31": ["dies", ""]}, "counts": ""}'
 
 The second argument says what `benchmarks.faults.engine.Load` does.
 """
 
+import argparse
 import json
 import sys
-from functools import partial
 
 from benchmarks.faults.engine import Load, Sickness
-from jobs import cli
+from jobs.ending import tell
 from jobs.leaving import leave
+from jobs.options import RETRY
+from jobs.progress import Display
 from jobs.render import render
+from jobs.spec_file import open_spec
+from schemas.errors import FlowreelError
+
+
+def run(place: str, load: Load, retry_failed: bool) -> int:
+    """Exit code."""
+    display = Display()
+    try:
+        spec = open_spec(place, RETRY * retry_failed, display)
+        result = render(spec, display, load=load)
+    except FlowreelError as error:
+        print(f"flowreel: {error}", file=sys.stderr)
+        return error.exit_code
+    tell(result, spec)
+    return result.exit
 
 
 def main() -> None:
-    place, settings, *more = sys.argv[1:]
-    tree = json.loads(settings)
-    sick = {int(label): Sickness(*how) for label, how in tree["sick"].items()}
-    load = Load(tree["pause_s"], sick, tree["counts"])
-    sys.argv = ["flowreel", "render", place, *more]
-    vars(cli)["run_render"] = partial(render, load=load)
-    leave(cli.run())
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("spec")
+    parser.add_argument("load", type=json.loads)
+    parser.add_argument("--retry-failed", action="store_true")
+    options = parser.parse_args()
+    sick = {int(label): Sickness(*how) for label, how in options.load["sick"].items()}
+    leave(run(options.spec, Load(options.load["pause_s"], sick, options.load["counts"]), options.retry_failed))
 
 
 if __name__ == "__main__":
