@@ -10,7 +10,8 @@ from torch import Tensor
 from benchmarks.original import Kind, build_engine
 from benchmarks.subject import Subject, build_generator, make_clips
 from benchmarks.timing import PLAIN, Tell, Variant
-from pipeline.generator.clips import Conditioning, How, render_clips
+from pipeline.generator.clip_data import Conditioning
+from pipeline.generator.clips import How, render_clips
 from pipeline.generator.engine import Engine, PlainEngine
 from pipeline.generator.rollout import Frame, RolloutState
 

@@ -30,7 +30,7 @@ from benchmarks.report import in_readme, machine, markdown
 from benchmarks.subject import VIDEO_PRESETS, Subject, build_generator, make_clips
 from benchmarks.timing import ORIGINAL, PLAIN, Prepared, Rounds, Variant, median, plain_flop, prepare, run_rounds
 from pipeline.generator.checkpoint import BUNDLED
-from pipeline.generator.clips import Conditioning
+from pipeline.generator.clip_data import Conditioning
 from pipeline.generator.config import GeneratorConfig
 from pipeline.generator.engine import DTYPES, Engine, PlainEngine
 from pipeline.generator.networks import VideoGenerator

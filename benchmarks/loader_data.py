@@ -16,7 +16,7 @@ from pipeline.clip_source import fetch_clip
 from pipeline.codec import decode_ids, decode_image, encode_ids
 from pipeline.data_file import build, describe
 from pipeline.encode import encode_clip
-from pipeline.generator.clips import ClipFrames
+from pipeline.generator.clip_data import ClipFrames
 from pipeline.identity import shard_id
 from pipeline.ledger import Ledger
 from pipeline.prepare import prepare

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from benchmarks.real_video import RealVideo
 from pipeline.generator.checkpoint import Checkpoint, check_fits, checkpoint_store, read_checkpoint
-from pipeline.generator.clips import Conditioning, How, render_clips
+from pipeline.generator.clip_data import Conditioning
+from pipeline.generator.clips import How, render_clips
 from pipeline.generator.engine import Engine, load_engine
 from schemas.errors import CheckpointError, UsageError
 from schemas.label_space import LabelSpace

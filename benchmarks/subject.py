@@ -9,7 +9,7 @@ from torch import nn
 
 from pipeline.codec import decode_ids, resize_ids
 from pipeline.generator.checkpoint import checkpoint_store, read_checkpoint
-from pipeline.generator.clips import Conditioning
+from pipeline.generator.clip_data import Conditioning
 from pipeline.generator.config import GeneratorConfig
 from pipeline.generator.layers import ClipNorm
 from pipeline.generator.loading import load_generator

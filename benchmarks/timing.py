@@ -13,7 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.original import Kind
 from benchmarks.subject import empty_generator
-from pipeline.generator.clips import Conditioning, How, render_clips
+from pipeline.generator.clip_data import Conditioning
+from pipeline.generator.clips import How, render_clips
 from pipeline.generator.config import GeneratorConfig
 from pipeline.generator.engine import DTYPES, Engine, engine_for
 from pipeline.generator.networks import VideoGenerator

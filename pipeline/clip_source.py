@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pipeline.codec import decode_ids, decode_image, resize_ids, resize_image
 from pipeline.edits import Ids, Maps, apply_edits, remap_table, thing_regions
 from pipeline.file_uri import open_file
-from pipeline.generator.clips import Conditioning
+from pipeline.generator.clip_data import Conditioning
 from pipeline.job import RenderJob
 from pipeline.points.cuts import cuts_of
 from pipeline.points.frames import Given, PointFrame, conditioning, decode_frame, instance_map, label_map

@@ -17,14 +17,8 @@ _ID_MODES = ("L", "P", "1", "I;16", "I;16B", "I")  # one channel of integers; P:
 # Not all that Pillow knows: some formats run other programs, and few people have looked at the rarer ones.
 _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "TGA", "JPEG2000")
 _DAMAGE = (OSError, SyntaxError)  # Pillow raises SyntaxError for a broken PNG chunk
-_BAD_ARRAY = (
-    ValueError,
-    OSError,
-    EOFError,
-    MemoryError,
-    SyntaxError,
-    TokenError,
-)  # NumPy's, for headers that promise too much
+# NumPy's, for headers that promise too much.
+_BAD_ARRAY = (ValueError, OSError, EOFError, MemoryError, OverflowError, SyntaxError, TokenError)
 _NUMPY = b"\x93NUMPY"
 _LOSSY = ("JPEG", "MPO", "WEBP", "JPEG2000")
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pipeline.clip_source import ClipMaps
 from pipeline.codec import ENDING, encode_flow, encode_ids, encode_image
 from pipeline.data_file import EncodedClip
-from pipeline.generator.clips import ClipFrames
+from pipeline.generator.clip_data import ClipFrames
 from pipeline.job import RenderJob
 from pipeline.lineage import clip_sources
 from pipeline.quality.measure import Columns

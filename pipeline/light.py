@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.generator.clips import ClipFrames
+from pipeline.generator.clip_data import ClipFrames
 from schemas.light import Light
 from schemas.variants import Variant
 

@@ -9,7 +9,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from pipeline.generator.clips import ClipFrames, Conditioning, How, Piece, first_frame, joined, render_pieces
+from pipeline.generator.clip_data import ClipFrames, Conditioning
+from pipeline.generator.clips import How, Piece, first_frame, joined, render_pieces
 from pipeline.generator.engine import Engine
 from pipeline.generator.rollout import RolloutState
 from pipeline.runs import folder

@@ -20,7 +20,8 @@ import pyarrow.compute as pc
 from pipeline.clip_source import ClipMaps, fetch_clip
 from pipeline.data_file import EncodedClip, build, describe, stored
 from pipeline.encode import encode_clip
-from pipeline.generator.clips import ClipFrames, How, render_clips
+from pipeline.generator.clip_data import ClipFrames
+from pipeline.generator.clips import How, render_clips
 from pipeline.generator.engine import Engine
 from pipeline.identity import shard_id
 from pipeline.job import RenderJob

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pipeline.generator.clip_data import ClipFrames, Conditioning
 from pipeline.generator.conditioning import encode_frames
 from pipeline.generator.config import GeneratorConfig
 from pipeline.generator.engine import Engine
@@ -18,31 +19,6 @@ from pipeline.generator.first_frames import Looks, first_frames
 from pipeline.generator.images import from_uint8, to_uint8
 from pipeline.generator.networks import VideoGenerator
 from pipeline.generator.rollout import RolloutState, start_empty, start_from
-
-
-@dataclass(frozen=True)
-class Conditioning:
-    """What one clip is rendered from, at the size it is rendered at.
-
-    It starts from its first real frames, or an exemplar, or frames that the generator's single-image generator makes,
-    or nothing: the first of these that there is.
-    """
-
-    label_THW: NDArray[np.integer]
-    instance_THW: NDArray[np.integer] | None  # needed where the generator has an edge channel
-    exemplar_HW3: NDArray[np.uint8] | None = None  # RGB, stands for all first frames
-    first_THW3: NDArray[np.uint8] | None = None  # RGB, the T-1 real frames before the one that is rendered first
-    part_THW: NDArray[np.integer] | None = None  # their part labels: the generator makes frames that look like them
-    picture_TLHW: NDArray[np.float32] | None = None  # for generators with label_nc 0: as many frames as label_THW
-
-
-@dataclass(frozen=True)
-class ClipFrames:
-    """One rendered clip: as many frames as are published, ``first`` is the label frame of the first one."""
-
-    first: int
-    image_THW3: NDArray[np.uint8]  # RGB
-    flow_THW2: NDArray[np.float32] | None  # backward flow t -> t-1, pixels (x, y); frame 0 has no frame before it
 
 
 @dataclass(frozen=True)

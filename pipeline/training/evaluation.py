@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline import pictures
-from pipeline.generator.clips import ClipFrames, Conditioning, How, render_clips
+from pipeline.generator.clip_data import ClipFrames, Conditioning
+from pipeline.generator.clips import How, render_clips
 from pipeline.generator.engine import engine_for
 from pipeline.generator.networks import VideoGenerator
 from pipeline.quality import warp_errors

@@ -271,7 +271,8 @@ def test_a_side_that_quality_cannot_be_measured_at_is_refused(tmp_path: Path) ->
 
 
 def test_the_smallest_size_that_is_let_through_renders(folder: Path) -> None:
-    from pipeline.generator.clips import Conditioning, How, render_clips
+    from pipeline.generator.clip_data import Conditioning
+    from pipeline.generator.clips import How, render_clips
     from pipeline.generator.engine import engine_for
     from pipeline.scenes import street_scene
 

@@ -106,7 +106,8 @@ def test_warp_error_orders_real_video_renders_single_frames_and_shuffled_ones(
     real: tuple[Rgb, Ids], shared_data: Path, one_thread: None
 ) -> None:
     from pipeline.generator.checkpoint import checkpoint_store, read_checkpoint
-    from pipeline.generator.clips import Conditioning, How, render_clips
+    from pipeline.generator.clip_data import Conditioning
+    from pipeline.generator.clips import How, render_clips
     from pipeline.generator.engine import engine_for
     from pipeline.generator.loading import load_generator
 

@@ -12,7 +12,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pipeline.generator.checkpoint import WEIGHTS_FILE, read_checkpoint
-from pipeline.generator.clips import Conditioning, How, render_clips
+from pipeline.generator.clip_data import Conditioning
+from pipeline.generator.clips import How, render_clips
 from pipeline.generator.conditioning import encode, encode_pictures
 from pipeline.generator.config import GeneratorConfig
 from pipeline.generator.engine import PlainEngine

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline.generator.clips import Conditioning, How, render_clips
+from pipeline.generator.clip_data import Conditioning
+from pipeline.generator.clips import How, render_clips
 from pipeline.generator.conditioning import encode, instance_edges, pool, pyramid
 from pipeline.generator.config import GeneratorConfig
 from pipeline.generator.engine import PlainEngine

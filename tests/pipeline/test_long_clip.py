@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from pipeline.generator.checkpoint import checkpoint_store, read_checkpoint
-from pipeline.generator.clips import ClipFrames, Conditioning, How, render_clips
+from pipeline.generator.clip_data import ClipFrames, Conditioning
+from pipeline.generator.clips import How, render_clips
 from pipeline.generator.engine import Engine, Kind, engine_for
 from pipeline.generator.loading import load_generator
 from pipeline.long_clip import Pieces, render_long

@@ -3,7 +3,8 @@
 import numpy as np
 import torch
 
-from pipeline.generator.clips import Conditioning, How, render_clips
+from pipeline.generator.clip_data import Conditioning
+from pipeline.generator.clips import How, render_clips
 from pipeline.generator.config import GeneratorConfig
 from pipeline.generator.fast.engine import FastEngine
 from pipeline.generator.networks import VideoGenerator

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.generator.clips import Conditioning, How, render_clips
+from pipeline.generator.clip_data import Conditioning
+from pipeline.generator.clips import How, render_clips
 from pipeline.generator.config import GeneratorConfig
 from pipeline.generator.engine import PlainEngine
 from pipeline.generator.fast.engine import FastEngine
