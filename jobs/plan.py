@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from pipeline.estimate import Estimate, estimate
 from pipeline.file_uri import open_file
+from pipeline.generator.checkpoint import check_weights
 from pipeline.plan_file import save_plan
 from pipeline.prepare import Prepared, prepare
 from schemas.errors import FlowreelError
@@ -18,8 +19,6 @@ JPEG_BYTES_PER_PIXEL = 0.25  # image and label together, quality 92
 
 def plan(spec: Spec, out: str | None, price: float | None) -> tuple[Prepared, dict[str, Any]]:
     """The plan and its summary; ``out``: also writes the clips to render there. Problems are in the summary."""
-    from pipeline.generator.loading import check_weights  # PyTorch, which other commands do without
-
     prepared = prepare(spec, dry=True)
     check_weights(prepared.job.checkpoint)
     if out:

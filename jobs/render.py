@@ -17,6 +17,7 @@ from jobs.progress import Display
 from jobs.report import leave_report
 from pipeline import publish, runs, summary, versions
 from pipeline.file_index import forget_index
+from pipeline.generator.checkpoint import check_weights
 from pipeline.identity import as_clip_ids
 from pipeline.lease import RUNS, Lease, Stalled, secure
 from pipeline.ledger import Ledger
@@ -131,8 +132,6 @@ def _prepare(spec: Spec, display: Display) -> Prepared:
         prepared = prepare(spec, progress)
     prepared.catalog.check()
     if prepared.plan.clip_count:
-        from pipeline.generator.loading import check_weights  # torch: for those who render only
-
         check_weights(prepared.job.checkpoint)
     elif not len(prepared.plan.reused) + len(prepared.plan.turned_down):
         raise SourceError("nothing to render: every piece is too short for clips.lead_in: drop; set it to repeat")

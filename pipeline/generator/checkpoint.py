@@ -25,6 +25,7 @@ from schemas.label_space import LabelSpace
 BUNDLED = "bundled"
 BUNDLED_DIR = Path(__file__).parent.parent / "bundled"
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
+LAYOUT = "flowreel_layout"  # in the metadata of weights
 NOT_ARCHITECTURE = {"size", "description", "held_out", "sources"}  # of the config: they do not change what is rendered
 MIN_SIDE = 16  # pixels: optical flow, which measures quality, needs as much
 _MAX_HEADER = 100 * 2**20  # safetensors' own bound
@@ -39,6 +40,7 @@ class Checkpoint:
     config: GeneratorConfig
     weights_sha256: str
     shapes: dict[str, tuple[int, ...]] = field(repr=False)  # per key of the weights file
+    layout: str | None = None  # of the networks it was saved from, see `layout_of`
 
     @property
     def digest(self) -> str:
@@ -70,7 +72,7 @@ def read_checkpoint(store: Store, known: dict[str, FileFacts]) -> Checkpoint:
     """
     try:
         config = _config(store)
-        shapes = _header(store)
+        shapes, layout = _header(store)
         info = store.info(WEIGHTS_FILE)
         key = key_of(store.url(WEIGHTS_FILE), info, "other")
         if key not in known:
@@ -80,7 +82,23 @@ def read_checkpoint(store: Store, known: dict[str, FileFacts]) -> Checkpoint:
             f"generator.checkpoint {store.uri}: {error}\n"
             f"  a checkpoint directory holds {CONFIG_FILE} and {WEIGHTS_FILE}; `bundled` names the one that ships"
         ) from None
-    return Checkpoint(store, store == checkpoint_store(BUNDLED, {}), config, known[key].digest, shapes)
+    return Checkpoint(store, store == checkpoint_store(BUNDLED, {}), config, known[key].digest, shapes, layout)
+
+
+def check_weights(checkpoint: Checkpoint) -> None:
+    """Raises CheckpointError listing every key or shape that is not as the architecture has it; reads no weights."""
+    if checkpoint.layout == layout_of(checkpoint.config, checkpoint.shapes):
+        return
+    from pipeline.generator.loading import compare_weights  # PyTorch: for files that do not say what they fit
+
+    compare_weights(checkpoint)
+
+
+def layout_of(config: GeneratorConfig, shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """Fingerprint of an architecture with its keys and shapes: a file that has it in its header was saved from it."""
+    return digest(
+        [config.model_dump(mode="json", exclude=NOT_ARCHITECTURE), sorted((k, *s) for k, s in shapes.items())]
+    )
 
 
 def check_fits(checkpoint: Checkpoint, space: LabelSpace, size: tuple[int, int], pictures: int = 0) -> None:
@@ -130,8 +148,8 @@ def _config(store: Store) -> GeneratorConfig:
     raise CheckpointError("\n".join([f"{store.url(CONFIG_FILE)} is not a generator config:", *lines]))
 
 
-def _header(store: Store) -> dict[str, tuple[int, ...]]:
-    """Shapes by key from a safetensors header, after checking that the file is as long as the header says."""
+def _header(store: Store) -> tuple[dict[str, tuple[int, ...]], str | None]:
+    """Shapes by key and layout from a safetensors header, after checking that the file is as long as it says."""
     url, size = store.url(WEIGHTS_FILE), store.info(WEIGHTS_FILE).size
     if size < 8:
         raise CheckpointError(f"{url}: {size} bytes are no safetensors file")
@@ -140,14 +158,14 @@ def _header(store: Store) -> dict[str, tuple[int, ...]]:
         raise CheckpointError(f"{url}: no safetensors file, or cut short: header of {length} bytes in {size} bytes")
     try:
         header = json.loads(store.read_range(WEIGHTS_FILE, 8, 8 + length))
-        header.pop("__metadata__", None)
+        layout = header.pop("__metadata__", {}).get(LAYOUT)
         end = max((entry["data_offsets"][1] for entry in header.values()), default=0)
         shapes = {key: tuple(entry["shape"]) for key, entry in header.items()}
     except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError):
         raise CheckpointError(f"{url}: no safetensors file: its header is not readable") from None
     if end != size - 8 - length:
         raise CheckpointError(f"{url}: cut short: weights of {end} bytes promised, {size - 8 - length} there")
-    return shapes
+    return shapes, layout
 
 
 def _sha256(store: Store, size: int, block: int = 64 * 2**20) -> str:

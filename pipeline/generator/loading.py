@@ -6,7 +6,7 @@ from safetensors.torch import load as parse_weights
 from safetensors.torch import save as serialize_weights
 from torch import nn
 
-from pipeline.generator.checkpoint import CONFIG_FILE, WEIGHTS_FILE, Checkpoint
+from pipeline.generator.checkpoint import CONFIG_FILE, LAYOUT, WEIGHTS_FILE, Checkpoint, layout_of
 from pipeline.generator.config import GeneratorConfig
 from pipeline.generator.differences import Shape, differences
 from pipeline.generator.features import FeatureTables
@@ -19,8 +19,8 @@ from schemas.errors import CheckpointError
 DEAD_WEIGHT = ("running_mean", "running_var", "num_batches_tracked")  # never read; may be missing in files
 
 
-def check_weights(checkpoint: Checkpoint) -> None:
-    """Compares keys and shapes with the architecture, without reading weights. Raises CheckpointError listing all."""
+def compare_weights(checkpoint: Checkpoint) -> None:
+    """`check_weights` by building the networks."""
     wanted = wanted_shapes(checkpoint.config)
     found = {k: shape for k, shape in checkpoint.shapes.items() if not k.endswith(DEAD_WEIGHT)}
     if lines := differences(found, wanted):
@@ -47,7 +47,7 @@ def _alone(config: ImageCheckpointConfig) -> nn.ModuleDict:
 
 def load_generator(checkpoint: Checkpoint, device: str) -> VideoGenerator:
     """The generator in float32 on ``device``, ready to render. Raises CheckpointError if it does not match."""
-    check_weights(checkpoint)
+    compare_weights(checkpoint)
     with torch.device("meta"):
         generator = VideoGenerator(checkpoint.config)
     try:
@@ -67,5 +67,6 @@ def save_checkpoint(store: Store, generator: VideoGenerator, dtype: torch.dtype 
         for key, value in generator.state_dict().items()
         if not key.endswith(DEAD_WEIGHT)
     }
-    store.write(WEIGHTS_FILE, serialize_weights(weights))
+    layout = layout_of(generator.config, {key: tuple(value.shape) for key, value in weights.items()})
+    store.write(WEIGHTS_FILE, serialize_weights(weights, {LAYOUT: layout}))
     store.write(CONFIG_FILE, (generator.config.model_dump_json(indent=2) + "\n").encode())

@@ -2,11 +2,12 @@
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .conftest import LIMIT_S, REPOSITORY
+from .conftest import LIMIT_S, REPOSITORY, write_spec
 
 CODE = """
 import sys
@@ -34,3 +35,13 @@ def test_looking_needs_neither_ray_nor_pytorch(local_run: Any) -> None:
     dataset = local_run.dataset
     for command in (("status", dataset), ("diff", dataset, 1, 1), ("verify", dataset)):
         assert imported(*command) & {"ray", "torch", "numba"} == set(), command
+
+
+def test_planning_needs_neither_ray_nor_pytorch(local_run: Any, tiny_checkpoint: Path, tmp_path: Path) -> None:
+    spec = write_spec(
+        tmp_path / "spec.yaml",
+        dataset={"uri": str(local_run.dataset)},
+        source={"uri": str(local_run.source), "instances": "{sequence}/instances/*.png"},
+        generator={"checkpoint": str(tiny_checkpoint), "batch": 2},
+    )
+    assert imported("plan", spec) & {"ray", "torch", "numba"} == set()

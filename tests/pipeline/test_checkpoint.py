@@ -12,9 +12,17 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pipeline.file_index import FileFacts
-from pipeline.generator.checkpoint import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, check_fits, read_checkpoint
+from pipeline.generator.checkpoint import (
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    Checkpoint,
+    check_fits,
+    check_weights,
+    layout_of,
+    read_checkpoint,
+)
 from pipeline.generator.config import GeneratorConfig
-from pipeline.generator.loading import check_weights, load_generator, save_checkpoint
+from pipeline.generator.loading import load_generator, save_checkpoint
 from pipeline.generator.networks import VideoGenerator
 from pipeline.storage import open_store
 from schemas.errors import CheckpointError
@@ -211,6 +219,17 @@ def test_other_weights_than_the_architecture_has_are_listed(folder: Path) -> Non
             "  1 of another shape",
             "    G1.model_final_img.1.bias: (4,) here, (3,) in the network",
         ]
+
+
+def test_a_saved_checkpoint_says_what_it_fits(folder: Path) -> None:
+    """...so that planning need not build networks; a config that was changed since does not fit it any more."""
+    checkpoint = read(folder)
+    assert checkpoint.layout == layout_of(checkpoint.config, checkpoint.shapes)
+    edit_config(folder, size=[64, 32])
+    check_weights(read(folder))
+    edit_config(folder, n_blocks=checkpoint.config.n_blocks + 1)
+    with pytest.raises(CheckpointError, match=r"weights do not match config\.json"):
+        check_weights(read(folder))
 
 
 def test_long_lists_are_cut(folder: Path) -> None:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from pipeline.generator.checkpoint import WEIGHTS_FILE, read_checkpoint
+from pipeline.generator.checkpoint import WEIGHTS_FILE, check_weights, read_checkpoint
 from pipeline.generator.clip_data import Conditioning
 from pipeline.generator.clips import How, render_clips
 from pipeline.generator.conditioning import encode, encode_pictures
@@ -22,7 +22,7 @@ from pipeline.generator.first_frames import first_frames
 from pipeline.generator.image_config import EncoderConfig, ImageGeneratorConfig
 from pipeline.generator.image_networks import ImageGenerator
 from pipeline.generator.images import to_uint8
-from pipeline.generator.loading import check_weights, load_generator, save_checkpoint
+from pipeline.generator.loading import load_generator, save_checkpoint
 from pipeline.generator.networks import VideoGenerator
 from pipeline.generator.rollout import foreground_mask, start_from, step
 from pipeline.scenes import street_scene
