@@ -5,6 +5,7 @@ its shard mates go on. What is stored is named by the clips that it holds, so do
 """
 
 import base64
+import logging
 import threading
 import time
 import traceback
@@ -16,6 +17,7 @@ from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import torch
 
 from pipeline.clip_source import ClipMaps, fetch_clip
 from pipeline.data_file import EncodedClip, build, describe, stored
@@ -39,6 +41,7 @@ from schemas.errors import FlowreelError
 from schemas.outcome import ClipOutcome, Failed, Rejected, Rendered, ShardOutcome
 from schemas.plan import Clip, Shard
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 Tick = Callable[[int], None]  # told of n more frames rendered
 
@@ -53,6 +56,10 @@ class ShardRenderer:
     engine: Engine
     tick: Tick | None = None
     device: threading.Lock = field(default_factory=threading.Lock)
+    fitting: int = field(init=False)  # clips in lock-step that the device's memory holds, as far as is known
+
+    def __post_init__(self) -> None:
+        self.fitting = self.job.settings.batch
 
     def render(self, shard: Shard, worker: str = "") -> ShardOutcome:
         """Renders, stores and records a shard. Raises StorageError if the store keeps failing: try again later."""
@@ -111,7 +118,7 @@ class ShardRenderer:
                 try:
                     done[clip.clip_id] = call(clip)
                     break
-                except Unavailable:
+                except (Unavailable, torch.AcceleratorError):  # a device that is lost fails all that come after
                     raise
                 except FlowreelError as error:
                     lost[clip.clip_id] = Failed(clip.clip_id, str(error), attempts=attempt)
@@ -126,8 +133,11 @@ class ShardRenderer:
     def _generated(
         self, clips: list[Clip], maps: dict[str, ClipMaps], lost: dict[str, ClipOutcome]
     ) -> dict[str, ClipFrames]:
-        """Lock-step batches; one that fails is rendered clip by clip, so that only the culprit is lost."""
-        spec, batch = self.job.spec, self.job.settings.batch
+        """Lock-step batches; one that fails is rendered clip by clip, so that only the culprit is lost.
+
+        One that the device has no memory for is halved, and so are all after it: then nothing was wrong with a clip.
+        """
+        spec = self.job.spec
         how = How(spec.clips.lead_in, spec.output.flow)
 
         def together(group: Sequence[Clip]) -> list[ClipFrames]:
@@ -140,14 +150,27 @@ class ShardRenderer:
             lambda c: render_long(self.engine, maps[c.clip_id].conditioning, how, self._pieces(c), self.tick),
             lost,
         )
-        for group in (clips[i : i + batch] for i in range(0, len(clips), batch)):
+        left = clips
+        while left:
+            group, rest = left[: self.fitting], left[self.fitting :]
             try:
                 done |= zip([c.clip_id for c in group], together(group), strict=True)
-            except Exception:  # the clip that caused it says so again below, alone
+            except torch.AcceleratorError:
+                raise
+            except Exception as error:  # the clip that caused it says so again below, alone
+                if isinstance(error, torch.OutOfMemoryError) and len(group) > 1:
+                    self._halve(len(group))
+                    continue
                 done |= self._each(group, lambda clip: together([clip])[0], lost)
+            left = rest
         return {
             c.clip_id: in_light(done[c.clip_id], spec.variants[c.variant]) for c in (*long, *clips) if c.clip_id in done
         }
+
+    def _halve(self, tried: int) -> None:
+        self.fitting = tried // 2
+        log.warning("no memory for %d clips in lock-step: %d from now on", tried, self.fitting)
+        torch.cuda.empty_cache()
 
     def _is_long(self, clip: Clip) -> bool:
         return len(clip.frames) > self.job.spec.execution.checkpoint_frames

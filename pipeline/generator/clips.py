@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.generator.clip_data import ClipFrames, Conditioning
-from pipeline.generator.conditioning import encode_frames
+from pipeline.generator.conditioning import check_ids, encode_frames
 from pipeline.generator.config import GeneratorConfig
 from pipeline.generator.engine import Engine
 from pipeline.generator.first_frames import Looks, first_frames
@@ -64,26 +64,34 @@ def render_pieces(
     every: int | None = None,
     after: Piece | None = None,
 ) -> Iterator[Piece]:
-    """`render_clips` in pieces of ``every`` frames, all in one without. ``after``: goes on from the end of a piece."""
+    """`render_clips` in pieces of ``every`` frames, all in one without. ``after``: goes on from the end of a piece.
+
+    A GPU is waited for at the end of a piece only: until then frames stay there, and nothing asks for their values.
+    """
     generator, config, length = engine.generator, engine.config, _length(clips)
     config.check_size(clips[0].label_THW.shape[2], clips[0].label_THW.shape[1])
+    for clip in clips if config.label_nc else ():
+        check_ids(clip.label_THW, config)
     first = after.stop if after else first_frame(how, config)
     before = range(first - config.n_frames + 1, first)
     frames = (engine.encode(*_given(clips, max(0, t), generator)) for t in range(before.start, length))
     state = after.state if after else _start(generator, clips, before)
     images: list[Tensor] = []
+    finite: list[Tensor] = []
     flows: list[Tensor] = []
     for t, looked in enumerate(_looked(engine, frames), start=first):
         state, frame = engine.step(state, looked)
-        images.append(_to_uint8(frame.image_B3HW, t))
+        images.append(to_uint8(frame.image_B3HW).movedim(1, -1))
+        finite.append(torch.isfinite(frame.image_B3HW).all())
         if how.flow and frame.flow_B2HW is not None:
-            flows.append(frame.flow_B2HW.float().movedim(1, -1).cpu())
+            flows.append(frame.flow_B2HW.float().movedim(1, -1))
         if tick:
             tick(len(clips))
         if len(images) == every or t == length - 1:
-            flow = torch.stack(flows, dim=1).numpy() if flows else None
-            yield Piece(t + 1 - len(images), torch.stack(images, dim=1).numpy(), flow, state)
-            images, flows = [], []
+            start = t + 1 - len(images)
+            _check_finite(finite, start)
+            yield Piece(start, _together(images), _together(flows) if flows else None, state)
+            images, finite, flows = [], [], []
 
 
 def first_frame(how: How, config: GeneratorConfig) -> int:
@@ -119,7 +127,7 @@ def _given(clips: Sequence[Conditioning], t: int, generator: VideoGenerator) -> 
     if generator.config.use_instance:
         instance_BHW = _frame([c.instance_THW[t] for c in clips if c.instance_THW is not None], device)
     if pictures := _of_all(clips, "picture_TLHW", "pictures"):
-        return torch.from_numpy(np.stack([p[t] for p in pictures])).to(device), instance_BHW
+        return _on(device, np.stack([p[t] for p in pictures])), instance_BHW
     return _frame([c.label_THW[t] for c in clips], device), instance_BHW
 
 
@@ -132,7 +140,13 @@ def _length(clips: Sequence[Conditioning]) -> int:
 
 def _frame(maps: Sequence[NDArray[np.integer]], device: torch.device) -> Tensor:
     """One frame of all clips, (B, H, W)."""
-    return torch.from_numpy(np.stack(maps).astype(np.int32)).to(device)
+    return _on(device, np.stack(maps).astype(np.int32))
+
+
+def _on(device: torch.device, values: NDArray[Any]) -> Tensor:
+    """Through pinned memory to a GPU, so that it need not be waited for."""
+    tensor = torch.from_numpy(values)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
 
 
 def _of_all(clips: Sequence[Conditioning], name: str, what: str) -> list[NDArray[Any]]:
@@ -162,9 +176,13 @@ def _start(generator: VideoGenerator, clips: Sequence[Conditioning], before: ran
     return start_empty(config, len(clips), clips[0].label_THW.shape[1:], like)
 
 
-def _to_uint8(image_B3HW: Tensor, frame: int) -> Tensor:
-    """(B, H, W, 3) on the CPU. Raises ValueError for values that are not finite."""
-    finite = torch.isfinite(image_B3HW).flatten(1).all(dim=1)
-    if not bool(finite.all()):
-        raise ValueError(f"the generator gave values that are not finite at label frame {frame}")
-    return to_uint8(image_B3HW).movedim(1, -1).cpu()
+def _together(frames: Sequence[Tensor]) -> NDArray[Any]:
+    """Frames (B, ...) -> (B, T, ...) on the CPU."""
+    return torch.stack(tuple(frames), dim=1).cpu().numpy()
+
+
+def _check_finite(finite: Sequence[Tensor], start: int) -> None:
+    """``finite``: of each frame from label frame ``start`` on, whether all its values are."""
+    good = torch.stack(tuple(finite)).tolist()
+    if not all(good):
+        raise ValueError(f"the generator gave values that are not finite at label frame {start + good.index(False)}")

@@ -1,7 +1,9 @@
 """Label and instance maps, or pictures -> the generator's input channels, and their image pyramid."""
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.generator.config import GeneratorConfig
@@ -28,21 +30,25 @@ def encode(label_THW: Tensor, instance_THW: Tensor | None, config: GeneratorConf
     if not config.label_nc:
         raise ValueError("this generator is conditioned on pictures, not on label maps (label_nc is 0)")
     check_ids(label_THW, config)
-    hot = F.one_hot(label_THW.long(), config.label_nc).movedim(-1, -3)
-    return _with_edges(hot.float(), instance_THW, config)
+    return _one_hot(label_THW, instance_THW, config)
 
 
 def encode_frames(frames: Tensor, instance_THW: Tensor | None, config: GeneratorConfig) -> Tensor:
-    """``encode`` of label ids, or ``encode_pictures`` where the generator has no labels."""
-    return (encode if config.label_nc else encode_pictures)(frames, instance_THW, config)
+    """``encode`` of label ids that were checked before, or ``encode_pictures`` where the generator has no labels."""
+    return (_one_hot if config.label_nc else encode_pictures)(frames, instance_THW, config)
 
 
-def check_ids(label_THW: Tensor, config: GeneratorConfig) -> None:
-    """Raises ValueError for an id that has no channel."""
+def check_ids(label_THW: Tensor | NDArray[np.integer], config: GeneratorConfig) -> None:
+    """Raises ValueError for an id that has no channel. Of an array: looking at a GPU's tensor would wait for it."""
     lowest, highest = int(label_THW.min()), int(label_THW.max())
     if lowest < 0 or highest >= config.label_nc:
         wrong = lowest if lowest < 0 else highest
         raise ValueError(f"label id {wrong} is not in 0..{config.label_nc - 1}, the ids that this generator knows")
+
+
+def _one_hot(label_THW: Tensor, instance_THW: Tensor | None, config: GeneratorConfig) -> Tensor:
+    hot = F.one_hot(label_THW.long(), config.label_nc).movedim(-1, -3)
+    return _with_edges(hot.float(), instance_THW, config)
 
 
 def encode_pictures(picture_TLHW: Tensor, instance_THW: Tensor | None, config: GeneratorConfig) -> Tensor:

@@ -30,7 +30,7 @@ class Engine(Protocol):
     ahead: int  # windows that ``look`` likes to be given at once
 
     def encode(self, frame: Tensor, instance_BHW: Tensor | None) -> Any:
-        """One frame of all clips: label ids (B, H, W), or pictures (B, L, H, W) where the generator has no labels."""
+        """One frame of all clips: label ids (B, H, W), checked before; pictures (B, L, H, W) without labels."""
 
     def look(self, windows: Sequence[Sequence[Any]]) -> list[Any]:
         """For windows of T encoded frames: all work on their last frames that needs no frame before them."""

@@ -64,4 +64,6 @@ def step(generator: VideoGenerator, state: RolloutState, window_BTLHW: Tensor) -
 def foreground_mask(labels_BCHW: Tensor, config: GeneratorConfig) -> Tensor:
     """Share of foreground classes in the window's current (last) frame, (B, 1, H, W), fractional when pooled."""
     current_BLHW = labels_BCHW[:, -config.frame_channels :]
-    return current_BLHW[:, list(config.fg_labels)].sum(dim=1, keepdim=True).clamp(0, 1)
+    # Slices, for a list of indices would be copied to the device, which waits for it; the first one is empty.
+    classes = [current_BLHW[:, :0], *(current_BLHW[:, i : i + 1] for i in config.fg_labels)]
+    return torch.cat(classes, dim=1).sum(dim=1, keepdim=True).clamp(0, 1)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pipeline.generator import engine
-from pipeline.generator.conditioning import encode_frames
+from pipeline.generator.conditioning import check_ids, encode_frames
 from pipeline.generator.fast.engine import FastEngine
 from pipeline.generator.first_frames import Looks, first_frames
 from pipeline.generator.networks import VideoGenerator
@@ -39,6 +39,8 @@ def rendered(
 ) -> dict[str, Tensor]:
     """Frame by frame by one of Flowreel's engines, which looks as far ahead as it likes."""
     renderer, config = made(generator), generator.config
+    if config.label_nc:
+        check_ids(clip.frames, config)
     state, first_T3HW = _start(generator, clip)
     outputs = {} if first_T3HW is None else {"first_generated": list(first_T3HW)}
     for looked in _looked(renderer, clip):

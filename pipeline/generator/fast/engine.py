@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.generator.conditioning import check_ids, encode_pictures, instance_edges, pyramid
+from pipeline.generator.conditioning import encode_pictures, instance_edges, pyramid
 from pipeline.generator.fast.kernels import use_torch_threads
 from pipeline.generator.fast.labels import SparsePicture, from_labels, joined, pooled
 from pipeline.generator.fast.scales import FastScale, Made, Seen, Window
@@ -31,12 +31,11 @@ class FastEngine:
         self.scales = [FastScale(network, generator.config, products or self.dtype) for network in generator.scales]
 
     def encode(self, frame: Tensor, instance_BHW: Tensor | None) -> Encoded:
-        """``frame``: label ids (B, H, W), or pictures (B, L, H, W) where the generator has no labels."""
+        """``frame``: label ids (B, H, W), checked before; pictures (B, L, H, W) where the generator has no labels."""
         use_torch_threads()
         if not self.config.label_nc:
             picture_BLHW = encode_pictures(frame, instance_BHW, self.config).to(self.dtype)
             return [[level[0] for level in pyramid(p[None], self.config.n_scales)] for p in picture_BLHW]
-        check_ids(frame, self.config)
         edge_BHW = None
         if self.config.use_instance:
             assert instance_BHW is not None, "this generator needs instance maps"
