@@ -1,0 +1,114 @@
+"""What the pipeline costs on top of the generator: `flowreel render` against the bare loop and two alternatives.
+
+    python -m benchmarks.pipeline DATA                               # bundled 256x128, label2city_1024_g1 512x256; disk
+    python -m benchmarks.pipeline DATA --s3 s3://bucket/place --readme benchmarks/README.md --keep runs.json
+    python -m benchmarks.pipeline DATA --cases bundled --quick
+
+DATA: real sequences with labels and instances, such as cityscapes-sample. Each way is a process of its own; all take
+turns in every round, so that what else the machine does hits them alike, and ratios are of one round. ``--keep`` adds to
+the runs that a file holds, for machines that are not free for long: the table is of all of them.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from benchmarks.arguments import count
+from benchmarks.faults.table import put
+from benchmarks.subject import Subject, build_generator
+from benchmarks.throughput.process import WAYS, Run, run_way
+from benchmarks.throughput.table import MARKERS, markdown
+from benchmarks.throughput.work import Work, lengths, write_source
+from pipeline.generator.checkpoint import BUNDLED
+from pipeline.generator.loading import save_checkpoint
+from pipeline.storage import open_store
+
+OFFICIAL = "label2city_1024_g1"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A generator at a size, and clips that take long enough to show a steady state."""
+
+    name: str
+    size: tuple[int, int]
+    frames: int  # of the shortest clip; each of the others has one more
+    clips: int
+
+
+CASES = {
+    BUNDLED: Case(BUNDLED, (256, 128), 30, 8),
+    OFFICIAL: Case(OFFICIAL, (512, 256), 5, 5),
+}
+QUICK = {"frames": 2, "clips": 3}
+
+
+def checkpoint_of(case: Case, folder: Path) -> str:
+    """The bundled one, or random weights in the official architecture."""
+    if case.name == BUNDLED:
+        return BUNDLED
+    place = folder / "checkpoint"
+    if not place.exists():
+        save_checkpoint(open_store(str(place)), build_generator(Subject(case.name, case.size)))
+    return str(place)
+
+
+def measure(case: Case, args: argparse.Namespace, folder: Path, done: list[Run]) -> list[Run]:
+    """``rounds`` more runs of each way, on the disk or in the bucket."""
+    root = args.s3 or str(folder / case.name)
+    write_source(args.data, root, case.size, lengths(case.frames, case.clips))
+    work = Work(root, "", checkpoint_of(case, folder), case.size, args.cpus)
+    begin = max((run.round for run in done), default=-1) + 1
+    for number in range(begin, begin + args.rounds):
+        turn = number % len(WAYS)
+        for way in (*WAYS[turn:], *WAYS[:turn]):
+            target = replace(work, target=f"{way}-{number}")
+            done.append(run_way(way, target, number))
+            print(f"{case.name}, round {number}: {way}: {done[-1].steady:.3g} frames/s", file=sys.stderr, flush=True)
+            _remove(target)
+    _remove(replace(work, target="source"))
+    return done
+
+
+def _remove(work: Work) -> None:
+    if "://" not in work.root:
+        shutil.rmtree(work.results, ignore_errors=True)
+        return
+    store = open_store(work.results)
+    store.delete(*(info.path for info in store.list()))
+
+
+def main(given: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, metavar="DATA")
+    parser.add_argument("--cases", choices=CASES, nargs="+", default=[*CASES], help="generators, each at its size")
+    parser.add_argument("--s3", metavar="URL", help="folder of a bucket to work in instead of a temporary one on disk")
+    parser.add_argument("--rounds", type=count, default=3)
+    parser.add_argument("--cpus", type=count, default=os.cpu_count(), help="of the worker (all)")
+    parser.add_argument("--quick", action="store_true", help="a few frames: to see that it works")
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="JSON of runs, to which these are added")
+    parser.add_argument("--readme", type=Path, metavar="FILE", help="replaces what stands between its markers")
+    args = parser.parse_args(given)
+    kept: dict[str, list[Run]] = {}
+    if args.keep and args.keep.exists():
+        kept = {name: [Run(**run) for run in runs] for name, runs in json.loads(args.keep.read_text()).items()}
+    with tempfile.TemporaryDirectory(prefix="flowreel-") as folder:
+        for name in args.cases:
+            case = replace(CASES[name], **QUICK) if args.quick else CASES[name]
+            key = f"{name}, {case.size[0]}x{case.size[1]}, {'S3 endpoint' if args.s3 else 'local disk'}"
+            kept[key] = measure(case, args, Path(folder), kept.get(key, []))
+            if args.keep:
+                args.keep.write_text(json.dumps({key: [asdict(run) for run in runs] for key, runs in kept.items()}))
+    table = markdown(kept, args.cpus)
+    print(table)
+    if args.readme:
+        put(args.readme, table, MARKERS)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""`flowreel render` as it is; times come from the outcomes of its shards."""
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Generator
+from contextlib import closing
+
+from benchmarks.throughput.told import Told
+from benchmarks.throughput.work import Work, read_work
+from jobs.cluster import fit_execution
+from jobs.leaving import leave
+from jobs.on_ray import on_ray
+from jobs.progress import Display
+from jobs.render import render_by
+from pipeline.ledger import Ledger
+from pipeline.prepare import Prepared
+from schemas.outcome import ShardOutcome
+
+
+def run(work: Work) -> tuple[Told, int]:
+    """And the exit code."""
+    outcomes: list[ShardOutcome] = []
+
+    def noted(prepared: Prepared, done: Ledger, display: Display) -> Generator[ShardOutcome, None, None]:
+        with closing(on_ray(prepared, done, display)) as coming:
+            for outcome in coming:
+                outcomes.append(outcome)
+                yield outcome
+
+    display, spec = Display(), work.spec()
+    fitted = spec.model_copy(update={"execution": fit_execution(spec.execution, display.note, "rendering")})
+    result = render_by(noted, fitted, display)
+    stages = Counter[str]()
+    for outcome in outcomes:
+        stages.update(outcome.seconds)
+        stages["waiting"] += outcome.ended - outcome.began - sum(outcome.seconds.values())
+    began = min((o.began for o in outcomes), default=time.time())
+    return Told(began, [(o.ended, o.frames) for o in outcomes], dict(stages)), result.exit
+
+
+if __name__ == "__main__":
+    told, code = run(read_work(sys.argv[1]))
+    told.tell()
+    leave(code)
