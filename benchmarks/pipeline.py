@@ -65,8 +65,8 @@ def measure(case: Case, args: argparse.Namespace, folder: Path, done: list[Run])
     work = Work(root, "", checkpoint_of(case, folder), case.size, args.cpus)
     begin = max((run.round for run in done), default=-1) + 1
     for number in range(begin, begin + args.rounds):
-        turn = number % len(WAYS)
-        for way in (*WAYS[turn:], *WAYS[:turn]):
+        turn = number % len(args.ways)
+        for way in (*args.ways[turn:], *args.ways[:turn]):
             target = replace(work, target=f"{way}-{number}")
             done.append(run_way(way, target, number))
             print(f"{case.name}, round {number}: {way}: {done[-1].steady:.3g} frames/s", file=sys.stderr, flush=True)
@@ -87,6 +87,7 @@ def main(given: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, metavar="DATA")
     parser.add_argument("--cases", choices=CASES, nargs="+", default=[*CASES], help="generators, each at its size")
+    parser.add_argument("--ways", choices=WAYS, nargs="+", default=[*WAYS])
     parser.add_argument("--s3", metavar="URL", help="folder of a bucket to work in instead of a temporary one on disk")
     parser.add_argument("--rounds", type=count, default=3)
     parser.add_argument("--cpus", type=count, default=os.cpu_count(), help="of the worker (all)")

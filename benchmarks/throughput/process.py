@@ -5,9 +5,10 @@ import subprocess
 import sys
 import threading
 import time
-from bisect import bisect_left
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import numpy as np
 
 from benchmarks.faults.processes import REPOSITORY, family
 from benchmarks.throughput.told import Told, heard
@@ -32,6 +33,7 @@ class Run:
     steady_s: float
     steady_frames: int
     steady_cpu_s: float  # of it and all its children in the steady time
+    others_cpu_s: float  # of all else that the machine did meanwhile
     frames: int
     stages: dict[str, float] = field(default_factory=dict)
 
@@ -71,19 +73,20 @@ def _run(way: str, number: int, told: Told, lived: tuple[float, float], clock: "
         end_s=lived[1] - last,
         steady_s=last - first,
         steady_frames=told.steady_frames,
-        steady_cpu_s=clock.at(last) - clock.at(first),
+        steady_cpu_s=(ours := clock.at(last)[0] - clock.at(first)[0]),
+        others_cpu_s=clock.at(last)[1] - clock.at(first)[1] - ours,
         frames=told.frames,
         stages=told.stages,
     )
 
 
 class CpuClock:
-    """Processor time of a process and all its descendants, sampled."""
+    """Processor time of a process and all its descendants, and of the whole machine, sampled."""
 
     def __init__(self, pid: int) -> None:
         self._pid, self._over = pid, threading.Event()
         self._spent: dict[int, float] = {}  # by process: what it had used when it was last seen
-        self._samples: list[tuple[float, float]] = [(time.time(), 0.0)]
+        self._samples = [(time.time(), 0.0, _machine_s())]
         self._thread = threading.Thread(target=self._watch)
         self._thread.start()
 
@@ -91,11 +94,10 @@ class CpuClock:
         self._over.set()
         self._thread.join()
 
-    def at(self, when: float) -> float:
-        """Seconds used until then, by the samples around."""
-        i = min(max(1, bisect_left(self._samples, (when, 0.0))), len(self._samples) - 1)
-        (t0, s0), (t1, s1) = self._samples[max(0, i - 1)], self._samples[i]
-        return s0 if t1 == t0 else s0 + (s1 - s0) * min(1.0, max(0.0, (when - t0) / (t1 - t0)))
+    def at(self, when: float) -> tuple[float, float]:
+        """Seconds used until then, by the samples around: of the processes, of the machine."""
+        times, ours, machine = zip(*self._samples, strict=True)
+        return float(np.interp(when, times, ours)), float(np.interp(when, times, machine))
 
     def _watch(self) -> None:
         while not self._over.wait(SAMPLE_S):
@@ -105,4 +107,10 @@ class CpuClock:
                 except OSError:  # gone meanwhile
                     continue
                 self._spent[pid] = (int(fields[11]) + int(fields[12])) / TICKS
-            self._samples.append((time.time(), sum(self._spent.values())))
+            self._samples.append((time.time(), sum(self._spent.values()), _machine_s()))
+
+
+def _machine_s() -> float:
+    """Processor time that was not idle, since the machine was started."""
+    user, nice, system, _idle, _iowait, *interrupts = Path("/proc/stat").read_text().split("\n")[0].split()[1:9]
+    return sum(map(int, (user, nice, system, *interrupts))) / TICKS

@@ -17,7 +17,7 @@ NAMES = {
     "script": "single-process script",
 }
 STAGES = ("fetch", "waiting", "generate", "encode", "write")
-HEAD = "| steady, frames/s | of bare | whole, s | start, s | end, s | CPU, ms per frame | of all CPUs |"
+HEAD = "| steady, frames/s | of bare | whole, s | start, s | end, s | CPU, ms per frame | of all CPUs | others |"
 
 
 def markdown(kept: Mapping[str, Sequence[Run]], cpus: int) -> str:
@@ -67,6 +67,7 @@ def _line(way: str, runs: Sequence[Run], bare: Mapping[int, Run], cpus: int) -> 
         "" if way == "bare" else f"{_median(run.end_s for run in runs):.1f}",
         f"{_median(run.steady_cpu_s / run.steady_frames for run in runs) * 1000:.0f}",
         f"{_median(run.steady_cpu_s / run.steady_s / cpus for run in runs):.0%}",
+        f"{_median(run.others_cpu_s / run.steady_s / cpus for run in runs):.0%}",
     ]
     return "| " + " | ".join(cells) + " |"
 
