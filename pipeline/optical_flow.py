@@ -25,14 +25,19 @@ def dis_flow(current_HW3: NDArray[np.uint8], previous_HW3: NDArray[np.uint8]) ->
 def leads_back(back_HW2: NDArray[np.float32], forth_HW2: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Where backward and forward flow agree (Sundaram et al., ECCV 2010): what is not occluded. (H, W)."""
     forth_HW2 = sampled(forth_HW2, back_HW2)
-    apart = ((back_HW2 + forth_HW2) ** 2).sum(axis=-1)
-    return np.asarray(apart < 0.01 * ((back_HW2**2).sum(axis=-1) + (forth_HW2**2).sum(axis=-1)) + 0.5)
+    apart_HW = _squared_length(back_HW2 + forth_HW2)
+    return np.asarray(apart_HW < 0.01 * (_squared_length(back_HW2) + _squared_length(forth_HW2)) + 0.5)
+
+
+def _squared_length(flow_HW2: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Without a reduction over an axis of two, which takes NumPy ten times as long."""
+    square_HW2 = flow_HW2 * flow_HW2
+    return square_HW2[..., 0] + square_HW2[..., 1]
 
 
 def sampled(image_HWC: Any, flow_HW2: NDArray[np.float32]) -> Any:
     """``image`` at (x + u, y + v), bilinear; its border goes on outside of it."""
     h, w = flow_HW2.shape[:2]
-    x, y = np.meshgrid(np.arange(w, dtype=np.float32), np.arange(h, dtype=np.float32))
-    return cv2.remap(
-        image_HWC, x + flow_HW2[..., 0], y + flow_HW2[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
+    x_HW = np.arange(w, dtype=np.float32) + flow_HW2[..., 0]
+    y_HW = np.arange(h, dtype=np.float32)[:, None] + flow_HW2[..., 1]
+    return cv2.remap(image_HWC, x_HW, y_HW, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

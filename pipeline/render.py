@@ -8,8 +8,8 @@ import base64
 import logging
 import threading
 import time
-import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
+from pipeline.behind import behind
 from pipeline.clip_source import ClipMaps, fetch_clip
 from pipeline.data_file import EncodedClip, build, describe, stored
 from pipeline.encode import encode_clip
@@ -34,8 +35,8 @@ from pipeline.quality.gates import bounds_of, gate
 from pipeline.quality.measure import Agreement, measure
 from pipeline.quality.segmenters import open_segmenter
 from pipeline.runs import save_outcome
-from pipeline.storage_errors import Unavailable
 from pipeline.thumbnail import thumbnail
+from pipeline.tries import tried
 from schemas.edit import frame_stride
 from schemas.errors import FlowreelError
 from schemas.outcome import ClipOutcome, Failed, Rejected, Rendered, ShardOutcome
@@ -56,6 +57,7 @@ class ShardRenderer:
     engine: Engine
     tick: Tick | None = None
     device: threading.Lock = field(default_factory=threading.Lock)
+    behind: Executor = field(default_factory=behind)
     fitting: int = field(init=False)  # clips in lock-step that the device's memory holds, as far as is known
 
     def __post_init__(self) -> None:
@@ -74,7 +76,9 @@ class ShardRenderer:
             frames = self._generated([c for c in shard.clips if c.clip_id in maps], maps, lost)
         with clock.stage("encode"):
             rendered = [c for c in shard.clips if c.clip_id in frames]
-            encoded = self._each(rendered, lambda c: self._encoded(c, maps[c.clip_id], frames[c.clip_id]), lost)
+            encoded = self._each(
+                rendered, lambda c: self._encoded(c, maps[c.clip_id], frames[c.clip_id]), lost, self.behind.map
+            )
         lost |= {clip_id: e for clip_id, e in encoded.items() if isinstance(e, Rejected)}
         kept = [e for e in encoded.values() if isinstance(e, EncodedClip)]
         with clock.stage("write"):
@@ -109,24 +113,21 @@ class ShardRenderer:
         without_segmenter = quality.min_label_agreement is not None and rows["label_agreement"].null_count == len(rows)
         return not by_older_release and not without_segmenter and gate(rows.to_pydict(), quality) is None
 
-    def _each(self, clips: Sequence[Clip], call: Callable[[Clip], T], lost: dict[str, ClipOutcome]) -> dict[str, T]:
-        """``call`` for every clip, tried ``max_attempts`` times. What goes wrong with a clip is that clip's failure;
-        a store that is down is nobody's, and errors that Flowreel raises on purpose would only come again."""
+    def _each(
+        self,
+        clips: Sequence[Clip],
+        call: Callable[[Clip], T],
+        lost: dict[str, ClipOutcome],
+        each: Callable[[Callable[[Clip], T | Failed], Sequence[Clip]], Iterable[T | Failed]] = map,
+    ) -> dict[str, T]:
+        """``call`` for every clip, with failures put among the lost. ``each``: `map`, or that of threads."""
         done: dict[str, T] = {}
-        for clip in clips:
-            for attempt in range(1, self.job.spec.failure.max_attempts + 1):
-                try:
-                    done[clip.clip_id] = call(clip)
-                    break
-                except (Unavailable, torch.AcceleratorError):  # a device that is lost fails all that come after
-                    raise
-                except FlowreelError as error:
-                    lost[clip.clip_id] = Failed(clip.clip_id, str(error), attempts=attempt)
-                    break
-                except Exception as error:
-                    reason = f"{type(error).__name__}: {error}"
-                    lost[clip.clip_id] = Failed(clip.clip_id, reason, traceback.format_exc(), attempt)
-            if clip.clip_id in done:
+        most = self.job.spec.failure.max_attempts
+        for clip, result in zip(clips, each(lambda c: tried(c.clip_id, partial(call, c), most), clips), strict=True):
+            if isinstance(result, Failed):
+                lost[clip.clip_id] = result
+            else:
+                done[clip.clip_id] = result
                 lost.pop(clip.clip_id, None)
         return done
 

@@ -1,0 +1,33 @@
+"""A step for one clip, tried several times: what goes wrong is that clip's failure."""
+
+import traceback
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+
+from pipeline.storage_errors import Unavailable
+from schemas.errors import FlowreelError
+from schemas.outcome import Failed
+
+T = TypeVar("T")
+
+
+def tried(clip_id: str, call: Callable[[], T], most: int) -> T | Failed:
+    """What ``call`` gives, at the latest when called for the ``most``-th time.
+
+    Errors that Flowreel raises on purpose would only come again. Raises Unavailable for a store that is down, which is
+    no clip's fault, and AcceleratorError for a device that is lost and fails all that come after.
+    """
+    attempt = 1
+    while True:
+        try:
+            return call()
+        except (Unavailable, torch.AcceleratorError):
+            raise
+        except FlowreelError as error:
+            return Failed(clip_id, str(error), attempts=attempt)
+        except Exception as error:
+            if attempt == most:
+                return Failed(clip_id, f"{type(error).__name__}: {error}", traceback.format_exc(), attempt)
+        attempt += 1
