@@ -5,8 +5,8 @@
     python -m benchmarks.pipeline DATA --cases bundled --quick
 
 DATA: real sequences with labels and instances, such as cityscapes-sample. Each way is a process of its own; all take
-turns in every round, so that what else the machine does hits them alike, and ratios are of one round. ``--keep`` adds to
-the runs that a file holds, for machines that are not free for long: the table is of all of them.
+turns in every round, so that what else the machine does hits them alike, and ratios are of one round. ``--keep`` adds
+to the runs that a file holds, for machines that are not free for long: the table is of all of them.
 """
 
 import argparse
@@ -45,7 +45,6 @@ CASES = {
     BUNDLED: Case(BUNDLED, (256, 128), 30, 8),
     OFFICIAL: Case(OFFICIAL, (512, 256), 5, 5),
 }
-QUICK = {"frames": 2, "clips": 3}
 
 
 def checkpoint_of(case: Case, folder: Path) -> str:
@@ -100,7 +99,7 @@ def main(given: list[str] | None = None) -> None:
         kept = {name: [Run(**run) for run in runs] for name, runs in json.loads(args.keep.read_text()).items()}
     with tempfile.TemporaryDirectory(prefix="flowreel-") as folder:
         for name in args.cases:
-            case = replace(CASES[name], **QUICK) if args.quick else CASES[name]
+            case = replace(CASES[name], frames=2, clips=3) if args.quick else CASES[name]
             key = f"{name}, {case.size[0]}x{case.size[1]}, {'S3 endpoint' if args.s3 else 'local disk'}"
             kept[key] = measure(case, args, Path(folder), kept.get(key, []))
             if args.keep:

@@ -53,5 +53,7 @@ def open_files(work: Work) -> Files:
 def encoded(pixels: NDArray[np.integer], ending: str) -> bytes:
     """By Pillow, with its own settings but for the quality of JPEG, which is Flowreel's."""
     stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, **({"format": "JPEG", "quality": 92} if ending == "jpg" else {"format": "PNG"}))
+    Image.fromarray(pixels).save(
+        stream, **({"format": "JPEG", "quality": 92} if ending == "jpg" else {"format": "PNG"})
+    )
     return stream.getvalue()

@@ -2,7 +2,6 @@
 
 import sys
 import time
-from collections import Counter
 from collections.abc import Generator
 from contextlib import closing
 
@@ -31,12 +30,13 @@ def run(work: Work) -> tuple[Told, int]:
     display, spec = Display(), work.spec()
     fitted = spec.model_copy(update={"execution": fit_execution(spec.execution, display.note, "rendering")})
     result = render_by(noted, fitted, display)
-    stages = Counter[str]()
+    stages: dict[str, float] = {}
     for outcome in outcomes:
-        stages.update(outcome.seconds)
-        stages["waiting"] += outcome.ended - outcome.began - sum(outcome.seconds.values())
+        waited = outcome.ended - outcome.began - sum(outcome.seconds.values())
+        for stage, seconds in (outcome.seconds | {"waiting": waited}).items():
+            stages[stage] = stages.get(stage, 0.0) + seconds
     began = min((o.began for o in outcomes), default=time.time())
-    return Told(began, [(o.ended, o.frames) for o in outcomes], dict(stages)), result.exit
+    return Told(began, [(o.ended, o.frames) for o in outcomes], stages), result.exit
 
 
 if __name__ == "__main__":
