@@ -40,7 +40,7 @@ class Donor:
     """Frames of another sequence that an edit takes an object from."""
 
     sequence_id: str
-    frames: tuple[Frame, ...]
+    frames: Items[Frame]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Clip:
     sequence_id: str
     variant: int  # index into spec.variants
     start: int  # index of its first label frame in the sequence
-    frames: tuple[Frame, ...]
+    frames: Items[Frame]
     split: str
     seed: int
     exemplar: Exemplar | None = None

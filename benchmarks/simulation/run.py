@@ -28,6 +28,7 @@ from schemas.plan import Shard
 
 FRAMES = 30  # per clip
 WARM_UP = 3  # shards per actor that do not count
+NO_SPARE = "RAY_prestart_worker_first_driver", "0"  # else Ray starts a process more for each CPU
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ class _cluster:
     def __enter__(self) -> None:
         for name, value in BUSY.items():
             os.environ.setdefault(name, value)
-        os.environ["RAY_prestart_worker_first_driver"] = "0"  # else one process more for each CPU
+        os.environ.setdefault(*NO_SPARE)
         ray.init(
             address="local", include_dashboard=False, log_to_driver=False, namespace="flowreel", **self._resources,
             object_store_memory=256 * 2**20,
