@@ -134,11 +134,28 @@ class Frames(Items[Frame]):
         return repr(tuple(self))
 
     def __reduce__(self) -> tuple[Any, ...]:
+        return Frames.of_plain, (self.plain(),)
+
+    def plain(self) -> tuple[Any, ...]:
+        """Strings, bytes and numbers that give the same frames."""
         of, (low, names) = self._of, self._names()
         columns = of.label_N32, of.instance_N32, of.guide_N32
         digests = [None if n is None else n[low : low + len(names)].tobytes() for n in columns]
-        rows = range(self._rows.start - low, self._rows.stop - low, self._rows.step)
-        return _unpacked, (self.sequence_id, (of.labels, of.instances, of.guides), names, digests, rows)
+        first, stop = self._rows.start - low, self._rows.stop - low
+        return self.sequence_id, of.labels, of.instances, of.guides, names, digests, first, stop, self._rows.step
+
+    @staticmethod
+    def of_plain(values: tuple[Any, ...]) -> "Frames":
+        sequence_id, labels, instances, guides, names, digests, *rows = values
+        label_N32, instance_N32, guide_N32 = (
+            None if d is None else np.frombuffer(d, np.uint8).reshape(-1, DIGEST_BYTES) for d in digests
+        )
+        assert label_N32 is not None
+        one = Sequences(
+            labels, instances, pa.array([sequence_id]), np.zeros((1, 2), np.int32), np.array([0, len(names)]),
+            pa.array(names, pa.large_string()), label_N32, instance_N32, guides, guide_N32,
+        )  # fmt: skip
+        return Frames(one, 0, range(*rows))
 
     @property
     def sequence_id(self) -> str:
@@ -148,21 +165,6 @@ class Frames(Items[Frame]):
         """The lowest row, and the names of all rows from it to the highest one."""
         low, high = sorted((self._rows[0], self._rows[-1])) if self._rows else (0, -1)
         return low, self._of.names.slice(low, high - low + 1).to_pylist()
-
-
-def _unpacked(
-    sequence_id: str, templates: tuple[str, str | None, str | None], names: list[str], digests: list[bytes], rows: range
-) -> Frames:
-    label_N32, instance_N32, guide_N32 = (
-        None if d is None else np.frombuffer(d, np.uint8).reshape(-1, DIGEST_BYTES) for d in digests
-    )
-    assert label_N32 is not None
-    labels, instances, guides = templates
-    one = Sequences(
-        labels, instances, pa.array([sequence_id]), np.zeros((1, 2), np.int32), np.array([0, len(names)]),
-        pa.array(names, pa.large_string()), label_N32, instance_N32, guides, guide_N32,
-    )  # fmt: skip
-    return Frames(one, 0, rows)
 
 
 def _ends(template: str, sequence_id: str) -> tuple[str, str]:
