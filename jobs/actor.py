@@ -12,13 +12,12 @@ from jobs.logs import log_as_json
 from jobs.metrics import WorkerMetrics
 from jobs.renderer import Opening
 from pipeline.job import RenderJob
+from pipeline.memory import IN_FLIGHT
 from schemas.outcome import ShardOutcome
 from schemas.plan import Shard
 from schemas.spec import ExecutionSpec
 
 log = logging.getLogger(__name__)
-
-IN_FLIGHT = 3  # shards per actor: one fetching, one on the device, one encoding and writing
 
 
 class RenderActor:

@@ -11,8 +11,8 @@ from typing import Any
 import ray
 from ray.exceptions import ActorUnavailableError, OutOfMemoryError, RayActorError, RayError, RayTaskError
 
-from jobs.actor import IN_FLIGHT
 from jobs.attempts import Attempt, Attempts
+from pipeline.memory import IN_FLIGHT
 from pipeline.storage_errors import Full
 from schemas.errors import FlowreelError, Stopped, StorageError
 from schemas.outcome import SHARD_FAILED, WORKER_DIED, ShardOutcome

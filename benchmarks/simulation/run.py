@@ -117,15 +117,15 @@ class _cluster:
     """Ray on this machine, which says that it has a CPU and perhaps a GPU for each actor: nobody uses them."""
 
     def __init__(self, actors: int, gpus: bool) -> None:
-        self._resources = {"num_cpus": actors, "num_gpus": actors if gpus else 0}
+        self._cpus, self._gpus = actors, actors if gpus else 0
 
     def __enter__(self) -> None:
         for name, value in BUSY.items():
             os.environ.setdefault(name, value)
         os.environ.setdefault(*NO_SPARE)
         ray.init(
-            address="local", include_dashboard=False, log_to_driver=False, namespace="flowreel", **self._resources,
-            object_store_memory=256 * 2**20,
+            address="local", include_dashboard=False, log_to_driver=False, namespace="flowreel",
+            num_cpus=self._cpus, num_gpus=self._gpus, object_store_memory=256 * 2**20,
         )  # fmt: skip
 
     def __exit__(self, *_: object) -> None:

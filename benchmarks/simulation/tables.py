@@ -42,8 +42,8 @@ def _stages(stages: Sequence[Stage]) -> str:
     ]
     frames = round(sum(s.frames for s in stages) / sum(s.shards for s in stages))
     return (
-        f"Shards of {frames} frames. Ideal: the device times of all shards, divided among the actors. Driver CPU is that"
-        " of the driver's process with all its threads, Ray's among them.\n\n" + table(head, rows)
+        f"Shards of {frames} frames. Ideal: the device times of all shards, divided among the actors. Driver CPU is"
+        " that of the driver's process with all its threads, Ray's among them.\n\n" + table(head, rows)
     )
 
 
@@ -65,8 +65,8 @@ def _model(stages: Sequence[Stage], costs: Costs) -> str:
     error = max(abs(predicted_cpu_s(s, costs) / s.driver_cpu_s - 1) for s in stages)
     return (
         f"Fitted: the driver takes {costs.per_shard * 1000:.2f} ms of CPU a shard, {costs.per_second * 1000:.1f} ms a"
-        f" second, {costs.per_worker_second * 1000:.3f} ms a second for each worker, and {costs.per_start * 1000:.1f} ms"
-        f" to start a worker. The model is off by {error:.0%} at most."
+        f" second, {costs.per_worker_second * 1000:.3f} ms a second for each worker, and"
+        f" {costs.per_start * 1000:.1f} ms to start a worker. The model is off by {error:.0%} at most."
     )
 
 
@@ -74,9 +74,9 @@ def _foretold(costs: Costs, publishing: Publishing) -> Iterator[str]:
     run, share = GOAL, driver_share(GOAL, costs)
     planning, publish = run.clips * publishing.plan_per_clip, run.frames * publishing.publish_per_frame
     yield (
-        f"**{run.workers:,} GPUs, {run.clips:,} clips** of {run.frames_per_clip} frames at 512x256, {run.frames_per_s:.1f}"
-        f" frames/s a GPU (assumed), {run.frames_per_shard} frames a shard: {run.frames:,} frames in {run.shards:,} shards,"
-        f" {run.shards / run.render_s:.1f} shards a second."
+        f"**{run.workers:,} GPUs, {run.clips:,} clips** of {run.frames_per_clip} frames at 512x256,"
+        f" {run.frames_per_s:.1f} frames/s a GPU (assumed), {run.frames_per_shard} frames a shard: {run.frames:,} frames"
+        f" in {run.shards:,} shards, {run.shards / run.render_s:.1f} shards a second."
     )
     rows = [
         ["plan", f"{planning:,.0f} s", f"{planning / run.render_s:.1%}"],
