@@ -1,6 +1,6 @@
 """What `flowreel plan` says of memory against the peaks of a real run, at some sizes and batches.
 
-    python -m benchmarks.memory_prediction [--cases 256x128:1 256x128:4 512x256:1] [--checkpoint bundled] [--readme FILE]
+    python -m benchmarks.memory_prediction [--cases 256x128:1 512x256:1] [--checkpoint bundled] [--readme FILE]
 
 Each case renders a few clips on Ray, with a worker and a driver of its own. The table goes into benchmarks/README.md.
 Exit code 1 if a prediction is off by more than 20 %.

@@ -17,7 +17,7 @@ from schemas.plan import Plan, RenderSettings, Shards
 MB = 10**6
 IN_FLIGHT = 3  # shards per actor: one fetching, one on the device, one encoding and writing
 # Resident, with Ray's own part of a process.
-ACTOR_LIBRARIES = 540 * MB  # PyTorch, numba, OpenCV, pyarrow, and compiled loops
+ACTOR_LIBRARIES = 690 * MB  # PyTorch, numba, OpenCV, pyarrow, and compiled loops
 DRIVER_LIBRARIES = 230 * MB  # no PyTorch
 # Per weight while a generator is loaded, and from then on. The fast path of CPUs keeps them transformed to 6x6 tiles.
 LOADING = {"float32": 27, "bfloat16": 13, "float16": 13}

@@ -75,8 +75,8 @@ def _foretold(costs: Costs, publishing: Publishing) -> Iterator[str]:
     planning, publish = run.clips * publishing.plan_per_clip, run.frames * publishing.publish_per_frame
     yield (
         f"**{run.workers:,} GPUs, {run.clips:,} clips** of {run.frames_per_clip} frames at 512x256,"
-        f" {run.frames_per_s:.1f} frames/s a GPU (assumed), {run.frames_per_shard} frames a shard: {run.frames:,} frames"
-        f" in {run.shards:,} shards, {run.shards / run.render_s:.1f} shards a second."
+        f" {run.frames_per_s:.1f} frames/s a GPU (assumed), {run.frames_per_shard} frames a shard:"
+        f" {run.frames:,} frames in {run.shards:,} shards, {run.shards / run.render_s:.1f} shards a second."
     )
     rows = [
         ["plan", f"{planning:,.0f} s", f"{planning / run.render_s:.1%}"],
