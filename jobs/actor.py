@@ -4,38 +4,28 @@ import logging
 import os
 import platform
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import ray
-import torch
 
 from jobs.logs import log_as_json
 from jobs.metrics import WorkerMetrics
-from pipeline.generator.checkpoint import Checkpoint
-from pipeline.generator.engine import Engine, load_engine
+from jobs.renderer import Opening
 from pipeline.job import RenderJob
-from pipeline.render import ShardRenderer
+from pipeline.memory import IN_FLIGHT
 from schemas.outcome import ShardOutcome
-from schemas.plan import RenderSettings, Shard
+from schemas.plan import Shard
 from schemas.spec import ExecutionSpec
 
 log = logging.getLogger(__name__)
-
-Load = Callable[[Checkpoint, RenderSettings], Engine]
-IN_FLIGHT = 3  # shards per actor: one fetching, one on the device, one encoding and writing
 
 
 class RenderActor:
     """Loads the generator once. ``render`` calls overlap; they take turns on the device."""
 
-    def __init__(self, job: RenderJob, plan_id: str, load: Load = load_engine) -> None:
-        torch.set_num_threads(job.spec.execution.num_cpus)
-        torch.backends.cudnn.benchmark = False  # algorithms picked by stopwatch would change bytes
-        torch.backends.cudnn.deterministic = True
-        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    def __init__(self, job: RenderJob, plan_id: str, opening: Opening) -> None:
         self._frames, self._count = 0, threading.Lock()
-        self._renderer = ShardRenderer(job, plan_id, load(job.checkpoint, job.settings), self._tick)
+        self._renderer = opening(job, plan_id, self._tick)
         self._name = f"{platform.node()}:{os.getpid()}"
         self._metrics = WorkerMetrics(job.spec.dataset.title)
         self._node = ray.get_runtime_context().get_node_id()
@@ -66,7 +56,7 @@ class RenderActor:
             self._frames += frames
 
 
-def start_actor(job: RenderJob, plan_id: str, load: Load | None = None) -> Any:
+def start_actor(job: RenderJob, plan_id: str, opening: Opening) -> Any:
     """An actor handle; Ray places it, and restarts it when it dies."""
     execution: ExecutionSpec = job.spec.execution
     remote: Any = ray.remote  # its stubs do not know the options of actors
@@ -77,4 +67,4 @@ def start_actor(job: RenderJob, plan_id: str, load: Load | None = None) -> Any:
         max_concurrency=IN_FLIGHT,
         concurrency_groups={"status": 2},
     )(RenderActor)
-    return actor.remote(job, plan_id, load or load_engine)
+    return actor.remote(job, plan_id, opening)

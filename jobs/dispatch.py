@@ -2,15 +2,17 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
 from threading import Event
 from typing import Any
 
 import ray
 from ray.exceptions import ActorUnavailableError, OutOfMemoryError, RayActorError, RayError, RayTaskError
 
-from jobs.actor import IN_FLIGHT
 from jobs.attempts import Attempt, Attempts
+from pipeline.memory import IN_FLIGHT
 from pipeline.storage_errors import Full
 from schemas.errors import FlowreelError, Stopped, StorageError
 from schemas.outcome import SHARD_FAILED, WORKER_DIED, ShardOutcome
@@ -18,6 +20,7 @@ from schemas.plan import Shard
 from schemas.spec import Spec
 
 POLL_S = 1.0
+POLLS = 50  # workers that are asked for their frames at once, at least: a fiftieth of a driver's time
 IDLE_S = 30.0  # without any shard left to hand out: then workers that have none go
 
 
@@ -28,7 +31,7 @@ class Worker:
     handle: Any
     name: str = ""  # empty until its generator is loaded
     node: str = ""  # Ray's id of the machine that it is on
-    attempts: dict[Any, Attempt] = field(default_factory=dict)  # by reference of the running call
+    attempts: dict[Any, Attempt] = field(default_factory=dict)  # by the running call
     frames: int = 0
     moved_s: float = 0.0  # monotonic time of its last frame, shard or hand-out
     deaths: int = 0
@@ -42,18 +45,30 @@ class Worker:
         return len(self.attempts) < IN_FLIGHT
 
 
+# What is called with a call that has ended.
+Ended = Callable[[Worker, "Future[Any]"], Iterator[ShardOutcome]]
+
+
 class Dispatcher:
-    """Hands out shards until all have an outcome, or until it is told to stop."""
+    """Hands out shards until all have an outcome, or until it is told to stop.
+
+    A shard takes the same time however many workers there are: Ray tells of each call that has ended, and only workers
+    that have room since are looked at. What looks at all of them is done once a second.
+    """
 
     def __init__(self, start: Callable[[], Any], workers: int, spec: Spec, stop: Event | None = None) -> None:
         self.workers = [Worker(start()) for _ in range(workers)]
         self._least, self._failure, self._grace_s = spec.execution.workers[0], spec.failure, spec.execution.grace_s
         self._stop = stop or Event()
         self._handed_out_s = time.monotonic()
-        self._starting = {w.handle.ready.remote(): w for w in self.workers}
-        self._polls: dict[Any, Worker] = {}
-        self._asked_s = 0.0
+        self._ended: SimpleQueue[tuple[Ended, Worker, Future[Any]]] = SimpleQueue()
+        self._starting = dict[Any, Worker]()  # by the call that waits for it
+        self._polls = dict[Any, Worker]()
+        self._room = dict[int, Worker]()  # all that have room, and perhaps some that have none any more
+        self._next_poll, self._beat_s = 0, 0.0
         self._attempts = Attempts((), spec.failure.max_attempts)
+        for worker in self.workers:
+            self._starting[self._call(worker.handle.ready, worker, self._started)] = worker
 
     def run(self, shards: Iterable[Shard], *beats: Callable[[list[Worker]], None]) -> Iterator[ShardOutcome]:
         """Outcomes as they come; ``beats`` are called each second or so.
@@ -76,40 +91,46 @@ class Dispatcher:
             if not busy and not len(self._attempts):
                 return
             yield from self._wait()
-            self._kill_the_hung()
-            for beat in beats:
-                beat(self.workers)
+            if time.monotonic() - self._beat_s > POLL_S:
+                self._beat_s = time.monotonic()
+                self._poll()
+                self._kill_the_hung()
+                for beat in beats:
+                    beat(self.workers)
 
     def stop(self) -> None:
         for worker in self.workers:
             ray.kill(worker.handle)
 
+    def _call(self, method: Any, worker: Worker, then: Ended, *arguments: object) -> Any:
+        """Calls a method of the worker's actor; ``then`` is called with the result by `_wait`. Gives what it gets."""
+        call: Future[Any] = method.remote(*arguments).future()
+        call.add_done_callback(lambda ended: self._ended.put((then, worker, ended)))
+        return call
+
     def _wait(self) -> Iterator[ShardOutcome]:
-        """Until something has come, for a second at most."""
-        calls = {ref: w for w in self.workers for ref in w.attempts}
-        waiting = [*calls, *self._starting, *self._polls]
-        done, _ = ray.wait(waiting, num_returns=1, timeout=POLL_S) if waiting else ([], [])
-        for ref in done:
-            if ref in self._starting:
-                self._started(ref)
-            elif ref in self._polls:
-                self._polled(ref)
-            else:
-                yield from self._finished(ref, calls[ref])
-        if time.monotonic() - self._asked_s > POLL_S:
-            self._poll()
-        if not waiting:
-            time.sleep(POLL_S / 5)  # all that is left waits for its next try
+        """Until a call has ended, for a second at most."""
+        # While all that is left waits for its next try, or for a worker, nothing ends.
+        patience_s = POLL_S if any(w.attempts for w in self.workers) else POLL_S / 5
+        try:
+            then, worker, ended = self._ended.get(timeout=patience_s)
+            while True:
+                yield from then(worker, ended)
+                then, worker, ended = self._ended.get_nowait()
+        except Empty:
+            pass
 
     def _hand_out(self) -> None:
         """One shard to every worker before anyone gets a second one; the last ones wait for workers still starting."""
-        starting = sum(not worker.name for worker in self.workers)
+        starting = len(self._starting)
         for depth in range(IN_FLIGHT):
-            for worker in self.workers:
+            for worker in list(self._room.values()):
                 if len(self._attempts) <= (starting if depth else 0):
-                    break
-                if len(worker.attempts) == depth and worker.room and (attempt := self._attempts.take(alone=not depth)):
-                    worker.attempts[worker.handle.render.remote(attempt.shard)] = attempt
+                    return
+                if not worker.room:
+                    del self._room[id(worker)]
+                elif len(worker.attempts) == depth and (attempt := self._attempts.take(alone=not depth)):
+                    worker.attempts[self._call(worker.handle.render, worker, self._finished, attempt.shard)] = attempt
                     worker.moved_s = time.monotonic()
 
     def _release(self) -> None:
@@ -122,15 +143,18 @@ class Dispatcher:
             for worker in idle[: max(0, len(self.workers) - self._least)]:
                 ray.kill(worker.handle)
                 self.workers.remove(worker)
+                self._room.pop(id(worker), None)
                 for calls in (self._starting, self._polls):
-                    for ref in [ref for ref, of in calls.items() if of is worker]:
-                        del calls[ref]
+                    for call in [call for call, of in calls.items() if of is worker]:
+                        del calls[call]
 
-    def _started(self, ref: Any) -> None:
-        worker = self._starting.pop(ref)
+    def _started(self, worker: Worker, ended: "Future[Any]") -> Iterator[ShardOutcome]:
+        if self._starting.pop(ended, None) is None:
+            return  # released meanwhile
         try:
-            worker.name, worker.node = ray.get(ref)
+            worker.name, worker.node = ended.result()
             worker.hung = ""
+            self._room[id(worker)] = worker
         except RayError as error:
             if worker in self.workers:
                 self.workers.remove(worker)
@@ -139,12 +163,16 @@ class Dispatcher:
             worker.attempts.clear()
             if not self.workers:
                 raise FlowreelError(f"no worker could start; the last one said: {_cause(error)}") from None
+        yield from ()
 
-    def _finished(self, ref: Any, worker: Worker) -> Iterator[ShardOutcome]:
-        attempt = worker.attempts.pop(ref)
+    def _finished(self, worker: Worker, ended: "Future[Any]") -> Iterator[ShardOutcome]:
+        attempt = worker.attempts.pop(ended, None)
+        if attempt is None:
+            return  # put back when its worker did not come back
         worker.moved_s = time.monotonic()
+        self._room[id(worker)] = worker
         try:
-            yield ray.get(ref)
+            yield ended.result()
         except Full as error:
             raise FlowreelError(f"{_cause(error)}\n  nothing is lost: the same command goes on from here") from None
         except StorageError as error:  # of the dataset: a clip's own troubles come within its outcome
@@ -155,28 +183,32 @@ class Dispatcher:
             worker.deaths += 1
             worker.name = ""
             if worker not in self._starting.values():
-                self._starting[worker.handle.ready.remote()] = worker
+                self._starting[self._call(worker.handle.ready, worker, self._started)] = worker
             if getattr(error, "preempted", False) or not _alive(worker.node):
                 self._attempts.outage(attempt, f"nodes of the cluster keep going away: {_cause(error)}")
             else:
                 yield from self._attempts.died(attempt, WORKER_DIED + (worker.hung or _death(error)))
 
     def _poll(self) -> None:
-        """Asks every worker for its frames, unless it has not answered yet."""
-        self._asked_s = time.monotonic()
+        """Asks workers in turn for their frames, unless they have not answered yet: all of them often enough to know
+        those that hang."""
         asked = set(map(id, self._polls.values()))
-        for worker in self.workers:
+        count = max(POLLS, int(4 * len(self.workers) * POLL_S / self._failure.stall_s) + 1)
+        for _ in range(min(count, len(self.workers))):
+            self._next_poll = (self._next_poll + 1) % len(self.workers)
+            worker = self.workers[self._next_poll]
             if worker.name and id(worker) not in asked:
-                self._polls[worker.handle.frames.remote()] = worker
+                self._polls[self._call(worker.handle.frames, worker, self._polled)] = worker
 
-    def _polled(self, ref: Any) -> None:
-        worker = self._polls.pop(ref)
+    def _polled(self, worker: Worker, ended: "Future[Any]") -> Iterator[ShardOutcome]:
+        self._polls.pop(ended, None)
         try:
-            frames = ray.get(ref)
+            frames = ended.result()
         except RayError:
             frames = 0  # it is being restarted; `_finished` sees to its shards
         if frames != worker.frames:
             worker.frames, worker.moved_s = frames, time.monotonic()
+        yield from ()
 
     def _kill_the_hung(self) -> None:
         """A worker that has made no frame and finished no shard for long; its shards are tried again, then alone."""

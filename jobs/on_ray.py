@@ -4,23 +4,20 @@ Ray is imported as it is needed: a command that finds nothing to render does wit
 """
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING
 
 from jobs.drain import told_to_stop
 from jobs.progress import Display
+from jobs.renderer import Opening, open_renderer
 from pipeline import runs
 from pipeline.ledger import Ledger
 from pipeline.prepare import Prepared
 from schemas.outcome import ShardOutcome
 
-if TYPE_CHECKING:
-    from jobs.actor import Load
-
 
 def on_ray(
-    prepared: Prepared, done: Ledger, display: Display, load: "Load | None" = None
+    prepared: Prepared, done: Ledger, display: Display, opening: Opening = open_renderer
 ) -> Generator[ShardOutcome, None, None]:
-    """Outcomes of the shards that are left, as they come. ``load``: see `jobs.render.render`."""
+    """Outcomes of the shards that are left, as they come. ``opening``: what workers render with."""
     from jobs.actor import start_actor
     from jobs.cluster import ray_session, waiting_for, worker_count
     from jobs.dispatch import Dispatcher
@@ -32,7 +29,7 @@ def on_ray(
         if hint := waiting_for(execution):
             display.say(hint)
         workers = worker_count(execution, shards)
-        dispatcher = Dispatcher(lambda: start_actor(job, plan_id, load), workers, job.spec, stop)
+        dispatcher = Dispatcher(lambda: start_actor(job, plan_id, opening), workers, job.spec, stop)
         metrics = DriverMetrics(job.spec.dataset.title, shards)
         try:
             with display.rendering(frames) as progress:

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from pipeline.estimate import Estimate, estimate
 from pipeline.file_uri import open_file
 from pipeline.generator.checkpoint import check_weights
+from pipeline.memory import memory
 from pipeline.plan_file import save_plan
 from pipeline.prepare import Prepared, prepare
 from schemas.errors import FlowreelError
@@ -36,6 +37,7 @@ def summary(prepared: Prepared, price: float | None) -> dict[str, Any]:
     classes = prepared.job.space.by_id
     total = sum(prepared.catalog.pixels.values()) or 1
     takes = estimate(prepared)
+    needs = memory(prepared)
     return {
         "plan_id": plan.plan_id,
         "base_version": plan.base_version,
@@ -61,6 +63,10 @@ def summary(prepared: Prepared, price: float | None) -> dict[str, Any]:
         "estimated_cost": None if price is None else round(takes.worker_hours * price, 2),
         "finishes": _finishes(takes, prepared.job.spec),
         "estimated_bytes": int(pixels * JPEG_BYTES_PER_PIXEL),
+        "actor_bytes": needs.actor,
+        "shard_bytes": needs.shard,
+        "device_bytes": needs.device,
+        "driver_bytes": needs.driver,
         "class_shares": {
             classes[i].name if i in classes else str(i): round(n / total, 6)
             for i, n in sorted(prepared.catalog.pixels.items())
@@ -94,6 +100,11 @@ def lines(figures: dict[str, Any]) -> Iterator[str]:
         f"  estimate   {figures['estimated_worker_hours'] * 60:,.1f} worker-minutes ({figures['device']}) at"
         f" {figures['frames_per_worker_s']:,.2f} frames/s each, {figures['frames_per_worker_s_from']};"
         f" {figures['estimated_bytes'] / 1e6:,.1f} MB"
+    )
+    device = f", {figures['device_bytes'] / 1e6:,.0f} MB of its GPU's" if figures["device_bytes"] else ""
+    yield (
+        f"  memory     {figures['actor_bytes'] / 1e6:,.0f} MB a worker, of which {figures['shard_bytes'] / 1e6:,.0f} MB"
+        f" for each shard in flight{device}; {figures['driver_bytes'] / 1e6:,.0f} MB the driver"
     )
     if figures["finishes"]:
         yield "  finishing  " + ", ".join(

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import IntEnum
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow.compute as pc
 
 from jobs.on_ray import on_ray
 from jobs.progress import Display
+from jobs.renderer import Load, open_renderer
 from jobs.report import leave_report
 from pipeline import publish, runs, summary, versions
 from pipeline.file_index import forget_index
@@ -30,9 +31,6 @@ from schemas.errors import SourceError, StorageError
 from schemas.outcome import Failed, ShardOutcome
 from schemas.run import RunSummary
 from schemas.spec import Spec
-
-if TYPE_CHECKING:
-    from jobs.actor import Load
 
 
 class Exit(IntEnum):
@@ -60,12 +58,12 @@ class Result:
 Rendering = Callable[[Prepared, Ledger, Display], Generator[ShardOutcome, None, None]]
 
 
-def render(spec: Spec, display: Display, load: "Load | None" = None) -> Result:
+def render(spec: Spec, display: Display, load: Load | None = None) -> Result:
     """Runs until published, within the failure budget or not; raises FlowreelError for what stops it before.
 
     ``load``: what workers load their generator with, if not `load_engine`.
     """
-    return render_by(partial(on_ray, load=load), spec, display)
+    return render_by(partial(on_ray, opening=partial(open_renderer, load=load)), spec, display)
 
 
 def render_by(rendering: Rendering, spec: Spec, display: Display) -> Result:

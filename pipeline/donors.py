@@ -1,5 +1,7 @@
 """Sequences that edits take objects from: found when planning, so that a change of theirs renders clips again."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow.compute as pc
 
@@ -35,7 +37,7 @@ def donors_of(job: RenderJob, sequences: Sequences) -> dict[Insert, Donor]:
     return found
 
 
-def frames_of(edit: Insert, spec: Spec, sequences: Sequences) -> tuple[Frame, ...]:
+def frames_of(edit: Insert, spec: Spec, sequences: Sequences) -> Sequence[Frame]:
     """From the edit's first frame on, as many as a clip may have."""
     s = pc.index(sequences.ids, edit.from_).as_py()
     stop = min(int(sequences.length_S[s]), edit.first + (spec.clips.frames or LONGEST))

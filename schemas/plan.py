@@ -3,13 +3,13 @@
 from collections.abc import Sequence as Items
 from dataclasses import dataclass
 from math import prod
-from typing import Literal, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from schemas.sequence import Frame, Sequences
+from schemas.sequence import Frame, Frames, Sequences
 
 ID_BYTES = 16  # of a clip's or shard's id, which is written as 32 hex digits
 CLIP_ID = pa.binary(ID_BYTES)
@@ -40,7 +40,7 @@ class Donor:
     """Frames of another sequence that an edit takes an object from."""
 
     sequence_id: str
-    frames: tuple[Frame, ...]
+    frames: Items[Frame]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +54,24 @@ class Clip:
     sequence_id: str
     variant: int  # index into spec.variants
     start: int  # index of its first label frame in the sequence
-    frames: tuple[Frame, ...]
+    frames: Items[Frame]
     split: str
     seed: int
     exemplar: Exemplar | None = None
     donors: tuple[Donor, ...] = ()  # one for each `insert` of the variant's edits
+
+    def plain(self) -> tuple[Any, ...]:
+        """Its fields, with frames as plain values where they are columns."""
+        frames = self.frames.plain() if isinstance(self.frames, Frames) else self.frames
+        about = (self.clip_id, self.sequence_id, self.variant, self.start, frames)
+        return (*about, self.split, self.seed, self.exemplar, self.donors)
+
+    @staticmethod
+    def of_plain(values: tuple[Any, ...]) -> "Clip":
+        clip_id, sequence_id, variant, start, frames, *rest = values
+        if frames and isinstance(frames[0], str):
+            frames = Frames.of_plain(frames)
+        return Clip(clip_id, sequence_id, variant, start, frames, *rest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +84,15 @@ class Shard:
     @property
     def frame_count(self) -> int:
         return sum(len(clip.frames) for clip in self.clips)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Sent as plain values: the pickler asks for each object of another kind, which would cost more than the rest
+        of a hand-out."""
+        return _shard, (self.shard_id, [clip.plain() for clip in self.clips])
+
+
+def _shard(shard_id: str, clips: list[tuple[Any, ...]]) -> Shard:
+    return Shard(shard_id, tuple(map(Clip.of_plain, clips)))
 
 
 @dataclass(frozen=True, slots=True)

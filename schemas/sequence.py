@@ -1,8 +1,9 @@
 """Sequences as the catalog finds them: files with fingerprints, frames in order."""
 
+from collections.abc import Iterator
 from collections.abc import Sequence as Items
 from dataclasses import dataclass
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 import pyarrow as pa
@@ -35,7 +36,7 @@ class Sequence:
 
     sequence_id: str  # what {sequence} stands for in the template
     size: tuple[int, int]  # width, height of its label maps
-    frames: tuple[Frame, ...]
+    frames: Items[Frame]
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,24 +83,95 @@ class Sequences(Items[Sequence]):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Items) and len(self) == len(other) and all(map(Sequence.__eq__, self, other))
 
-    def frames(self, s: int, start: int, stop: int) -> tuple[Frame, ...]:
+    def frames(self, s: int, start: int, stop: int) -> "Frames":
         """Frames [start, stop) of sequence s."""
-        sequence_id, base = self.ids[s].as_py(), int(self.first_S1[s])
-        names = self.names.slice(base + start, stop - start).to_pylist()
-        found = []
-        for row, name in enumerate(names, start=base + start):
-            label = SourceFile(_path(self.labels, sequence_id, name), self.label_N32[row].tobytes().hex())
-            instance = None
-            if self.instances and self.instance_N32 is not None and self.instance_N32[row].any():
-                digest = self.instance_N32[row].tobytes().hex()
-                instance = SourceFile(_path(self.instances, sequence_id, name), digest)
-            guide = None
-            if self.guides and self.guide_N32 is not None:
-                guide = SourceFile(_path(self.guides, sequence_id, name), self.guide_N32[row].tobytes().hex())
-            found.append(Frame(name, label, instance, guide))
-        return tuple(found)
+        first = int(self.first_S1[s])
+        return Frames(self, s, range(first + start, first + stop))
 
 
-def _path(template: str, sequence_id: str, name: str) -> str:
+class Frames(Items[Frame]):
+    """Some frames of one sequence. `Frame` objects are made as they are looked at, which a driver that hands out
+    millions never does; they are sent as the bytes of their columns, which takes a fraction of what objects take."""
+
+    __slots__ = ("_of", "_rows", "_s")
+
+    def __init__(self, of: Sequences, s: int, rows: range) -> None:
+        """``rows``: of ``of``, in any direction."""
+        self._of, self._s, self._rows = of, s, rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Frame: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Frames": ...
+    def __getitem__(self, index: "int | slice") -> "Frame | Frames":
+        if isinstance(index, slice):
+            return Frames(self._of, self._s, self._rows[index])
+        row = self._rows[index]
+        return next(iter(Frames(self._of, self._s, range(row, row + 1))))
+
+    def __iter__(self) -> Iterator[Frame]:
+        of, (low, names) = self._of, self._names()
+        columns = [(of.labels, of.label_N32), (of.instances, of.instance_N32), (of.guides, of.guide_N32)]
+        ends = [None if t is None or n is None else (_ends(t, self.sequence_id), n) for t, n in columns]
+        for row in self._rows:
+            name = names[row - low]
+            label, instance, guide = (end and _file(end[0], name, end[1][row]) for end in ends)
+            assert label is not None
+            if instance is not None and of.instance_N32 is not None and not of.instance_N32[row].any():
+                instance = None
+            yield Frame(name, label, instance, guide)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Items) and tuple(self) == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+    def __repr__(self) -> str:
+        return repr(tuple(self))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Frames.of_plain, (self.plain(),)
+
+    def plain(self) -> tuple[Any, ...]:
+        """Strings, bytes and numbers that give the same frames."""
+        of, (low, names) = self._of, self._names()
+        columns = of.label_N32, of.instance_N32, of.guide_N32
+        digests = [None if n is None else n[low : low + len(names)].tobytes() for n in columns]
+        first, stop = self._rows.start - low, self._rows.stop - low
+        return self.sequence_id, of.labels, of.instances, of.guides, names, digests, first, stop, self._rows.step
+
+    @staticmethod
+    def of_plain(values: tuple[Any, ...]) -> "Frames":
+        sequence_id, labels, instances, guides, names, digests, *rows = values
+        label_N32, instance_N32, guide_N32 = (
+            None if d is None else np.frombuffer(d, np.uint8).reshape(-1, DIGEST_BYTES) for d in digests
+        )
+        assert label_N32 is not None
+        one = Sequences(
+            labels, instances, pa.array([sequence_id]), np.zeros((1, 2), np.int32), np.array([0, len(names)]),
+            pa.array(names, pa.large_string()), label_N32, instance_N32, guides, guide_N32,
+        )  # fmt: skip
+        return Frames(one, 0, range(*rows))
+
+    @property
+    def sequence_id(self) -> str:
+        return str(self._of.ids[self._s].as_py())
+
+    def _names(self) -> tuple[int, list[str]]:
+        """The lowest row, and the names of all rows from it to the highest one."""
+        low, high = sorted((self._rows[0], self._rows[-1])) if self._rows else (0, -1)
+        return low, self._of.names.slice(low, high - low + 1).to_pylist()
+
+
+def _ends(template: str, sequence_id: str) -> tuple[str, str]:
+    """What stands before and after a frame's name in the path of its file."""
     before, after = template.split("*")
-    return f"{before.replace('{sequence}', sequence_id)}{name}{after}"
+    return before.replace("{sequence}", sequence_id), after
+
+
+def _file(ends: tuple[str, str], name: str, digest_32: NDArray[np.uint8]) -> SourceFile:
+    return SourceFile(f"{ends[0]}{name}{ends[1]}", digest_32.tobytes().hex())

@@ -25,7 +25,7 @@ class Stage:
 
     job: RenderJob
     pieces: Pieces
-    donor_frames: Callable[[Insert], tuple[Frame, ...]]
+    donor_frames: Callable[[Insert], Sequence[Frame]]
     classes: int
     skip: int  # first frames of a clip that are not published
     _maps: dict[int, Maps] = field(default_factory=dict)
@@ -64,5 +64,5 @@ class Stage:
             self._donors[key] = self._read(self.donor_frames(edit))
         return self._donors[key]
 
-    def _read(self, frames: tuple[Frame, ...]) -> Maps:
+    def _read(self, frames: Sequence[Frame]) -> Maps:
         return fetch_maps(frames, self.job, instances=all(frame.instance for frame in frames))

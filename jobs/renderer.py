@@ -1,0 +1,39 @@
+"""What an actor opens to render with. PyTorch is imported where the generator is loaded: drivers, and actors that stand
+for real ones in simulations, do without."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from pipeline.job import RenderJob
+from schemas.outcome import ShardOutcome
+from schemas.plan import RenderSettings, Shard
+
+if TYPE_CHECKING:
+    from pipeline.generator.checkpoint import Checkpoint
+    from pipeline.generator.engine import Engine
+
+Load = Callable[["Checkpoint", RenderSettings], "Engine"]
+Tick = Callable[[int], None]  # told of n more frames rendered
+
+
+class Renderer(Protocol):
+    """Renders shards; several threads may at once."""
+
+    def render(self, shard: Shard, worker: str) -> ShardOutcome: ...
+
+
+Opening = Callable[[RenderJob, str, Tick], Renderer]  # given the plan's id
+
+
+def open_renderer(job: RenderJob, plan_id: str, tick: Tick, load: Load | None = None) -> Renderer:
+    """A loaded generator. ``load``: what loads it, if not `load_engine`."""
+    import torch
+
+    from pipeline.generator.engine import load_engine
+    from pipeline.render import ShardRenderer
+
+    torch.set_num_threads(job.spec.execution.num_cpus)
+    torch.backends.cudnn.benchmark = False  # algorithms picked by stopwatch would change bytes
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    return ShardRenderer(job, plan_id, (load or load_engine)(job.checkpoint, job.settings), tick)
