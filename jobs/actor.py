@@ -13,6 +13,7 @@ from jobs.metrics import WorkerMetrics
 from jobs.renderer import Opening
 from pipeline.job import RenderJob
 from pipeline.memory import IN_FLIGHT
+from schemas.errors import DeviceLost
 from schemas.outcome import ShardOutcome
 from schemas.plan import Shard
 from schemas.spec import ExecutionSpec
@@ -42,7 +43,11 @@ class RenderActor:
         return self._frames
 
     def render(self, shard: Shard) -> ShardOutcome:
-        outcome = self._renderer.render(shard, self._name)
+        try:
+            outcome = self._renderer.render(shard, self._name)
+        except DeviceLost as error:  # Ray starts the process anew, and what ran in it is tried again
+            log.error("%s", error, extra={"shard": shard.shard_id})
+            os._exit(1)
         self._metrics.finished(outcome)
         for loss in outcome.lost:
             log.warning("%s", loss.reason, extra={"shard": shard.shard_id, "clip": loss.clip_id, "kind": loss.kind})

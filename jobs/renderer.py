@@ -27,13 +27,9 @@ Opening = Callable[[RenderJob, str, Tick], Renderer]  # given the plan's id
 
 def open_renderer(job: RenderJob, plan_id: str, tick: Tick, load: Load | None = None) -> Renderer:
     """A loaded generator. ``load``: what loads it, if not `load_engine`."""
-    import torch
-
+    from pipeline.device import set_up_device
     from pipeline.generator.engine import load_engine
     from pipeline.render import ShardRenderer
 
-    torch.set_num_threads(job.spec.execution.num_cpus)
-    torch.backends.cudnn.benchmark = False  # algorithms picked by stopwatch would change bytes
-    torch.backends.cudnn.deterministic = True
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    set_up_device(job.spec.execution.num_cpus, job.spec.execution.num_gpus)
     return ShardRenderer(job, plan_id, (load or load_engine)(job.checkpoint, job.settings), tick)

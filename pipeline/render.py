@@ -38,7 +38,7 @@ from pipeline.runs import save_outcome
 from pipeline.thumbnail import thumbnail
 from pipeline.tries import tried
 from schemas.edit import frame_stride
-from schemas.errors import FlowreelError
+from schemas.errors import DeviceLost
 from schemas.outcome import ClipOutcome, Failed, Rejected, Rendered, ShardOutcome
 from schemas.plan import Clip, Shard
 
@@ -64,7 +64,10 @@ class ShardRenderer:
         self.fitting = self.job.settings.batch
 
     def render(self, shard: Shard, worker: str = "") -> ShardOutcome:
-        """Renders, stores and records a shard. Raises StorageError if the store keeps failing: try again later."""
+        """Renders, stores and records a shard.
+
+        Raises StorageError if the store keeps failing, DeviceLost if the device is: try again later, or elsewhere.
+        """
         finished = self._finished(shard, worker)
         if finished:
             return finished
@@ -73,7 +76,10 @@ class ShardRenderer:
         with clock.stage("fetch"):
             maps = self._each(shard.clips, lambda clip: fetch_clip(clip, self.job), lost)
         with self.device, clock.stage("generate"):
-            frames = self._generated([c for c in shard.clips if c.clip_id in maps], maps, lost)
+            try:
+                frames = self._generated([c for c in shard.clips if c.clip_id in maps], maps, lost)
+            except torch.AcceleratorError as error:
+                raise DeviceLost(str(error)) from error
         with clock.stage("encode"):
             rendered = [c for c in shard.clips if c.clip_id in frames]
             encoded = self._each(

@@ -33,3 +33,7 @@ class Stopped(FlowreelError):
     """A run that was told to stop (SIGTERM), as machines are that are taken away: the same command goes on."""
 
     exit_code = 143  # as shells have it: 128 + SIGTERM
+
+
+class DeviceLost(Exception):
+    """A GPU, or a process's hold on it, is gone: whatever that process asks of it from now on fails."""

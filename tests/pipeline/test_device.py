@@ -17,6 +17,7 @@ from pipeline.generator.engine import Engine, PlainEngine, engine_for
 from pipeline.generator.loading import load_generator
 from pipeline.generator.networks import VideoGenerator
 from pipeline.render import ShardRenderer
+from schemas.errors import DeviceLost
 from schemas.outcome import Rendered
 
 Run = Any  # the fixture's type lies in conftest, which is not importable
@@ -94,5 +95,5 @@ def test_a_lost_device_is_no_clip_s_failure(local_run: Run, alone: bool) -> None
     worker, _, prepared = renderer(local_run, lambda batch: torch.AcceleratorError("CUDA error: launch failure"))
     shard = prepared.plan.shards[0]
     shard = replace(shard, clips=shard.clips[:1]) if alone else shard
-    with pytest.raises(torch.AcceleratorError):
+    with pytest.raises(DeviceLost, match="CUDA error: launch failure"):
         worker.render(shard)
