@@ -17,6 +17,7 @@ from schemas.plan import Shard
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 MAX_OUTAGES = 8  # of one shard in a row: two minutes of pauses, besides what each try has sat out itself
+MAX_REFUSALS = 2  # by a store that answers: rights and credentials rarely come back by waiting
 
 
 @dataclass(eq=False)
@@ -59,10 +60,10 @@ class Attempts:
         """It was not tried: its worker never started."""
         self._queue.append(attempt)
 
-    def outage(self, attempt: Attempt, reason: str) -> None:
-        """Tried again after a pause that grows. Raises FlowreelError when that has not helped for long."""
+    def outage(self, attempt: Attempt, reason: str, most: int = MAX_OUTAGES) -> None:
+        """Tried again after a pause that grows. Raises FlowreelError when that has not helped ``most`` times."""
         attempt.outages += 1
-        if attempt.outages > MAX_OUTAGES:
+        if attempt.outages > most:
             raise FlowreelError(f"{reason}\n  nothing is lost: mend it and run the same command, it goes on from here")
         pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (attempt.outages - 1))
         attempt.not_before_s = time.monotonic() + pause_s

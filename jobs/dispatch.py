@@ -11,9 +11,9 @@ from typing import Any
 import ray
 from ray.exceptions import ActorUnavailableError, OutOfMemoryError, RayActorError, RayError, RayTaskError
 
-from jobs.attempts import Attempt, Attempts
+from jobs.attempts import MAX_OUTAGES, MAX_REFUSALS, Attempt, Attempts
 from pipeline.memory import IN_FLIGHT
-from pipeline.storage_errors import Full
+from pipeline.storage_errors import Full, Unavailable
 from schemas.errors import FlowreelError, Stopped, StorageError
 from schemas.outcome import SHARD_FAILED, WORKER_DIED, ShardOutcome
 from schemas.plan import Shard
@@ -176,7 +176,8 @@ class Dispatcher:
         except Full as error:
             raise FlowreelError(f"{_cause(error)}\n  nothing is lost: the same command goes on from here") from None
         except StorageError as error:  # of the dataset: a clip's own troubles come within its outcome
-            self._attempts.outage(attempt, _cause(error))
+            lasting = not isinstance(error, Unavailable)
+            self._attempts.outage(attempt, _cause(error), MAX_REFUSALS if lasting else MAX_OUTAGES)
         except RayTaskError as error:
             yield from self._attempts.failed(attempt, SHARD_FAILED + _cause(error))
         except (RayActorError, OutOfMemoryError) as error:
