@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.arguments import count, size
-from benchmarks.faults.cluster import BUSY
+from benchmarks.busy import BUSY
 from benchmarks.sections import README, circumstances, put_section, table
 from jobs.progress import Display
 from jobs.render import render

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.arguments import count
-from benchmarks.faults.cluster import BUSY, Nodes
+from benchmarks.busy import BUSY
+from benchmarks.faults.cluster import Nodes
 from benchmarks.faults.engine import Load
 from benchmarks.faults.place import Place, Undisturbed
 from benchmarks.faults.table import put

@@ -101,11 +101,7 @@ def lines(figures: dict[str, Any]) -> Iterator[str]:
         f" {figures['frames_per_worker_s']:,.2f} frames/s each, {figures['frames_per_worker_s_from']};"
         f" {figures['estimated_bytes'] / 1e6:,.1f} MB"
     )
-    device = f", {figures['device_bytes'] / 1e6:,.0f} MB of its GPU's" if figures["device_bytes"] else ""
-    yield (
-        f"  memory     {figures['actor_bytes'] / 1e6:,.0f} MB a worker, of which {figures['shard_bytes'] / 1e6:,.0f} MB"
-        f" for each shard in flight{device}; {figures['driver_bytes'] / 1e6:,.0f} MB the driver"
-    )
+    yield _memory(figures)
     if figures["finishes"]:
         yield "  finishing  " + ", ".join(
             f"{f['gpus'] or f['workers']:,g} {'GPU' if f['gpus'] else 'worker'}(s) in {f['hours']:,.2f} h"
@@ -122,6 +118,13 @@ def lines(figures: dict[str, Any]) -> Iterator[str]:
             yield f"    {row['class']:<14} {row['before']:.2%} -> {row['after']:.2%}{aim}"
     for piece in figures["pieces_too_short"][:5]:
         yield f"  too short  {piece}: gets no image with lead_in: drop"
+
+
+def _memory(figures: dict[str, Any]) -> str:
+    worker, shard, device, driver = (figures[f"{name}_bytes"] / 1e6 for name in ("actor", "shard", "device", "driver"))
+    gpu = f", {device:,.0f} MB of its GPU's" if device else ""
+    each = f"{worker:,.0f} MB a worker, of which {shard:,.0f} MB for each shard in flight{gpu}"
+    return f"  memory     {each}; {driver:,.0f} MB the driver"
 
 
 def _balance(prepared: Prepared) -> dict[str, Any] | None:

@@ -16,8 +16,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.arguments import count
+from benchmarks.busy import BUSY
 from benchmarks.faults import clips, kills, stores
-from benchmarks.faults.cluster import BUSY, Nodes
+from benchmarks.faults.cluster import Nodes
 from benchmarks.faults.engine import Load
 from benchmarks.faults.place import Place
 from benchmarks.faults.table import Kept, markdown, put

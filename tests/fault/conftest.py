@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.faults.cluster import BUSY
+from benchmarks.busy import BUSY
 from benchmarks.faults.place import Place, Undisturbed
 
 SICK = 31  # a label id that only one clip has
