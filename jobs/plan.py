@@ -96,6 +96,20 @@ def lines(figures: dict[str, Any]) -> Iterator[str]:
         f"  rendering  {width}x{height}, {figures['precision']} on {figures['device']},"
         f" {figures['batch']} clip(s) in lock-step"
     )
+    yield from _takes(figures)
+    if top := sorted(figures["class_shares"].items(), key=lambda item: -item[1])[:6]:
+        yield "  classes    " + ", ".join(f"{name} {share:.1%}" for name, share in top)
+    if figures["balance"]:
+        yield f"  balance    {figures['balance']['variants']:,} variants"
+        for row in figures["balance"]["classes"]:
+            aim = "" if row["target"] is None else f", {row['target']:.2%} wanted"
+            yield f"    {row['class']:<14} {row['before']:.2%} -> {row['after']:.2%}{aim}"
+    for piece in figures["pieces_too_short"][:5]:
+        yield f"  too short  {piece}: gets no image with lead_in: drop"
+
+
+def _takes(figures: dict[str, Any]) -> Iterator[str]:
+    """Time, memory and money."""
     yield (
         f"  estimate   {figures['estimated_worker_hours'] * 60:,.1f} worker-minutes ({figures['device']}) at"
         f" {figures['frames_per_worker_s']:,.2f} frames/s each, {figures['frames_per_worker_s_from']};"
@@ -109,15 +123,6 @@ def lines(figures: dict[str, Any]) -> Iterator[str]:
         )
     if figures["estimated_cost"] is not None:
         yield f"  cost       {figures['estimated_cost']:,.2f} at the price given"
-    if top := sorted(figures["class_shares"].items(), key=lambda item: -item[1])[:6]:
-        yield "  classes    " + ", ".join(f"{name} {share:.1%}" for name, share in top)
-    if figures["balance"]:
-        yield f"  balance    {figures['balance']['variants']:,} variants"
-        for row in figures["balance"]["classes"]:
-            aim = "" if row["target"] is None else f", {row['target']:.2%} wanted"
-            yield f"    {row['class']:<14} {row['before']:.2%} -> {row['after']:.2%}{aim}"
-    for piece in figures["pieces_too_short"][:5]:
-        yield f"  too short  {piece}: gets no image with lead_in: drop"
 
 
 def _memory(figures: dict[str, Any]) -> str:

@@ -1,6 +1,7 @@
-"""How much memory a run takes, foretold from its plan. Pure: measured constants and what spec and checkpoint say.
+"""How much memory a run takes, foretold from its plan. Pure: constants, and what spec and checkpoint say.
 
-The constants are those of `benchmarks.memory_prediction`, which checks them against real runs.
+Those of CPUs, JPEG and the driver are fitted to renders of three small networks; `benchmarks.memory_prediction` compares
+them with real runs. Those of GPUs, flow and other codecs are estimates.
 """
 
 from dataclasses import dataclass
