@@ -19,7 +19,7 @@ MB = 10**6
 IN_FLIGHT = 3  # shards per actor: one fetching, one on the device, one encoding and writing
 # Resident, with Ray's own part of a process.
 ACTOR_LIBRARIES = 690 * MB  # PyTorch, numba, OpenCV, pyarrow, and compiled loops
-DRIVER_LIBRARIES = 380 * MB  # no PyTorch
+DRIVER_LIBRARIES = 210 * MB  # no PyTorch
 # Per weight while a generator is loaded, and from then on. The fast path of CPUs keeps them transformed to 6x6 tiles.
 LOADING = {"float32": 27, "bfloat16": 13, "float16": 13}
 LOADED = {"float32": 20, "bfloat16": 10, "float16": 10}
