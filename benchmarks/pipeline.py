@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from benchmarks.arguments import count
-from benchmarks.faults.table import put
+from benchmarks.sections import put
 from benchmarks.subject import Subject, build_generator
 from benchmarks.throughput.process import WAYS, Run, run_way
 from benchmarks.throughput.table import MARKERS, markdown

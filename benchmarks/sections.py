@@ -9,26 +9,34 @@ from pathlib import Path
 README = Path(__file__).parent / "README.md"
 
 
+def put(place: Path, text: str, markers: tuple[str, str]) -> None:
+    """Puts text between the markers of a file; a file that is not there yet is made of it."""
+    begin, end = markers
+    before, found, rest = (place.read_text() if place.exists() else f"{begin}\n{end}\n").partition(begin)
+    if not found or end not in rest:
+        raise SystemExit(f"{place}: no {begin} with {end} behind it; add them where the text belongs")
+    place.write_text(f"{before}{begin}\n{text}{end}{rest.partition(end)[2]}")
+
+
 def put_section(place: Path, name: str, text: str) -> None:
-    """Puts ``text`` between the markers of ``name``; what stands there is replaced, a section that is missing comes to
-    the end, and so does a file that is not there yet."""
+    """`put`, with the markers of ``name``; a section that is missing comes to the end, as in a new file."""
     begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
     old = place.read_text() if place.exists() else "# Benchmarks\n"
-    before, found, rest = old.partition(begin)
-    _, closed, after = rest.partition(end)
-    if found and not closed:
-        raise SystemExit(f"{place}: {begin} without {end} after it; add it where the section ends")
-    if not found:
-        before, after = f"{old.rstrip()}\n\n", "\n"
-    place.write_text(f"{before}{begin}\n{text.strip()}\n{end}{after}")
+    if begin not in old:
+        place.write_text(f"{old.rstrip()}\n\n{begin}\n{end}\n")
+    put(place, f"{text.strip()}\n", (begin, end))
 
 
 def circumstances() -> str:
     """Date, commit and machine."""
-    command = ["git", "-C", str(README.parent), "describe", "--always", "--dirty", "--exclude", "*"]
-    commit = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
     cpus = f"{_cpu()}, {os.cpu_count()} CPUs"
-    return f"{datetime.now(UTC):%Y-%m-%d}, commit {commit}, {cpus}, Python {platform.python_version()}"
+    return f"{datetime.now(UTC):%Y-%m-%d}, commit {commit()}, {cpus}, Python {platform.python_version()}"
+
+
+def commit() -> str:
+    """Of the code that runs; says where files differ from it."""
+    command = ["git", "-C", str(README.parent), "describe", "--always", "--dirty", "--exclude", "*"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
 
 
 def _cpu() -> str:

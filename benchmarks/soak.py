@@ -24,7 +24,7 @@ from benchmarks.busy import BUSY
 from benchmarks.faults.cluster import Nodes
 from benchmarks.faults.engine import Load
 from benchmarks.faults.place import Place, Undisturbed
-from benchmarks.faults.table import put
+from benchmarks.sections import put
 from jobs.progress import Display
 from jobs.render import render
 from schemas.errors import FlowreelError

@@ -21,8 +21,9 @@ from benchmarks.faults import clips, kills, stores
 from benchmarks.faults.cluster import Nodes
 from benchmarks.faults.engine import Load
 from benchmarks.faults.place import Place
-from benchmarks.faults.table import Kept, markdown, put
+from benchmarks.faults.table import BEGIN, END, Kept, markdown
 from benchmarks.faults.world import Row, World
+from benchmarks.sections import put
 
 SEQUENCES, PAUSE_S = 36, 0.03
 KINDS: dict[str, Callable[[World], Row]] = {
@@ -59,7 +60,7 @@ def main() -> int:
             row = KINDS[kind](world)
             good &= row.good
             print(f"{kind}: {time.monotonic() - began:.0f} s, {row}", flush=True)
-            put(options.out, markdown(kept.add(kind, row)))
+            put(options.out, markdown(kept.add(kind, row)), (BEGIN, END))
     return 0 if good else 1
 
 

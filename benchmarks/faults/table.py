@@ -1,4 +1,4 @@
-"""What became of faults as a Markdown table, and where it is put."""
+"""What became of faults as a Markdown table."""
 
 import json
 import platform
@@ -42,15 +42,6 @@ def _line(row: Row) -> str:
     cells = [row.fault, row.injected, row.commands, row.clips, len(row.failed), row.lost, row.duplicated]
     cells += [row.differing, row.again, row.half_written, files]
     return "| " + " | ".join(map(str, cells)) + " |"
-
-
-def put(place: Path, text: str, markers: tuple[str, str] = (BEGIN, END)) -> None:
-    """Puts text between the markers of a file; a file that is not there yet is made of it."""
-    begin, end = markers
-    before, found, rest = (place.read_text() if place.exists() else f"{begin}\n{end}\n").partition(begin)
-    if not found or end not in rest:
-        raise SystemExit(f"{place}: no {begin} with {end} behind it; add them where the text belongs")
-    place.write_text(f"{before}{begin}\n{text}{end}{rest.partition(end)[2]}")
 
 
 class Kept:

@@ -1,12 +1,11 @@
 """Runs as a Markdown table."""
 
 import statistics
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
-from benchmarks.faults.processes import REPOSITORY
 from benchmarks.report import machine
+from benchmarks.sections import commit
 from benchmarks.throughput.process import WAYS, Run
 
 MARKERS = ("<!-- benchmarks/pipeline.py -->", "<!-- end -->")
@@ -31,15 +30,6 @@ def markdown(kept: Mapping[str, Sequence[Run]], cpus: int) -> str:
     for name, runs in kept.items():
         lines += [*_case(name, runs, cpus), ""]
     return "\n".join(lines)
-
-
-def commit() -> str:
-    """Of the code that ran, with a plus where files differ from it."""
-    said = [
-        subprocess.run(["git", *words], cwd=REPOSITORY, capture_output=True, text=True).stdout.strip()
-        for words in (("rev-parse", "--short", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
-    ]
-    return (said[0] or "unknown") + ("+" if said[1] else "")
 
 
 def _case(name: str, runs: Sequence[Run], cpus: int) -> Iterator[str]:

@@ -10,8 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.faults.place import Undisturbed, Verdict
-from benchmarks.faults.table import markdown, put
+from benchmarks.faults.table import BEGIN, END, markdown
 from benchmarks.faults.world import Row, rendered_again
+from benchmarks.sections import put
 
 
 @pytest.fixture
@@ -69,8 +70,8 @@ def test_the_table_names_what_went_wrong(tmp_path: Path) -> None:
     row = Row("storm", injected=7, commands=2, versions=1, clips=35, lost=1, identical=False, note="hail")
     assert not row.good
     place = tmp_path / "faults.md"
-    put(place, markdown([row]))
+    put(place, markdown([row]), (BEGIN, END))
     text = place.read_text()
     assert "| storm | 7 | 2 | 35 | 0 | 1 | 0 | 0 | 0 | 0 | **no** |" in text and "- storm: hail" in text
-    put(place, "anew\n")
+    put(place, "anew\n", (BEGIN, END))
     assert "storm" not in place.read_text() and "anew" in place.read_text()
