@@ -2,6 +2,7 @@
 
 import logging
 import os
+import pickle
 import platform
 import threading
 from typing import Any
@@ -11,24 +12,23 @@ import ray
 from jobs.logs import log_as_json
 from jobs.metrics import WorkerMetrics
 from jobs.renderer import Opening
-from pipeline.job import RenderJob
-from pipeline.memory import IN_FLIGHT
+from pipeline.job import IN_FLIGHT, RenderJob
+from schemas.clip import Shard
 from schemas.errors import DeviceLost
 from schemas.outcome import ShardOutcome
-from schemas.plan import Shard
 from schemas.spec import ExecutionSpec
 
 log = logging.getLogger(__name__)
 
 
 class RenderActor:
-    """Loads the generator once. ``render`` calls overlap; they take turns on the device."""
+    """Loads the generator once. ``render`` calls overlap; those that the device has no lane for wait."""
 
     def __init__(self, job: RenderJob, plan_id: str, opening: Opening) -> None:
         self._frames, self._count = 0, threading.Lock()
         self._renderer = opening(job, plan_id, self._tick)
         self._name = f"{platform.node()}:{os.getpid()}"
-        self._metrics = WorkerMetrics(job.spec.dataset.title)
+        self._metrics = WorkerMetrics(job.spec.dataset.title, job.lanes)
         self._node = ray.get_runtime_context().get_node_id()
         log_as_json({"run": plan_id, "worker": self._name, "node": self._node})
 
@@ -42,7 +42,9 @@ class RenderActor:
         """Frames generated so far, also of shards that are not finished."""
         return self._frames
 
-    def render(self, shard: Shard) -> ShardOutcome:
+    def render(self, packed: bytes) -> ShardOutcome:
+        """``packed``: a `Shard`, pickled."""
+        shard: Shard = pickle.loads(packed)
         try:
             outcome = self._renderer.render(shard, self._name)
         except DeviceLost as error:  # Ray starts the process anew, and what ran in it is tried again

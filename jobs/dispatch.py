@@ -11,12 +11,12 @@ from typing import Any
 import ray
 from ray.exceptions import ActorUnavailableError, OutOfMemoryError, RayActorError, RayError, RayTaskError
 
-from jobs.attempts import MAX_OUTAGES, MAX_REFUSALS, Attempt, Attempts
-from pipeline.memory import IN_FLIGHT
+from jobs.attempts import MAX_OUTAGES, MAX_REFUSALS, Attempt, Attempts, packed
+from pipeline.job import IN_FLIGHT
 from pipeline.storage_errors import Full, Unavailable
+from schemas.clip import Shard
 from schemas.errors import FlowreelError, Stopped, StorageError
 from schemas.outcome import SHARD_FAILED, WORKER_DIED, ShardOutcome
-from schemas.plan import Shard
 from schemas.spec import Spec
 
 POLL_S = 1.0
@@ -60,7 +60,7 @@ class Dispatcher:
         self.workers = [Worker(start()) for _ in range(workers)]
         self._least, self._failure, self._grace_s = spec.execution.workers[0], spec.failure, spec.execution.grace_s
         self._stop = stop or Event()
-        self._handed_out_s = time.monotonic()
+        self._handed_out_s = 0.0
         self._ended: SimpleQueue[tuple[Ended, Worker, Future[Any]]] = SimpleQueue()
         self._starting = dict[Any, Worker]()  # by the call that waits for it
         self._polls = dict[Any, Worker]()
@@ -68,7 +68,7 @@ class Dispatcher:
         self._next_poll, self._beat_s = 0, 0.0
         self._attempts = Attempts((), spec.failure.max_attempts)
         for worker in self.workers:
-            self._starting[self._call(worker.handle.ready, worker, self._started)] = worker
+            self._ask(worker)
 
     def run(self, shards: Iterable[Shard], *beats: Callable[[list[Worker]], None]) -> Iterator[ShardOutcome]:
         """Outcomes as they come; ``beats`` are called each second or so.
@@ -77,6 +77,7 @@ class Dispatcher:
         workers finished within the grace period has been given by then, the rest is handed back to the next run.
         """
         self._attempts = Attempts(shards, self._failure.max_attempts)
+        self._handed_out_s = time.monotonic()
         deadline_s = float("inf")
         while True:
             if not self._stop.is_set():
@@ -93,6 +94,8 @@ class Dispatcher:
             yield from self._wait()
             if time.monotonic() - self._beat_s > POLL_S:
                 self._beat_s = time.monotonic()
+                for call in [call for call in self._starting if call.done()]:  # could not be reached
+                    self._ask(self._starting.pop(call))
                 self._poll()
                 self._kill_the_hung()
                 for beat in beats:
@@ -107,6 +110,10 @@ class Dispatcher:
         call: Future[Any] = method.remote(*arguments).future()
         call.add_done_callback(lambda ended: self._ended.put((then, worker, ended)))
         return call
+
+    def _ask(self, worker: Worker) -> None:
+        """Whether it has started."""
+        self._starting[self._call(worker.handle.ready, worker, self._started)] = worker
 
     def _wait(self) -> Iterator[ShardOutcome]:
         """Until a call has ended, for a second at most."""
@@ -130,7 +137,8 @@ class Dispatcher:
                 if not worker.room:
                     del self._room[id(worker)]
                 elif len(worker.attempts) == depth and (attempt := self._attempts.take(alone=not depth)):
-                    worker.attempts[self._call(worker.handle.render, worker, self._finished, attempt.shard)] = attempt
+                    sent, attempt.packed = attempt.packed or packed(attempt.shard), b""
+                    worker.attempts[self._call(worker.handle.render, worker, self._finished, sent)] = attempt
                     worker.moved_s = time.monotonic()
 
     def _release(self) -> None:
@@ -155,9 +163,10 @@ class Dispatcher:
             worker.name, worker.node = ended.result()
             worker.hung = ""
             self._room[id(worker)] = worker
+        except ActorUnavailableError:
+            self._starting[ended] = worker  # its node is gone and Ray does not know yet: the next beat asks again
         except RayError as error:
-            if worker in self.workers:
-                self.workers.remove(worker)
+            self.workers.remove(worker)
             for attempt in worker.attempts.values():
                 self._attempts.put_back(attempt)
             worker.attempts.clear()
@@ -184,7 +193,7 @@ class Dispatcher:
             worker.deaths += 1
             worker.name = ""
             if worker not in self._starting.values():
-                self._starting[self._call(worker.handle.ready, worker, self._started)] = worker
+                self._ask(worker)
             if getattr(error, "preempted", False) or not _alive(worker.node):
                 self._attempts.outage(attempt, f"nodes of the cluster keep going away: {_cause(error)}")
             else:

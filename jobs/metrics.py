@@ -33,7 +33,7 @@ class Described:
 
 METRICS = {
     "flowreel_frames": Described("counter", "Frames generated, also of shards that are not finished"),
-    "flowreel_device_busy_seconds": Described("counter", "Time that shards had the device for themselves"),
+    "flowreel_device_busy_seconds": Described("counter", "Time that the device generated, averaged over its lanes"),
     "flowreel_stage_seconds": Described("histogram", "Time that a shard took in a stage", "stage"),
     "flowreel_written_bytes": Described("counter", "Data files written"),
     "flowreel_clips": Described("counter", "Clips that have ended: rendered, rejected, failed", "outcome"),
@@ -47,7 +47,9 @@ METRICS = {
 class WorkerMetrics:
     """What a worker knows: counted in its own process."""
 
-    def __init__(self, dataset: str) -> None:
+    def __init__(self, dataset: str, lanes: int) -> None:
+        """``lanes``: shards that are generated at once."""
+        self._lanes = lanes
         self._frames = _make("flowreel_frames", dataset)
         self._busy = _make("flowreel_device_busy_seconds", dataset)
         self._stage = _make("flowreel_stage_seconds", dataset)
@@ -60,7 +62,7 @@ class WorkerMetrics:
         for stage, seconds in outcome.seconds.items():
             self._stage.observe(seconds, {"stage": stage})
         if busy := outcome.seconds.get("generate"):
-            self._busy.inc(busy)
+            self._busy.inc(busy / self._lanes)
         if outcome.file and outcome.seconds:  # without: it was there already
             self._bytes.inc(outcome.file.size)
 

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from pipeline.job import RenderJob
+from schemas.clip import Shard
 from schemas.outcome import ShardOutcome
-from schemas.plan import RenderSettings, Shard
+from schemas.plan import RenderSettings
 
 if TYPE_CHECKING:
     from pipeline.generator.checkpoint import Checkpoint

@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from schemas.clip import Donor
 from schemas.label_space import LabelSpace
-from schemas.plan import Donor, Look, RenderSettings
+from schemas.plan import RenderSettings
+from schemas.shards import Look
 from schemas.spec import Spec
 from schemas.variants import GENERATE, Variant
 

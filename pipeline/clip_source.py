@@ -19,9 +19,9 @@ from pipeline.procedural import draw_maps, draw_truth
 from pipeline.scenes import Truth
 from pipeline.source_file import read_unchanged
 from pipeline.storage import Store
+from schemas.clip import Clip, Exemplar
 from schemas.edit import applied_in
 from schemas.errors import SourceError
-from schemas.plan import Clip, Exemplar
 from schemas.sequence import Frame, SourceFile
 
 READERS = 8  # requests under way at once, per shard

@@ -113,7 +113,9 @@ def _footer_table(metadata: pq.FileMetaData, key: bytes, name: str) -> pa.Table:
     raw = (metadata.metadata or {}).get(key)
     if raw is None:
         raise ValueError(f"{name}: no Flowreel data file: no '{key.decode()}' in its footer")
-    return pa.ipc.open_stream(base64.b64decode(raw)).read_all()
+    # Footers are read in many threads; those that Arrow starts for each column take longer than the column.
+    alone = pa.ipc.IpcReadOptions(use_threads=False)
+    return pa.ipc.open_stream(base64.b64decode(raw), options=alone).read_all()
 
 
 def _to_ipc(table: pa.Table) -> bytes:

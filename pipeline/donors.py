@@ -9,9 +9,9 @@ from pipeline.clip_source import fetch_maps
 from pipeline.edits import Ids, Maps
 from pipeline.edits.maps import no_instance
 from pipeline.job import RenderJob
+from schemas.clip import Donor
 from schemas.edit import Insert
 from schemas.errors import UsageError
-from schemas.plan import Donor
 from schemas.sequence import Frame, Sequences
 from schemas.spec import Spec
 

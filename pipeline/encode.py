@@ -12,9 +12,9 @@ from pipeline.generator.clip_data import ClipFrames
 from pipeline.job import RenderJob
 from pipeline.lineage import clip_sources
 from pipeline.quality.measure import Columns
+from schemas.clip import Clip
 from schemas.edit import applied_in, frame_stride
 from schemas.label_space import LabelSpace
-from schemas.plan import Clip
 
 NO_INSTANCE = {np.dtype(np.uint8): (0, 255), np.dtype(np.uint16): (0,)}  # ids that mean "no instance"
 

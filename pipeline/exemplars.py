@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from pipeline.codec import decode_image
 from pipeline.file_uri import open_file
+from schemas.clip import Exemplar
 from schemas.errors import SourceError, StorageError
 from schemas.label_space import LabelSpace
-from schemas.plan import Exemplar
 from schemas.spec import Spec
 
 STRETCH = 2.0  # of its shape at most; beyond, the look is that of a distorted place

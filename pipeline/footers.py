@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 from functools import partial
-from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +11,7 @@ from pipeline.ahead import in_order
 from pipeline.data_file import clip_sources, manifest_rows
 from pipeline.storage import Store
 from schemas.errors import IntegrityError, StorageError
+from schemas.lineage import LINEAGE
 from schemas.outcome import DataFile
 
 READERS = 16
@@ -21,20 +21,26 @@ _END_BYTES = 8  # length of the footer and the format's name
 
 
 class FooterRows:
-    """The rows of one data file, clip by clip."""
+    """The rows of one data file, whose clips come one after the other, each in frame order."""
 
     def __init__(self, rows: pa.Table, sources: pa.Table) -> None:
+        """Raises ValueError if the two tables are of different clips."""
         first = np.flatnonzero(rows["frame_index"].to_numpy() == 0)
         clip_ids = rows["clip_id"].take(pa.array(first)).to_pylist()
-        edges = [*first.tolist(), len(rows)]
-        self.rows = rows  # clips one after the other, each in frame order
-        self.spans = dict(zip(clip_ids, pairwise(edges), strict=True))  # [start, stop) of each clip
-        self._sources = sources
-        self._lines = {clip_id: line for line, clip_id in enumerate(sources["clip_id"].to_pylist())}
+        if sources["clip_id"].to_pylist() != clip_ids:
+            raise ValueError("its manifest rows and the sources in its footer are of different clips")
+        self._edges = [*first.tolist(), len(rows)]
+        self._rows = rows
+        self._sources = sources.select(LINEAGE.names[:-1])  # all but `since`
+        self.numbers = {clip_id: k for k, clip_id in enumerate(clip_ids)}  # of clips, in order
 
-    def sources_of(self, clip_id: str) -> pa.Table:
-        """A row of `schemas.lineage.SOURCES`. Raises KeyError if the file does not hold the clip."""
-        return self._sources.slice(self._lines[clip_id], 1)
+    def rows(self, first: int, end: int) -> pa.Table:
+        """Manifest rows of the clips [first, end)."""
+        return self._rows.slice(self._edges[first], self._edges[end] - self._edges[first])
+
+    def sources(self, first: int, end: int) -> pa.Table:
+        """Rows of LINEAGE without its last column, one per clip."""
+        return self._sources.slice(first, end - first)
 
 
 def read_footers(dataset: Store, files: Iterable[DataFile]) -> Iterator[FooterRows]:

@@ -8,6 +8,8 @@ from schemas.label_space import LabelSpace
 from schemas.plan import RenderSettings
 from schemas.spec import Spec
 
+IN_FLIGHT = 3  # shards per actor: one fetching, one or two on the device, one encoding and writing
+
 
 @dataclass(frozen=True)
 class RenderJob:
@@ -19,6 +21,12 @@ class RenderJob:
     checkpoint: Checkpoint
     source: Store | None  # None: procedural scenes lie nowhere
     dataset: Store
+
+    @property
+    def lanes(self) -> int:
+        """Shards that a worker generates at once. On CPUs two, with the same weights: what the threads of one leave
+        idle while they wait for each other, the other takes."""
+        return 2 if self.settings.device == "cpu" and self.spec.execution.num_cpus > 1 else 1
 
     @property
     def needs_instances(self) -> bool:

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from pipeline.data_file import path_of
 from pipeline.id_search import IdSearch
 from pipeline.identity import shard_id, to_hex
+from schemas.clip import Shard
 from schemas.manifest import SHARDS
 from schemas.outcome import DataFile, Failed, Rejected, Rendered, ShardOutcome
-from schemas.plan import Shard, Shards
 from schemas.sequence import DIGEST_BYTES
+from schemas.shards import Shards
 
 _NOT_DONE, _OTHERWISE = -1, -2  # instead of a file's size
 

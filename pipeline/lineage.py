@@ -15,9 +15,10 @@ from pipeline.identity import RENDER_FORMAT, digest
 from pipeline.job import RenderJob
 from pipeline.manifest_file import GROUP_ROWS
 from pipeline.versions import LINEAGE_FILE, Version
+from schemas.clip import Clip, Donor
 from schemas.lineage import LINEAGE
-from schemas.plan import Clip, Donor, Look
 from schemas.sequence import SourceFile
+from schemas.shards import Look
 
 
 def clip_sources(clip: Clip, job: RenderJob) -> dict[str, Any]:
@@ -56,7 +57,7 @@ class LineageFile:
         """``kept``: the lineage of the clips that stay, as `kept_lineage` gives it."""
         self._writer = pq.ParquetWriter(place, LINEAGE, compression="zstd")
         self._number, self._kept, self._rest = number, kept, LINEAGE.empty_table()
-        self._waiting, self._count = list[pa.Table](), 0
+        self._new, self._waiting, self._count = list[pa.Table](), list[pa.Table](), 0
 
     def __enter__(self) -> Self:
         return self
@@ -73,24 +74,35 @@ class LineageFile:
             part = self._rest.slice(0, clips)
             self._rest = self._rest.slice(len(part))
             clips -= len(part)
-            self._write(part)
+            self._settle()
+            self._waiting.append(part)
+            self._write(len(part))
 
     def add(self, sources: pa.Table) -> None:
-        """A clip that is new, as the footer of its data file says (`schemas.lineage.SOURCES`)."""
-        since = pa.repeat(pa.scalar(self._number, pa.int32()), len(sources))
-        self._write(pa.table([*(sources[name] for name in LINEAGE.names[:-1]), since], schema=LINEAGE))
+        """Clips that are new: rows of LINEAGE without its last column."""
+        self._new.append(sources)
+        self._write(len(sources))
 
-    def _write(self, rows: pa.Table) -> None:
+    def _settle(self) -> None:
+        """New clips get their last column many at a time: for one clip alone it takes longer than all else."""
+        if self._new:
+            new = pa.concat_tables(self._new)
+            since = pa.repeat(pa.scalar(self._number, pa.int32()), len(new))
+            self._waiting.append(pa.table([*new.columns, since], schema=LINEAGE))
+            self._new = []
+
+    def _write(self, count: int) -> None:
         """Row groups have one size, whatever the rows come in: the same clips give the same bytes."""
-        self._waiting.append(rows)
-        self._count += len(rows)
+        self._count += count
         if self._count >= GROUP_ROWS:
+            self._settle()
             whole = pa.concat_tables(self._waiting)
             full = len(whole) - len(whole) % GROUP_ROWS
             self._writer.write_table(whole.slice(0, full).combine_chunks(), row_group_size=GROUP_ROWS)
             self._waiting, self._count = [whole.slice(full)], len(whole) - full
 
     def _flush(self) -> None:
+        self._settle()
         if self._count:
             self._writer.write_table(pa.concat_tables(self._waiting).combine_chunks(), row_group_size=GROUP_ROWS)
         self._waiting, self._count = [], 0

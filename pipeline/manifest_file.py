@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,14 +47,18 @@ def write_manifest(place: Path, parts: Iterable[pa.Table]) -> Totals:
     """Writes rows that come in manifest order. The same rows give the same bytes, however they are divided."""
     totals, before = Totals(), None
     shards: list[pa.Array] = []
-    with pq.ParquetWriter(place, MANIFEST, compression="zstd") as writer:
+    with pq.ParquetWriter(place, MANIFEST, compression="zstd") as writer, ThreadPoolExecutor(1) as behind:
+        written = behind.submit(lambda: None)
         for rows in _groups(parts):
-            writer.write_table(rows, row_group_size=GROUP_ROWS)
+            written.result()
+            # Compressing a group takes as long as putting the next one together.
+            written = behind.submit(writer.write_table, rows, row_group_size=GROUP_ROWS)
             totals.add(rows, before)
             before = rows["sequence_id"][-1].as_py()
             shards.append(rows["shard"].unique())
             if len(shards) > 256:
                 shards = [pa.concat_arrays(shards).unique()]
+        written.result()
     if shards:
         totals.shards = pa.concat_arrays(shards).unique()
     return totals

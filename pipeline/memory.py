@@ -11,15 +11,15 @@ import numpy as np
 
 from pipeline.generator.checkpoint import Checkpoint
 from pipeline.generator.config import GeneratorConfig
-from pipeline.job import RenderJob
+from pipeline.job import IN_FLIGHT, RenderJob
 from pipeline.prepare import Prepared
-from schemas.plan import Plan, RenderSettings, Shards
+from schemas.plan import Plan, RenderSettings
+from schemas.shards import Shards
 
 MB = 10**6
-IN_FLIGHT = 3  # shards per actor: one fetching, one on the device, one encoding and writing
 # Resident, with Ray's own part of a process.
 ACTOR_LIBRARIES = 690 * MB  # PyTorch, numba, OpenCV, pyarrow, and compiled loops
-DRIVER_LIBRARIES = 210 * MB  # no PyTorch
+DRIVER_LIBRARIES = 170 * MB  # no PyTorch
 # Per weight while a generator is loaded, and from then on. The fast path of CPUs keeps them transformed to 6x6 tiles.
 LOADING = {"float32": 27, "bfloat16": 13, "float16": 13}
 LOADED = {"float32": 20, "bfloat16": 10, "float16": 10}
@@ -52,7 +52,7 @@ def memory(prepared: Prepared) -> Memory:
         loading, working, device = 2 * ON_DEVICE * weights, IN_FLIGHT * shard, ON_DEVICE * weights + batch
     else:
         loading, device = weights * LOADING[precision], 0
-        working = weights * LOADED[precision] + batch + IN_FLIGHT * shard
+        working = weights * LOADED[precision] + job.lanes * batch + IN_FLIGHT * shard
     return Memory(ACTOR_LIBRARIES + max(loading, working), shard, device, driver_bytes(plan))
 
 

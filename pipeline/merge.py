@@ -90,7 +90,7 @@ class _New:
 
     def __init__(self, merge: Merge, dataset: Store, clips: NDArray[np.int64], lineage: LineageFile) -> None:
         self._merge, self._dataset, self._clips, self._lineage, self._next = merge, dataset, clips, lineage, 0
-        self._file = merge.new_file[clips]
+        self._file, self._clip_ids = merge.new_file[clips], merge.new_clips["clip_id"]
         self._last = np.empty(len(merge.files), np.int64)  # position of each file's last clip
         self._last[self._file] = np.arange(len(clips))
         _, first = np.unique(self._file, return_index=True)
@@ -100,37 +100,38 @@ class _New:
 
     def take(self, count: int) -> Iterator[pa.Table]:
         """The rows of the next ``count`` clips; of clips that follow each other in their file too, in one piece."""
-        held, start, stop = -1, 0, 0  # rows that are not yielded yet
+        held, start, end = -1, 0, 0  # clips of a file that are not yielded yet
         for position in range(self._next, self._next + count):
             file = int(self._file[position])
-            first, last = self._span(position, file)
-            if (file, first) != (held, stop):
-                if stop > start:
-                    yield self._open[held].rows.slice(start, stop - start)
-                    self._close(held, position)
-                held, start = file, first
-            stop = last
-        yield self._open[held].rows.slice(start, stop - start)
+            number = self._number(position, file)
+            if (file, number) != (held, end):
+                if end > start:
+                    yield self._piece(held, start, end, position)
+                held, start = file, number
+            end = number + 1
         self._next += count
-        self._close(held, self._next)
+        yield self._piece(held, start, end, self._next)
 
-    def _span(self, position: int, file: int) -> tuple[int, int]:
-        """Where a clip's rows lie in its file, which is opened if it is not."""
+    def _number(self, position: int, file: int) -> int:
+        """Of a clip in its file, which is opened if it is not."""
         if file not in self._open:
             self._open[file] = next(self._footers)
-        clip_id = self._merge.new_clips["clip_id"][int(self._clips[position])].as_py().hex()
+        clip_id = self._clip_ids[int(self._clips[position])].as_py().hex()
         try:
-            self._lineage.add(self._open[file].sources_of(clip_id))
-            return self._open[file].spans[clip_id]
+            return self._open[file].numbers[clip_id]
         except KeyError:
             url = self._dataset.url(_data_file(self._merge.files, file).path)
             raise IntegrityError(
                 f"{url}: does not hold clip {clip_id}; delete it and run the same command, it is rendered anew"
             ) from None
 
-    def _close(self, file: int, position: int) -> None:
+    def _piece(self, file: int, start: int, end: int, position: int) -> pa.Table:
+        """Rows of the file's clips [start, end); what comes from ``position`` on decides whether it stays open."""
+        rows = self._open[file]
+        self._lineage.add(rows.sources(start, end))
         if self._last[file] < position:
             del self._open[file]
+        return rows.rows(start, end)
 
 
 def _data_file(files: pa.Table, row: int) -> DataFile:

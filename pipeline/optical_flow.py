@@ -15,11 +15,22 @@ def dis_flow(current_HW3: NDArray[np.uint8], previous_HW3: NDArray[np.uint8]) ->
     OpenCV's DIS (Kroeger et al., ECCV 2016) at its MEDIUM preset, on grey.
     """
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    current, previous = (cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (current_HW3, previous_HW3))
+    current, previous = _grey(current_HW3), _grey(previous_HW3)
     still = np.zeros((*current.shape, 2), np.float32)
     back = np.asarray(dis.calc(current, previous, still.copy()), np.float32)
     forth = np.asarray(dis.calc(previous, current, still), np.float32)
     return back, leads_back(back, forth)
+
+
+def rough_flow(current_HW3: NDArray[np.uint8], previous_HW3: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Backward flow at DIS's FAST preset, to be looked at: a seventh of the time of `dis_flow`. (H, W, 2)."""
+    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    current, previous = _grey(current_HW3), _grey(previous_HW3)
+    return np.asarray(dis.calc(current, previous, np.zeros((*current.shape, 2), np.float32)), np.float32)
+
+
+def _grey(frame_HW3: NDArray[np.uint8]) -> Any:
+    return cv2.cvtColor(frame_HW3, cv2.COLOR_RGB2GRAY)
 
 
 def leads_back(back_HW2: NDArray[np.float32], forth_HW2: NDArray[np.float32]) -> NDArray[np.bool_]:

@@ -66,18 +66,18 @@ def contact_sheet(clips: Sequence[tuple[str, ClipData]], space: LabelSpace, colu
     return sheet
 
 
-def h264(frames: Iterable[Rgb], fps: float, crf: int = 18) -> bytes:
+def h264(frames: Iterable[Rgb], fps: float, crf: int = 18, preset: str = "medium") -> bytes:
     """An MP4 that browsers play: H.264, yuv420p, index first. Frames are (H, W, 3), all of one size.
 
-    ``crf``: x264's, 0 (best) to 51.
+    ``crf``: x264's, 0 (best) to 51. ``preset``: x264's; how much time it takes to make the file smaller.
     """
     with tempfile.TemporaryDirectory() as folder:  # moving the index to the front needs a file
         file = Path(folder) / "video.mp4"
-        _write_h264(frames, fps, crf, file)
+        _write_h264(frames, fps, {"crf": str(crf), "preset": preset}, file)
         return file.read_bytes()
 
 
-def _write_h264(frames: Iterable[Rgb], fps: float, crf: int, file: Path) -> None:
+def _write_h264(frames: Iterable[Rgb], fps: float, options: dict[str, str], file: Path) -> None:
     with av.open(str(file), "w", options={"movflags": "faststart"}) as container:
         stream = None
         for frame in frames:
@@ -85,7 +85,7 @@ def _write_h264(frames: Iterable[Rgb], fps: float, crf: int, file: Path) -> None
                 stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1000))
                 stream.height, stream.width = frame.shape[0] & ~1, frame.shape[1] & ~1
                 stream.pix_fmt = "yuv420p"
-                stream.options = {"crf": str(crf), "preset": "medium"}
+                stream.options = {**options}
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame[: stream.height, : stream.width].copy())))
         if stream is not None:
             container.mux(stream.encode())

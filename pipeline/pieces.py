@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.identity import id_array, piece_digest
-from schemas.plan import ID_BYTES
+from schemas.clip import ID_BYTES
 from schemas.sequence import DIGEST_BYTES, Sequences
 from schemas.spec import ClipsSpec
 

@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 
 from pipeline.identity import to_hex
 from pipeline.storage import Store
-from schemas.plan import PLAN, Shards
+from schemas.plan import PLAN
+from schemas.shards import Shards
 
 GROUP_ROWS = 262_144
 

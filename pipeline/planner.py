@@ -17,10 +17,12 @@ from pipeline.clip_parts import variant_parts
 from pipeline.edits.check import inserts
 from pipeline.identity import as_clip_ids, clip_ids, look_digest, shard_ids, split_of
 from pipeline.pieces import Pieces, cut
+from schemas.clip import CLIP_ID, Donor, Exemplar
 from schemas.edit import Insert, frame_steps
 from schemas.label_space import LabelSpace
-from schemas.plan import CLIP_ID, Donor, Exemplar, Look, Plan, RenderSettings, Shards, every_nth
+from schemas.plan import Plan, RenderSettings
 from schemas.sequence import Sequences
+from schemas.shards import Look, Shards, every_nth
 from schemas.spec import Spec
 from schemas.variants import GENERATE
 

@@ -26,9 +26,10 @@ from pipeline.settings import settle
 from pipeline.sources import find_sequences, open_source
 from pipeline.storage import NotFound, Store, open_store
 from pipeline.versions import Version
+from schemas.clip import Exemplar
 from schemas.errors import UsageError
 from schemas.label_space import LabelSpace
-from schemas.plan import Exemplar, Plan
+from schemas.plan import Plan
 from schemas.spec import Spec
 from schemas.variants import GENERATE, Balance, Matrix, Variant
 

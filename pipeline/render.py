@@ -37,10 +37,10 @@ from pipeline.quality.segmenters import open_segmenter
 from pipeline.runs import save_outcome
 from pipeline.thumbnail import thumbnail
 from pipeline.tries import tried
+from schemas.clip import Clip, Shard
 from schemas.edit import frame_stride
 from schemas.errors import DeviceLost
 from schemas.outcome import ClipOutcome, Failed, Rejected, Rendered, ShardOutcome
-from schemas.plan import Clip, Shard
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -50,17 +50,18 @@ Tick = Callable[[int], None]  # told of n more frames rendered
 @dataclass
 class ShardRenderer:
     """One generator and the job that it works for. Several threads may render shards at once: they overlap fetching
-    and encoding, and take turns on the device."""
+    and encoding; as many as the device has lanes generate."""
 
     job: RenderJob
     plan_id: str
     engine: Engine
     tick: Tick | None = None
-    device: threading.Lock = field(default_factory=threading.Lock)
     behind: Executor = field(default_factory=behind)
+    device: threading.Semaphore = field(init=False)
     fitting: int = field(init=False)  # clips in lock-step that the device's memory holds, as far as is known
 
     def __post_init__(self) -> None:
+        self.device = threading.Semaphore(self.job.lanes if self.engine.concurrent else 1)
         self.fitting = self.job.settings.batch
 
     def render(self, shard: Shard, worker: str = "") -> ShardOutcome:

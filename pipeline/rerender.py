@@ -23,10 +23,10 @@ from pipeline.provenance import Origin, origins
 from pipeline.source_file import SINCE
 from pipeline.sources import open_source
 from pipeline.versions import LINEAGE_FILE, Version
+from schemas.clip import Clip, Donor, Exemplar
 from schemas.errors import FlowreelError, SourceError, UsageError
 from schemas.label_space import LabelSpace
 from schemas.manifest import data_schema
-from schemas.plan import Clip, Donor, Exemplar
 from schemas.sequence import Frame, SourceFile
 
 ROUNDING_DB = 40.0  # PSNR: other processors and batches round otherwise; a wrong picture is below 30

@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from pipeline.identity import as_clip_ids, ids_from_hex
 from pipeline.parquet import read_parquet
 from pipeline.storage import NotFound, Store
+from schemas.clip import CLIP_ID
 from schemas.errors import IntegrityError, StorageError, UsageError
-from schemas.plan import CLIP_ID
 from schemas.version import VersionRecord
 
 RECORD, MANIFEST_FILE, FAILURES_FILE, SHARDS_FILE, LINEAGE_FILE, CARD_FILE, CROISSANT_FILE = (

@@ -105,6 +105,8 @@ SHARDS = pa.schema([("path", pa.string()), ("size", pa.int64()), ("sha256", pa.s
 
 def completed(rows: pa.Table) -> pa.Table:
     """Manifest rows with all columns of MANIFEST: null in those that an older release did not have."""
+    if rows.schema == MANIFEST:
+        return rows
     return pa.table(
         [rows[f.name] if f.name in rows.column_names else pa.nulls(len(rows), f.type) for f in MANIFEST],
         schema=MANIFEST,

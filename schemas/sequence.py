@@ -88,10 +88,49 @@ class Sequences(Items[Sequence]):
         first = int(self.first_S1[s])
         return Frames(self, s, range(first + start, first + stop))
 
+    def pieces(
+        self, sequence_P: NDArray[np.integer], first_P: NDArray[np.integer], length_P: NDArray[np.integer]
+    ) -> "Sequences":
+        """Only the frames [first, first + length) of some sequences, each piece a sequence of its own."""
+        edge_P1 = np.concatenate([[0], np.cumsum(length_P)])
+        row_N = np.repeat(self.first_S1[sequence_P] + first_P - edge_P1[:-1], length_P) + np.arange(edge_P1[-1])
+        label_N32, instance_N32, guide_N32 = (
+            None if n is None else n[row_N] for n in (self.label_N32, self.instance_N32, self.guide_N32)
+        )
+        assert label_N32 is not None
+        return Sequences(
+            self.labels, self.instances, self.ids.take(pa.array(sequence_P)), self.size_S2[sequence_P], edge_P1,
+            self.names.take(pa.array(row_N)), label_N32, instance_N32, self.guides, guide_N32,
+        )  # fmt: skip
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Sent as bytes: see `schemas.shards.Look.fields`."""
+        numbers = (self.size_S2, self.first_S1, self.label_N32, self.instance_N32, self.guide_N32)
+        names = pa.concat_arrays([self.names])  # without what its buffers hold besides
+        buffers = [buffer and buffer.to_pybytes() for buffer in names.buffers()[1:]]
+        columns = [n if n is None else n.tobytes() for n in numbers]
+        return _sequences, (self.labels, self.instances, self.guides, self.ids.to_pylist(), buffers, columns)
+
+
+def _sequences(
+    labels: str, instances: str | None, guides: str | None, ids: list[str], names: list[bytes], columns: list[bytes]
+) -> Sequences:
+    size, first, *digests = columns
+    first_S1 = np.frombuffer(first, np.int64)
+    buffers = [None, *(pa.py_buffer(part) for part in names)]
+    label_N32, instance_N32, guide_N32 = (
+        None if d is None else np.frombuffer(d, np.uint8).reshape(-1, DIGEST_BYTES) for d in digests
+    )
+    assert label_N32 is not None
+    return Sequences(
+        labels, instances, pa.array(ids, pa.string()), np.frombuffer(size, np.int32).reshape(-1, 2), first_S1,
+        pa.Array.from_buffers(pa.large_string(), len(label_N32), buffers), label_N32, instance_N32, guides, guide_N32,
+    )  # fmt: skip
+
 
 class Frames(Items[Frame]):
     """Some frames of one sequence. `Frame` objects are made as they are looked at, which a driver that hands out
-    millions never does; they are sent as the bytes of their columns, which takes a fraction of what objects take."""
+    millions never does."""
 
     __slots__ = ("_of", "_rows", "_s")
 
@@ -113,7 +152,8 @@ class Frames(Items[Frame]):
         return next(iter(Frames(self._of, self._s, range(row, row + 1))))
 
     def __iter__(self) -> Iterator[Frame]:
-        of, (low, names) = self._of, self._names()
+        of, low = self._of, self._low
+        names = of.names.slice(low, max(self._rows, default=low - 1) - low + 1).to_pylist()
         columns = [(of.labels, of.label_N32), (of.instances, of.instance_N32), (of.guides, of.guide_N32)]
         ends = [None if t is None or n is None else (_ends(t, self.sequence_id), n) for t, n in columns]
         for row in self._rows:
@@ -134,37 +174,19 @@ class Frames(Items[Frame]):
         return repr(tuple(self))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Frames.of_plain, (self.plain(),)
-
-    def plain(self) -> tuple[Any, ...]:
-        """Strings, bytes and numbers that give the same frames."""
-        of, (low, names) = self._of, self._names()
-        columns = of.label_N32, of.instance_N32, of.guide_N32
-        digests = [None if n is None else n[low : low + len(names)].tobytes() for n in columns]
-        first, stop = self._rows.start - low, self._rows.stop - low
-        return self.sequence_id, of.labels, of.instances, of.guides, names, digests, first, stop, self._rows.step
-
-    @staticmethod
-    def of_plain(values: tuple[Any, ...]) -> "Frames":
-        sequence_id, labels, instances, guides, names, digests, *rows = values
-        label_N32, instance_N32, guide_N32 = (
-            None if d is None else np.frombuffer(d, np.uint8).reshape(-1, DIGEST_BYTES) for d in digests
-        )
-        assert label_N32 is not None
-        one = Sequences(
-            labels, instances, pa.array([sequence_id]), np.zeros((1, 2), np.int32), np.array([0, len(names)]),
-            pa.array(names, pa.large_string()), label_N32, instance_N32, guides, guide_N32,
-        )  # fmt: skip
-        return Frames(one, 0, range(*rows))
+        low, rows = self._low, self._rows
+        first, length = low - self._of.first_S1[self._s], max(rows, default=low - 1) - low + 1
+        piece = self._of.pieces(np.array([self._s]), np.array([first]), np.array([length]))
+        return Frames, (piece, 0, range(rows.start - low, rows.stop - low, rows.step))
 
     @property
     def sequence_id(self) -> str:
         return str(self._of.ids[self._s].as_py())
 
-    def _names(self) -> tuple[int, list[str]]:
-        """The lowest row, and the names of all rows from it to the highest one."""
-        low, high = sorted((self._rows[0], self._rows[-1])) if self._rows else (0, -1)
-        return low, self._of.names.slice(low, high - low + 1).to_pylist()
+    @property
+    def _low(self) -> int:
+        """The lowest row."""
+        return min(self._rows, default=0)
 
 
 def _ends(template: str, sequence_id: str) -> tuple[str, str]:

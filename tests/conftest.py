@@ -17,8 +17,8 @@ import pytest
 if TYPE_CHECKING:
     from pipeline.prepare import Prepared
     from pipeline.versions import Version
+    from schemas.clip import Shard
     from schemas.outcome import ShardOutcome
-    from schemas.plan import Shard
     from schemas.spec import Spec
 
 START_LIMIT_S = 60

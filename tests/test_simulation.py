@@ -27,7 +27,7 @@ def stage(actors: int, shards: int, wall_s: float) -> Stage:
 def test_the_model_finds_the_costs_again() -> None:
     stages = [stage(actors, shards, shards / 50) for actors in (2, 20, 200) for shards in (100, 10_000)]
     stages.append(stage(200, 100, 100.0))
-    costs = fitted(stages, [Start(200, 30.0, 2.0, 80.0)])
+    costs = fitted(stages, [Start(200, 30.0, 2.0, 80.0, 0.001)])
     found = (costs.per_shard, costs.per_second, costs.per_worker_second, costs.per_start)
     assert found == pytest.approx((0.001, 0.005, 0.0001, 0.01), rel=1e-3)
     assert predicted_cpu_s(stages[0], costs) == pytest.approx(stages[0].driver_cpu_s)
@@ -72,4 +72,5 @@ def test_sleeping_actors_are_measured() -> None:
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     found = json.loads(done.stdout.splitlines()[-1])
     assert [s["shards"] for s in found["stages"]] == [5, 20]
+    assert found["start"]["bare_cpu_s"] > 0
     assert all(s["driver_cpu_s"] > 0 and s["store_bytes"] == 0 for s in found["stages"])

@@ -2,7 +2,6 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from pipeline.edits.maps import Ids, Maps, Mask, background, filled, ignored, members, without_instance
 from schemas.label_space import LabelSpace
@@ -64,6 +63,8 @@ def _wide(label_THW: Ids, donor_THW: Mask) -> Mask:
 
 def _from_own_frame(donor_THW: Mask, left_THW: Mask, source_THW: NDArray[np.int64]) -> None:
     """Completes ``source_THW`` with the nearest donor of the same frame."""
+    from scipy import ndimage  # slow to import, and most specs have no such edit
+
     frames, height, width = donor_THW.shape
     for t in range(frames):
         if not left_THW[t].any() or not donor_THW[t].any():

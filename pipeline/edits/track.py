@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from pipeline.edits.maps import Ids, Maps, Mask, filled, ignored, members, no_instance
 from schemas.label_space import LabelSpace
@@ -66,6 +65,8 @@ def _at_place(instance_HW: Ids, thing_HW: Mask, place_HW: Mask) -> Mask:
 
 def cut_class(maps: Maps, label: int) -> list[Track]:
     """The largest objects of a class: its instances, and what hangs together over space and time where it has none."""
+    from scipy import ndimage  # slow to import, and most specs have no such edit
+
     of_class_THW = maps.label_THW == label
     if maps.instance_THW is None:
         object_THW, _ = ndimage.label(of_class_THW)

@@ -28,6 +28,7 @@ class Engine(Protocol):
     config: GeneratorConfig
     generator: VideoGenerator
     ahead: int  # windows that ``look`` likes to be given at once
+    concurrent: bool  # whether several threads may call it at once
 
     def encode(self, frame: Tensor, instance_BHW: Tensor | None) -> Any:
         """One frame of all clips: label ids (B, H, W), checked before; pictures (B, L, H, W) without labels."""
@@ -43,6 +44,7 @@ class PlainEngine:
     """The networks as they are written down: the reference for all others, and the engine of GPUs."""
 
     ahead = 1
+    concurrent = True
 
     def __init__(self, generator: VideoGenerator, precision: str = "float32") -> None:
         self.config, self.precision = generator.config, precision

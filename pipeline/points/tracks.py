@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from pipeline.generator.openpose import Person
 from pipeline.generator.pose import BODY_LEAST
@@ -55,6 +54,8 @@ def main_boxes(people_T: Sequence[Sequence[Person]]) -> list[Box4]:
 
 def _matched(people: Sequence[Person], known: Sequence[Person]) -> list[int | None]:
     """For each person the known one that it is, at the least distance on the whole."""
+    from scipy.optimize import linear_sum_assignment  # slow to import, and most sources have no people
+
     if not people or not known:
         return [None] * len(people)
     cost = np.array([[_distance(a, b) for b in known] for a in people])

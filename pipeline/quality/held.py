@@ -14,8 +14,8 @@ from pipeline.identity import as_clip_ids, ids_from_hex
 from pipeline.quality.gates import bounds_of, gate
 from pipeline.thumbnail import thumbnail
 from pipeline.versions import FAILURES_FILE, LINEAGE_FILE, Version
+from schemas.clip import CLIP_ID
 from schemas.manifest import FAILURES, QUALITY
-from schemas.plan import CLIP_ID
 from schemas.quality import QualitySpec
 from schemas.spec import Spec
 

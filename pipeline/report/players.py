@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipeline.codec import encode_image
-from pipeline.optical_flow import dis_flow
+from pipeline.optical_flow import rough_flow
 from pipeline.pictures import color_flow, color_labels, h264
 from pipeline.reader import ClipData, decode_clip
 from pipeline.report.facts import ClipFacts
@@ -22,7 +22,7 @@ from schemas.manifest import completed
 
 Rgb = NDArray[np.uint8]
 PANEL_WIDTH = 320  # pixels
-CRF = 27
+CRF, PRESET = 27, "veryfast"
 PAPER = 24  # grey of a panel that a clip does not have
 
 
@@ -58,7 +58,7 @@ def packed(grid_THW3: list[Rgb], series: dict[str, list[float | None]], fps: flo
     """A player of frames that are put together already."""
     poster = encode_image(grid_THW3[len(grid_THW3) // 2], "jpeg", 60)
     height, width = grid_THW3[0].shape[:2]
-    return Player(text(h264(grid_THW3, fps, CRF)), text(poster), series, (width, height))
+    return Player(text(h264(grid_THW3, fps, CRF, PRESET)), text(poster), series, (width, height))
 
 
 def grid(*panel_THW3: Rgb) -> list[Rgb]:
@@ -105,7 +105,7 @@ def _flow(data: ClipData, image_THW3: Rgb) -> Rgb:
     if data.flow_THW2 is not None:
         flow_THW2 = np.stack([cv2.resize(f, (width, height), interpolation=cv2.INTER_AREA) for f in data.flow_THW2])
     else:
-        back = [dis_flow(image_THW3[t], image_THW3[t - 1])[0] for t in range(1, len(image_THW3))]
+        back = [rough_flow(image_THW3[t], image_THW3[t - 1]) for t in range(1, len(image_THW3))]
         flow_THW2 = np.stack([np.zeros((height, width, 2), np.float32), *back])
     most = float(np.quantile(np.hypot(flow_THW2[..., 0], flow_THW2[..., 1]), 0.99)) or 1.0
     return np.stack([color_flow(flow, most) for flow in flow_THW2])

@@ -6,7 +6,6 @@ where their rays first meet it: ground and outlines are planes, solids are conve
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import ConvexHull, QhullError
 
 from pipeline.scenes.world import FAR, Camera, Part, Thing, World, base_row, fill, standing
 
@@ -86,6 +85,8 @@ def _met(view_N3: NDArray[np.float64], solid: bool, rays_P3: NDArray[np.float64]
 
 def _faces(view_N3: NDArray[np.float64]) -> NDArray[np.float64]:
     """Outward normals and offsets of a convex hull, (F, 4)."""
+    from scipy.spatial import ConvexHull, QhullError  # slow to import, and most sources are files
+
     try:
         return np.asarray(ConvexHull(view_N3).equations)
     except QhullError:  # flat: pulled to one distance because it is beside the camera

@@ -14,7 +14,7 @@ import sys
 from jobs.cli import run
 from jobs.leaving import leave
 code = run()
-print("\\nimported:", *sorted({"ray", "torch", "numba", "pyarrow", "numpy"} & set(sys.modules)))
+print("\\nimported:", *sorted({"ray", "torch", "numba", "scipy", "pyarrow", "numpy"} & set(sys.modules)))
 leave(code)
 """
 
@@ -45,4 +45,4 @@ def test_planning_needs_neither_ray_nor_pytorch(local_run: Any, tiny_checkpoint:
         source={"uri": str(local_run.source), "instances": "{sequence}/instances/*.png"},
         generator={"checkpoint": str(tiny_checkpoint), "batch": 2},
     )
-    assert imported("plan", spec) & {"ray", "torch", "numba"} == set()
+    assert imported("plan", spec) & {"ray", "torch", "numba", "scipy"} == set()

@@ -3,9 +3,9 @@
 import pytest
 
 from jobs.attempts import MAX_OUTAGES, MAX_REFUSALS, Attempts
+from schemas.clip import Clip, Shard
 from schemas.errors import FlowreelError
 from schemas.outcome import Failed
-from schemas.plan import Clip, Shard
 
 
 def shard(*names: str) -> Shard:

@@ -1,19 +1,22 @@
 """The pool of workers grows with the nodes of a cluster, survives the loss of some, and shrinks when work runs out."""
 
+import pickle
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
 import ray
 from ray import cloudpickle
 from ray.cluster_utils import Cluster
+from ray.exceptions import ActorUnavailableError
 
 from jobs import dispatch
 from jobs.dispatch import Dispatcher, Worker
+from schemas.clip import Clip, Shard
 from schemas.outcome import Rendered, ShardOutcome
-from schemas.plan import Clip, Shard
 from schemas.spec import Spec
 
 MOST, LEAST = 3, 1
@@ -29,7 +32,8 @@ class Sleeper:
     def frames(self) -> int:
         return 0
 
-    def render(self, shard: Shard) -> ShardOutcome:
+    def render(self, packed: bytes) -> ShardOutcome:
+        shard: Shard = pickle.loads(packed)
         time.sleep(shard.clips[0].start / 10)
         return ShardOutcome(shard.shard_id, None, (Rendered(shard.clips[0].clip_id, 1),), "here")
 
@@ -88,3 +92,28 @@ def test_the_pool_follows_the_nodes_and_the_work(cluster: Cluster, monkeypatch: 
     assert all(isinstance(outcome.clips[0], Rendered) for outcome in outcomes)  # the loss of a node cost nobody
     assert pools[0] == (0, MOST) and (MOST, MOST) in pools
     assert pools[-1][1] == LEAST  # while the last shard was rendered
+
+
+class Unreachable:
+    """An actor's handle whose first call of ``ready`` finds nobody, as when its node has just gone."""
+
+    def __init__(self, actor: Any) -> None:
+        self.render, self.frames, self.ready, self._actor = actor.render, actor.frames, self, actor
+
+    def remote(self) -> Any:
+        self.ready = self._actor.ready
+        return self
+
+    def future(self) -> Future[Any]:
+        ended = Future[Any]()
+        ended.set_exception(ActorUnavailableError("connection refused", b"\0" * 16))
+        return ended
+
+
+@pytest.mark.slow
+def test_a_worker_that_cannot_be_reached_is_asked_again(cluster: Cluster) -> None:
+    dispatcher = Dispatcher(lambda: Unreachable(start()), 1, SPEC)
+    shards = [shard(number, tenths=1) for number in range(3)]
+    outcomes = list(dispatcher.run(shards))
+    assert {outcome.shard_id for outcome in outcomes} == {s.shard_id for s in shards}
+    assert all(isinstance(outcome.clips[0], Rendered) for outcome in outcomes)

@@ -8,7 +8,7 @@ from benchmarks.faults.cluster import Nodes
 from benchmarks.faults.engine import Load
 from benchmarks.faults.place import LENGTHS, Place, Undisturbed, data_files
 from benchmarks.faults.processes import Driver
-from pipeline.memory import IN_FLIGHT
+from pipeline.job import IN_FLIGHT
 
 pytestmark = [pytest.mark.slow, pytest.mark.chaos]
 NODES, CLIPS_PER_SHARD = 4, 3

@@ -30,7 +30,7 @@ from schemas.errors import FlowreelError
 from schemas.label_spaces import BUILT_IN
 from schemas.outcome import DataFile
 from schemas.parse import parse_spec
-from schemas.plan import Shards
+from schemas.shards import Shards
 
 from .damage import Damage, damages
 

@@ -49,7 +49,7 @@ class Recorder:
     """In a worker's process."""
 
     def record(self) -> None:
-        self.metrics = WorkerMetrics("city")
+        self.metrics = WorkerMetrics("city", lanes=1)
         self.metrics.generated(2)
         self.metrics.finished(OUTCOME)
 

@@ -12,9 +12,10 @@ import pytest
 from pipeline.pieces import spans
 from pipeline.planner import SHARD_FRAMES, Held, Inputs, plan, published_frames
 from pipeline.template import natural
+from schemas.clip import CLIP_ID, Clip, Exemplar
 from schemas.label_spaces import BUILT_IN
 from schemas.parse import parse_spec
-from schemas.plan import CLIP_ID, Clip, Exemplar, Plan, RenderSettings
+from schemas.plan import Plan, RenderSettings
 from schemas.sequence import Frame, Sequence, Sequences, SourceFile
 
 SPEC = """

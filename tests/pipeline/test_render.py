@@ -22,8 +22,9 @@ from pipeline.prepare import Prepared
 from pipeline.render import ShardRenderer
 from pipeline.runs import load_outcomes
 from pipeline.storage import Unavailable, open_store
+from schemas.clip import Clip
 from schemas.outcome import Failed, Rejected, Rendered, ShardOutcome
-from schemas.plan import Clip, Plan
+from schemas.plan import Plan
 
 SIZE = (64, 32)
 ROAD, WALL, FENCE, SKY, CAR, PLATE = 7, 12, 13, 23, 26, 34  # Cityscapes label ids

@@ -10,8 +10,8 @@ from pipeline import runs
 from pipeline.ledger import Ledger
 from pipeline.prepare import Prepared
 from pipeline.verify import verify
+from schemas.clip import Shard
 from schemas.outcome import DataFile, Failed, Rejected, Rendered, ShardOutcome
-from schemas.plan import Shard
 
 Run = Any  # the fixture's type lies in conftest, which is not importable
 NAME = "ab" * 16  # of a data file

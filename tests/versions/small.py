@@ -29,7 +29,7 @@ from schemas.spec import Spec
 
 SIZE = (32, 16)
 _engines: dict[str, Engine] = {}
-_device = threading.Lock()  # threads that refresh take turns with the engine, as those of an actor do
+_device = threading.Semaphore()  # threads that refresh take turns with the engine, as those of an actor do
 
 
 def render_here(prepared: Prepared, done: Ledger, display: Display) -> Generator[ShardOutcome, None, None]:
@@ -38,7 +38,8 @@ def render_here(prepared: Prepared, done: Ledger, display: Display) -> Generator
     with _device:
         if checkpoint.digest not in _engines:
             _engines[checkpoint.digest] = engine_for(load_generator(checkpoint, "cpu"))
-    renderer = ShardRenderer(prepared.job, prepared.plan.plan_id, _engines[checkpoint.digest], device=_device)
+    renderer = ShardRenderer(prepared.job, prepared.plan.plan_id, _engines[checkpoint.digest])
+    renderer.device = _device
     for shard in done.left():
         yield renderer.render(shard)
 

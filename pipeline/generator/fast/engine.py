@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from pipeline.generator.conditioning import encode_pictures, instance_edges, pyramid
-from pipeline.generator.fast.kernels import use_torch_threads
+from pipeline.generator.fast.kernels import HAS_OPENMP, use_torch_threads
 from pipeline.generator.fast.labels import SparsePicture, from_labels, joined, pooled
 from pipeline.generator.fast.scales import FastScale, Made, Seen, Window
 from pipeline.generator.networks import VideoGenerator
@@ -22,6 +22,7 @@ class FastEngine:
     """Steps clips through time on CPUs."""
 
     ahead = 4  # frames that are looked at together: small maps share the reading of the weights
+    concurrent = HAS_OPENMP
 
     def __init__(self, generator: VideoGenerator, products: torch.dtype | None = None) -> None:
         """``generator``: on the CPU, in float32 or float64. ``products``: what inner convolutions multiply in; sums,

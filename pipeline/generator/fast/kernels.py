@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -54,6 +55,18 @@ def _cache() -> Path:
     here = Path(__file__).parent
     sources = b"".join(file.read_bytes() for file in sorted(here.glob("*.py")))
     return here / "__pycache__" / f"kernels-{hashlib.sha256(sources).hexdigest()[:12]}"
+
+
+def _has_openmp() -> bool:
+    """Without it numba takes threads of its own, which end the process when two callers want them at once."""
+    try:
+        import_module("numba.np.ufunc.omppool")
+    except ImportError:
+        return False
+    return True
+
+
+HAS_OPENMP = _has_openmp()
 
 
 @cache

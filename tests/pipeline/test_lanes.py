@@ -1,0 +1,69 @@
+"""Shards that a worker generates at once: as many as the device has lanes, each as if it were alone."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from torch import Tensor
+
+from pipeline.generator.engine import engine_for
+from pipeline.generator.loading import load_generator
+from pipeline.prepare import Prepared
+from pipeline.render import ShardRenderer
+
+Run = Any  # the fixture's type lies in conftest, which is not importable
+MEET_S = 60
+
+
+class Meeting:
+    """A real engine whose first frames wait for each other, ``expected`` at once; or count how many are there."""
+
+    def __init__(self, prepared: Prepared, expected: int, concurrent: bool = True) -> None:
+        self._real = engine_for(load_generator(prepared.job.checkpoint, "cpu"))
+        self.config, self.generator, self.ahead = self._real.config, self._real.generator, self._real.ahead
+        self.concurrent, self.met = concurrent, 0
+        self._together, self._inside = threading.Barrier(expected), threading.Semaphore(expected)
+
+    def encode(self, frame: Tensor, instance_BHW: Tensor | None) -> Any:
+        return self._real.encode(frame, instance_BHW)
+
+    def look(self, windows: Any) -> Any:
+        assert self._inside.acquire(blocking=False), "more at once than there are lanes"
+        try:
+            if self.met < self._together.parties:
+                self._together.wait(MEET_S)
+                self.met += 1
+            time.sleep(0.1)  # for whoever should not come in
+            return self._real.look(windows)
+        finally:
+            self._inside.release()
+
+    def step(self, state: Any, looked: Any) -> Any:
+        return self._real.step(state, looked)
+
+
+def rendered(run: Run, prepared: Prepared, engine: Any) -> dict[str, bytes]:
+    """Data files by name, of shards that are handed to two threads at once."""
+    renderer = ShardRenderer(prepared.job, prepared.plan.plan_id, engine)
+    with ThreadPoolExecutor(len(prepared.plan.shards)) as threads:
+        list(threads.map(renderer.render, prepared.plan.shards))
+    return {file.name: file.read_bytes() for file in (run.dataset / "data").iterdir()}
+
+
+def test_two_shards_at_once_store_what_one_after_the_other_does(local_run: Run) -> None:
+    prepared = local_run.prepare(execution={"num_gpus": 0, "num_cpus": 2})
+    assert prepared.job.lanes == 2 and len(prepared.plan.shards) == 2
+    engine = Meeting(prepared, expected=2)
+    together = rendered(local_run, prepared, engine)
+    assert engine.met == 2
+    alone = local_run.into("alone")
+    alone.render(alone.prepare())
+    assert together == {file.name: file.read_bytes() for file in (alone.dataset / "data").iterdir()}
+
+
+@pytest.mark.parametrize(("cpus", "concurrent"), [(1, True), (2, False)])
+def test_one_processor_or_an_engine_for_one_thread_has_one_lane(local_run: Run, cpus: int, concurrent: bool) -> None:
+    prepared = local_run.prepare(execution={"num_gpus": 0, "num_cpus": cpus})
+    assert len(rendered(local_run, prepared, Meeting(prepared, expected=1, concurrent=concurrent))) == 2
