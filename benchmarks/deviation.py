@@ -43,7 +43,8 @@ class Recorded:
     """An engine that keeps what it renders as the networks gave it."""
 
     def __init__(self, engine: Engine) -> None:
-        self.engine, self.config, self.generator, self.ahead = engine, engine.config, engine.generator, engine.ahead
+        self.engine, self.config, self.generator = engine, engine.config, engine.generator
+        self.ahead, self.concurrent = engine.ahead, False  # pictures are kept in order
         self.images: list[Tensor] = []
 
     def encode(self, frame: Tensor, instance_BHW: Tensor | None) -> Any:

@@ -37,7 +37,7 @@ SIZE, CLIP_FRAMES, CLIPS_PER_SEQUENCE = (32, 32), 2, 50
 class GreyEngine:
     """An engine that costs nothing."""
 
-    ahead = 1
+    ahead, concurrent = 1, True
 
     def __init__(self, checkpoint: Checkpoint, settings: RenderSettings) -> None:
         self.config = checkpoint.config

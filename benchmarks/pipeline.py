@@ -5,8 +5,10 @@
     python -m benchmarks.pipeline DATA --cases bundled --quick
 
 DATA: real sequences with labels and instances, such as cityscapes-sample. Each way is a process of its own; all take
-turns in every round, so that what else the machine does hits them alike, and ratios are of one round. ``--keep`` adds
-to the runs that a file holds, for machines that are not free for long: the table is of all of them.
+turns in every round, so that what else the machine does hits them alike, and ratios are of one round. ``--tries N``
+makes a run again, up to N times, while other processes, or other machines on the same hardware, took more than 10 % of
+the processors; the calmest counts. ``--keep`` adds to the runs that a file holds, for machines that are not free for
+long: the table is of all of them.
 """
 
 import argparse
@@ -29,6 +31,7 @@ from pipeline.generator.loading import save_checkpoint
 from pipeline.storage import open_store
 
 OFFICIAL = "label2city_1024_g1"
+CALM = 0.1  # of the processors: what others may take
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,8 @@ class Case:
 
 
 CASES = {
-    BUNDLED: Case(BUNDLED, (256, 128), 30, 8),
-    OFFICIAL: Case(OFFICIAL, (512, 256), 5, 5),
+    BUNDLED: Case(BUNDLED, (256, 128), 24, 14),
+    OFFICIAL: Case(OFFICIAL, (512, 256), 6, 8),
 }
 
 
@@ -66,12 +69,20 @@ def measure(case: Case, args: argparse.Namespace, folder: Path, done: list[Run])
     for number in range(begin, begin + args.rounds):
         turn = number % len(args.ways)
         for way in (*args.ways[turn:], *args.ways[:turn]):
-            target = replace(work, target=f"{way}-{number}")
-            done.append(run_way(way, target, number))
-            print(f"{case.name}, round {number}: {way}: {done[-1].steady:.3g} frames/s", file=sys.stderr, flush=True)
-            _remove(target)
+            done.append(calm_run(way, replace(work, target=f"{way}-{number}"), number, args.tries))
     _remove(replace(work, target="source"))
     return done
+
+
+def calm_run(way: str, work: Work, number: int, tries: int) -> Run:
+    """The calmest of at most so many."""
+    runs: list[Run] = []
+    while len(runs) < tries and all(run.others > CALM * work.cpus for run in runs):
+        runs.append(run_way(way, work, number))
+        others = f"others {runs[-1].others / work.cpus:.0%}"
+        print(f"round {number}: {way}: {runs[-1].steady:.3g} frames/s, {others}", file=sys.stderr, flush=True)
+        _remove(work)
+    return min(runs, key=lambda run: run.others)
 
 
 def _remove(work: Work) -> None:
@@ -89,6 +100,7 @@ def main(given: list[str] | None = None) -> None:
     parser.add_argument("--ways", choices=WAYS, nargs="+", default=[*WAYS])
     parser.add_argument("--s3", metavar="URL", help="folder of a bucket to work in instead of a temporary one on disk")
     parser.add_argument("--rounds", type=count, default=3)
+    parser.add_argument("--tries", type=count, default=1, help="of a run, until the machine is calm (1)")
     parser.add_argument("--cpus", type=count, default=os.cpu_count(), help="of the worker (all)")
     parser.add_argument("--quick", action="store_true", help="a few frames: to see that it works")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="JSON of runs, to which these are added")

@@ -15,6 +15,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,17 +37,18 @@ from pipeline.label_spaces import open_label_space
 from pipeline.ledger import Ledger
 from pipeline.manifest_file import write_manifest
 from pipeline.plan_file import save_plan
-from pipeline.planner import Held, Inputs, plan
+from pipeline.planner import SHARD_FRAMES, Held, Inputs, plan
 from pipeline.prepare import prepare
 from pipeline.storage import open_store
 from pipeline.versions import FAILURES_FILE, MANIFEST_FILE, SHARDS_FILE, folder
 from schemas.manifest import FAILURES, SHARDS
 from schemas.outcome import DataFile, Rendered, ShardOutcome
-from schemas.plan import Plan, RenderSettings, Shards
+from schemas.plan import Plan, RenderSettings
+from schemas.shards import Shards
 from schemas.spec import Spec
 from schemas.version import Counts, FileRecord
 
-VARIANTS, FRAMES, REFRESH_FRAMES, CLIPS_PER_SHARD = 10, 30, 10, 2
+VARIANTS, FRAMES, REFRESH_FRAMES = 10, 30, 10
 CLIPS = (1_000_000, 3_000_000, 10_000_000)
 REFRESH = (100_000, 300_000, 1_000_000)
 SHARDS_TO_PUBLISH = (10_000, 30_000, 100_000)
@@ -132,27 +134,31 @@ def measure_refresh(clips: int, root: Path) -> list[Cost]:
     return costs
 
 
-def make_shards(shards: int, root: Path) -> None:
+def clips_per_shard(settings: RenderSettings) -> int:
+    return SHARD_FRAMES[settings.device] // FRAMES
+
+
+def make_shards(settings: RenderSettings, shards: int, root: Path) -> None:
     """Data files of a plan with so many shards. Those of a smaller plan are among them."""
-    planned = make_plan(shards * CLIPS_PER_SHARD, make_job(make_spec(root, NOWHERE, FRAMES), CPU))
+    planned = make_plan(shards * clips_per_shard(settings), make_job(make_spec(root, NOWHERE, FRAMES), settings))
     with open(root / "files.jsonl", "w") as out:
         for file in write_data_files(root, planned.shards):
             out.write(json.dumps(asdict(file)) + "\n")
 
 
-def measure_publishing(shards: int, root: Path) -> list[Cost]:
-    """Two clips of 30 frames per shard, as on CPUs: 60 rows of the manifest from each footer."""
+def measure_publishing(settings: RenderSettings, shards: int, root: Path) -> list[Cost]:
+    """Clips of 30 frames; on CPUs two in a shard: 60 rows of the manifest from each footer. On GPUs 480."""
     costs: list[Cost] = []
     place = root / f"dataset-{shards}"
     place.mkdir()
     (place / "data").symlink_to(root / "data")
-    job = make_job(make_spec(place, NOWHERE, FRAMES), CPU)
-    planned = make_plan(shards * CLIPS_PER_SHARD, job)
+    job = make_job(make_spec(place, NOWHERE, FRAMES), settings)
+    planned = make_plan(shards * clips_per_shard(settings), job)
     assert len(planned.shards) == shards
     with measured("publish", shards, costs):
         done = Ledger(planned.shards, outcomes(planned.shards, root / "files.jsonl"))
         version = publish.commit(job, planned, publish.draft(job, planned, done, None))
-    assert version.record.counts.frames == shards * CLIPS_PER_SHARD * FRAMES
+    assert version.record.counts.frames == planned.frame_count
     return costs
 
 
@@ -169,8 +175,10 @@ STEPS: dict[str, Callable[[int, Path], Any]] = {
     "planning": measure_planning,
     "make-published": publish_synthetic,
     "refresh": measure_refresh,
-    "make-shards": make_shards,
-    "publishing": measure_publishing,
+    "make-shards": partial(make_shards, CPU),
+    "publishing": partial(measure_publishing, CPU),
+    "make-gpu-shards": partial(make_shards, GPU),
+    "gpu-publishing": partial(measure_publishing, GPU),
 }
 
 

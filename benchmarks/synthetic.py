@@ -17,8 +17,8 @@ from pipeline.identity import to_hex
 from schemas.lineage import SOURCES
 from schemas.manifest import MANIFEST, QUALITY
 from schemas.outcome import DataFile
-from schemas.plan import Shards
 from schemas.sequence import Sequences
+from schemas.shards import Shards
 
 LABELS = "{sequence}/labels/*.png"
 FILE_BYTES, TAG = 3000, "0123456789abcdef0123456789abcdef"

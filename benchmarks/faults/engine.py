@@ -54,7 +54,7 @@ class Load:
 class SickEngine:
     """The plain networks otherwise."""
 
-    ahead = 1
+    ahead, concurrent = 1, True
 
     def __init__(self, real: PlainEngine, load: Load) -> None:
         self._real, self._load = real, load

@@ -16,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.arguments import count
-from benchmarks.scale import CLIPS_PER_SHARD, FRAMES, apart
+from benchmarks.scale import CPU, FRAMES, GPU, apart, clips_per_shard
 from benchmarks.sections import README, circumstances, put_section
 from benchmarks.simulation.model import fitted
 from benchmarks.simulation.run import Stage, Start, simulate
@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> None:
         starts.append(start)
         stages += found
     costs = fitted(stages, starts)
-    text = report(starts, stages, costs, _publishing())
+    text = report(starts, stages, costs, _publishing("" if args.cpu else "gpu-"))
     print(text)
     put_section(args.readme, "benchmarks/simulation", f"## Scale, simulated\n\n{circumstances()}.\n\n{text}")
 
@@ -61,13 +61,13 @@ def _apart(actors: int, args: argparse.Namespace) -> tuple[Start, list[Stage]]:
     return Start(**found["start"]), [Stage(**stage) for stage in found["stages"]]
 
 
-def _publishing() -> Publishing:
+def _publishing(kind: str) -> Publishing:
     """Planning and publishing, as `benchmarks.scale` measures them, on small sizes."""
     with tempfile.TemporaryDirectory() as folder:
         planning = apart("planning", PLANNED, Path(folder))
-        apart("make-shards", PUBLISHED, Path(folder))
-        publishing = apart("publishing", PUBLISHED, Path(folder))
-    frames = PUBLISHED * CLIPS_PER_SHARD * FRAMES
+        apart(f"make-{kind}shards", PUBLISHED, Path(folder))
+        publishing = apart(f"{kind}publishing", PUBLISHED, Path(folder))
+    frames = PUBLISHED * clips_per_shard(GPU if kind else CPU) * FRAMES
     return Publishing(sum(c.wall_s for c in planning) / PLANNED, sum(c.wall_s for c in publishing) / frames)
 
 

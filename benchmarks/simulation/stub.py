@@ -9,8 +9,8 @@ from jobs.renderer import Tick
 from pipeline.data_file import path_of
 from pipeline.job import RenderJob
 from pipeline.runs import save_outcome
+from schemas.clip import Shard
 from schemas.outcome import DataFile, Rendered, ShardOutcome
-from schemas.plan import Shard
 
 ASIDE = 0.25  # fetching, and encoding with writing: seconds per second on the device
 
@@ -27,7 +27,7 @@ class Sleeping:
 
 @dataclass
 class SleepingRenderer:
-    """Takes turns on the device as `pipeline.render.ShardRenderer` does."""
+    """One shard is on the device at a time, as on a GPU."""
 
     job: RenderJob
     plan_id: str

@@ -2,27 +2,35 @@
 
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
 from benchmarks.throughput.told import Told
 from benchmarks.throughput.work import Work, read_work
 from pipeline.clip_source import fetch_clip
+from pipeline.generator.clip_data import Conditioning
 from pipeline.generator.clips import How, render_clips
 from pipeline.generator.engine import load_engine
 from pipeline.prepare import prepare
 
 
-def run(work: Work) -> Told:
+def run(work: Work, at_once: bool = False) -> Told:
+    """One clip after the other; ``at_once``: as many at a time as a worker."""
     spec = work.spec()
     torch.set_num_threads(spec.execution.num_cpus)
     prepared = prepare(spec, dry=True)
     job = prepared.job
     clips = [fetch_clip(clip, job).conditioning for shard in prepared.plan.shards for clip in shard.clips]
-    engine, told = load_engine(job.checkpoint, job.settings), Told(time.time())
-    for clip in clips:
-        (frames,) = render_clips(engine, [clip], How(spec.clips.lead_in, spec.output.flow))
+    engine, how = load_engine(job.checkpoint, job.settings), How(spec.clips.lead_in, spec.output.flow)
+    told = Told(time.time())
+
+    def render(clip: Conditioning) -> None:
+        (frames,) = render_clips(engine, [clip], how)
         told.done.append((time.time(), len(frames.image_THW3)))
+
+    with ThreadPoolExecutor(job.lanes if at_once else 1) as lanes:
+        list(lanes.map(render, clips))
     return told
 
 

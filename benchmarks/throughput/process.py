@@ -14,7 +14,7 @@ from benchmarks.faults.processes import REPOSITORY, family
 from benchmarks.throughput.told import Told, heard
 from benchmarks.throughput.work import Work
 
-WAYS = ("bare", "flowreel", "ray_data", "script")
+WAYS = ("bare", "bare_at_once", "flowreel", "ray_data", "script")
 SAMPLE_S = 1.0
 TICKS = os.sysconf("SC_CLK_TCK")
 # Of the bare loop: what a worker finds, so that it differs in nothing else.
@@ -42,12 +42,17 @@ class Run:
         """Frames a second."""
         return self.steady_frames / self.steady_s
 
+    @property
+    def others(self) -> float:
+        """How many processors all else took."""
+        return self.others_cpu_s / self.steady_s
+
 
 def run_way(way: str, work: Work, number: int) -> Run:
     """Raises SystemExit with what it said if it fails."""
     env = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
     env |= {"RAY_worker_niceness": "0"}
-    if way == "bare":
+    if way.startswith("bare"):
         env |= AS_WORKER | {"OMP_NUM_THREADS": str(work.cpus)}
     began = time.time()
     command = [sys.executable, "-m", f"benchmarks.throughput.{way}", work.written()]

@@ -11,6 +11,7 @@ from benchmarks.throughput.process import WAYS, Run
 MARKERS = ("<!-- benchmarks/pipeline.py -->", "<!-- end -->")
 NAMES = {
     "bare": "bare generator",
+    "bare_at_once": "bare, as many clips at once as a worker",
     "flowreel": "**`flowreel render`**",
     "ray_data": "Ray Data `map_batches`",
     "script": "single-process script",
@@ -52,12 +53,12 @@ def _line(way: str, runs: Sequence[Run], bare: Mapping[int, Run], cpus: int) -> 
         NAMES[way],
         f"{_median(run.steady for run in runs):.3g}",
         f"{_median(ratios):.1%} ({min(ratios):.1%}, {max(ratios):.1%})" if ratios and way != "bare" else "",
-        "" if way == "bare" else f"{_median(run.whole_s for run in runs):.1f}",
+        "" if way.startswith("bare") else f"{_median(run.whole_s for run in runs):.1f}",
         f"{_median(run.start_s for run in runs):.1f}",
-        "" if way == "bare" else f"{_median(run.end_s for run in runs):.1f}",
+        "" if way.startswith("bare") else f"{_median(run.end_s for run in runs):.1f}",
         f"{_median(run.steady_cpu_s / run.steady_frames for run in runs) * 1000:.0f}",
         f"{_median(run.steady_cpu_s / run.steady_s / cpus for run in runs):.0%}",
-        f"{_median(run.others_cpu_s / run.steady_s / cpus for run in runs):.0%}",
+        f"{_median(run.others / cpus for run in runs):.0%}",
     ]
     return "| " + " | ".join(cells) + " |"
 
