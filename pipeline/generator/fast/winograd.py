@@ -19,6 +19,7 @@ P, Q = 0.75, 1.5
 PP, QQ, PPP, QQQ = P**2, Q**2, P**3, Q**3
 # Numbers in the transformed tiles that are worked on at once: rows of one map, and several small maps.
 _BLOCK, _TOGETHER = 600_000, 2_400_000  # floats: what stays in the cache; what is worth one reading of the weights
+_WEIGHTS = 1_000_000  # transformed at once
 # Products that are smaller are summed in another order, by PyTorch (multiplications) and by MKL (tiles), and a clip's
 # bits would depend on how many maps are multiplied together.
 _LEAST, _LEAST_TILES = 400, 4
@@ -28,11 +29,8 @@ class Winograd:
     """Reflection padding 1, 3x3 convolution, norm pending. The convolution's bias is left out: the norm removes it."""
 
     def __init__(self, conv: nn.Conv2d, norm: Norm, products: torch.dtype) -> None:
-        g_63 = torch.from_numpy(_weight_transform())
         outputs, inputs = conv.weight.shape[:2]
-        u_36OI = torch.kron(g_63, g_63) @ conv.weight.detach().double().reshape(-1, 9).T
-        u_36OI = u_36OI.to(products).reshape(36, outputs, inputs)
-        self.weight_36IO: Tensor = u_36OI.transpose(1, 2).contiguous()
+        self.weight_36IO = _transformed(conv.weight.detach(), products)
         self.least = max(_LEAST_TILES, -(-_LEAST // (inputs * outputs)))
         self.norm = norm
 
@@ -74,6 +72,21 @@ class Winograd:
             torch.bmm(v, self.weight_36IO, out=m)
         else:
             m.copy_(torch.bmm(v.to(self.weight_36IO.dtype), self.weight_36IO))
+
+
+def _transformed(weight_OI33: Tensor, products: torch.dtype) -> Tensor:
+    """Weights at the sampling points, (36, I, O), calculated in float64: a few inputs at a time, which is 8 times as
+    fast as all at once, since what lies between stays in the cache."""
+    g_63 = torch.from_numpy(_weight_transform())
+    g_36_9 = torch.kron(g_63, g_63)
+    outputs, inputs = weight_OI33.shape[:2]
+    made_36IO = torch.empty((36, inputs, outputs), dtype=products)
+    step = max(1, _WEIGHTS // (36 * outputs))
+    for first in range(0, inputs, step):
+        last = min(inputs, first + step)
+        given_N9 = weight_OI33[:, first:last].transpose(0, 1).double().reshape(-1, 9)
+        made_36IO[:, first:last] = (g_36_9 @ given_N9.T).reshape(36, last - first, outputs)
+    return made_36IO
 
 
 def _weight_transform() -> Floats:
