@@ -65,13 +65,14 @@ class Start:
     bare_cpu_s: float  # of the driver, for a call to as many actors by the fewest lines: what Ray takes
 
 
-def prepared_plan(folder: Path, shards: int, gpus: bool) -> Prepared:
-    """A plan of at least so many shards over a source that is there in name only."""
+def prepared_plan(folder: Path, shards: int, actors: int, gpus: bool) -> Prepared:
+    """A plan of at least so many shards over a source that is there in name only, for a pool that does not shrink
+    while the last shards of a stage are rendered."""
     clips = shards * (16 if gpus else 2)
     sequences = -(-clips // VARIANTS)
     uri = f"synthetic://{sequences}x{FRAMES}"
     spec = make_spec(folder / "dataset", uri, FRAMES)
-    execution = spec.execution.model_copy(update={"num_gpus": float(gpus), "num_cpus": 1})
+    execution = spec.execution.model_copy(update={"num_gpus": float(gpus), "num_cpus": 1, "workers": (actors, actors)})
     spec = spec.model_copy(update={"execution": execution})
     save_index(open_store(spec.dataset.uri), synthetic_index(uri, sequences, FRAMES))
     return prepare(spec)
@@ -80,7 +81,7 @@ def prepared_plan(folder: Path, shards: int, gpus: bool) -> Prepared:
 def simulate(folder: Path, actors: int, counts: Iterable[int], shard_s: float, gpus: bool) -> tuple[Start, list[Stage]]:
     """In turn, with the same actors. This process should have done nothing else: its memory is measured."""
     counts = list(counts)
-    prepared = prepared_plan(folder, sum(counts) + WARM_UP * actors, gpus)
+    prepared = prepared_plan(folder, sum(counts) + WARM_UP * actors, actors, gpus)
     job, plan_id = prepared.job, prepared.plan.plan_id
     done = Ledger(prepared.plan.shards)
     shards = done.left()
