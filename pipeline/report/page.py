@@ -1,6 +1,8 @@
 """The report of a version: facts, chosen clips and their players, put into one page."""
 
+import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +18,7 @@ from schemas.label_space import LabelSpace
 from schemas.version import VersionRecord
 
 LISTED = 5000  # clips; those with a player always are
+AT_ONCE = 4  # clips that players are made of: each is in memory as a whole
 VIDEO_BYTES = 20_000_000  # of all videos and posters: a page stays below 30 MB
 PANELS = ("render", "labels", "flow", "instances")
 REPORT = "report/index.html"  # in a version's folder
@@ -58,15 +61,20 @@ def _players(
     series = series_of(version, [clips[i] for i in chosen])
     players: dict[int, Player] = {}
     room = VIDEO_BYTES
-    for done, i in enumerate(chosen, start=1):
+
+    def made(i: int) -> Player:
         data = read_clip(version, clips[i])
-        made = player(data, series.get(clips[i].clip_id, {}), space, version.record.spec.source.fps)
-        room -= made.size
-        if room < 0 and players:
-            break
-        players[i] = made
-        if progress:
-            progress(done, len(chosen))
+        return player(data, series.get(clips[i].clip_id, {}), space, version.record.spec.source.fps)
+
+    with ThreadPoolExecutor(min(AT_ONCE, os.cpu_count() or 1)) as pool:
+        for done, (i, new) in enumerate(zip(chosen, pool.map(made, chosen), strict=True), start=1):
+            room -= new.size
+            if room < 0 and players:
+                pool.shutdown(wait=False, cancel_futures=True)
+                break
+            players[i] = new
+            if progress:
+                progress(done, len(chosen))
     return dict(sorted(players.items()))
 
 
