@@ -45,7 +45,7 @@ class Case:
 
 
 CASES = {
-    BUNDLED: Case(BUNDLED, (256, 128), 24, 14),
+    BUNDLED: Case(BUNDLED, (256, 128), 24, 28),
     OFFICIAL: Case(OFFICIAL, (512, 256), 6, 8),
 }
 

@@ -20,7 +20,7 @@ from schemas.outcome import SHARD_FAILED, WORKER_DIED, ShardOutcome
 from schemas.spec import Spec
 
 POLL_S = 1.0
-POLLS = 10  # workers that are asked for their frames at once, at least: a hundredth of a driver's time
+POLLS = 4  # workers that are asked for their frames at once, at least: asking takes as much as handing out a shard
 IDLE_S = 30.0  # without any shard left to hand out: then workers that have none go
 
 

@@ -29,7 +29,9 @@ from schemas.outcome import ShardOutcome
 
 FRAMES = 30  # per clip
 WARM_UP = 3  # shards per actor that do not count
+SETTLE_S = 0.05  # per actor, then: what hundreds of processes have put off when they started is done by then
 NO_SPARE = "RAY_prestart_worker_first_driver", "0"  # else Ray starts a process more for each CPU
+LEAN = "MALLOC_ARENA_MAX", "2"  # of the actors: a third less memory, so that more fit into one machine
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,7 @@ def simulate(folder: Path, actors: int, counts: Iterable[int], shard_s: float, g
 
                 for _ in outcomes(islice(shards, WARM_UP * actors)):
                     pass
+                time.sleep(SETTLE_S * actors)
                 stages = [_stage(outcomes(islice(shards, count)), actors, shard_s) for count in counts]
         finally:
             dispatcher.stop()
@@ -125,7 +128,8 @@ class _cluster:
     def __enter__(self) -> None:
         for name, value in BUSY.items():
             os.environ.setdefault(name, value)
-        os.environ.setdefault(*NO_SPARE)
+        for setting in (NO_SPARE, LEAN):
+            os.environ.setdefault(*setting)
         ray.init(
             address="local", include_dashboard=False, log_to_driver=False, namespace="flowreel",
             num_cpus=self._cpus, num_gpus=self._gpus, object_store_memory=256 * 2**20,
