@@ -4,7 +4,7 @@ for real ones in simulations, do without."""
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from pipeline.job import RenderJob
+from pipeline.job import RenderJob, Tick
 from schemas.clip import Shard
 from schemas.outcome import ShardOutcome
 from schemas.plan import RenderSettings
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from pipeline.generator.engine import Engine
 
 Load = Callable[["Checkpoint", RenderSettings], "Engine"]
-Tick = Callable[[int], None]  # told of n more frames rendered
 
 
 class Renderer(Protocol):

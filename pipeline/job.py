@@ -1,5 +1,6 @@
 """What a worker needs besides its shards: made once by the driver, sent to every actor."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipeline.generator.checkpoint import Checkpoint
@@ -8,6 +9,7 @@ from schemas.label_space import LabelSpace
 from schemas.plan import RenderSettings
 from schemas.spec import Spec
 
+Tick = Callable[[int], None]  # told of n more frames rendered
 IN_FLIGHT = 3  # shards per actor: one fetching, one or two on the device, one encoding and writing
 
 

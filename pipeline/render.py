@@ -27,7 +27,7 @@ from pipeline.generator.clip_data import ClipFrames
 from pipeline.generator.clips import How, render_clips
 from pipeline.generator.engine import Engine
 from pipeline.identity import shard_id
-from pipeline.job import RenderJob
+from pipeline.job import RenderJob, Tick
 from pipeline.light import in_light
 from pipeline.long_clip import Pieces, render_long
 from pipeline.quality.agreement import label_agreement
@@ -44,7 +44,6 @@ from schemas.outcome import ClipOutcome, Failed, Rejected, Rendered, ShardOutcom
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-Tick = Callable[[int], None]  # told of n more frames rendered
 
 
 @dataclass

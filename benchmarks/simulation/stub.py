@@ -5,9 +5,8 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from jobs.renderer import Tick
 from pipeline.data_file import path_of
-from pipeline.job import RenderJob
+from pipeline.job import RenderJob, Tick
 from pipeline.runs import save_outcome
 from schemas.clip import Shard
 from schemas.outcome import DataFile, Rendered, ShardOutcome
