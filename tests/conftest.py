@@ -189,12 +189,11 @@ class LocalRun:
 
     def render(self, prepared: "Prepared", shards: "Iterable[Shard] | None" = None) -> "list[ShardOutcome]":
         """Renders, stores and records shards: the plan's, if none are given."""
-        from pipeline.generator.engine import engine_for
-        from pipeline.generator.loading import load_generator
+        from pipeline.generator.engine import load_engine
         from pipeline.render import ShardRenderer
 
-        generator = load_generator(prepared.job.checkpoint, "cpu")
-        renderer = ShardRenderer(prepared.job, prepared.plan.plan_id, engine_for(generator))
+        job = prepared.job
+        renderer = ShardRenderer(job, prepared.plan.plan_id, load_engine(job.checkpoint, job.settings))
         return [renderer.render(shard) for shard in (prepared.plan.shards if shards is None else shards)]
 
     def publish(self, prepared: "Prepared", outcomes: "Iterable[ShardOutcome] | None" = None) -> "Version":

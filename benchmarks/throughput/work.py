@@ -39,7 +39,8 @@ class Work:
         return Spec.model_validate({
             "dataset": {"uri": self.results},
             "source": {"uri": self.source, "instances": f"{{sequence}}/{INSTANCES}/*.png"},
-            "generator": {"checkpoint": self.checkpoint, "size": self.size},
+            # As the others calculate: `auto` is bfloat16 where a processor multiplies it.
+            "generator": {"checkpoint": self.checkpoint, "size": self.size, "precision": "float32"},
             "clips": {"frames": 0},
             "execution": {"num_gpus": 0, "num_cpus": self.cpus},
         })  # fmt: skip

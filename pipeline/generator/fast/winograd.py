@@ -21,7 +21,8 @@ PP, QQ, PPP, QQQ = P**2, Q**2, P**3, Q**3
 _BLOCK, _TOGETHER = 600_000, 2_400_000  # floats: what stays in the cache; what is worth one reading of the weights
 _WEIGHTS = 1_000_000  # transformed at once
 # Products that are smaller are summed in another order, by PyTorch (multiplications) and by MKL (tiles), and a clip's
-# bits would depend on how many maps are multiplied together.
+# bits would depend on how many maps are multiplied together; MKL on AMD does the same in float64 to tiles that do not
+# fill up a group of four.
 _LEAST, _LEAST_TILES = 400, 4
 
 
@@ -62,7 +63,8 @@ class Winograd:
     def _tiles(self, count: int) -> tuple[Floats, Floats]:
         """Room for ``count`` tiles, given and multiplied: one for all blocks, so that it stays in the cache."""
         _, inputs, outputs = self.weight_36IO.shape
-        v_36TI = torch.empty((36, max(count, self.least), inputs), dtype=self.norm.dtype)
+        room = -(-max(count, self.least) // _LEAST_TILES) * _LEAST_TILES
+        v_36TI = torch.empty((36, room, inputs), dtype=self.norm.dtype)
         v_36TI[:, count:] = 0
         return v_36TI.numpy(), torch.empty((36, v_36TI.shape[1], outputs), dtype=self.norm.dtype).numpy()
 
