@@ -13,6 +13,9 @@ import yaml
 
 REPOSITORY = Path(__file__).parents[2]
 LIMIT_S = 500  # seconds on a quiet machine
+plain_path = pytest.mark.skipif(
+    " " in sys.executable, reason=f"Ray gives bash the job's interpreter unquoted: {sys.executable}"
+)
 
 
 @dataclass(frozen=True)

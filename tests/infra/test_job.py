@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import REPOSITORY, command, write_spec
+from tests.e2e.conftest import REPOSITORY, command, plain_path, write_spec
 
 SECRET = "hunter2-of-this-test"
 LIMIT_S = 800
@@ -40,6 +40,7 @@ class Job:
         return self.process.wait()
 
 
+@plain_path
 @pytest.mark.slow
 @pytest.mark.chaos
 @pytest.mark.timeout(900)

@@ -10,18 +10,12 @@ import fsspec
 import pytest
 import yaml
 
-from tests.e2e.conftest import REPOSITORY, command, write_spec
+from tests.e2e.conftest import REPOSITORY, command, plain_path, write_spec
 from tests.e2e.test_train import spec_tree
 from tests.training.paired import write_paired
 
 LIMIT_S = 600
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.timeout(1000),
-    pytest.mark.skipif(
-        " " in sys.executable, reason=f"Ray gives bash the job's interpreter unquoted: {sys.executable}"
-    ),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1000), plain_path]
 
 
 def ended(*words: object) -> "subprocess.CompletedProcess[str]":
