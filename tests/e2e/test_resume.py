@@ -13,7 +13,7 @@ LIMIT_S = 500
 
 
 def test_killed_render_goes_on(flowreel: Flowreel, make_source: Any, tiny_checkpoint: Path, tmp_path: Path) -> None:
-    source = make_source(tmp_path / "source", sequences=6, frames=30, size=(128, 64))
+    source = make_source(tmp_path / "source", sequences=16, frames=30, size=(128, 64))
     spec = write_spec(
         tmp_path / "spec.yaml",
         dataset={"uri": str(tmp_path / "killed"), "name": "same"},
@@ -23,7 +23,7 @@ def test_killed_render_goes_on(flowreel: Flowreel, make_source: Any, tiny_checkp
     )
     data = tmp_path / "killed" / "data"
     finished = kill_after_first_file(spec, data)
-    assert 0 < len(finished) < 3, "the kill came too late to mean anything"
+    assert 0 < len(finished) < 8, "the kill came too late to mean anything"
     assert "unfinished run" in flowreel("status", tmp_path / "killed").out
 
     resumed = flowreel("render", spec)

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from torch import Tensor
 
-from pipeline.generator.engine import engine_for
-from pipeline.generator.loading import load_generator
+from pipeline.generator.engine import load_engine
 from pipeline.prepare import Prepared
 from pipeline.render import ShardRenderer
 
@@ -21,7 +20,7 @@ class Meeting:
     """A real engine whose first frames wait for each other, ``expected`` at once; or count how many are there."""
 
     def __init__(self, prepared: Prepared, expected: int, concurrent: bool = True) -> None:
-        self._real = engine_for(load_generator(prepared.job.checkpoint, "cpu"))
+        self._real = load_engine(prepared.job.checkpoint, prepared.job.settings)
         self.config, self.generator, self.ahead = self._real.config, self._real.generator, self._real.ahead
         self.concurrent, self.met = concurrent, 0
         self._together, self._inside = threading.Barrier(expected), threading.Semaphore(expected)
