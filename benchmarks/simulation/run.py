@@ -31,7 +31,7 @@ FRAMES = 30  # per clip
 WARM_UP = 3  # shards per actor that do not count
 SETTLE_S = 0.05  # per actor, then: what hundreds of processes have put off when they started is done by then
 NO_SPARE = "RAY_prestart_worker_first_driver", "0"  # else Ray starts a process more for each CPU
-LEAN = "MALLOC_ARENA_MAX", "2"  # of the actors: a third less memory, so that more fit into one machine
+LEAN = "MALLOC_ARENA_MAX", "2"  # of the actors: each has some 30 threads, and glibc keeps memory for many of them apart
 
 
 @dataclass(frozen=True)
