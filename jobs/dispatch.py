@@ -12,6 +12,7 @@ import ray
 from ray.exceptions import ActorUnavailableError, OutOfMemoryError, RayActorError, RayError, RayTaskError
 
 from jobs.attempts import MAX_OUTAGES, MAX_REFUSALS, Attempt, Attempts, packed
+from jobs.ray_errors import alive, cause, death, given_up
 from pipeline.job import IN_FLIGHT
 from pipeline.storage_errors import Full, Unavailable
 from schemas.clip import Shard
@@ -21,6 +22,7 @@ from schemas.spec import Spec
 
 POLL_S = 1.0
 POLLS = 4  # workers that are asked for their frames at once, at least: asking takes as much as handing out a shard
+STARTS = 3  # of an actor that Ray gives up
 IDLE_S = 30.0  # without any shard left to hand out: then workers that have none go
 
 
@@ -35,6 +37,7 @@ class Worker:
     frames: int = 0
     moved_s: float = 0.0  # monotonic time of its last frame, shard or hand-out
     deaths: int = 0
+    starts: int = 1
     hung: str = ""  # why it was killed
 
     @property
@@ -57,6 +60,7 @@ class Dispatcher:
     """
 
     def __init__(self, start: Callable[[], Any], workers: int, spec: Spec, stop: Event | None = None) -> None:
+        self._start = start
         self.workers = [Worker(start()) for _ in range(workers)]
         self._least, self._failure, self._grace_s = spec.execution.workers[0], spec.failure, spec.execution.grace_s
         self._stop = stop or Event()
@@ -166,12 +170,16 @@ class Dispatcher:
         except ActorUnavailableError:
             self._starting[ended] = worker  # its node is gone and Ray does not know yet: the next beat asks again
         except RayError as error:
+            if given_up(error) and worker.starts < STARTS:
+                worker.starts, worker.handle = worker.starts + 1, self._start()
+                self._ask(worker)
+                return
             self.workers.remove(worker)
             for attempt in worker.attempts.values():
                 self._attempts.put_back(attempt)
             worker.attempts.clear()
             if not self.workers:
-                raise FlowreelError(f"no worker could start; the last one said: {_cause(error)}") from None
+                raise FlowreelError(f"no worker could start; the last one said: {cause(error)}") from None
         yield from ()
 
     def _finished(self, worker: Worker, ended: "Future[Any]") -> Iterator[ShardOutcome]:
@@ -183,21 +191,21 @@ class Dispatcher:
         try:
             yield ended.result()
         except Full as error:
-            raise FlowreelError(f"{_cause(error)}\n  nothing is lost: the same command goes on from here") from None
+            raise FlowreelError(f"{cause(error)}\n  nothing is lost: the same command goes on from here") from None
         except StorageError as error:  # of the dataset: a clip's own troubles come within its outcome
             lasting = not isinstance(error, Unavailable)
-            self._attempts.outage(attempt, _cause(error), MAX_REFUSALS if lasting else MAX_OUTAGES)
+            self._attempts.outage(attempt, cause(error), MAX_REFUSALS if lasting else MAX_OUTAGES)
         except RayTaskError as error:
-            yield from self._attempts.failed(attempt, SHARD_FAILED + _cause(error))
+            yield from self._attempts.failed(attempt, SHARD_FAILED + cause(error))
         except (RayActorError, OutOfMemoryError) as error:
             worker.deaths += 1
             worker.name = ""
             if worker not in self._starting.values():
                 self._ask(worker)
-            if getattr(error, "preempted", False) or not _alive(worker.node):
-                self._attempts.outage(attempt, f"nodes of the cluster keep going away: {_cause(error)}")
+            if getattr(error, "preempted", False) or not alive(worker.node):
+                self._attempts.outage(attempt, f"nodes of the cluster keep going away: {cause(error)}")
             else:
-                yield from self._attempts.died(attempt, WORKER_DIED + (worker.hung or _death(error)))
+                yield from self._attempts.died(attempt, WORKER_DIED + (worker.hung or death(error)))
 
     def _poll(self) -> None:
         """Asks workers in turn for their frames, unless they have not answered yet: all of them often enough to know
@@ -227,23 +235,3 @@ class Dispatcher:
                 worker.moved_s = time.monotonic()
                 worker.hung = f"hung: no frame and no shard for {self._failure.stall_s:g} s (failure.stall_s)"
                 ray.kill(worker.handle, no_restart=False)
-
-
-def _alive(node: str) -> bool:
-    return any(n["Alive"] for n in ray.nodes() if n["NodeID"] == node) or not node
-
-
-def _death(error: RayError) -> str:
-    """Ray says of a process that is gone only that its socket is closed."""
-    if isinstance(error, ActorUnavailableError):
-        return "the process ended without a word: it crashed, was killed, or the machine ran out of memory"
-    return _cause(error)
-
-
-def _cause(error: Exception) -> str:
-    """The first telling line of a Ray error."""
-    inner = getattr(error, "cause", None) or error
-    if isinstance(inner, RayTaskError):
-        inner = inner.cause
-    text = str(inner).strip() or type(inner).__name__
-    return text.splitlines()[0] if not isinstance(inner, FlowreelError) else text

@@ -16,6 +16,7 @@ from ray.exceptions import ActorUnavailableError
 from jobs import dispatch
 from jobs.dispatch import Dispatcher, Worker
 from schemas.clip import Clip, Shard
+from schemas.errors import FlowreelError
 from schemas.outcome import Rendered, ShardOutcome
 from schemas.spec import Spec
 
@@ -117,3 +118,34 @@ def test_a_worker_that_cannot_be_reached_is_asked_again(cluster: Cluster) -> Non
     outcomes = list(dispatcher.run(shards))
     assert {outcome.shard_id for outcome in outcomes} == {s.shard_id for s in shards}
     assert all(isinstance(outcome.clips[0], Rendered) for outcome in outcomes)
+
+
+@pytest.mark.slow
+def test_an_actor_that_ray_gives_up_before_it_has_run_is_started_again(cluster: Cluster) -> None:
+    actors: list[Any] = []
+
+    def first_killed() -> Any:
+        actors.append(start())
+        if len(actors) == 1:
+            ray.kill(actors[0])
+        return actors[-1]
+
+    shards = [shard(number, tenths=1) for number in range(3)]
+    outcomes = list(Dispatcher(first_killed, 1, SPEC).run(shards))
+    assert len(actors) == 2
+    assert sorted(outcome.shard_id for outcome in outcomes) == sorted(s.shard_id for s in shards)
+    assert all(isinstance(outcome.clips[0], Rendered) for outcome in outcomes)
+
+
+@pytest.mark.slow
+def test_actors_that_ray_always_gives_up_end_the_run(cluster: Cluster) -> None:
+    actors: list[Any] = []
+
+    def killed() -> Any:
+        actors.append(start())
+        ray.kill(actors[-1])
+        return actors[-1]
+
+    with pytest.raises(FlowreelError, match="no worker could start"):
+        list(Dispatcher(killed, 1, SPEC).run([shard(0, tenths=1)]))
+    assert len(actors) == dispatch.STARTS
