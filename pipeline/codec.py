@@ -111,11 +111,16 @@ def encode_flow(flow_HW2: NDArray[np.float32], sure_HW: NDArray[np.bool_] | None
 
     ``sure_HW``: where else it is invalid; there its values are kept.
     """
-    within = np.asarray((np.abs(flow_HW2) < 511).all(axis=-1))  # False for NaN too
-    scaled = np.where(within[..., None], flow_HW2, 0) * 64.0 + 32768.0
-    valid = within if sure_HW is None else within & sure_HW
-    bgr = np.dstack([valid, scaled[..., 1], scaled[..., 0]]).round().astype(np.uint16)
-    return _encode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 4])
+    # Channel by channel: a reduction over an axis of two takes NumPy ten times as long.
+    within = np.maximum(np.abs(flow_HW2[..., 0]), np.abs(flow_HW2[..., 1])) < 511  # False for NaN too
+    scaled = np.rint(flow_HW2 * np.float32(64) + np.float32(32768))
+    scaled[~within] = 32768
+    bgr = np.empty((*within.shape, 3), np.uint16)
+    bgr[..., 0] = within if sure_HW is None else within & sure_HW
+    bgr[..., 1], bgr[..., 2] = scaled[..., 1], scaled[..., 0]
+    # A generator's subpixels repeat nowhere, and to look for repetitions takes twice the time; known motion does.
+    by_chance, known = [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE], [cv2.IMWRITE_PNG_COMPRESSION, 4]
+    return _encode(".png", bgr, by_chance if sure_HW is None else known)
 
 
 def decode_flow(data: bytes) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

@@ -76,9 +76,13 @@ class Ledger:
         return pa.concat_tables([self._good_files(good), _as_table(others)]), file_C
 
     def left(self) -> Iterator[Shard]:
-        """What is left of the plan. Of a shard that was split, the clips that are left, one by one."""
+        """What is left of the plan. Of a shard that was split, the clips that are left, one by one.
+
+        Shards with most frames first, else in the plan's order: a long one that comes last keeps one worker busy and
+        all others waiting (Graham's LPT rule, 1969).
+        """
         covered_C, first = self._covered(), self.shards.first_M1
-        for m in self._left_M.tolist():
+        for m in self._longest_first(self._left_M).tolist():
             rows = [row for row in range(int(first[m]), int(first[m + 1])) if not covered_C[row]]
             if len(rows) == first[m + 1] - first[m]:
                 yield self.shards[m]
@@ -96,6 +100,11 @@ class Ledger:
     @property
     def _left_M(self) -> NDArray[np.int64]:
         return np.flatnonzero(self._size_M == _NOT_DONE)
+
+    def _longest_first(self, m: NDArray[np.int64]) -> NDArray[np.int64]:
+        before_C1 = np.concatenate([[0], np.cumsum(self.shards.frames_C, dtype=np.int64)])
+        frames_M = np.diff(before_C1[self.shards.first_M1])
+        return m[np.argsort(-frames_M[m], kind="stable")]
 
     def _covered(self) -> NDArray[np.bool_]:
         covered_C = np.repeat(self._size_M != _NOT_DONE, np.diff(self.shards.first_M1))

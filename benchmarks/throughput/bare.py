@@ -1,4 +1,4 @@
-"""The bare generator: label maps in memory -> frames in memory, by the engine, settings and threads of a worker."""
+"""The bare generator: label maps in memory -> frames in memory, by the engine and settings of a worker."""
 
 import sys
 import time
@@ -29,7 +29,11 @@ def run(work: Work, at_once: bool = False) -> Told:
         (frames,) = render_clips(engine, [clip], how)
         told.done.append((time.time(), len(frames.image_THW3)))
 
-    with ThreadPoolExecutor(job.lanes if at_once else 1) as lanes:
+    if not at_once:  # in this thread: the networks' loops answer sooner in it
+        for clip in clips:
+            render(clip)
+        return told
+    with ThreadPoolExecutor(job.lanes) as lanes:
         list(lanes.map(render, clips))
     return told
 
