@@ -22,7 +22,11 @@ def done(prepared: Prepared) -> dict[str, ShardOutcome]:
 
 
 def left(prepared: Prepared) -> list[Shard]:
-    return list(Ledger(prepared.plan.shards, done(prepared).values()).left())
+    """In the plan's order; the ledger gives the longest shards first."""
+    clips = (clip.clip_id for shard in prepared.plan.shards for clip in shard.clips)
+    place = {clip_id: place for place, clip_id in enumerate(clips)}
+    rest = Ledger(prepared.plan.shards, done(prepared).values()).left()
+    return sorted(rest, key=lambda shard: place[shard.clips[0].clip_id])
 
 
 def test_outcomes_come_back_as_they_were(local_run: Run) -> None:
