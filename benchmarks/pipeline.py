@@ -45,8 +45,8 @@ class Case:
 
 
 CASES = {
-    BUNDLED: Case(BUNDLED, (256, 128), 24, 28),
-    OFFICIAL: Case(OFFICIAL, (512, 256), 6, 8),
+    BUNDLED: Case(BUNDLED, (256, 128), 24, 40),
+    OFFICIAL: Case(OFFICIAL, (512, 256), 6, 12),
 }
 
 

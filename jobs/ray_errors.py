@@ -7,8 +7,8 @@ from schemas.errors import FlowreelError
 
 
 def given_up(error: RayError) -> bool:
-    """Whether Ray will not start the actor again though nothing is wrong with it: it lost count of who needs it (seen
-    on a busy machine, "never ran"), or somebody killed it."""
+    """Whether Ray will not start the actor again though nothing is wrong with it: it could not ask the driver whether
+    the actor is still needed ("all references were removed"), or somebody killed it."""
     return isinstance(error, ActorDiedError) and not error.actor_init_failed
 
 
