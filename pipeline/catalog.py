@@ -20,7 +20,7 @@ from schemas.label_space import LabelSpace
 from schemas.sequence import Sequences
 from schemas.spec import SourceSpec
 
-READERS = 16  # requests under way at once
+READERS = 32  # requests under way at once: as many as the S3 client has connections; some stores take 40 ms for each
 BLOCK = 4096  # new files whose facts are Python objects at one time
 SHOWN = 12  # problems in a message: one screen
 PLAN_LISTS_ALL = "`flowreel plan SPEC --json` lists all"
