@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
+from jobs.leaving import leave
+
 if TYPE_CHECKING:
     from pipeline.prepare import Prepared
     from pipeline.versions import Version
@@ -24,6 +26,22 @@ if TYPE_CHECKING:
 START_LIMIT_S = 60
 os.environ.setdefault("RAY_worker_niceness", "0")  # else whatever else runs here starves the workers of Ray
 S3_PAGE = 100  # keys in a page of the test server's listings, so that paging shows with few objects
+
+
+SESSION = pytest.StashKey[pytest.Session]()
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    session.config.stash[SESSION] = session
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The process ends as commands do: a long run whose tests had all passed and been told of died of a segmentation
+    fault after that, with threads in it that Ray leaves of every cluster it was connected to."""
+    if SESSION in config.stash and not hasattr(config, "workerinput"):  # those of xdist have more to tell
+        config.get_terminal_writer().flush()
+        leave(config.stash[SESSION].exitstatus)
 
 
 @pytest.fixture(scope="session")
