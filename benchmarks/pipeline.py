@@ -46,7 +46,7 @@ class Case:
 
 CASES = {
     BUNDLED: Case(BUNDLED, (256, 128), 24, 40),
-    OFFICIAL: Case(OFFICIAL, (512, 256), 6, 16),
+    OFFICIAL: Case(OFFICIAL, (512, 256), 15, 20),
 }
 
 
