@@ -9,7 +9,6 @@ import shlex
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -47,15 +46,10 @@ def fit_execution(execution: Execution, note: Callable[[str], None], doing: str)
 
 
 @contextmanager
-def ray_session(aside: Executor | None = None) -> Iterator[None]:
-    """Ray for the time of a command. A cluster that is connected to is left running.
-
-    ``aside``: a single thread that ends Ray, which takes a second or two, while the command goes on.
-    """
+def ray_session() -> Iterator[None]:
+    """Ray for the time of a command. A cluster that is connected to is left running."""
     import ray
 
-    if aside:
-        aside.submit(lambda: None).result()  # an earlier session has ended
     logging.getLogger("ray").setLevel(logging.ERROR)
     try:
         if on_cluster():
@@ -77,10 +71,7 @@ def ray_session(aside: Executor | None = None) -> Iterator[None]:
     try:
         yield
     finally:
-        if aside:
-            aside.submit(ray.shutdown)
-        else:
-            ray.shutdown()
+        ray.shutdown()
 
 
 def _check_address(address: str) -> None:

@@ -4,7 +4,6 @@ Ray is imported as it is needed: a command that finds nothing to render does wit
 """
 
 from collections.abc import Generator
-from concurrent.futures import Executor
 
 from jobs.drain import told_to_stop
 from jobs.progress import Display
@@ -16,14 +15,9 @@ from schemas.outcome import ShardOutcome
 
 
 def on_ray(
-    prepared: Prepared,
-    done: Ledger,
-    display: Display,
-    opening: Opening = open_renderer,
-    aside: Executor | None = None,
+    prepared: Prepared, done: Ledger, display: Display, opening: Opening = open_renderer
 ) -> Generator[ShardOutcome, None, None]:
-    """Outcomes of the shards that are left, as they come. ``opening``: what workers render with. ``aside``: where Ray
-    ends, see `ray_session`."""
+    """Outcomes of the shards that are left, as they come. ``opening``: what workers render with."""
     from jobs.actor import start_actor
     from jobs.cluster import ray_session, waiting_for, worker_count
     from jobs.dispatch import Dispatcher
@@ -31,7 +25,7 @@ def on_ray(
 
     job, plan_id, execution = prepared.job, prepared.plan.plan_id, prepared.job.spec.execution
     shards, frames = done.size_left()
-    with ray_session(aside), told_to_stop(display.say, execution.grace_s) as stop:
+    with ray_session(), told_to_stop(display.say, execution.grace_s) as stop:
         if hint := waiting_for(execution):
             display.say(hint)
         workers = worker_count(execution, shards)

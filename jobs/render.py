@@ -3,7 +3,6 @@
 import platform
 import time
 from collections.abc import Callable, Generator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -64,9 +63,7 @@ def render(spec: Spec, display: Display, load: Load | None = None) -> Result:
 
     ``load``: what workers load their generator with, if not `load_engine`.
     """
-    with ThreadPoolExecutor(1, "aside") as aside:  # Ray ends while the version is published
-        rendering = partial(on_ray, opening=partial(open_renderer, load=load), aside=aside)
-        return render_by(rendering, spec, display)
+    return render_by(partial(on_ray, opening=partial(open_renderer, load=load)), spec, display)
 
 
 def render_by(rendering: Rendering, spec: Spec, display: Display) -> Result:

@@ -3,7 +3,6 @@
 import sys
 import time
 from collections.abc import Generator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 from benchmarks.throughput.told import Told
@@ -23,15 +22,14 @@ def run(work: Work) -> tuple[Told, int]:
     outcomes: list[ShardOutcome] = []
 
     def noted(prepared: Prepared, done: Ledger, display: Display) -> Generator[ShardOutcome, None, None]:
-        with closing(on_ray(prepared, done, display, aside=aside)) as coming:
+        with closing(on_ray(prepared, done, display)) as coming:
             for outcome in coming:
                 outcomes.append(outcome)
                 yield outcome
 
     display, spec = Display(), work.spec()
     fitted = spec.model_copy(update={"execution": fit_execution(spec.execution, display.note, "rendering")})
-    with ThreadPoolExecutor(1) as aside:  # as `render` does
-        result = render_by(noted, fitted, display)
+    result = render_by(noted, fitted, display)
     stages: dict[str, float] = {}
     for outcome in outcomes:
         waited = outcome.ended - outcome.began - sum(outcome.seconds.values())
