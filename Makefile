@@ -26,8 +26,9 @@ setup: $(VENV)/.dev  ## install Flowreel with all that developing it needs into 
 demo: $(VENV)/.runtime  ## render, publish and report a small dataset on this machine
 	$(BIN)/flowreel demo $(ARGS)
 
+# A process that crashes ends the run, as a failure: started again, pytest-xdist waits for it for ever near the end.
 test: $(VENV)/.dev  ## run the tests; ARGS="-m slow -n 0" runs the long ones, one by one, ARGS="-k name" some
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 0 $(ARGS)
 
 consumers: $(CONSUMERS)/.tools  ## read a dataset with pandas, DuckDB, Spark, ... and run docs/consume.md
 	$(CONSUMERS)/bin/python -m pytest tests/consumers $(ARGS)
