@@ -1,6 +1,6 @@
-"""What `flowreel plan` says of memory against the peaks of a real run, at some sizes and batches.
+"""What `flowreel plan` says of memory against the peaks of a real run: generators, sizes, batches, precisions.
 
-    python -m benchmarks.memory_prediction [--cases 256x128:1 512x256:1] [--checkpoint bundled] [--readme FILE]
+    python -m benchmarks.memory_prediction [--cases bundled:256x128:4 label2city_1024_g1:512x256:1:bfloat16 ...]
 
 Each case renders a few clips on Ray, with a worker and a driver of its own. The table goes into benchmarks/README.md.
 Exit code 1 if a prediction is off by more than 20 %.
@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,22 +25,39 @@ from benchmarks.sections import README, circumstances, put_section, table
 from jobs.progress import Display
 from jobs.render import render
 from pipeline.codec import encode_ids
+from pipeline.generator.checkpoint import BUNDLED
 from pipeline.memory import memory
 from pipeline.prepare import prepare
 from schemas.spec import Spec
 
 ACTOR, BOUND, CLIPS, CLASSES = b"ray::RenderActor", 0.2, 8, (7, 8, 11, 13, 21, 22, 23, 24)
-Case = tuple[tuple[int, int], int]  # size, batch
+CASES = (
+    "bundled:256x128:1",
+    "bundled:256x128:4",
+    "bundled:512x256:1",
+    "bundled:512x256:1:bfloat16",
+    "label2city_1024_g1:512x256:1",
+    "label2city_1024_g1:512x256:1:bfloat16",
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is rendered, and by how many processors."""
+
+    generator: str  # `bundled`, or an official architecture with random weights
+    size: tuple[int, int]  # width, height
+    batch: int
+    precision: str
+    cpus: int = 1
+    frames: int = 12  # of a clip
+    checkpoint: str = BUNDLED  # where the generator lies
 
 
 @dataclass(frozen=True)
 class Peaks:
     """Bytes, foretold and measured."""
 
-    size: tuple[int, int]
-    batch: int
-    precision: str
-    frames: int  # of a clip
     actor_said: int
     actor: int
     driver_said: int
@@ -52,17 +69,17 @@ class Peaks:
         return max(abs(self.actor_said / self.actor - 1), abs(self.driver_said / self.driver - 1))
 
 
-def measure(case: Case, frames: int, checkpoint: str, folder: Path) -> Peaks:
+def measure(case: Case, folder: Path) -> Peaks:
     """In this process, which is the driver: it should have done nothing else."""
-    width_height, batch = case
-    _write_source(folder / "source", width_height, frames)
+    _write_source(folder / "source", case.size, case.frames)
+    generator = {"checkpoint": case.checkpoint, "size": case.size, "batch": case.batch, "precision": case.precision}
     spec = Spec.model_validate(
         {
             "dataset": {"uri": str(folder / "dataset"), "report": False},
             "source": {"uri": str(folder / "source")},
-            "generator": {"checkpoint": checkpoint, "size": width_height, "batch": batch},
-            "clips": {"frames": frames},
-            "execution": {"num_gpus": 0, "num_cpus": 1, "workers": [1, 1]},
+            "generator": generator,
+            "clips": {"frames": case.frames},
+            "execution": {"num_gpus": 0, "num_cpus": case.cpus, "workers": [1, 1]},
         }
     )
     prepared = prepare(spec, dry=True)
@@ -79,9 +96,7 @@ def measure(case: Case, frames: int, checkpoint: str, folder: Path) -> Peaks:
     finally:
         ended.set()
         watcher.join()
-    driver = _peak(Path("/proc/self"))
-    precision = prepared.plan.settings.precision
-    return Peaks(width_height, batch, precision, frames, said.actor, max(peaks), said.driver, driver)
+    return Peaks(said.actor, max(peaks), said.driver, _peak(Path("/proc/self")))
 
 
 def _write_source(place: Path, width_height: tuple[int, int], frames: int) -> None:
@@ -119,61 +134,59 @@ def _peak(proc: Path) -> int:
     )
 
 
-def markdown(found: list[Peaks]) -> str:
-    head = [
-        "size",
-        "batch",
-        "precision",
-        "clip",
-        "actor, foretold",
-        "measured",
-        "driver, foretold",
-        "measured",
-        "off by",
-    ]
+def markdown(found: dict[Case, Peaks]) -> str:
+    told = "actor, foretold | measured | driver, foretold | measured | off by"
+    head = ["generator", "size", "batch", "precision", "CPUs", "clip", *told.split(" | ")]
     rows = [
         [
-            f"{p.size[0]}x{p.size[1]}",
-            str(p.batch),
-            p.precision,
-            f"{p.frames} frames",
+            *(f"`{case.generator}`", f"{case.size[0]}x{case.size[1]}", str(case.batch), case.precision),
+            *(str(case.cpus), f"{case.frames} frames"),
             *(f"{n / 1e6:,.0f} MB" for n in (p.actor_said, p.actor, p.driver_said, p.driver)),
             f"{p.error:.0%}",
         ]
-        for p in found
+        for case, p in found.items()
     ]
     return table(head, rows)
 
 
 def _case(text: str) -> Case:
-    shape, _, batch = text.partition(":")
-    return size(shape), count(batch or "1")
+    given = text.split(":")
+    generator, shape, batch, precision = given + ["bundled", "256x128", "1", "float32"][len(given) :]
+    return Case(generator, size(shape), count(batch), precision)
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cases", type=_case, nargs="+", default=[((256, 128), 1), ((256, 128), 4), ((512, 256), 1)])
+    shape = "GENERATOR:WxH[:BATCH[:PRECISION]]"
+    parser.add_argument("--cases", type=_case, metavar=shape, nargs="+", default=[_case(text) for text in CASES])
     parser.add_argument("--frames", type=count, default=12, help="of a clip")
-    parser.add_argument("--checkpoint", default="bundled")
+    parser.add_argument("--cpus", type=count, default=os.cpu_count(), help="of the worker (all)")
     parser.add_argument("--readme", type=Path, default=README)
-    parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--alone", metavar="JSON", help=argparse.SUPPRESS)
     args = parser.parse_args(arguments)
-    if args.alone:
-        os.environ.update(BUSY)
-        with tempfile.TemporaryDirectory(prefix="flowreel-memory-") as folder:
-            print(json.dumps(asdict(measure(args.cases[0], args.frames, args.checkpoint, Path(folder)))))
-        return 0
-    found = []
-    for (width, height), batch in args.cases:
-        command = [sys.executable, "-m", "benchmarks.memory_prediction", "--alone", "--frames", str(args.frames)]
-        command += ["--checkpoint", args.checkpoint, "--cases", f"{width}x{height}:{batch}"]
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        found.append(Peaks(**json.loads(done.stdout.splitlines()[-1])))
-        print(found[-1], file=sys.stderr, flush=True)
+    with tempfile.TemporaryDirectory(prefix="flowreel-memory-") as folder:
+        if args.alone:
+            os.environ.update(BUSY)
+            print(json.dumps(asdict(measure(Case(**json.loads(args.alone)), Path(folder)))))
+            return 0
+        cases = [replace(case, cpus=args.cpus, frames=args.frames) for case in args.cases]
+        found = {case: _alone(case, Path(folder)) for case in cases}
     text = markdown(found)
     print(text)
     put_section(args.readme, "benchmarks/memory_prediction", f"## Memory\n\n{circumstances()}.\n\n{text}")
-    return int(any(p.error > BOUND for p in found))
+    return int(any(p.error > BOUND for p in found.values()))
+
+
+def _alone(case: Case, folder: Path) -> Peaks:
+    """By a process of its own."""
+    from benchmarks.subject import checkpoint_of  # PyTorch, which a driver does without
+
+    case = replace(case, checkpoint=checkpoint_of(case.generator, folder))
+    command = [sys.executable, "-m", "benchmarks.memory_prediction", "--alone", json.dumps(asdict(case))]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    peaks = Peaks(**json.loads(done.stdout.splitlines()[-1]))
+    print(case, peaks, file=sys.stderr, flush=True)
+    return peaks
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ DATA: real sequences with labels and instances, such as cityscapes-sample. Each 
 turns in every round, so that what else the machine does hits them alike, and ratios are of one round. ``--tries N``
 makes a run again, up to N times, while other processes, or other machines on the same hardware, took more than 10 % of
 the processors; the calmest counts. ``--keep`` adds to the runs that a file holds, for machines that are not free for
-long: the table is of all of them.
+long: the table is of all of them; ``--rounds 0`` adds none.
 """
 
 import argparse
@@ -22,12 +22,11 @@ from pathlib import Path
 
 from benchmarks.arguments import count
 from benchmarks.sections import put
-from benchmarks.subject import Subject, build_generator
+from benchmarks.subject import checkpoint_of
 from benchmarks.throughput.process import WAYS, Run, run_way
 from benchmarks.throughput.table import MARKERS, markdown
 from benchmarks.throughput.work import Work, lengths, write_source
 from pipeline.generator.checkpoint import BUNDLED
-from pipeline.generator.loading import save_checkpoint
 from pipeline.storage import open_store
 
 OFFICIAL = "label2city_1024_g1"
@@ -50,21 +49,11 @@ CASES = {
 }
 
 
-def checkpoint_of(case: Case, folder: Path) -> str:
-    """The bundled one, or random weights in the official architecture."""
-    if case.name == BUNDLED:
-        return BUNDLED
-    place = folder / "checkpoint"
-    if not place.exists():
-        save_checkpoint(open_store(str(place)), build_generator(Subject(case.name, case.size)))
-    return str(place)
-
-
 def measure(case: Case, args: argparse.Namespace, folder: Path, done: list[Run]) -> list[Run]:
     """``rounds`` more runs of each way, on the disk or in the bucket."""
     root = args.s3 or str(folder / case.name)
     write_source(args.data, root, case.size, lengths(case.frames, case.clips))
-    work = Work(root, "", checkpoint_of(case, folder), case.size, args.cpus)
+    work = Work(root, "", checkpoint_of(case.name, folder), case.size, args.cpus)
     begin = max((run.round for run in done), default=-1) + 1
     for number in range(begin, begin + args.rounds):
         turn = number % len(args.ways)
@@ -99,7 +88,7 @@ def main(given: list[str] | None = None) -> None:
     parser.add_argument("--cases", choices=CASES, nargs="+", default=[*CASES], help="generators, each at its size")
     parser.add_argument("--ways", choices=WAYS, nargs="+", default=[*WAYS])
     parser.add_argument("--s3", metavar="URL", help="folder of a bucket to work in instead of a temporary one on disk")
-    parser.add_argument("--rounds", type=count, default=3)
+    parser.add_argument("--rounds", type=int, default=3, help="that each case is measured (3)")
     parser.add_argument("--tries", type=count, default=1, help="of a run, until the machine is calm (1)")
     parser.add_argument("--cpus", type=count, default=os.cpu_count(), help="of the worker (all)")
     parser.add_argument("--quick", action="store_true", help="a few frames: to see that it works")
@@ -110,7 +99,7 @@ def main(given: list[str] | None = None) -> None:
     if args.keep and args.keep.exists():
         kept = {name: [Run(**run) for run in runs] for name, runs in json.loads(args.keep.read_text()).items()}
     with tempfile.TemporaryDirectory(prefix="flowreel-") as folder:
-        for name in args.cases:
+        for name in args.cases if args.rounds > 0 else ():
             case = replace(CASES[name], frames=2, clips=3) if args.quick else CASES[name]
             key = f"{name}, {case.size[0]}x{case.size[1]}, {'S3 endpoint' if args.s3 else 'local disk'}"
             kept[key] = measure(case, args, Path(folder), kept.get(key, []))

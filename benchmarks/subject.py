@@ -8,14 +8,15 @@ import torch
 from torch import nn
 
 from pipeline.codec import decode_ids, resize_ids
-from pipeline.generator.checkpoint import checkpoint_store, read_checkpoint
+from pipeline.generator.checkpoint import BUNDLED, checkpoint_store, read_checkpoint
 from pipeline.generator.clip_data import Conditioning
 from pipeline.generator.config import GeneratorConfig
 from pipeline.generator.layers import ClipNorm
-from pipeline.generator.loading import load_generator
+from pipeline.generator.loading import load_generator, save_checkpoint
 from pipeline.generator.networks import VideoGenerator
 from pipeline.importing.presets import NAMES, preset
 from pipeline.scenes import street_scene
+from pipeline.storage import open_store
 from schemas.errors import UsageError
 
 SEED, WEIGHT_STD = 0, 0.02  # what training starts from
@@ -62,6 +63,16 @@ def build_generator(subject: Subject) -> VideoGenerator:
         elif isinstance(module, ClipNorm):
             module.load_state_dict(ClipNorm(len(module.weight)).state_dict())
     return generator
+
+
+def checkpoint_of(name: str, folder: Path) -> str:
+    """The bundled one's, or a directory below ``folder`` with random weights in an official architecture."""
+    if name == BUNDLED:
+        return BUNDLED
+    place = folder / f"checkpoint-{name}"
+    if not place.exists():
+        save_checkpoint(open_store(str(place)), build_generator(Subject(name, (0, 0))))
+    return str(place)
 
 
 def empty_generator(config: GeneratorConfig) -> VideoGenerator:

@@ -66,3 +66,5 @@ def test_all_ways_stand_in_the_readme(work: Work, tmp_path: Path, monkeypatch: p
     assert {run["way"] for run in runs} == set(process.WAYS) and {run["frames"] for run in runs} == {9}
     text = readme.read_text()
     assert text.startswith("before") and text.endswith("after") and "Ray Data" in text
+    pipeline.main([str(tmp_path), "--rounds", "0", "--readme", str(readme), "--keep", str(keep)])  # of what is kept
+    assert readme.read_text() == text

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.faults.processes import REPOSITORY, family
+from benchmarks.sections import commit
 from benchmarks.throughput.told import Told, heard
 from benchmarks.throughput.work import Work
 
@@ -37,6 +38,7 @@ class Run:
     others_cpu_s: float  # of all else that the machine did meanwhile
     frames: int
     stages: dict[str, float] = field(default_factory=dict)
+    commit: str = ""
 
     @property
     def steady(self) -> float:
@@ -83,6 +85,7 @@ def _run(way: str, number: int, told: Told, lived: tuple[float, float], clock: "
         others_cpu_s=clock.at(last)[1] - clock.at(first)[1] - ours,
         frames=told.frames,
         stages=told.stages,
+        commit=commit(),
     )
 
 

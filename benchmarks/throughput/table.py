@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from benchmarks.report import machine
-from benchmarks.sections import commit
 from benchmarks.throughput.process import WAYS, Run
 
 MARKERS = ("<!-- benchmarks/pipeline.py -->", "<!-- end -->")
@@ -25,7 +24,7 @@ def markdown(kept: Mapping[str, Sequence[Run]], cpus: int) -> str:
     about = machine()
     lines = [
         f"{about['cpu']} ({about['vectors']}), {cpus} CPUs, PyTorch {about['torch']}, Python {about['python']},"
-        f" {datetime.now(UTC):%Y-%m-%d}, commit {commit()}.",
+        f" {datetime.now(UTC):%Y-%m-%d}.",
         "",
     ]
     for name, runs in kept.items():
@@ -35,7 +34,9 @@ def markdown(kept: Mapping[str, Sequence[Run]], cpus: int) -> str:
 
 def _case(name: str, runs: Sequence[Run], cpus: int) -> Iterator[str]:
     rounds = sorted({run.round for run in runs})
-    yield f"**{name}**: {runs[0].frames} frames, {len(rounds)} rounds, medians (least and greatest)."
+    commits = " and ".join(sorted({run.commit for run in runs}))
+    number = f"{len(rounds)} round{'s' * (len(rounds) > 1)}"
+    yield f"**{name}**: {runs[0].frames} frames, {number}, commit {commits}, medians (least and greatest)."
     yield ""
     yield f"| {HEAD}".replace("| |", "|  |")
     yield "|" + " --- |" * (HEAD.count("|"))
