@@ -50,7 +50,7 @@ class Case:
     batch: int
     precision: str
     cpus: int = 1
-    frames: int = 12  # of a clip
+    frames: int = 30  # of a clip
     checkpoint: str = BUNDLED  # where the generator lies
 
 
@@ -159,7 +159,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     shape = "GENERATOR:WxH[:BATCH[:PRECISION]]"
     parser.add_argument("--cases", type=_case, metavar=shape, nargs="+", default=[_case(text) for text in CASES])
-    parser.add_argument("--frames", type=count, default=12, help="of a clip")
+    parser.add_argument("--frames", type=count, default=30, help="of a clip; shorter jobs end before their peak (30)")
     parser.add_argument("--cpus", type=count, default=os.cpu_count(), help="of the worker (all)")
     parser.add_argument("--readme", type=Path, default=README)
     parser.add_argument("--alone", metavar="JSON", help=argparse.SUPPRESS)

@@ -48,11 +48,12 @@ def memory(prepared: Prepared) -> Memory:
     job, plan = prepared.job, prepared.plan
     weights, batch = _weights(job.checkpoint), batch_bytes(job.checkpoint.config, job.settings)
     shard, precision = shard_bytes(job, plan.shards), job.settings.precision
+    lanes, in_flight = min(job.lanes, len(plan.shards)), min(IN_FLIGHT, len(plan.shards))
     if job.settings.device == "cuda":
-        loading, working, device = 2 * ON_DEVICE * weights, IN_FLIGHT * shard, ON_DEVICE * weights + batch
+        loading, working, device = 2 * ON_DEVICE * weights, in_flight * shard, ON_DEVICE * weights + batch
     else:
         loading, device = weights * LOADING[precision], 0
-        working = weights * LOADED[precision] + job.lanes * batch + IN_FLIGHT * shard
+        working = weights * LOADED[precision] + lanes * batch + in_flight * shard
     return Memory(ACTOR_LIBRARIES + max(loading, working), shard, device, driver_bytes(plan))
 
 
