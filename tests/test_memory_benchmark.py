@@ -11,11 +11,10 @@ from benchmarks.memory_prediction import Case, Peaks
 @pytest.mark.slow
 def test_memory_is_foretold_within_a_fifth(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     readme = tmp_path / "README.md"
-    cases = ["bundled:256x128", "bundled:256x128:4:float32"]
-    code = memory_prediction.main(["--cases", *cases, "--readme", str(readme)])
+    code = memory_prediction.main(["--cases", "bundled:256x128", "--readme", str(readme)])
     told = capsys.readouterr()
     assert code == 0, told.err
-    assert told.out.count("| `bundled` | 256x128 |") == 2 and told.out.strip() in readme.read_text()
+    assert "| `bundled` | 256x128 |" in told.out and told.out.strip() in readme.read_text()
 
 
 def test_a_prediction_that_is_off_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
