@@ -26,6 +26,7 @@ LOADED = {"float32": 20, "bfloat16": 10, "float16": 10}
 ON_DEVICE = 4
 # Live feature maps of full size, as multiples of the finest scale's base width, in values of 4 bytes.
 LIVE_MAPS = 42
+MORE_LANES = 0.75  # of the maps of one lane, for each beyond the first: they seldom are at their peak together
 # Encoding a frame: JPEG or WebP, and lossless PNG, in bytes a pixel; labels and instances together.
 IMAGE_BYTES = {"jpeg": 0.2, "webp": 0.15, "png": 1.5}
 ID_BYTES, FLOW_BYTES = 0.1, 3.0
@@ -48,12 +49,12 @@ def memory(prepared: Prepared) -> Memory:
     job, plan = prepared.job, prepared.plan
     weights, batch = _weights(job.checkpoint), batch_bytes(job.checkpoint.config, job.settings)
     shard, precision = shard_bytes(job, plan.shards), job.settings.precision
-    lanes, in_flight = min(job.lanes, len(plan.shards)), min(IN_FLIGHT, len(plan.shards))
+    in_flight, lanes = min(IN_FLIGHT, len(plan.shards)), max(1, min(job.lanes, len(plan.shards)))
     if job.settings.device == "cuda":
         loading, working, device = 2 * ON_DEVICE * weights, in_flight * shard, ON_DEVICE * weights + batch
     else:
         loading, device = weights * LOADING[precision], 0
-        working = weights * LOADED[precision] + lanes * batch + in_flight * shard
+        working = weights * LOADED[precision] + int((1 + MORE_LANES * (lanes - 1)) * batch) + in_flight * shard
     return Memory(ACTOR_LIBRARIES + max(loading, working), shard, device, driver_bytes(plan))
 
 
