@@ -28,7 +28,7 @@ class RenderActor:
         self._frames, self._count = 0, threading.Lock()
         self._renderer = opening(job, plan_id, self._tick)
         self._name = f"{platform.node()}:{os.getpid()}"
-        self._metrics = WorkerMetrics(job.spec.dataset.title, job.lanes)
+        self._metrics = WorkerMetrics(job.spec.dataset.title, job.lanes.count)
         self._node = ray.get_runtime_context().get_node_id()
         log_as_json({"run": plan_id, "worker": self._name, "node": self._node})
 

@@ -27,9 +27,11 @@ Opening = Callable[[RenderJob, str, Tick], Renderer]  # given the plan's id
 
 def open_renderer(job: RenderJob, plan_id: str, tick: Tick, load: Load | None = None) -> Renderer:
     """A loaded generator. ``load``: what loads it, if not `load_engine`."""
-    from pipeline.device import set_up_device
+    from pipeline.device import set_up_device, use_threads
     from pipeline.generator.engine import load_engine
     from pipeline.render import ShardRenderer
 
     set_up_device(job.spec.execution.num_cpus, job.spec.execution.num_gpus)
-    return ShardRenderer(job, plan_id, (load or load_engine)(job.checkpoint, job.settings), tick)
+    engine = (load or load_engine)(job.checkpoint, job.settings)  # with all threads
+    use_threads(job.lanes.threads if engine.concurrent else job.spec.execution.num_cpus)
+    return ShardRenderer(job, plan_id, engine, tick)

@@ -11,6 +11,15 @@ from schemas.spec import Spec
 
 Tick = Callable[[int], None]  # told of n more frames rendered
 IN_FLIGHT = 3  # shards per actor: one fetching, one or two on the device, one encoding and writing
+MANY = 16  # shards, of which the last one, alone on the threads of its lane, costs less than what lanes gain
+
+
+@dataclass(frozen=True)
+class Lanes:
+    """Shards that a worker generates at once, and the threads that each calculates with."""
+
+    count: int = 1
+    threads: int = 1
 
 
 @dataclass(frozen=True)
@@ -23,12 +32,7 @@ class RenderJob:
     checkpoint: Checkpoint
     source: Store | None  # None: procedural scenes lie nowhere
     dataset: Store
-
-    @property
-    def lanes(self) -> int:
-        """Shards that a worker generates at once. On CPUs two, with the same weights: what the threads of one leave
-        idle while they wait for each other, the other takes."""
-        return 2 if self.settings.device == "cpu" and self.spec.execution.num_cpus > 1 else 1
+    lanes: Lanes = Lanes()
 
     @property
     def needs_instances(self) -> bool:
@@ -36,3 +40,15 @@ class RenderJob:
         return self.spec.source.has_instances and (
             self.checkpoint.config.use_instance or self.spec.decided_by_instances
         )
+
+
+def lanes_for(device: str, cpus: int, shards: int) -> Lanes:
+    """Of a worker, in a plan of so many shards. On CPUs two, with the same weights.
+
+    Threads of one lane wait for each other at every step. So lanes have threads of their own where there are shards
+    enough to keep both busy; where there are few, both have all, and one takes what the other leaves idle. How many
+    threads there are decides how sums are rounded: the plan says it, never how busy a worker happens to be.
+    """
+    if device != "cpu" or cpus == 1:
+        return Lanes(1, cpus)
+    return Lanes(2, (cpus + 1) // 2 if shards >= MANY else cpus)

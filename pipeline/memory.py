@@ -49,7 +49,7 @@ def memory(prepared: Prepared) -> Memory:
     job, plan = prepared.job, prepared.plan
     weights, batch = _weights(job.checkpoint), batch_bytes(job.checkpoint.config, job.settings)
     shard, precision = shard_bytes(job, plan.shards), job.settings.precision
-    in_flight, lanes = min(IN_FLIGHT, len(plan.shards)), max(1, min(job.lanes, len(plan.shards)))
+    in_flight, lanes = min(IN_FLIGHT, len(plan.shards)), max(1, min(job.lanes.count, len(plan.shards)))
     if job.settings.device == "cuda":
         loading, working, device = 2 * ON_DEVICE * weights, in_flight * shard, ON_DEVICE * weights + batch
     else:

@@ -15,7 +15,7 @@ from pipeline.edits.check import check_edits
 from pipeline.exemplars import exemplar
 from pipeline.file_index import INDEX, facts_in, index_of, load_index, save_index
 from pipeline.generator.checkpoint import check_fits, checkpoint_store, read_checkpoint
-from pipeline.job import RenderJob
+from pipeline.job import RenderJob, lanes_for
 from pipeline.label_spaces import open_label_space
 from pipeline.matrix import drawn, pairs
 from pipeline.pieces import uncut
@@ -85,7 +85,9 @@ def prepare(spec: Spec, progress: Progress | None = None, *, dry: bool = False) 
     del index, used
     job, inputs, balance = _variants(job, catalog, facts, exemplars)
     base, held = _newest(dataset, job.spec)
-    return Prepared(job, catalog, base, plan(catalog.sequences, inputs, held), balance)
+    planned = plan(catalog.sequences, inputs, held)
+    lanes = lanes_for(settings.device, spec.execution.num_cpus, len(planned.shards))
+    return Prepared(replace(job, lanes=lanes), catalog, base, planned, balance)
 
 
 def _variants(

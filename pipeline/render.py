@@ -60,7 +60,7 @@ class ShardRenderer:
     fitting: int = field(init=False)  # clips in lock-step that the device's memory holds, as far as is known
 
     def __post_init__(self) -> None:
-        self.device = threading.Semaphore(self.job.lanes if self.engine.concurrent else 1)
+        self.device = threading.Semaphore(self.job.lanes.count if self.engine.concurrent else 1)
         self.fitting = self.job.settings.batch
 
     def render(self, shard: Shard, worker: str = "") -> ShardOutcome:

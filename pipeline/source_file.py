@@ -15,7 +15,7 @@ def read_unchanged(store: Store, file: SourceFile) -> bytes:
     Raises SourceError otherwise.
     """
     try:
-        data = store.read(file.path)
+        data = store.read(file.path, sha256=file.digest)
     except NotFound:
         raise SourceError(f"{store.url(file.path)}: gone {SINCE}") from None
     if hashlib.sha256(data).hexdigest() != file.digest:

@@ -22,7 +22,8 @@ from fsspec.utils import glob_translate
 
 from pipeline.put_if_absent import TEMPORARY_SUFFIX, temporary_name
 from pipeline.storage_backends import EXTRAS, Bucket, Folder
-from pipeline.storage_errors import TRIES, NotFound, TryAgain, Unavailable, explained, redact, retry
+from pipeline.storage_bodies import has, of_length, write_checked
+from pipeline.storage_errors import TRIES, NotFound, Unavailable, explained, redact, retry
 from pipeline.storage_pages import Level, list_pages
 from pipeline.storage_protocol import Backend, FileInfo
 from pipeline.storage_ranged import RangedFile
@@ -35,6 +36,7 @@ Page = list[FileInfo]
 log = logging.getLogger(__name__)
 
 MAX_CREATE_BYTES = 5 * 2**20  # one PUT: S3 servers differ in what a condition on a multipart upload means
+WHOLE = 2**50  # bytes: no object has more
 PREFLIGHT_TRIES = 2  # a preflight has to answer soon, also when the network swallows packets
 DELETE_THREADS = 8
 
@@ -124,22 +126,25 @@ class Store:
             return bool(self.info(path))
         return False
 
-    def read(self, path: str, size: int | None = None) -> bytes:
+    def read(self, path: str, size: int | None = None, sha256: str | None = None) -> bytes:
         """An object's bytes. `size`: what a listing or a record says it has; without, the store is asked first.
 
-        A body of another length is read again, then refused: some clients do not notice.
+        A body of another length is read again, then refused: some clients do not notice. `sha256`: what its bytes had
+        when they were seen; if they have it still, nothing else has to be asked.
         """
 
         def once(backend: Backend) -> bytes:
+            if sha256 is not None and has(data := backend.read(path, 0, WHOLE), sha256):
+                return data
             expected = backend.stat(path).size if size is None else size
-            return _of_length(backend.read(path, 0, expected + 1), expected)  # one more, so that growth shows
+            return of_length(backend.read(path, 0, expected + 1), expected)  # one more, so that growth shows
 
         return self._object("read", path, once)
 
     def read_range(self, path: str, start: int, stop: int) -> bytes:
         """The bytes [start, stop) of an object, which has to be that long."""
         length = max(0, stop - start)
-        return self._object("read", path, lambda b: _of_length(b.read(path, start, stop), length)) if length else b""
+        return self._object("read", path, lambda b: of_length(b.read(path, start, stop), length)) if length else b""
 
     def open_input(self, path: str, size: int | None = None) -> io.RawIOBase:
         """A seekable file for pyarrow and others that need parts of a large object: each read is a checked request."""
@@ -151,7 +156,7 @@ class Store:
 
     def write_checked(self, path: str, data: bytes) -> None:
         """`write`, then read back: for what counts once it is there."""
-        self._object("write", path, lambda backend: _write_checked(backend, path, data))
+        self._object("write", path, lambda backend: write_checked(backend, path, data))
 
     def upload(self, path: str, local: Path) -> None:
         """`write` for what is too large for memory: the content of a file of this machine."""
@@ -232,19 +237,3 @@ def _check_path(path: str, uri: str) -> None:
     """Refuses what could leave the root."""
     if re.search(r"[\\\x00-\x1f\x7f]", path) or any(part in ("", ".", "..") for part in path.split("/")):
         raise StorageError(f"{path!r} is no path below {uri}: write parts/joined/by/slashes, no '..', no backslash.")
-
-
-def _write_checked(backend: Backend, path: str, data: bytes) -> None:
-    backend.replace(path, data)
-    try:
-        found = backend.read(path, 0, len(data) + 1)
-    except FileNotFoundError:
-        found = b""
-    if found != data:
-        raise TryAgain(f"{len(data)} bytes were written, other {len(found)} are there")
-
-
-def _of_length(data: bytes, expected: int) -> bytes:
-    if len(data) != expected:
-        raise TryAgain(f"{len(data)} bytes came, {expected} were expected")
-    return data

@@ -78,7 +78,7 @@ class Folder:
     def read(self, path: str, start: int, stop: int) -> bytes:
         with open(self._root / path, "rb") as file:
             file.seek(start)
-            return file.read(stop - start)
+            return file.read(min(stop, os.fstat(file.fileno()).st_size) - start)  # what is asked for is taken at once
 
     def replace(self, path: str, data: bytes) -> None:
         replace_file(self._root / path, data)

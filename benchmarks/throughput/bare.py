@@ -33,7 +33,8 @@ def run(work: Work, at_once: bool = False) -> Told:
         for clip in clips:
             render(clip)
         return told
-    with ThreadPoolExecutor(job.lanes) as lanes:
+    torch.set_num_threads(job.lanes.threads)
+    with ThreadPoolExecutor(job.lanes.count) as lanes:
         list(lanes.map(render, clips))
     return told
 

@@ -3,12 +3,16 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
+import torch
 from torch import Tensor
 
+from jobs.renderer import open_renderer
 from pipeline.generator.engine import load_engine
+from pipeline.job import MANY, Lanes, lanes_for
 from pipeline.prepare import Prepared
 from pipeline.render import ShardRenderer
 
@@ -23,6 +27,7 @@ class Meeting:
         self._real = load_engine(prepared.job.checkpoint, prepared.job.settings)
         self.config, self.generator, self.ahead = self._real.config, self._real.generator, self._real.ahead
         self.concurrent, self.met = concurrent, 0
+        self.threads: set[int] = set()  # that frames were calculated with
         self._together, self._inside = threading.Barrier(expected), threading.Semaphore(expected)
 
     def encode(self, frame: Tensor, instance_BHW: Tensor | None) -> Any:
@@ -31,6 +36,7 @@ class Meeting:
     def look(self, windows: Any) -> Any:
         assert self._inside.acquire(blocking=False), "more at once than there are lanes"
         try:
+            self.threads.add(torch.get_num_threads())
             if self.met < self._together.parties:
                 self._together.wait(MEET_S)
                 self.met += 1
@@ -53,7 +59,7 @@ def rendered(run: Run, prepared: Prepared, engine: Any) -> dict[str, bytes]:
 
 def test_two_shards_at_once_store_what_one_after_the_other_does(local_run: Run) -> None:
     prepared = local_run.prepare(execution={"num_gpus": 0, "num_cpus": 2})
-    assert prepared.job.lanes == 2 and len(prepared.plan.shards) == 2
+    assert prepared.job.lanes == Lanes(2, threads=2) and len(prepared.plan.shards) == 2
     engine = Meeting(prepared, expected=2)
     together = rendered(local_run, prepared, engine)
     assert engine.met == 2
@@ -66,3 +72,35 @@ def test_two_shards_at_once_store_what_one_after_the_other_does(local_run: Run) 
 def test_one_processor_or_an_engine_for_one_thread_has_one_lane(local_run: Run, cpus: int, concurrent: bool) -> None:
     prepared = local_run.prepare(execution={"num_gpus": 0, "num_cpus": cpus})
     assert len(rendered(local_run, prepared, Meeting(prepared, expected=1, concurrent=concurrent))) == 2
+
+
+@pytest.mark.parametrize(
+    ("device", "cpus", "shards", "lanes"),
+    [
+        ("cpu", 1, 1000, Lanes(1, 1)),
+        ("cpu", 2, MANY - 1, Lanes(2, 2)),
+        ("cpu", 2, MANY, Lanes(2, 1)),
+        ("cpu", 3, MANY, Lanes(2, 2)),
+        ("cpu", 8, 0, Lanes(2, 8)),
+        ("cpu", 8, 1000, Lanes(2, 4)),
+        ("cuda", 8, 1000, Lanes(1, 8)),
+    ],
+)
+def test_lanes_have_threads_of_their_own_where_there_are_shards_for_all(
+    device: str, cpus: int, shards: int, lanes: Lanes
+) -> None:
+    assert lanes_for(device, cpus, shards) == lanes
+
+
+@pytest.mark.parametrize(("concurrent", "threads"), [(True, 1), (False, 2)])
+def test_a_lane_calculates_with_its_threads_alone(local_run: Run, concurrent: bool, threads: int) -> None:
+    prepared = local_run.prepare(execution={"num_gpus": 0, "num_cpus": 2})
+    job, before = replace(prepared.job, lanes=Lanes(2, threads=1)), torch.get_num_threads()
+    engine = Meeting(prepared, expected=2 if concurrent else 1, concurrent=concurrent)
+    try:
+        renderer = open_renderer(job, prepared.plan.plan_id, lambda _: None, lambda *_: engine)
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda shard: renderer.render(shard, ""), prepared.plan.shards))
+    finally:
+        torch.set_num_threads(before)
+    assert engine.threads == {threads}

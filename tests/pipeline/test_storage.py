@@ -1,6 +1,7 @@
 """Stores on a disk and in memory: what every backend promises."""
 
 import errno
+import hashlib
 import io
 import logging
 import os
@@ -127,6 +128,29 @@ def test_a_body_of_another_length_is_refused(store: Store, no_pauses: None) -> N
     with pytest.raises(StorageError):
         store.read_range("f", 3, 9)
     assert store.read_range("f", 1, 3) == b"23" and store.read_range("f", 2, 2) == b""
+
+
+def test_bytes_that_have_their_hash_take_one_request(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.write("f", b"12345")
+    store.write("empty", b"")
+    asked: list[str] = []
+    of_kind = type(store._backend())
+    stat = of_kind.stat
+    monkeypatch.setattr(of_kind, "stat", lambda self, path: asked.append(path) or stat(self, path))
+    for path, body in (("f", b"12345"), ("empty", b"")):
+        assert store.read(path, sha256=hashlib.sha256(body).hexdigest()) == body
+    assert not asked
+    assert store.read("f", sha256=hashlib.sha256(b"before").hexdigest()) == b"12345"  # changed: as without a hash
+    assert asked == ["f"]
+
+
+def test_a_body_cut_short_is_not_taken_for_a_change(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.write("f", b"12345")
+    of_kind = type(store._backend())
+    read, cuts = of_kind.read, [2, 4]
+    monkeypatch.setattr(of_kind, "read", lambda self, *at: read(self, *at)[: cuts.pop() if cuts else None])
+    monkeypatch.setattr(storage_errors, "FIRST_PAUSE_S", 0.0)
+    assert store.read("f", sha256=hashlib.sha256(b"12345").hexdigest()) == b"12345" and not cuts
 
 
 def test_pyarrow_reads_parts_through_open_input(store: Store) -> None:

@@ -1,0 +1,29 @@
+"""Bodies of objects, checked: stores cut them short, and some clients do not notice."""
+
+import hashlib
+
+from pipeline.storage_errors import TryAgain
+from pipeline.storage_protocol import Backend
+
+
+def has(data: bytes, sha256: str) -> bool:
+    """Whether the bytes have this hash, in hex."""
+    return hashlib.sha256(data).hexdigest() == sha256
+
+
+def of_length(data: bytes, expected: int) -> bytes:
+    """The bytes. Raises TryAgain if there are more or fewer."""
+    if len(data) != expected:
+        raise TryAgain(f"{len(data)} bytes came, {expected} were expected")
+    return data
+
+
+def write_checked(backend: Backend, path: str, data: bytes) -> None:
+    """Creates or replaces an object, and reads it back. Raises TryAgain if it is not what was written."""
+    backend.replace(path, data)
+    try:
+        found = backend.read(path, 0, len(data) + 1)
+    except FileNotFoundError:
+        found = b""
+    if found != data:
+        raise TryAgain(f"{len(data)} bytes were written, other {len(found)} are there")
