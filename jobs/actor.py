@@ -12,7 +12,7 @@ import ray
 from jobs.logs import log_as_json
 from jobs.metrics import WorkerMetrics
 from jobs.renderer import Opening
-from pipeline.job import IN_FLIGHT, RenderJob
+from pipeline.job import RenderJob
 from schemas.clip import Shard
 from schemas.errors import DeviceLost
 from schemas.outcome import ShardOutcome
@@ -71,7 +71,7 @@ def start_actor(job: RenderJob, plan_id: str, opening: Opening) -> Any:
         num_gpus=execution.num_gpus,
         num_cpus=execution.num_cpus,
         max_restarts=-1,
-        max_concurrency=IN_FLIGHT,
+        max_concurrency=job.lanes.in_flight,
         concurrency_groups={"status": 2},
     )(RenderActor)
     return actor.remote(job, plan_id, opening)

@@ -13,7 +13,7 @@ from ray.exceptions import ActorUnavailableError, OutOfMemoryError, RayActorErro
 
 from jobs.attempts import MAX_OUTAGES, MAX_REFUSALS, Attempt, Attempts, packed
 from jobs.ray_errors import alive, cause, death, given_up
-from pipeline.job import IN_FLIGHT
+from pipeline.job import Lanes
 from pipeline.storage_errors import Full, Unavailable
 from schemas.clip import Shard
 from schemas.errors import FlowreelError, Stopped, StorageError
@@ -31,6 +31,7 @@ class Worker:
     """An actor as the driver sees it."""
 
     handle: Any
+    most: int  # shards that it is given at once
     name: str = ""  # empty until its generator is loaded
     node: str = ""  # Ray's id of the machine that it is on
     attempts: dict[Any, Attempt] = field(default_factory=dict)  # by the running call
@@ -45,7 +46,7 @@ class Worker:
         """Whether it can take a shard more."""
         if not self.name or any(a.suspect for a in self.attempts.values()):
             return False
-        return len(self.attempts) < IN_FLIGHT
+        return len(self.attempts) < self.most
 
 
 # What is called with a call that has ended.
@@ -59,9 +60,17 @@ class Dispatcher:
     that have room since are looked at. What looks at all of them is done once a second.
     """
 
-    def __init__(self, start: Callable[[], Any], workers: int, spec: Spec, stop: Event | None = None) -> None:
-        self._start = start
-        self.workers = [Worker(start()) for _ in range(workers)]
+    def __init__(
+        self,
+        start: Callable[[], Any],
+        workers: int,
+        spec: Spec,
+        stop: Event | None = None,
+        in_flight: int = Lanes().in_flight,
+    ) -> None:
+        """``in_flight``: shards that a worker is given at once."""
+        self._start, self._in_flight = start, in_flight
+        self.workers = [Worker(start(), in_flight) for _ in range(workers)]
         self._least, self._failure, self._grace_s = spec.execution.workers[0], spec.failure, spec.execution.grace_s
         self._stop = stop or Event()
         self._handed_out_s = 0.0
@@ -85,7 +94,7 @@ class Dispatcher:
         deadline_s = float("inf")
         while True:
             if not self._stop.is_set():
-                self._attempts.draw((IN_FLIGHT + 1) * len(self.workers))
+                self._attempts.draw((self._in_flight + 1) * len(self.workers))
                 self._hand_out()
                 self._release()
             else:
@@ -134,7 +143,7 @@ class Dispatcher:
     def _hand_out(self) -> None:
         """One shard to every worker before anyone gets a second one; the last ones wait for workers still starting."""
         starting = len(self._starting)
-        for depth in range(IN_FLIGHT):
+        for depth in range(self._in_flight):
             for worker in list(self._room.values()):
                 if len(self._attempts) <= (starting if depth else 0):
                     return

@@ -29,7 +29,8 @@ def on_ray(
         if hint := waiting_for(execution):
             display.say(hint)
         workers = worker_count(execution, shards)
-        dispatcher = Dispatcher(lambda: start_actor(job, plan_id, opening), workers, job.spec, stop)
+        in_flight = job.lanes.in_flight
+        dispatcher = Dispatcher(lambda: start_actor(job, plan_id, opening), workers, job.spec, stop, in_flight)
         metrics = DriverMetrics(job.spec.dataset.title, shards)
         try:
             with display.rendering(frames) as progress:

@@ -10,7 +10,7 @@ from schemas.plan import RenderSettings
 from schemas.spec import Spec
 
 Tick = Callable[[int], None]  # told of n more frames rendered
-IN_FLIGHT = 3  # shards per actor: one fetching, one or two on the device, one encoding and writing
+BESIDE = 2  # shards of a worker that are not on its device: one fetching, one encoding and writing
 MANY = 16  # shards, of which the last one, alone on the threads of its lane, costs less than what lanes gain
 
 
@@ -20,6 +20,11 @@ class Lanes:
 
     count: int = 1
     threads: int = 1
+
+    @property
+    def in_flight(self) -> int:
+        """Shards that a worker is given at once."""
+        return self.count + BESIDE
 
 
 @dataclass(frozen=True)

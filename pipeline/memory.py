@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline.generator.checkpoint import Checkpoint
 from pipeline.generator.config import GeneratorConfig
-from pipeline.job import IN_FLIGHT, RenderJob
+from pipeline.job import RenderJob
 from pipeline.prepare import Prepared
 from schemas.plan import Plan, RenderSettings
 from schemas.shards import Shards
@@ -49,7 +49,7 @@ def memory(prepared: Prepared) -> Memory:
     job, plan = prepared.job, prepared.plan
     weights, batch = _weights(job.checkpoint), batch_bytes(job.checkpoint.config, job.settings)
     shard, precision = shard_bytes(job, plan.shards), job.settings.precision
-    in_flight, lanes = min(IN_FLIGHT, len(plan.shards)), max(1, min(job.lanes.count, len(plan.shards)))
+    in_flight, lanes = min(job.lanes.in_flight, len(plan.shards)), max(1, min(job.lanes.count, len(plan.shards)))
     if job.settings.device == "cuda":
         loading, working, device = 2 * ON_DEVICE * weights, in_flight * shard, ON_DEVICE * weights + batch
     else:
@@ -75,13 +75,13 @@ def shard_bytes(job: RenderJob, shards: Shards) -> int:
     if not len(shards):
         return 0
     frames = int(np.add.reduceat(shards.frames_C, shards.first_M1[:-1]).max())
-    output, pixels = job.spec.output, prod(job.settings.size)
+    output, pixels, most = job.spec.output, prod(job.settings.size), job.lanes.in_flight
     maps = (
         (1 if max(job.space.ids) < 256 else 2) + 2 * job.spec.source.has_instances + job.checkpoint.config.use_instance
     )
     images = 3 + 8 * output.flow
     encoded = FILE_COPIES * (IMAGE_BYTES[output.image_codec] + ID_BYTES + FLOW_BYTES * output.flow)
-    return int(frames * pixels * (maps + images * 2 / IN_FLIGHT + encoded / IN_FLIGHT))
+    return int(frames * pixels * (maps + (images * (most - 1) + encoded) / most))
 
 
 def driver_bytes(plan: Plan) -> int:

@@ -7,8 +7,9 @@ from typing import Any
 
 import ray
 
-from pipeline.job import IN_FLIGHT
+from pipeline.job import Lanes
 
+IN_FLIGHT = Lanes().in_flight
 CALLS = 1000  # at least
 ARGUMENT, RESULT = bytes(23_000), bytes(1100)  # a shard of 16 clips and its outcome, as they are sent
 

@@ -89,7 +89,9 @@ def simulate(folder: Path, actors: int, counts: Iterable[int], shard_s: float, g
     shards = done.left()
     with _cluster(actors, gpus):
         began, cpu = time.perf_counter(), time.process_time()
-        dispatcher = Dispatcher(lambda: start_actor(job, plan_id, Sleeping(shard_s)), actors, job.spec)
+        dispatcher = Dispatcher(
+            lambda: start_actor(job, plan_id, Sleeping(shard_s)), actors, job.spec, in_flight=job.lanes.in_flight
+        )
         try:
             ray.get([worker.handle.ready.remote() for worker in dispatcher.workers])
             ready = time.perf_counter() - began, time.process_time() - cpu, _actor_mb()

@@ -34,11 +34,12 @@ def drift(image_THW3: Rgb, second: int) -> list[float]:
     Mean over channels of the earth mover's distance between histograms: it sees colour casts, fading and gain alike,
     and no order of pixels. What enters the scene counts as well. ``second``: how many frames are one.
     """
-    sums_TC256 = np.stack([[_cumulated(frame[..., c]) for c in range(3)] for frame in image_THW3])
+    sums_TC256 = np.stack([[_cumulated(frame, c) for c in range(3)] for frame in image_THW3])
     begin_C256 = sums_TC256[:second].mean(axis=0)
     return [float(d) for d in np.abs(sums_TC256 - begin_C256).mean(axis=(1, 2))]
 
 
-def _cumulated(channel_HW: Rgb) -> NDArray[np.float64]:
+def _cumulated(image_HW3: Rgb, channel: int) -> NDArray[np.float64]:
     """Share of the pixels up to each of the 256 levels: distances of these, summed, are earth mover's distances."""
-    return np.cumsum(np.bincount(channel_HW.ravel(), minlength=256)) / channel_HW.size
+    count_256 = cv2.calcHist([image_HW3], [channel], None, [256], [0, 256]).ravel()
+    return np.cumsum(count_256, dtype=np.float64) / (image_HW3.size // 3)

@@ -8,7 +8,7 @@ from benchmarks.faults.cluster import Nodes
 from benchmarks.faults.engine import Load
 from benchmarks.faults.place import LENGTHS, Place, Undisturbed, data_files
 from benchmarks.faults.processes import Driver
-from pipeline.job import IN_FLIGHT
+from pipeline.job import Lanes
 
 pytestmark = [pytest.mark.slow, pytest.mark.chaos]
 NODES, CLIPS_PER_SHARD = 4, 3
@@ -27,5 +27,5 @@ def test_no_more_is_repeated_than_was_in_flight_on_the_lost_node(
     assert verdict.good and verdict.identical
     rendered = sum(count.stat().st_size for count in tmp_path.glob("[0-9]*"))
     once = sum(LENGTHS) * CLIPS_PER_SHARD
-    in_flight = sum(sorted(LENGTHS)[-IN_FLIGHT:]) * CLIPS_PER_SHARD  # the longest that it can have had
+    in_flight = sum(sorted(LENGTHS)[-Lanes().in_flight :]) * CLIPS_PER_SHARD  # the longest that it can have had
     assert once <= rendered <= once + in_flight
