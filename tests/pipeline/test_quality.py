@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.optical_flow import dis_flow
+from pipeline.optical_flow import brisk_flow
 from pipeline.quality.gates import bounds_of, gate
 from pipeline.quality.motion import warp_errors
 from schemas.manifest import QUALITY
@@ -57,7 +57,7 @@ def test_frames_that_have_nothing_in_common_have_a_large_error() -> None:
 
 def test_frames_whose_flows_agree_nowhere_are_compared_whole() -> None:
     pairs = (np.random.default_rng(seed).integers(0, 256, (2, 32, 64, 3), np.uint8) for seed in range(1000))
-    frames = next(pair for pair in pairs if not dis_flow(pair[1], pair[0])[1].any())
+    frames = next(pair for pair in pairs if not brisk_flow(pair[1], pair[0])[1].any())
     error = warp_errors(frames)[1]
     assert error is not None and 0.15 < error <= 1
 

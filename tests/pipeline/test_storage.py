@@ -19,9 +19,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline import put_if_absent, storage_errors
+from pipeline.source_file import read_all_unchanged
 from pipeline.storage import TEMPORARY_SUFFIX, NotFound, Store, Unavailable, open_store, redact
 from pipeline.storage_backends import Folder
-from schemas.errors import StorageError, UsageError
+from schemas.errors import SourceError, StorageError, UsageError
+from schemas.sequence import SourceFile
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -142,6 +144,31 @@ def test_bytes_that_have_their_hash_take_one_request(store: Store, monkeypatch: 
     assert not asked
     assert store.read("f", sha256=hashlib.sha256(b"before").hexdigest()) == b"12345"  # changed: as without a hash
     assert asked == ["f"]
+
+
+def test_many_objects_are_read_at_once(store: Store) -> None:
+    bodies = {f"{i}/f": bytes([i]) * i for i in range(1, 40)}
+    for path, body in bodies.items():
+        store.write(path, body)
+    assert store.read_all([*bodies, "none", "1"]) == [*bodies.values(), None, None]
+    with pytest.raises(StorageError, match="no path below"):
+        store.read_all(["1/f", "../f"])
+
+
+def test_what_comes_changed_or_cut_short_is_read_again_or_told(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [SourceFile(f"{i}", hashlib.sha256(b"body %d" % i).hexdigest()) for i in range(4)]
+    for i in range(4):
+        store.write(f"{i}", b"body %d" % i)
+    of_kind = type(store._backend())
+    read_all = of_kind.read_all
+    monkeypatch.setattr(of_kind, "read_all", lambda self, paths: [read_all(self, paths)[0], None, b"bo", b"body 3"])
+    assert read_all_unchanged(store, files) == [b"body 0", b"body 1", b"body 2", b"body 3"]
+    store.write("2", b"other")
+    with pytest.raises(SourceError, match="2: changed since it was checked"):
+        read_all_unchanged(store, files)
+    store.delete("2")
+    with pytest.raises(SourceError, match="2: gone since it was checked"):
+        read_all_unchanged(store, files)
 
 
 def test_a_body_cut_short_is_not_taken_for_a_change(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,6 +55,8 @@ def test_objects_are_written_read_and_listed_with_etags(store: Store) -> None:
     assert {path: store.read(path) for path in bodies} == bodies
     assert all(store.info(f.path).tag == f.tag and store.read(f.path, f.size) == bodies[f.path] for f in store.list())
     assert {path: store.read(path, sha256=sha256(body).hexdigest()) for path, body in bodies.items()} == bodies
+    whole = [path for path in bodies if bodies[path]]
+    assert store.read_all([*whole, "none"]) == [*(bodies[path] for path in whole), None]
     assert store.exists("empty") and not store.exists("c/d") and not store.exists("none")
     store.delete("empty", "none", "pl+us%20[1]")
     assert [f.path for f in store.list()] == ["a b/ü.bin", "c/d/e=1.bin"]
