@@ -31,8 +31,8 @@ class Worker:
     """An actor as the driver sees it."""
 
     handle: Any
-    most: int  # shards that it is given at once
     name: str = ""  # empty until its generator is loaded
+    most: int = Lanes().in_flight  # shards that it is given at once
     node: str = ""  # Ray's id of the machine that it is on
     attempts: dict[Any, Attempt] = field(default_factory=dict)  # by the running call
     frames: int = 0
@@ -70,7 +70,7 @@ class Dispatcher:
     ) -> None:
         """``in_flight``: shards that a worker is given at once."""
         self._start, self._in_flight = start, in_flight
-        self.workers = [Worker(start(), in_flight) for _ in range(workers)]
+        self.workers = [Worker(start(), most=in_flight) for _ in range(workers)]
         self._least, self._failure, self._grace_s = spec.execution.workers[0], spec.failure, spec.execution.grace_s
         self._stop = stop or Event()
         self._handed_out_s = 0.0
