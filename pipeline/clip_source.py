@@ -26,7 +26,7 @@ from schemas.errors import SourceError
 from schemas.sequence import Frame, SourceFile
 
 READERS = 8  # requests under way at once, per shard
-DECODERS = 2
+DECODERS = 2  # threads, per shard: more would take the processors from the generator
 
 
 @dataclass(frozen=True)

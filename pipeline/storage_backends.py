@@ -79,7 +79,8 @@ class Folder:
     def read(self, path: str, start: int, stop: int) -> bytes:
         with open(self._root / path, "rb") as file:
             file.seek(start)
-            return file.read(min(stop, os.fstat(file.fileno()).st_size) - start)  # what is asked for is taken at once
+            size = os.fstat(file.fileno()).st_size
+            return file.read(max(0, min(stop, size) - start))  # Python takes memory for all that is asked for
 
     def read_all(self, paths: Sequence[str]) -> list[bytes | None]:
         def one(path: str) -> bytes | None:
