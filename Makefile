@@ -6,11 +6,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 CONSUMERS := .venv-consumers
 ARGS ?=
-SOURCES := schemas pipeline jobs benchmarks
+SOURCES := flowreel benchmarks
 
 PIP := $(BIN)/python -m pip
 INSTALL := $(PIP) install --constraint constraints.txt
-COMPILE = @echo "Compiling for this machine: most of a minute"; $(BIN)/python -m pipeline.generator.fast
+COMPILE = @echo "Compiling for this machine: most of a minute"; $(BIN)/python -m flowreel.pipeline.generator.fast
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 

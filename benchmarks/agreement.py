@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pipeline.generator.images import from_uint8
-from pipeline.training.segmenter import IGNORED, Segmenter, targets
+from flowreel.pipeline.generator.images import from_uint8
+from flowreel.pipeline.training.segmenter import IGNORED, Segmenter, targets
 
 BATCH = 8  # frames at once
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from benchmarks.methods import Method, Rgb, load, open_checkpoint, size_of
 from benchmarks.real_video import RealData, RealVideo, open_data
 from benchmarks.segmenter import Tell, train_segmenter
-from pipeline.file_uri import open_file
-from pipeline.generator.checkpoint import Checkpoint
-from pipeline.training.segmenter import Segmenter, load_segmenter
-from schemas.errors import CheckpointError, UsageError
+from flowreel.pipeline.file_uri import open_file
+from flowreel.pipeline.generator.checkpoint import Checkpoint
+from flowreel.pipeline.training.segmenter import Segmenter, load_segmenter
+from flowreel.schemas.errors import CheckpointError, UsageError
 
 OURS, REAL, LABEL = "ours", "real", "label"
 UNTRAINED = "frame by frame"

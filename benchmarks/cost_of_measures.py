@@ -16,15 +16,15 @@ import torch
 
 from benchmarks.arguments import count, size
 from benchmarks.subject import Subject, build_generator, make_clips
-from pipeline.generator.checkpoint import BUNDLED
-from pipeline.generator.clips import How, render_clips
-from pipeline.generator.engine import engine_for
-from pipeline.quality.fingerprint import phash
-from pipeline.quality.labels import frozen, label_edges
-from pipeline.quality.look import drift, look
-from pipeline.quality.measure import measure
-from pipeline.quality.motion import motion
-from schemas.errors import FlowreelError
+from flowreel.pipeline.generator.checkpoint import BUNDLED
+from flowreel.pipeline.generator.clips import How, render_clips
+from flowreel.pipeline.generator.engine import engine_for
+from flowreel.pipeline.quality.fingerprint import phash
+from flowreel.pipeline.quality.labels import frozen, label_edges
+from flowreel.pipeline.quality.look import drift, look
+from flowreel.pipeline.quality.measure import measure
+from flowreel.pipeline.quality.motion import motion
+from flowreel.schemas.errors import FlowreelError
 
 FPS = 17
 

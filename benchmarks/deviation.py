@@ -10,10 +10,10 @@ from torch import Tensor
 from benchmarks.original import Kind, build_engine
 from benchmarks.subject import Subject, build_generator, make_clips
 from benchmarks.timing import PLAIN, Tell, Variant
-from pipeline.generator.clip_data import Conditioning
-from pipeline.generator.clips import How, render_clips
-from pipeline.generator.engine import Engine, PlainEngine
-from pipeline.generator.rollout import Frame, RolloutState
+from flowreel.pipeline.generator.clip_data import Conditioning
+from flowreel.pipeline.generator.clips import How, render_clips
+from flowreel.pipeline.generator.engine import Engine, PlainEngine
+from flowreel.pipeline.generator.rollout import Frame, RolloutState
 
 PEAK = 2.0  # images are in [-1, 1]
 LEAST_ERROR = 1e-20  # mean square: below it, what differs is float64's own rounding

@@ -21,15 +21,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jobs.progress import Display
-from jobs.render import render
-from pipeline.codec import encode_ids
-from pipeline.generator.checkpoint import Checkpoint
-from pipeline.generator.config import GeneratorConfig
-from pipeline.generator.networks import VideoGenerator
-from pipeline.generator.rollout import Frame, RolloutState
-from schemas.plan import RenderSettings
-from schemas.spec import Spec
+from flowreel.jobs.progress import Display
+from flowreel.jobs.render import render
+from flowreel.pipeline.codec import encode_ids
+from flowreel.pipeline.generator.checkpoint import Checkpoint
+from flowreel.pipeline.generator.config import GeneratorConfig
+from flowreel.pipeline.generator.networks import VideoGenerator
+from flowreel.pipeline.generator.rollout import Frame, RolloutState
+from flowreel.schemas.plan import RenderSettings
+from flowreel.schemas.spec import Spec
 
 SIZE, CLIP_FRAMES, CLIPS_PER_SEQUENCE = (32, 32), 2, 50
 

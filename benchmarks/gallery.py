@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from pipeline.clip_source import ClipMaps, fetch_clip
-from pipeline.generator.clips import How, render_clips
-from pipeline.generator.engine import Engine, load_engine
-from pipeline.pictures import color_labels
-from pipeline.prepare import Prepared, prepare
-from schemas.spec import Spec
+from flowreel.pipeline.clip_source import ClipMaps, fetch_clip
+from flowreel.pipeline.generator.clips import How, render_clips
+from flowreel.pipeline.generator.engine import Engine, load_engine
+from flowreel.pipeline.pictures import color_labels
+from flowreel.pipeline.prepare import Prepared, prepare
+from flowreel.schemas.spec import Spec
 
 FRAMES = 4  # rendered; the last one is shown
 MARGIN, TITLE = 6, 20

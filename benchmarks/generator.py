@@ -29,12 +29,12 @@ from benchmarks.original import OriginalEngine
 from benchmarks.report import in_readme, machine, markdown
 from benchmarks.subject import VIDEO_PRESETS, Subject, build_generator, make_clips
 from benchmarks.timing import ORIGINAL, PLAIN, Prepared, Rounds, Variant, median, plain_flop, prepare, run_rounds
-from pipeline.generator.checkpoint import BUNDLED
-from pipeline.generator.clip_data import Conditioning
-from pipeline.generator.config import GeneratorConfig
-from pipeline.generator.engine import DTYPES, Engine, PlainEngine
-from pipeline.generator.networks import VideoGenerator
-from schemas.errors import FlowreelError
+from flowreel.pipeline.generator.checkpoint import BUNDLED
+from flowreel.pipeline.generator.clip_data import Conditioning
+from flowreel.pipeline.generator.config import GeneratorConfig
+from flowreel.pipeline.generator.engine import DTYPES, Engine, PlainEngine
+from flowreel.pipeline.generator.networks import VideoGenerator
+from flowreel.schemas.errors import FlowreelError
 
 
 def tell(line: str) -> None:

@@ -24,7 +24,7 @@ from pathlib import Path
 from benchmarks import loader_data
 from benchmarks.arguments import count
 from benchmarks.loader_peers import LOADERS
-from pipeline.storage import open_store
+from flowreel.pipeline.storage import open_store
 
 MODULES = {"mosaicml": "streaming", "datasets": "datasets", "webdataset": "webdataset"}  # what a peer needs
 SETS = {"flowreel-workers": "flowreel"}  # what it reads, where that has another name
@@ -108,9 +108,9 @@ def memory(root: str, batch: int, epochs: int) -> list[int]:
     """MB that this process and its workers hold alone, at the end of each epoch of Flowreel's loader."""
     from torch.utils.data import DataLoader
 
-    from pipeline.reader import open_dataset
-    from pipeline.torch_dataset import Samples
-    from pipeline.torch_stream import ClipStream
+    from flowreel.pipeline.reader import open_dataset
+    from flowreel.pipeline.torch_dataset import Samples
+    from flowreel.pipeline.torch_stream import ClipStream
 
     stream = ClipStream(Samples(open_dataset(f"{root}/flowreel")))
     loader, held = DataLoader(stream, batch_size=batch, num_workers=2, persistent_workers=True), []

@@ -11,18 +11,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from pipeline import publish
-from pipeline.clip_source import fetch_clip
-from pipeline.codec import decode_ids, decode_image, encode_ids
-from pipeline.data_file import build, describe
-from pipeline.encode import encode_clip
-from pipeline.generator.clip_data import ClipFrames
-from pipeline.identity import shard_id
-from pipeline.ledger import Ledger
-from pipeline.prepare import prepare
-from pipeline.reader import Dataset, open_dataset
-from schemas.outcome import Rendered, ShardOutcome
-from schemas.spec import Spec
+from flowreel.pipeline import publish
+from flowreel.pipeline.clip_source import fetch_clip
+from flowreel.pipeline.codec import decode_ids, decode_image, encode_ids
+from flowreel.pipeline.data_file import build, describe
+from flowreel.pipeline.encode import encode_clip
+from flowreel.pipeline.generator.clip_data import ClipFrames
+from flowreel.pipeline.identity import shard_id
+from flowreel.pipeline.ledger import Ledger
+from flowreel.pipeline.prepare import prepare
+from flowreel.pipeline.reader import Dataset, open_dataset
+from flowreel.schemas.outcome import Rendered, ShardOutcome
+from flowreel.schemas.spec import Spec
 
 Pair = tuple[bytes, bytes]  # image and label of a frame, as they are stored
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.agreement import Agreement, agreement
-from pipeline.quality import warp_errors
-from pipeline.training.segmenter import Segmenter
+from flowreel.pipeline.quality import warp_errors
+from flowreel.pipeline.training.segmenter import Segmenter
 
 Video = NDArray[np.uint8]  # (T, H, W, 3)
 LEVELS = 255

@@ -12,7 +12,7 @@ import torch
 from benchmarks.original import build_engine
 from benchmarks.subject import Subject, build_generator, make_clips
 from benchmarks.timing import FROM_MAPS, LEAST_FRAMES, Variant
-from pipeline.generator.clips import render_clips
+from flowreel.pipeline.generator.clips import render_clips
 
 _RESET_PEAK = "5"  # see proc(5), /proc/pid/clear_refs
 

@@ -9,13 +9,13 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.real_video import RealVideo
-from pipeline.generator.checkpoint import Checkpoint, check_fits, checkpoint_store, read_checkpoint
-from pipeline.generator.clip_data import Conditioning
-from pipeline.generator.clips import How, render_clips
-from pipeline.generator.engine import Engine, load_engine
-from schemas.errors import CheckpointError, UsageError
-from schemas.label_space import LabelSpace
-from schemas.plan import RenderSettings
+from flowreel.pipeline.generator.checkpoint import Checkpoint, check_fits, checkpoint_store, read_checkpoint
+from flowreel.pipeline.generator.clip_data import Conditioning
+from flowreel.pipeline.generator.clips import How, render_clips
+from flowreel.pipeline.generator.engine import Engine, load_engine
+from flowreel.schemas.errors import CheckpointError, UsageError
+from flowreel.schemas.label_space import LabelSpace
+from flowreel.schemas.plan import RenderSettings
 
 Rgb = NDArray[np.uint8]
 Tick = Callable[[int], None]

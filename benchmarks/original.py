@@ -6,9 +6,9 @@ from typing import Literal
 import torch
 from torch import nn
 
-from pipeline.generator.engine import Engine, PlainEngine, engine_for
-from pipeline.generator.layers import EPS, ClipNorm
-from pipeline.generator.networks import VideoGenerator
+from flowreel.pipeline.generator.engine import Engine, PlainEngine, engine_for
+from flowreel.pipeline.generator.layers import EPS, ClipNorm
+from flowreel.pipeline.generator.networks import VideoGenerator
 
 Kind = Literal["original", "plain", "fast"]
 

@@ -26,8 +26,8 @@ from benchmarks.subject import checkpoint_of
 from benchmarks.throughput.process import WAYS, Run, run_way
 from benchmarks.throughput.table import MARKERS, markdown
 from benchmarks.throughput.work import Work, lengths, write_source
-from pipeline.generator.checkpoint import BUNDLED
-from pipeline.storage import open_store
+from flowreel.pipeline.generator.checkpoint import BUNDLED
+from flowreel.pipeline.storage import open_store
 
 OFFICIAL = "label2city_1024_g1"
 CALM = 0.1  # of the processors: what others may take

@@ -23,9 +23,9 @@ from benchmarks.contest import LABEL, REAL, Contest, prepare
 from benchmarks.evaluation import evaluate, render
 from benchmarks.methods import Rgb
 from benchmarks.quality_table import markdown
-from jobs.progress import Display
-from pipeline.pictures import color_labels, h264
-from schemas.errors import FlowreelError
+from flowreel.jobs.progress import Display
+from flowreel.pipeline.pictures import color_labels, h264
+from flowreel.schemas.errors import FlowreelError
 
 
 def panels(contest: Contest, made: dict[str, list[Rgb]]) -> dict[str, Rgb]:

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.file_uri import open_file
-from pipeline.storage import Store, open_store
-from pipeline.template import Template
-from pipeline.training.frames import read_frames
-from pipeline.training.sources import TrainingSource, open_source
-from schemas.errors import UsageError
-from schemas.label_space import LabelSpace
-from schemas.parse import check, parse_yaml
-from schemas.spec import SourceSpec
-from schemas.training import NetworkSpec, ScheduleSpec, TrainSpec
+from flowreel.pipeline.file_uri import open_file
+from flowreel.pipeline.storage import Store, open_store
+from flowreel.pipeline.template import Template
+from flowreel.pipeline.training.frames import read_frames
+from flowreel.pipeline.training.sources import TrainingSource, open_source
+from flowreel.schemas.errors import UsageError
+from flowreel.schemas.label_space import LabelSpace
+from flowreel.schemas.parse import check, parse_yaml
+from flowreel.schemas.spec import SourceSpec
+from flowreel.schemas.training import NetworkSpec, ScheduleSpec, TrainSpec
 
 LABELS, INSTANCES, IMAGES = "{sequence}/labels/*.png", "{sequence}/instances/*.png", "{sequence}/images/*.jpg"
 SPEC_ENDINGS = (".yaml", ".yml")

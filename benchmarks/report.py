@@ -9,7 +9,7 @@ from typing import Any
 import numba
 import torch
 
-from schemas.errors import UsageError
+from flowreel.schemas.errors import UsageError
 
 BEGIN, END = "<!-- benchmarks/generator.py -->", "<!-- end -->"
 Result = dict[str, Any]

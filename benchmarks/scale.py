@@ -27,26 +27,26 @@ from benchmarks.synthetic import (
     synthetic_sequences,
     write_data_files,
 )
-from jobs.progress import Display
-from jobs.render import render
-from pipeline import publish
-from pipeline.file_index import save_index
-from pipeline.generator.checkpoint import checkpoint_store, read_checkpoint
-from pipeline.job import RenderJob
-from pipeline.label_spaces import open_label_space
-from pipeline.ledger import Ledger
-from pipeline.manifest_file import write_manifest
-from pipeline.plan_file import save_plan
-from pipeline.planner import SHARD_FRAMES, Held, Inputs, plan
-from pipeline.prepare import prepare
-from pipeline.storage import open_store
-from pipeline.versions import FAILURES_FILE, MANIFEST_FILE, SHARDS_FILE, folder
-from schemas.manifest import FAILURES, SHARDS
-from schemas.outcome import DataFile, Rendered, ShardOutcome
-from schemas.plan import Plan, RenderSettings
-from schemas.shards import Shards
-from schemas.spec import Spec
-from schemas.version import Counts, FileRecord
+from flowreel.jobs.progress import Display
+from flowreel.jobs.render import render
+from flowreel.pipeline import publish
+from flowreel.pipeline.file_index import save_index
+from flowreel.pipeline.generator.checkpoint import checkpoint_store, read_checkpoint
+from flowreel.pipeline.job import RenderJob
+from flowreel.pipeline.label_spaces import open_label_space
+from flowreel.pipeline.ledger import Ledger
+from flowreel.pipeline.manifest_file import write_manifest
+from flowreel.pipeline.plan_file import save_plan
+from flowreel.pipeline.planner import SHARD_FRAMES, Held, Inputs, plan
+from flowreel.pipeline.prepare import prepare
+from flowreel.pipeline.storage import open_store
+from flowreel.pipeline.versions import FAILURES_FILE, MANIFEST_FILE, SHARDS_FILE, folder
+from flowreel.schemas.manifest import FAILURES, SHARDS
+from flowreel.schemas.outcome import DataFile, Rendered, ShardOutcome
+from flowreel.schemas.plan import Plan, RenderSettings
+from flowreel.schemas.shards import Shards
+from flowreel.schemas.spec import Spec
+from flowreel.schemas.version import Counts, FileRecord
 
 VARIANTS, FRAMES, REFRESH_FRAMES = 10, 30, 10
 CLIPS = (1_000_000, 3_000_000, 10_000_000)

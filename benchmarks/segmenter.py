@@ -23,9 +23,9 @@ from torch import Tensor
 from benchmarks.agreement import Agreement, agreement
 from benchmarks.arguments import size
 from benchmarks.real_video import RealData, RealVideo, open_data
-from pipeline.generator.images import from_uint8
-from pipeline.training.segmenter import IGNORED, Segmenter, SegmenterFacts, save_segmenter, targets
-from schemas.errors import FlowreelError, UsageError
+from flowreel.pipeline.generator.images import from_uint8
+from flowreel.pipeline.training.segmenter import IGNORED, Segmenter, SegmenterFacts, save_segmenter, targets
+from flowreel.schemas.errors import FlowreelError, UsageError
 
 BATCH, PEAK_RATE, DECAY = 4, 3e-3, 1e-4
 ZOOM = 2  # frames are read this much larger than they are trained on: crops stay sharp

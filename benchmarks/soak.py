@@ -25,10 +25,10 @@ from benchmarks.faults.cluster import Nodes
 from benchmarks.faults.engine import Load
 from benchmarks.faults.place import Place, Undisturbed
 from benchmarks.sections import put
-from jobs.progress import Display
-from jobs.render import render
-from schemas.errors import FlowreelError
-from schemas.parse import parse_spec
+from flowreel.jobs.progress import Display
+from flowreel.jobs.render import render
+from flowreel.schemas.errors import FlowreelError
+from flowreel.schemas.parse import parse_spec
 
 MOST_TRIES = 20
 KILL_EVERY_S = 20.0

@@ -7,17 +7,17 @@ import numpy as np
 import torch
 from torch import nn
 
-from pipeline.codec import decode_ids, resize_ids
-from pipeline.generator.checkpoint import BUNDLED, checkpoint_store, read_checkpoint
-from pipeline.generator.clip_data import Conditioning
-from pipeline.generator.config import GeneratorConfig
-from pipeline.generator.layers import ClipNorm
-from pipeline.generator.loading import load_generator, save_checkpoint
-from pipeline.generator.networks import VideoGenerator
-from pipeline.importing.presets import NAMES, preset
-from pipeline.scenes import street_scene
-from pipeline.storage import open_store
-from schemas.errors import UsageError
+from flowreel.pipeline.codec import decode_ids, resize_ids
+from flowreel.pipeline.generator.checkpoint import BUNDLED, checkpoint_store, read_checkpoint
+from flowreel.pipeline.generator.clip_data import Conditioning
+from flowreel.pipeline.generator.config import GeneratorConfig
+from flowreel.pipeline.generator.layers import ClipNorm
+from flowreel.pipeline.generator.loading import load_generator, save_checkpoint
+from flowreel.pipeline.generator.networks import VideoGenerator
+from flowreel.pipeline.importing.presets import NAMES, preset
+from flowreel.pipeline.scenes import street_scene
+from flowreel.pipeline.storage import open_store
+from flowreel.schemas.errors import UsageError
 
 SEED, WEIGHT_STD = 0, 0.02  # what training starts from
 VIDEO_PRESETS = tuple(name for name in NAMES if preset(name).kind is None)
@@ -46,7 +46,7 @@ class Subject:
         """What the clips show."""
         if not config.label_nc:
             return "noise as pictures"
-        return f"real label maps ({self.source.name})" if self.source else "street scenes of `pipeline.scenes`"
+        return f"real label maps ({self.source.name})" if self.source else "street scenes of `flowreel.pipeline.scenes`"
 
 
 def build_generator(subject: Subject) -> VideoGenerator:

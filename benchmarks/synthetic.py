@@ -11,14 +11,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from fsspec.spec import AbstractFileSystem
 
-from pipeline.data_file import describe, pack, path_of
-from pipeline.file_index import INDEX, keys_of
-from pipeline.identity import to_hex
-from schemas.lineage import SOURCES
-from schemas.manifest import MANIFEST, QUALITY
-from schemas.outcome import DataFile
-from schemas.sequence import Sequences
-from schemas.shards import Shards
+from flowreel.pipeline.data_file import describe, pack, path_of
+from flowreel.pipeline.file_index import INDEX, keys_of
+from flowreel.pipeline.identity import to_hex
+from flowreel.schemas.lineage import SOURCES
+from flowreel.schemas.manifest import MANIFEST, QUALITY
+from flowreel.schemas.outcome import DataFile
+from flowreel.schemas.sequence import Sequences
+from flowreel.schemas.shards import Shards
 
 LABELS = "{sequence}/labels/*.png"
 FILE_BYTES, TAG = 3000, "0123456789abcdef0123456789abcdef"

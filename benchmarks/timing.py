@@ -13,12 +13,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.original import Kind
 from benchmarks.subject import empty_generator
-from pipeline.generator.clip_data import Conditioning
-from pipeline.generator.clips import How, render_clips
-from pipeline.generator.config import GeneratorConfig
-from pipeline.generator.engine import DTYPES, Engine, engine_for
-from pipeline.generator.networks import VideoGenerator
-from pipeline.generator.rollout import start_from, step
+from flowreel.pipeline.generator.clip_data import Conditioning
+from flowreel.pipeline.generator.clips import How, render_clips
+from flowreel.pipeline.generator.config import GeneratorConfig
+from flowreel.pipeline.generator.engine import DTYPES, Engine, engine_for
+from flowreel.pipeline.generator.networks import VideoGenerator
+from flowreel.pipeline.generator.rollout import start_from, step
 
 MATMUL_SIDE, MATMULS = 2048, 3  # rows and columns; multiplications per round
 LEAST_FRAMES = 2  # to get to know a variant: the first one has nothing to warp
@@ -170,7 +170,7 @@ def _smallest(config: GeneratorConfig) -> Conditioning:
 
 def _kernels() -> tuple[int, int]:
     """How many of the fast path's loops were compiled and how many loaded by this process so far."""
-    modules = [module for name, module in sys.modules.items() if name.startswith("pipeline.generator.fast")]
+    modules = [module for name, module in sys.modules.items() if name.startswith("flowreel.pipeline.generator.fast")]
     loops = {id(value): value for module in modules for value in vars(module).values() if isinstance(value, Dispatcher)}
     misses = sum(sum(loop.stats.cache_misses.values()) for loop in loops.values())
     return misses, sum(sum(loop.stats.cache_hits.values()) for loop in loops.values())

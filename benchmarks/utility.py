@@ -23,11 +23,11 @@ from benchmarks.agreement import Agreement, agreement
 from benchmarks.arguments import count, size
 from benchmarks.real_video import RealData, RealVideo, open_data
 from benchmarks.segmenter import ZOOM, Frame, SegmenterTraining
-from pipeline import reader
-from pipeline.storage import open_store
-from pipeline.training.segmenter import SegmenterFacts
-from pipeline.versions import Version, open_version, split_uri
-from schemas.errors import FlowreelError, UsageError
+from flowreel.pipeline import reader
+from flowreel.pipeline.storage import open_store
+from flowreel.pipeline.training.segmenter import SegmenterFacts
+from flowreel.pipeline.versions import Version, open_version, split_uri
+from flowreel.schemas.errors import FlowreelError, UsageError
 
 SURE = 0.95
 REAL, SYNTHETIC, BOTH = "real", "synthetic", "both"

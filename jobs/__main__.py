@@ -1,7 +1,7 @@
-"""`python -m jobs COMMAND`: what a Ray job entrypoint uses; the same as `flowreel COMMAND`."""
+"""`python -m jobs COMMAND`: for a checkout; the same as `python -m flowreel COMMAND`."""
 
-from jobs import job_env
-from jobs.cli import main
+from flowreel.jobs import job_env
+from flowreel.jobs.cli import main
 
 if __name__ == "__main__":
     job_env.load()

@@ -9,14 +9,14 @@ from typing import Any
 
 import ray
 
-from jobs.logs import log_as_json
-from jobs.metrics import WorkerMetrics
-from jobs.renderer import Opening
-from pipeline.job import RenderJob
-from schemas.clip import Shard
-from schemas.errors import DeviceLost
-from schemas.outcome import ShardOutcome
-from schemas.spec import ExecutionSpec
+from flowreel.jobs.logs import log_as_json
+from flowreel.jobs.metrics import WorkerMetrics
+from flowreel.jobs.renderer import Opening
+from flowreel.pipeline.job import RenderJob
+from flowreel.schemas.clip import Shard
+from flowreel.schemas.errors import DeviceLost
+from flowreel.schemas.outcome import ShardOutcome
+from flowreel.schemas.spec import ExecutionSpec
 
 log = logging.getLogger(__name__)
 

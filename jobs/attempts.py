@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from pipeline.identity import shard_id
-from schemas.clip import Shard
-from schemas.errors import FlowreelError
-from schemas.outcome import Failed, ShardOutcome
+from flowreel.pipeline.identity import shard_id
+from flowreel.schemas.clip import Shard
+from flowreel.schemas.errors import FlowreelError
+from flowreel.schemas.outcome import Failed, ShardOutcome
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 MAX_OUTAGES = 8  # of one shard in a row: two minutes of pauses, besides what each try has sat out itself

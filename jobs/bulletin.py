@@ -4,8 +4,8 @@ from typing import Any
 
 import ray
 
-from pipeline.training.log import Record
-from schemas.errors import FlowreelError
+from flowreel.pipeline.training.log import Record
+from flowreel.schemas.errors import FlowreelError
 
 
 class Bulletin:

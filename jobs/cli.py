@@ -4,9 +4,9 @@ import sys
 
 import typer
 
-from jobs import dataset_commands, export, import_checkpoint, report, spec_commands, submit
-from jobs.leaving import leave
-from schemas.errors import FlowreelError
+from flowreel.jobs import dataset_commands, export, import_checkpoint, report, spec_commands, submit
+from flowreel.jobs.leaving import leave
+from flowreel.schemas.errors import FlowreelError
 
 app = typer.Typer(
     help="Label-map sequences in object storage -> photoreal clips -> versioned, paired Parquet datasets.",

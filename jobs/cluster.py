@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from schemas.errors import FlowreelError, UsageError
-from schemas.spec import ExecutionSpec
-from schemas.training import TrainExecutionSpec
+from flowreel.schemas.errors import FlowreelError, UsageError
+from flowreel.schemas.spec import ExecutionSpec
+from flowreel.schemas.training import TrainExecutionSpec
 
 CONNECT_S = 10
 Execution = TypeVar("Execution", ExecutionSpec, TrainExecutionSpec)

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from jobs.options import DatasetArg, Grace, Json, PlaceArg
-from schemas.spec import GRACE_H
+from flowreel.jobs.options import DatasetArg, Grace, Json, PlaceArg
+from flowreel.schemas.spec import GRACE_H
 
 
 def gc(
@@ -22,10 +22,10 @@ def gc(
 
     Safe beside runs and readers: who has opened a version that is dropped keeps its files for the grace period.
     """
-    from jobs import gc as collecting
-    from jobs.progress import Display
-    from pipeline.gc import Policy
-    from pipeline.storage import open_store
+    from flowreel.jobs import gc as collecting
+    from flowreel.jobs.progress import Display
+    from flowreel.pipeline.gc import Policy
+    from flowreel.pipeline.storage import open_store
 
     store, policy = open_store(dataset), Policy(keep, grace * 3600)
     store.check_readable()
@@ -42,10 +42,10 @@ def status(
     as_json: Json = False,
 ) -> None:
     """Versions, sizes, and runs that are under way or interrupted; of one clip or source file, the lineage."""
-    from jobs import lineage
-    from jobs import status as state
-    from pipeline.storage import open_store
-    from pipeline.versions import open_version, split_uri
+    from flowreel.jobs import lineage
+    from flowreel.jobs import status as state
+    from flowreel.pipeline.storage import open_store
+    from flowreel.pipeline.versions import open_version, split_uri
 
     uri, number = split_uri(dataset)
     store = open_store(uri)
@@ -67,10 +67,10 @@ def verify(
     seed: Annotated[int, typer.Option(help="chooses the clips that are rendered again")] = 0,
 ) -> None:
     """Re-reads a version: hashes, pairing, counts, decodability. Exits 1 and lists every problem if there is one."""
-    from jobs import verify as verifying
-    from jobs.progress import Display
-    from pipeline.storage import open_store
-    from pipeline.versions import open_version, split_uri
+    from flowreel.jobs import verify as verifying
+    from flowreel.jobs.progress import Display
+    from flowreel.pipeline.storage import open_store
+    from flowreel.pipeline.versions import open_version, split_uri
 
     uri, number = split_uri(dataset)
     version, display = open_version(open_store(uri), number), Display()
@@ -86,10 +86,10 @@ def diff(
     as_json: Json = False,
 ) -> None:
     """Clips added, removed and changed from version A to B, and why: labels, label space, range, variant, ..."""
-    from jobs import diff as differences
-    from pipeline.diff import diff
-    from pipeline.storage import open_store
-    from pipeline.versions import open_version
+    from flowreel.jobs import diff as differences
+    from flowreel.pipeline.diff import diff
+    from flowreel.pipeline.storage import open_store
+    from flowreel.pipeline.versions import open_version
 
     store = open_store(dataset)
     found = diff(open_version(store, before), open_version(store, after))

@@ -9,25 +9,25 @@ from pathlib import Path
 import yaml
 from PIL import Image
 
-from jobs.progress import Display
-from jobs.render import Exit, render, render_by
-from jobs.report import write_comparison
-from jobs.spec_file import open_spec
-from pipeline import pictures, reader
-from pipeline.codec import encode_ids
-from pipeline.generator.engine import load_engine
-from pipeline.ledger import Ledger
-from pipeline.prepare import Prepared
-from pipeline.render import ShardRenderer
-from pipeline.report.page import REPORT
-from pipeline.scenes import street_scene
-from pipeline.storage import Store, open_store
-from pipeline.verify import verify
-from pipeline.versions import Version
-from schemas.errors import FlowreelError
-from schemas.label_space import LabelSpace
-from schemas.outcome import ShardOutcome
-from schemas.spec import ClipsSpec, DatasetSpec, OutputSpec
+from flowreel.jobs.progress import Display
+from flowreel.jobs.render import Exit, render, render_by
+from flowreel.jobs.report import write_comparison
+from flowreel.jobs.spec_file import open_spec
+from flowreel.pipeline import pictures, reader
+from flowreel.pipeline.codec import encode_ids
+from flowreel.pipeline.generator.engine import load_engine
+from flowreel.pipeline.ledger import Ledger
+from flowreel.pipeline.prepare import Prepared
+from flowreel.pipeline.render import ShardRenderer
+from flowreel.pipeline.report.page import REPORT
+from flowreel.pipeline.scenes import street_scene
+from flowreel.pipeline.storage import Store, open_store
+from flowreel.pipeline.verify import verify
+from flowreel.pipeline.versions import Version
+from flowreel.schemas.errors import FlowreelError
+from flowreel.schemas.label_space import LabelSpace
+from flowreel.schemas.outcome import ShardOutcome
+from flowreel.schemas.spec import ClipsSpec, DatasetSpec, OutputSpec
 
 SCENES = {"boulevard": 3, "main-street": 7, "old-town": 12}  # name -> seed
 COMPARED = {"main-street": SCENES["main-street"]}

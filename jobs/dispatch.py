@@ -11,14 +11,14 @@ from typing import Any
 import ray
 from ray.exceptions import ActorUnavailableError, OutOfMemoryError, RayActorError, RayError, RayTaskError
 
-from jobs.attempts import MAX_OUTAGES, MAX_REFUSALS, Attempt, Attempts, packed
-from jobs.ray_errors import alive, cause, death, given_up
-from pipeline.job import Lanes
-from pipeline.storage_errors import Full, Unavailable
-from schemas.clip import Shard
-from schemas.errors import FlowreelError, Stopped, StorageError
-from schemas.outcome import SHARD_FAILED, WORKER_DIED, ShardOutcome
-from schemas.spec import Spec
+from flowreel.jobs.attempts import MAX_OUTAGES, MAX_REFUSALS, Attempt, Attempts, packed
+from flowreel.jobs.ray_errors import alive, cause, death, given_up
+from flowreel.pipeline.job import Lanes
+from flowreel.pipeline.storage_errors import Full, Unavailable
+from flowreel.schemas.clip import Shard
+from flowreel.schemas.errors import FlowreelError, Stopped, StorageError
+from flowreel.schemas.outcome import SHARD_FAILED, WORKER_DIED, ShardOutcome
+from flowreel.schemas.spec import Spec
 
 POLL_S = 1.0
 POLLS = 4  # workers that are asked for their frames at once, at least: asking takes as much as handing out a shard

@@ -2,8 +2,8 @@
 
 import sys
 
-from jobs.render import Exit, Result
-from schemas.spec import Spec
+from flowreel.jobs.render import Exit, Result
+from flowreel.schemas.spec import Spec
 
 
 def tell(result: Result, spec: Spec) -> None:

@@ -19,11 +19,11 @@ def command(
     name: Annotated[FormatName, typer.Option("--format", help="layout of the files")],
 ) -> None:
     """Writes a version in another format. Interrupted, the same command goes on."""
-    from jobs.progress import Display
-    from pipeline.export.formats import FORMATS
-    from pipeline.export.run import export
-    from pipeline.reader import open_dataset
-    from pipeline.storage import open_store
+    from flowreel.jobs.progress import Display
+    from flowreel.pipeline.export.formats import FORMATS
+    from flowreel.pipeline.export.run import export
+    from flowreel.pipeline.reader import open_dataset
+    from flowreel.pipeline.storage import open_store
 
     opened, store, display = open_dataset(dataset), open_store(target), Display()
     store.check_writable()

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 
-from jobs.progress import Display
-from pipeline import compaction, gc
-from pipeline.gc import Garbage, Policy
-from pipeline.lease import Stalled
-from pipeline.storage import Store
-from pipeline.versions import newest
-from schemas.errors import FlowreelError
+from flowreel.jobs.progress import Display
+from flowreel.pipeline import compaction, gc
+from flowreel.pipeline.gc import Garbage, Policy
+from flowreel.pipeline.lease import Stalled
+from flowreel.pipeline.storage import Store
+from flowreel.pipeline.versions import newest
+from flowreel.schemas.errors import FlowreelError
 
 
 def collect(dataset: Store, policy: Policy, display: Display, *, dry: bool = False) -> Garbage:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 from ray.job_submission import JobStatus, JobSubmissionClient
 
-from schemas.errors import FlowreelError, UsageError
+from flowreel.schemas.errors import FlowreelError, UsageError
 
 TRIES, PAUSE_S = 10, 3.0
 

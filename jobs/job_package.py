@@ -6,15 +6,14 @@ from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 
-from jobs.spec_file import spec_text
-from schemas.errors import UsageError
-from schemas.parse import parse
-from schemas.spec import Spec
-from schemas.training import TrainSpec
-from schemas.variants import GENERATE
+from flowreel.jobs.spec_file import spec_text
+from flowreel.schemas.errors import UsageError
+from flowreel.schemas.parse import parse
+from flowreel.schemas.spec import Spec
+from flowreel.schemas.training import TrainSpec
+from flowreel.schemas.variants import GENERATE
 
 SPEC_NAME = "spec.yaml"
-PACKAGES = ("jobs", "pipeline", "schemas")
 BUNDLED = "bundled"
 _SECRET = re.compile("key|secret|token|password|credential|sas|connection_string", re.IGNORECASE)
 
@@ -51,9 +50,8 @@ def pack(folder: Path, spec: str, *, code: bool) -> None:
         (folder / SPEC_NAME).write_text(spec)
     if not code:
         return
-    root = Path(__file__).parents[1]
-    for package in PACKAGES:
-        shutil.copytree(root / package, folder / package, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+    package = Path(__file__).parents[1]  # in a checkout it holds links to the folders at its top: they are followed
+    shutil.copytree(package, folder / package.name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
     about = metadata.distribution("flowreel")
     record = folder / f"flowreel-{about.version}.dist-info"
     record.mkdir()

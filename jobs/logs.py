@@ -40,7 +40,6 @@ def log_as_json(ids: dict[str, str]) -> None:
     log file."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter(ids))
-    for package in ("jobs", "pipeline"):
-        logger = logging.getLogger(package)
-        logger.handlers, logger.propagate = [handler], False
-        logger.setLevel(logging.INFO)
+    logger = logging.getLogger("flowreel")
+    logger.handlers, logger.propagate = [handler], False
+    logger.setLevel(logging.INFO)

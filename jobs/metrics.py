@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ray.util.metrics import Counter, Gauge, Histogram
 
-from schemas.outcome import ShardOutcome
+from flowreel.schemas.outcome import ShardOutcome
 
 if TYPE_CHECKING:
-    from jobs.dispatch import Worker
+    from flowreel.jobs.dispatch import Worker
 
 STAGE_S = [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0]
 

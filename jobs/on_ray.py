@@ -5,23 +5,23 @@ Ray is imported as it is needed: a command that finds nothing to render does wit
 
 from collections.abc import Generator
 
-from jobs.drain import told_to_stop
-from jobs.progress import Display
-from jobs.renderer import Opening, open_renderer
-from pipeline import runs
-from pipeline.ledger import Ledger
-from pipeline.prepare import Prepared
-from schemas.outcome import ShardOutcome
+from flowreel.jobs.drain import told_to_stop
+from flowreel.jobs.progress import Display
+from flowreel.jobs.renderer import Opening, open_renderer
+from flowreel.pipeline import runs
+from flowreel.pipeline.ledger import Ledger
+from flowreel.pipeline.prepare import Prepared
+from flowreel.schemas.outcome import ShardOutcome
 
 
 def on_ray(
     prepared: Prepared, done: Ledger, display: Display, opening: Opening = open_renderer
 ) -> Generator[ShardOutcome, None, None]:
     """Outcomes of the shards that are left, as they come. ``opening``: what workers render with."""
-    from jobs.actor import start_actor
-    from jobs.cluster import ray_session, waiting_for, worker_count
-    from jobs.dispatch import Dispatcher
-    from jobs.metrics import DriverMetrics
+    from flowreel.jobs.actor import start_actor
+    from flowreel.jobs.cluster import ray_session, waiting_for, worker_count
+    from flowreel.jobs.dispatch import Dispatcher
+    from flowreel.jobs.metrics import DriverMetrics
 
     job, plan_id, execution = prepared.job, prepared.plan.plan_id, prepared.job.spec.execution
     shards, frames = done.size_left()

@@ -6,14 +6,14 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from pipeline.estimate import Estimate, estimate
-from pipeline.file_uri import open_file
-from pipeline.generator.checkpoint import check_weights
-from pipeline.memory import memory
-from pipeline.plan_file import save_plan
-from pipeline.prepare import Prepared, prepare
-from schemas.errors import FlowreelError
-from schemas.spec import Spec
+from flowreel.pipeline.estimate import Estimate, estimate
+from flowreel.pipeline.file_uri import open_file
+from flowreel.pipeline.generator.checkpoint import check_weights
+from flowreel.pipeline.memory import memory
+from flowreel.pipeline.plan_file import save_plan
+from flowreel.pipeline.prepare import Prepared, prepare
+from flowreel.schemas.errors import FlowreelError
+from flowreel.schemas.spec import Spec
 
 JPEG_BYTES_PER_PIXEL = 0.25  # image and label together, quality 92
 

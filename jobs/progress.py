@@ -12,12 +12,12 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from jobs.logs import json_wanted, line
-from schemas.outcome import Failed, ShardOutcome
+from flowreel.jobs.logs import json_wanted, line
+from flowreel.schemas.outcome import Failed, ShardOutcome
 
 if TYPE_CHECKING:  # Ray and pyarrow: only where something is planned or rendered
-    from jobs.dispatch import Worker
-    from pipeline.prepare import Prepared
+    from flowreel.jobs.dispatch import Worker
+    from flowreel.pipeline.prepare import Prepared
 
 PLAIN_EVERY_S = 5.0
 WORKERS_SHOWN = 8

@@ -3,7 +3,7 @@
 import ray
 from ray.exceptions import ActorDiedError, ActorUnavailableError, RayError, RayTaskError
 
-from schemas.errors import FlowreelError
+from flowreel.schemas.errors import FlowreelError
 
 
 def given_up(error: RayError) -> bool:

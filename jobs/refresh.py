@@ -1,13 +1,13 @@
 """`flowreel refresh`: what a scheduler calls. Renders what changed, publishes, then retention."""
 
-from jobs import gc as collecting
-from jobs.on_ray import on_ray
-from jobs.progress import Display
-from jobs.render import Exit, Rendering, Result, render_by
-from pipeline.gc import Garbage, Policy
-from pipeline.retention import overdue
-from pipeline.storage import open_store
-from schemas.spec import Spec
+from flowreel.jobs import gc as collecting
+from flowreel.jobs.on_ray import on_ray
+from flowreel.jobs.progress import Display
+from flowreel.jobs.render import Exit, Rendering, Result, render_by
+from flowreel.pipeline.gc import Garbage, Policy
+from flowreel.pipeline.retention import overdue
+from flowreel.pipeline.storage import open_store
+from flowreel.schemas.spec import Spec
 
 
 def refresh(

@@ -12,25 +12,25 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from jobs.on_ray import on_ray
-from jobs.progress import Display
-from jobs.renderer import Load, open_renderer
-from jobs.report import leave_report
-from pipeline import publish, runs, summary, versions
-from pipeline.file_index import forget_index
-from pipeline.generator.checkpoint import check_weights
-from pipeline.identity import as_clip_ids
-from pipeline.lease import RUNS, Lease, Stalled, secure
-from pipeline.ledger import Ledger
-from pipeline.plan_file import save_plan
-from pipeline.prepare import Prepared, prepare
-from pipeline.storage import NotFound
-from pipeline.versions import Version
-from pipeline.work_log import WorkLog
-from schemas.errors import SourceError, StorageError
-from schemas.outcome import Failed, ShardOutcome
-from schemas.run import RunSummary
-from schemas.spec import Spec
+from flowreel.jobs.on_ray import on_ray
+from flowreel.jobs.progress import Display
+from flowreel.jobs.renderer import Load, open_renderer
+from flowreel.jobs.report import leave_report
+from flowreel.pipeline import publish, runs, summary, versions
+from flowreel.pipeline.file_index import forget_index
+from flowreel.pipeline.generator.checkpoint import check_weights
+from flowreel.pipeline.identity import as_clip_ids
+from flowreel.pipeline.lease import RUNS, Lease, Stalled, secure
+from flowreel.pipeline.ledger import Ledger
+from flowreel.pipeline.plan_file import save_plan
+from flowreel.pipeline.prepare import Prepared, prepare
+from flowreel.pipeline.storage import NotFound
+from flowreel.pipeline.versions import Version
+from flowreel.pipeline.work_log import WorkLog
+from flowreel.schemas.errors import SourceError, StorageError
+from flowreel.schemas.outcome import Failed, ShardOutcome
+from flowreel.schemas.run import RunSummary
+from flowreel.schemas.spec import Spec
 
 
 class Exit(IntEnum):

@@ -4,14 +4,14 @@ for real ones in simulations, do without."""
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from pipeline.job import RenderJob, Tick
-from schemas.clip import Shard
-from schemas.outcome import ShardOutcome
-from schemas.plan import RenderSettings
+from flowreel.pipeline.job import RenderJob, Tick
+from flowreel.schemas.clip import Shard
+from flowreel.schemas.outcome import ShardOutcome
+from flowreel.schemas.plan import RenderSettings
 
 if TYPE_CHECKING:
-    from pipeline.generator.checkpoint import Checkpoint
-    from pipeline.generator.engine import Engine
+    from flowreel.pipeline.generator.checkpoint import Checkpoint
+    from flowreel.pipeline.generator.engine import Engine
 
 Load = Callable[["Checkpoint", RenderSettings], "Engine"]
 
@@ -27,9 +27,9 @@ Opening = Callable[[RenderJob, str, Tick], Renderer]  # given the plan's id
 
 def open_renderer(job: RenderJob, plan_id: str, tick: Tick, load: Load | None = None) -> Renderer:
     """A loaded generator. ``load``: what loads it, if not `load_engine`."""
-    from pipeline.device import set_up_device, use_threads
-    from pipeline.generator.engine import load_engine
-    from pipeline.render import ShardRenderer
+    from flowreel.pipeline.device import set_up_device, use_threads
+    from flowreel.pipeline.generator.engine import load_engine
+    from flowreel.pipeline.render import ShardRenderer
 
     set_up_device(job.spec.execution.num_cpus, job.spec.execution.num_gpus)
     engine = (load or load_engine)(job.checkpoint, job.settings)  # with all threads

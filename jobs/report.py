@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobs.progress import Display
-from pipeline.file_uri import open_file
-from pipeline.storage import open_store
-from schemas.errors import UsageError
+from flowreel.jobs.progress import Display
+from flowreel.pipeline.file_uri import open_file
+from flowreel.pipeline.storage import open_store
+from flowreel.schemas.errors import UsageError
 
 if TYPE_CHECKING:
-    from pipeline.report.page import Wanted
-    from pipeline.versions import Version
+    from flowreel.pipeline.report.page import Wanted
+    from flowreel.pipeline.versions import Version
 
 AT_MOST = 100_000  # clips of a version whose report is written as it is published: it takes seconds
 PLAYERS, AT_ONCE = 64, 16  # at most; of that report
@@ -45,7 +45,7 @@ def command(
 
 def open_named(dataset: str, number: int | None = None) -> "Version":
     """DATASET[@N]. Raises UsageError where ``number`` says otherwise."""
-    from pipeline.versions import open_version, split_uri
+    from flowreel.pipeline.versions import open_version, split_uri
 
     uri, named = split_uri(dataset)
     if named and number and named != number:
@@ -55,14 +55,14 @@ def open_named(dataset: str, number: int | None = None) -> "Version":
 
 def write_report(version: "Version", display: Display, out: str = "", price: float | None = None) -> str:
     """Where it was written: beside the manifest, if nowhere else."""
-    from pipeline.report.page import BESIDE, Wanted
+    from flowreel.pipeline.report.page import BESIDE, Wanted
 
     wanted = Wanted(PLAYERS, _linked(version.dataset.uri) if out else BESIDE, price)
     return _written(version, wanted, display, out)
 
 
 def _written(version: "Version", wanted: "Wanted", display: Display, out: str = "") -> str:
-    from pipeline.report.page import REPORT, report  # video codecs, which most commands do without
+    from flowreel.pipeline.report.page import REPORT, report  # video codecs, which most commands do without
 
     with display.task(f"report of version {version.number}") as progress:
         page = report(version, wanted, progress).encode()
@@ -78,7 +78,7 @@ def leave_report(version: "Version", display: Display) -> None:
         display.say(f"no report: more than {AT_MOST:,} clips; {again}")
         return
     try:
-        from pipeline.report.page import Wanted
+        from flowreel.pipeline.report.page import Wanted
 
         display.say(f"report: {_written(version, Wanted(AT_ONCE), display)}")
     except Exception as error:
@@ -87,7 +87,7 @@ def leave_report(version: "Version", display: Display) -> None:
 
 def write_comparison(a: "Version", b: "Version", out: str, display: Display) -> str:
     """Where it was written."""
-    from pipeline.report.compare import compare
+    from flowreel.pipeline.report.compare import compare
 
     with display.task("comparing") as progress:
         page = compare(a, b, _linked(a.dataset.uri), progress)

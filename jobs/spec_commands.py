@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from jobs.options import NONE, RETRY, Grace, Json, Retry, Set, SpecArg, TrainSpecArg
-from schemas.spec import GRACE_H
+from flowreel.jobs.options import NONE, RETRY, Grace, Json, Retry, Set, SpecArg, TrainSpecArg
+from flowreel.schemas.spec import GRACE_H
 
 if TYPE_CHECKING:
-    from jobs.progress import Display
+    from flowreel.jobs.progress import Display
 
 
 def plan(
@@ -22,9 +22,9 @@ def plan(
     price: Annotated[float | None, typer.Option(min=0, help="of one worker's hour (GPU or CPU), for the cost")] = None,
 ) -> None:
     """Dry run: checks the spec, storage and every label map, prints what would be rendered. Needs no GPU."""
-    from jobs import plan as planning
-    from jobs.progress import Display
-    from jobs.spec_file import open_spec
+    from flowreel.jobs import plan as planning
+    from flowreel.jobs.progress import Display
+    from flowreel.jobs.spec_file import open_spec
 
     display = Display()
     prepared, figures = planning.plan(open_spec(spec, set_, display), out or None, price)
@@ -41,10 +41,10 @@ def render(spec: SpecArg, set_: Set = NONE, retry_failed: Retry = False) -> None
     Exit codes: 0 done; 1 failed; 2 bad usage, spec or input; 3 published, but clips failed within the allowed
     budget; 4 not published, over the budget.
     """
-    from jobs.ending import tell
-    from jobs.progress import Display
-    from jobs.render import render
-    from jobs.spec_file import open_spec
+    from flowreel.jobs.ending import tell
+    from flowreel.jobs.progress import Display
+    from flowreel.jobs.render import render
+    from flowreel.jobs.spec_file import open_spec
 
     display = Display()
     checked = open_spec(spec, set_ + RETRY * retry_failed, display)
@@ -59,11 +59,11 @@ def refresh(spec: SpecArg, set_: Set = NONE, retry_failed: Retry = False, grace:
 
     Exits 0 without a new version when nothing changed. Keeps dataset.keep_versions; exit codes are those of render.
     """
-    from jobs import gc as collecting
-    from jobs.ending import tell
-    from jobs.progress import Display
-    from jobs.refresh import refresh
-    from jobs.spec_file import open_spec
+    from flowreel.jobs import gc as collecting
+    from flowreel.jobs.ending import tell
+    from flowreel.jobs.progress import Display
+    from flowreel.jobs.refresh import refresh
+    from flowreel.jobs.spec_file import open_spec
 
     display = Display()
     checked = open_spec(spec, set_ + RETRY * retry_failed, display)
@@ -77,12 +77,12 @@ def refresh(spec: SpecArg, set_: Set = NONE, retry_failed: Retry = False, grace:
 
 def train(spec: TrainSpecArg, set_: Set = NONE) -> None:
     """Trains a generator on paired video and writes a checkpoint directory. Interrupted, the same command goes on."""
-    from jobs.progress import Display
-    from jobs.spec_file import open_train_spec
+    from flowreel.jobs.progress import Display
+    from flowreel.jobs.spec_file import open_train_spec
 
     display = Display()
     checked = open_train_spec(spec, set_, display)
-    from jobs.train import train  # after all that can be wrong: ray.train takes seconds to import
+    from flowreel.jobs.train import train  # after all that can be wrong: ray.train takes seconds to import
 
     with interruptible(display, "the newest state is kept"):
         train(checked, display)
@@ -92,8 +92,8 @@ def schema(
     of: Annotated[Literal["dataset", "train"], typer.Argument(help="whose spec: a dataset's or `train`'s")] = "dataset",
 ) -> None:
     """Prints a spec's JSON Schema."""
-    from schemas.spec import Spec
-    from schemas.training import TrainSpec
+    from flowreel.schemas.spec import Spec
+    from flowreel.schemas.training import TrainSpec
 
     model = TrainSpec if of == "train" else Spec
     print(json.dumps(model.model_json_schema(by_alias=True), indent=2))
@@ -103,8 +103,8 @@ def demo(
     folder: Annotated[str, typer.Argument(metavar="FOLDER", help="where everything goes")] = "flowreel-demo",
 ) -> None:
     """Everything on this machine in one go: makes street scenes, renders, publishes, verifies, and leaves pictures."""
-    from jobs.demo import run_demo
-    from jobs.progress import Display
+    from flowreel.jobs.demo import run_demo
+    from flowreel.jobs.progress import Display
 
     display = Display()
     with interruptible(display):

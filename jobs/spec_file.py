@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from jobs.cluster import fit_execution
-from jobs.progress import Display
-from pipeline.file_uri import open_file
-from pipeline.storage import NotFound
-from schemas.errors import UsageError
-from schemas.parse import parse, parse_spec
-from schemas.spec import Spec
-from schemas.training import TrainSpec
+from flowreel.jobs.cluster import fit_execution
+from flowreel.jobs.progress import Display
+from flowreel.pipeline.file_uri import open_file
+from flowreel.pipeline.storage import NotFound
+from flowreel.schemas.errors import UsageError
+from flowreel.schemas.parse import parse, parse_spec
+from flowreel.schemas.spec import Spec
+from flowreel.schemas.training import TrainSpec
 
 
 def open_spec(place: str, overrides: Sequence[str], display: Display) -> Spec:

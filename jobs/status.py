@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from pipeline import runs, versions
-from pipeline.storage import Store
+from flowreel.pipeline import runs, versions
+from flowreel.pipeline.storage import Store
 
 
 def status(dataset: Store) -> dict[str, Any]:

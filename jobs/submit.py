@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobs import job_env
-from jobs.command_options import takes
-from jobs.job_package import SPEC_NAME, check_travels, pack
-from schemas.errors import FlowreelError, UsageError
+from flowreel.jobs import job_env
+from flowreel.jobs.command_options import takes
+from flowreel.jobs.job_package import SPEC_NAME, check_travels, pack
+from flowreel.schemas.errors import FlowreelError, UsageError
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
@@ -84,7 +84,7 @@ def command(arguments: Arguments) -> None:
     if arguments.detach:
         print(job_id)
         return
-    from jobs.job_log import follow  # asyncio and Ray, after all that can be wrong
+    from flowreel.jobs.job_log import follow  # asyncio and Ray, after all that can be wrong
 
     try:
         code = follow(client, job_id)
@@ -120,7 +120,7 @@ def send(client: "JobSubmissionClient", arguments: Arguments) -> str:
     local = "://" not in spec
     text = check_travels(job, spec, arguments.set_, local=local)
     sets = [part for override in arguments.set_ for part in ("--set", override)]
-    entrypoint = shlex.join(["python", "-m", "jobs", job, SPEC_NAME if local else spec, *sets])
+    entrypoint = shlex.join(["python", "-m", "flowreel", job, SPEC_NAME if local else spec, *sets])
     with tempfile.TemporaryDirectory(prefix="flowreel-job-") as folder:
         pack(Path(folder), text, code=arguments.code == Code.SEND)
         job_env.write(Path(folder), env)

@@ -13,16 +13,16 @@ import ray
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
 
-from jobs.bulletin import open_bulletin
-from jobs.cluster import ray_session
-from jobs.progress import Display
-from jobs.train_progress import TrainProgress
-from jobs.train_worker import train_worker
-from pipeline.file_index import forget_index
-from pipeline.training.loader import open_loader
-from pipeline.training.plan import TrainPlan, prepare
-from schemas.errors import FlowreelError, SourceError
-from schemas.training import TrainSpec
+from flowreel.jobs.bulletin import open_bulletin
+from flowreel.jobs.cluster import ray_session
+from flowreel.jobs.progress import Display
+from flowreel.jobs.train_progress import TrainProgress
+from flowreel.jobs.train_worker import train_worker
+from flowreel.pipeline.file_index import forget_index
+from flowreel.pipeline.training.loader import open_loader
+from flowreel.pipeline.training.plan import TrainPlan, prepare
+from flowreel.schemas.errors import FlowreelError, SourceError
+from flowreel.schemas.training import TrainSpec
 
 POLL_S = 0.5
 # glibc gives freed maps back to the system at once; fetching fresh pages took half of a step's time on CPUs.

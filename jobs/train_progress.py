@@ -7,9 +7,9 @@ from typing import Self
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from jobs.progress import Display
-from pipeline.training.log import Record
-from pipeline.training.plan import TrainPlan
+from flowreel.jobs.progress import Display
+from flowreel.pipeline.training.log import Record
+from flowreel.pipeline.training.plan import TrainPlan
 
 PLAIN_EVERY_S = 30.0
 SHOWN = ("L1", "G_GAN", "G_VGG", "F_Warp", "held_out_l1", "held_out_warp_error")

@@ -6,11 +6,11 @@ import ray
 import ray.train.torch
 import torch
 
-from pipeline.training.begin import open_state
-from pipeline.training.plan import TrainPlan
-from pipeline.training.run import Run
-from pipeline.training.worker import Worker
-from schemas.errors import FlowreelError
+from flowreel.pipeline.training.begin import open_state
+from flowreel.pipeline.training.plan import TrainPlan
+from flowreel.pipeline.training.run import Run
+from flowreel.pipeline.training.worker import Worker
+from flowreel.schemas.errors import FlowreelError
 
 
 def train_worker(config: dict[str, Any]) -> None:

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from pipeline.manifest_file import Totals
-from schemas.label_space import LabelSpace
-from schemas.plan import RenderSettings
-from schemas.spec import Spec
-from schemas.version import Counts
+from flowreel.pipeline.manifest_file import Totals
+from flowreel.schemas.label_space import LabelSpace
+from flowreel.schemas.plan import RenderSettings
+from flowreel.schemas.spec import Spec
+from flowreel.schemas.version import Counts
 
 LISTED_FILES = 10_000  # data files that a description lists; shards.parquet lists any number
 
@@ -23,7 +23,7 @@ class About:
     settings: RenderSettings
     counts: Counts
     totals: Totals
-    shards: pa.Table  # schemas.manifest.SHARDS
+    shards: pa.Table  # flowreel.schemas.manifest.SHARDS
 
     @property
     def listed(self) -> list[str]:

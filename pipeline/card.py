@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from pipeline.about import About
-from pipeline.versions import MANIFEST_FILE
+from flowreel.pipeline.about import About
+from flowreel.pipeline.versions import MANIFEST_FILE
 
 _CARD = """---
 {front}---

@@ -8,17 +8,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.edits import remap_table
-from pipeline.file_index import FileFacts, Role, index_of, inspect, keys_of
-from pipeline.frame_order import order_frames
-from pipeline.label_ids import count_ids
-from pipeline.listing import FILES, list_matching
-from pipeline.source_frames import Maps, SourceFrames
-from pipeline.storage import Store
-from schemas.errors import SourceError
-from schemas.label_space import LabelSpace
-from schemas.sequence import Sequences
-from schemas.spec import SourceSpec
+from flowreel.pipeline.edits import remap_table
+from flowreel.pipeline.file_index import FileFacts, Role, index_of, inspect, keys_of
+from flowreel.pipeline.frame_order import order_frames
+from flowreel.pipeline.label_ids import count_ids
+from flowreel.pipeline.listing import FILES, list_matching
+from flowreel.pipeline.source_frames import Maps, SourceFrames
+from flowreel.pipeline.storage import Store
+from flowreel.schemas.errors import SourceError
+from flowreel.schemas.label_space import LabelSpace
+from flowreel.schemas.sequence import Sequences
+from flowreel.schemas.spec import SourceSpec
 
 READERS = 32  # requests under way at once: as many as the S3 client has connections; some stores take 40 ms for each
 BLOCK = 4096  # new files whose facts are Python objects at one time

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 
-from pipeline import versions
-from pipeline.storage import NotFound, Store
-from schemas.errors import StorageError
+from flowreel.pipeline import versions
+from flowreel.pipeline.storage import NotFound, Store
+from flowreel.schemas.errors import StorageError
 
 LEASE_S = 300.0  # a writer that has not shown up for so long is gone
 BEATS = 10  # signs of life per lease

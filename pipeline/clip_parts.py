@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from schemas.clip import Donor
-from schemas.label_space import LabelSpace
-from schemas.plan import RenderSettings
-from schemas.shards import Look
-from schemas.spec import Spec
-from schemas.variants import GENERATE, Variant
+from flowreel.schemas.clip import Donor
+from flowreel.schemas.label_space import LabelSpace
+from flowreel.schemas.plan import RenderSettings
+from flowreel.schemas.shards import Look
+from flowreel.schemas.spec import Spec
+from flowreel.schemas.variants import GENERATE, Variant
 
 # The reasons that people are told, by the parts that they are made of. What is not named here is a setting.
 REASON_OF = {

@@ -8,22 +8,22 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.codec import decode_ids, decode_image, resize_ids, resize_image
-from pipeline.edits import Ids, Maps, apply_edits, remap_table, thing_regions
-from pipeline.file_uri import open_file
-from pipeline.generator.clip_data import Conditioning
-from pipeline.job import RenderJob
-from pipeline.points.cuts import cuts_of
-from pipeline.points.frames import Given, PointFrame, conditioning, decode_frame, instance_map, label_map
-from pipeline.points.keypoints import People, keypoints_of
-from pipeline.procedural import draw_maps, draw_truth
-from pipeline.scenes import Truth
-from pipeline.source_file import read_all_unchanged, read_unchanged
-from pipeline.storage import Store
-from schemas.clip import Clip, Exemplar
-from schemas.edit import applied_in
-from schemas.errors import SourceError
-from schemas.sequence import Frame, SourceFile
+from flowreel.pipeline.codec import decode_ids, decode_image, resize_ids, resize_image
+from flowreel.pipeline.edits import Ids, Maps, apply_edits, remap_table, thing_regions
+from flowreel.pipeline.file_uri import open_file
+from flowreel.pipeline.generator.clip_data import Conditioning
+from flowreel.pipeline.job import RenderJob
+from flowreel.pipeline.points.cuts import cuts_of
+from flowreel.pipeline.points.frames import Given, PointFrame, conditioning, decode_frame, instance_map, label_map
+from flowreel.pipeline.points.keypoints import People, keypoints_of
+from flowreel.pipeline.procedural import draw_maps, draw_truth
+from flowreel.pipeline.scenes import Truth
+from flowreel.pipeline.source_file import read_all_unchanged, read_unchanged
+from flowreel.pipeline.storage import Store
+from flowreel.schemas.clip import Clip, Exemplar
+from flowreel.schemas.edit import applied_in
+from flowreel.schemas.errors import SourceError
+from flowreel.schemas.sequence import Frame, SourceFile
 
 READERS = 8  # requests under way at once, per shard
 DECODERS = 2  # threads, per shard: more would take the processors from the generator

@@ -18,21 +18,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline import runs
-from pipeline.about import About
-from pipeline.data_file import clip_sources, describe, manifest_rows, pack, stored
-from pipeline.descriptions import descriptions
-from pipeline.identity import digest, shard_id
-from pipeline.lease import RUNS, Lease, secure
-from pipeline.manifest_file import write_manifest
-from pipeline.publish import Conflict, commit_files, file_record, parquet
-from pipeline.storage import Store
-from pipeline.versions import FAILURES_FILE, LINEAGE_FILE, MANIFEST_FILE, SHARDS_FILE, Version, newest
-from schemas.errors import IntegrityError
-from schemas.label_space import LabelSpace
-from schemas.manifest import MANIFEST, SHARDS, completed
-from schemas.outcome import DataFile, Rendered, ShardOutcome
-from schemas.version import FileRecord, VersionRecord
+from flowreel.pipeline import runs
+from flowreel.pipeline.about import About
+from flowreel.pipeline.data_file import clip_sources, describe, manifest_rows, pack, stored
+from flowreel.pipeline.descriptions import descriptions
+from flowreel.pipeline.identity import digest, shard_id
+from flowreel.pipeline.lease import RUNS, Lease, secure
+from flowreel.pipeline.manifest_file import write_manifest
+from flowreel.pipeline.publish import Conflict, commit_files, file_record, parquet
+from flowreel.pipeline.storage import Store
+from flowreel.pipeline.versions import FAILURES_FILE, LINEAGE_FILE, MANIFEST_FILE, SHARDS_FILE, Version, newest
+from flowreel.schemas.errors import IntegrityError
+from flowreel.schemas.label_space import LabelSpace
+from flowreel.schemas.manifest import MANIFEST, SHARDS, completed
+from flowreel.schemas.outcome import DataFile, Rendered, ShardOutcome
+from flowreel.schemas.version import FileRecord, VersionRecord
 
 READERS = 16
 LIVE_SHARE = 0.5  # of a file's bytes; below, it is rewritten

@@ -5,11 +5,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline.about import About
-from pipeline.versions import MANIFEST_FILE
-from schemas.manifest import MANIFEST, MEDIA_COLUMNS, SHARDS, data_schema
-from schemas.spec import Spec
-from schemas.version import FileRecord
+from flowreel.pipeline.about import About
+from flowreel.pipeline.versions import MANIFEST_FILE
+from flowreel.schemas.manifest import MANIFEST, MEDIA_COLUMNS, SHARDS, data_schema
+from flowreel.schemas.spec import Spec
+from flowreel.schemas.version import FileRecord
 
 _PARQUET = "application/x-parquet"  # what mlcroissant knows
 _CROISSANT = (

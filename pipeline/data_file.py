@@ -11,12 +11,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.pairing import check_file
-from pipeline.storage import NotFound, Store
-from schemas.errors import IntegrityError
-from schemas.lineage import SOURCES, SOURCES_KEY
-from schemas.manifest import DATA, MANIFEST, MEDIA_COLUMNS, ROWS_KEY, completed, data_schema
-from schemas.outcome import DataFile
+from flowreel.pipeline.pairing import check_file
+from flowreel.pipeline.storage import NotFound, Store
+from flowreel.schemas.errors import IntegrityError
+from flowreel.schemas.lineage import SOURCES, SOURCES_KEY
+from flowreel.schemas.manifest import DATA, MANIFEST, MEDIA_COLUMNS, ROWS_KEY, completed, data_schema
+from flowreel.schemas.outcome import DataFile
 
 _KEY_COLUMNS = [name for name in DATA.names if name not in MEDIA_COLUMNS]
 _UNPLACED = pa.schema([field for field in MANIFEST if field.name not in ("shard", "row_group", "row")])
@@ -27,9 +27,9 @@ class EncodedClip:
     """A clip that is ready to be stored."""
 
     clip_id: str
-    rows: list[dict[str, Any]]  # of schemas.manifest.DATA, in frame order
-    manifest: list[dict[str, Any]]  # of schemas.manifest.MANIFEST without shard, row_group, row
-    sources: dict[str, Any]  # of schemas.lineage.SOURCES
+    rows: list[dict[str, Any]]  # of flowreel.schemas.manifest.DATA, in frame order
+    manifest: list[dict[str, Any]]  # of flowreel.schemas.manifest.MANIFEST without shard, row_group, row
+    sources: dict[str, Any]  # of flowreel.schemas.lineage.SOURCES
 
 
 def path_of(shard_id: str) -> str:
@@ -50,7 +50,7 @@ def pack(
     shard_id: str, rows: Iterable[pa.Table], manifest: Sequence[pa.Table], sources: pa.Table, schema: pa.Schema = DATA
 ) -> bytes:
     """A data file of clips' tables: ``rows`` and ``manifest`` have one per clip, ``sources`` a row per clip, ``schema``
-    is that of the rows, as `schemas.manifest.data_schema` makes it.
+    is that of the rows, as `flowreel.schemas.manifest.data_schema` makes it.
 
     Where the rows lie in this file is written over what ``manifest`` says of that.
     """

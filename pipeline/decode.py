@@ -9,14 +9,14 @@ import pyarrow.compute as pc
 import simplejpeg
 from numpy.typing import NDArray
 
-from pipeline.codec import decode_flow
+from flowreel.pipeline.codec import decode_flow
 
 _FLAG = {"image": cv2.IMREAD_COLOR_RGB} | dict.fromkeys(("label", "instance", "depth"), cv2.IMREAD_UNCHANGED)
 JPEG = b"\xff\xd8"  # what such files begin with
 
 
 def decode_column(rows: pa.Table, column: str) -> NDArray[Any]:
-    """Images (T, H, W, 3), labels, instances or depths (T, H, W) of rows of one size, as `pipeline.torch_dataset` says.
+    """Images (T, H, W, 3), labels, instances or depths (T, H, W) of rows of one size, as `torch_dataset` says.
 
     Raises ValueError, naming the frame, for a missing or damaged medium.
     """

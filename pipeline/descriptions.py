@@ -2,11 +2,11 @@
 
 import json
 
-from pipeline.about import About
-from pipeline.card import dataset_card
-from pipeline.croissant import croissant
-from pipeline.versions import CARD_FILE, CROISSANT_FILE
-from schemas.version import FileRecord
+from flowreel.pipeline.about import About
+from flowreel.pipeline.card import dataset_card
+from flowreel.pipeline.croissant import croissant
+from flowreel.pipeline.versions import CARD_FILE, CROISSANT_FILE
+from flowreel.schemas.version import FileRecord
 
 
 def descriptions(about: About, manifest: FileRecord) -> dict[str, bytes]:

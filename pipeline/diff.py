@@ -12,9 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.lineage import lineage_parts
-from pipeline.versions import FAILURES_FILE, LINEAGE_FILE, Version
-from schemas.lineage import LINEAGE
+from flowreel.pipeline.lineage import lineage_parts
+from flowreel.pipeline.versions import FAILURES_FILE, LINEAGE_FILE, Version
+from flowreel.schemas.lineage import LINEAGE
 
 _PLACE = ["sequence_id", "variant", "start"]
 # Column of the lineage -> the reason that people are told.

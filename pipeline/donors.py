@@ -5,15 +5,15 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow.compute as pc
 
-from pipeline.clip_source import fetch_maps
-from pipeline.edits import Ids, Maps
-from pipeline.edits.maps import no_instance
-from pipeline.job import RenderJob
-from schemas.clip import Donor
-from schemas.edit import Insert
-from schemas.errors import UsageError
-from schemas.sequence import Frame, Sequences
-from schemas.spec import Spec
+from flowreel.pipeline.clip_source import fetch_maps
+from flowreel.pipeline.edits import Ids, Maps
+from flowreel.pipeline.edits.maps import no_instance
+from flowreel.pipeline.job import RenderJob
+from flowreel.schemas.clip import Donor
+from flowreel.schemas.edit import Insert
+from flowreel.schemas.errors import UsageError
+from flowreel.schemas.sequence import Frame, Sequences
+from flowreel.schemas.spec import Spec
 
 LONGEST = 300  # frames that are taken where clips are whole sequences: each clip reads them again
 

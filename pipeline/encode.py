@@ -5,16 +5,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.clip_source import ClipMaps
-from pipeline.codec import ENDING, encode_flow, encode_ids, encode_image
-from pipeline.data_file import EncodedClip
-from pipeline.generator.clip_data import ClipFrames
-from pipeline.job import RenderJob
-from pipeline.lineage import clip_sources
-from pipeline.quality.measure import Columns
-from schemas.clip import Clip
-from schemas.edit import applied_in, frame_stride
-from schemas.label_space import LabelSpace
+from flowreel.pipeline.clip_source import ClipMaps
+from flowreel.pipeline.codec import ENDING, encode_flow, encode_ids, encode_image
+from flowreel.pipeline.data_file import EncodedClip
+from flowreel.pipeline.generator.clip_data import ClipFrames
+from flowreel.pipeline.job import RenderJob
+from flowreel.pipeline.lineage import clip_sources
+from flowreel.pipeline.quality.measure import Columns
+from flowreel.schemas.clip import Clip
+from flowreel.schemas.edit import applied_in, frame_stride
+from flowreel.schemas.label_space import LabelSpace
 
 NO_INSTANCE = {np.dtype(np.uint8): (0, 255), np.dtype(np.uint16): (0,)}  # ids that mean "no instance"
 

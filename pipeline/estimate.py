@@ -3,8 +3,8 @@
 import math
 from dataclasses import dataclass
 
-from pipeline import summary
-from pipeline.prepare import Prepared
+from flowreel.pipeline import summary
+from flowreel.pipeline.prepare import Prepared
 
 # Assumed where no run has measured: of a generator like the bundled one, on one worker.
 SECONDS_PER_MEGAPIXEL = {"cuda": 0.5, "cpu": 8.0}

@@ -5,12 +5,12 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.codec import decode_image
-from pipeline.file_uri import open_file
-from schemas.clip import Exemplar
-from schemas.errors import SourceError, StorageError
-from schemas.label_space import LabelSpace
-from schemas.spec import Spec
+from flowreel.pipeline.codec import decode_image
+from flowreel.pipeline.file_uri import open_file
+from flowreel.schemas.clip import Exemplar
+from flowreel.schemas.errors import SourceError, StorageError
+from flowreel.schemas.label_space import LabelSpace
+from flowreel.schemas.spec import Spec
 
 STRETCH = 2.0  # of its shape at most; beyond, the look is that of a distorted place
 ENLARGED = 4.0  # at most; beyond, the look is blurred

@@ -14,13 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.codec import decode_ids, decode_image
-from pipeline.generator.landmarks import parse_landmarks
-from pipeline.parquet import read_parquet
-from pipeline.points.frames import densepose_in, people_in
-from pipeline.storage import FileInfo, Store
-from schemas.errors import StorageError
-from schemas.sequence import DIGEST_BYTES
+from flowreel.pipeline.codec import decode_ids, decode_image
+from flowreel.pipeline.generator.landmarks import parse_landmarks
+from flowreel.pipeline.parquet import read_parquet
+from flowreel.pipeline.points.frames import densepose_in, people_in
+from flowreel.pipeline.storage import FileInfo, Store
+from flowreel.schemas.errors import StorageError
+from flowreel.schemas.sequence import DIGEST_BYTES
 
 Role = Literal["label", "instance", "image", "densepose", "openpose", "skeleton", "landmarks", "other"]
 INDEX_PATH = "cache/sources.parquet"

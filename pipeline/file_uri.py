@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.storage import Store, open_store
+from flowreel.pipeline.storage import Store, open_store
 
 
 def open_file(uri: str, options: Mapping[str, Any] | None = None) -> tuple[Store, str]:

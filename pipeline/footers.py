@@ -7,12 +7,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.ahead import in_order
-from pipeline.data_file import clip_sources, manifest_rows
-from pipeline.storage import Store
-from schemas.errors import IntegrityError, StorageError
-from schemas.lineage import LINEAGE
-from schemas.outcome import DataFile
+from flowreel.pipeline.ahead import in_order
+from flowreel.pipeline.data_file import clip_sources, manifest_rows
+from flowreel.pipeline.storage import Store
+from flowreel.schemas.errors import IntegrityError, StorageError
+from flowreel.schemas.lineage import LINEAGE
+from flowreel.schemas.outcome import DataFile
 
 READERS = 16
 AHEAD = 128  # files that are read before their rows are wanted

@@ -13,13 +13,13 @@ from typing import Self
 
 import pyarrow as pa
 
-from pipeline import runs, versions
-from pipeline.lease import LEASE_S, RUNS, SWEEPS, Held, Lease, held_by, live
-from pipeline.parquet import read_parquet
-from pipeline.retention import Folder, age, drop, folders, past_retention, removable
-from pipeline.storage import TEMPORARY_SUFFIX, FileInfo, NotFound, Store
-from schemas.errors import IntegrityError
-from schemas.spec import GRACE_H
+from flowreel.pipeline import runs, versions
+from flowreel.pipeline.lease import LEASE_S, RUNS, SWEEPS, Held, Lease, held_by, live
+from flowreel.pipeline.parquet import read_parquet
+from flowreel.pipeline.retention import Folder, age, drop, folders, past_retention, removable
+from flowreel.pipeline.storage import TEMPORARY_SUFFIX, FileInfo, NotFound, Store
+from flowreel.schemas.errors import IntegrityError
+from flowreel.schemas.spec import GRACE_H
 
 _NO_RUNS = {"claims", "leases", "summaries", "sweeps"}  # folders below runs/ that hold no run's records
 BATCH = 64  # files deleted between two looks at the own lease

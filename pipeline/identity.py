@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from schemas.clip import CLIP_ID, ID_BYTES
+from flowreel.schemas.clip import CLIP_ID, ID_BYTES
 
 RENDER_FORMAT = 4  # raise when the code's output for the same inputs changes, or what ids are made of
 _SIZE = ID_BYTES

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pipeline.generator.checkpoint import Checkpoint
-from pipeline.storage import Store
-from schemas.label_space import LabelSpace
-from schemas.plan import RenderSettings
-from schemas.spec import Spec
+from flowreel.pipeline.generator.checkpoint import Checkpoint
+from flowreel.pipeline.storage import Store
+from flowreel.schemas.label_space import LabelSpace
+from flowreel.schemas.plan import RenderSettings
+from flowreel.schemas.spec import Spec
 
 Tick = Callable[[int], None]  # told of n more frames rendered
 BESIDE = 2  # shards of a worker that are not on its device: one fetching, one encoding and writing

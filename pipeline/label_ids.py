@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from schemas.label_space import LabelSpace
+from flowreel.schemas.label_space import LabelSpace
 
 _BATCH = 65_536  # files
 _ALL_IDS = 65_536

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.file_uri import open_file
-from pipeline.storage import redact
-from schemas.errors import StorageError, UsageError
-from schemas.label_space import LabelSpace
-from schemas.label_spaces import BUILT_IN
-from schemas.parse import check, parse_yaml
+from flowreel.pipeline.file_uri import open_file
+from flowreel.pipeline.storage import redact
+from flowreel.schemas.errors import StorageError, UsageError
+from flowreel.schemas.label_space import LabelSpace
+from flowreel.schemas.label_spaces import BUILT_IN
+from flowreel.schemas.parse import check, parse_yaml
 
 
 def open_label_space(name: str, options: Mapping[str, Any]) -> LabelSpace:

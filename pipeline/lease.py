@@ -15,8 +15,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
-from pipeline.storage import FileInfo, NotFound, Store
-from schemas.errors import IntegrityError, StorageError
+from flowreel.pipeline.storage import FileInfo, NotFound, Store
+from flowreel.schemas.errors import IntegrityError, StorageError
 
 log = logging.getLogger(__name__)
 

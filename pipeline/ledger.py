@@ -8,14 +8,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.data_file import path_of
-from pipeline.id_search import IdSearch
-from pipeline.identity import shard_id, to_hex
-from schemas.clip import Shard
-from schemas.manifest import SHARDS
-from schemas.outcome import DataFile, Failed, Rejected, Rendered, ShardOutcome
-from schemas.sequence import DIGEST_BYTES
-from schemas.shards import Shards
+from flowreel.pipeline.data_file import path_of
+from flowreel.pipeline.id_search import IdSearch
+from flowreel.pipeline.identity import shard_id, to_hex
+from flowreel.schemas.clip import Shard
+from flowreel.schemas.manifest import SHARDS
+from flowreel.schemas.outcome import DataFile, Failed, Rejected, Rendered, ShardOutcome
+from flowreel.schemas.sequence import DIGEST_BYTES
+from flowreel.schemas.shards import Shards
 
 _NOT_DONE, _OTHERWISE = -1, -2  # instead of a file's size
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.generator.clip_data import ClipFrames
-from schemas.light import Light
-from schemas.variants import Variant
+from flowreel.pipeline.generator.clip_data import ClipFrames
+from flowreel.schemas.light import Light
+from flowreel.schemas.variants import Variant
 
 HORIZON = 0.45  # of the height: where a level camera above a flat road sees it
 NEAREST = 0.1  # distance of the lowest row, by that of the horizon

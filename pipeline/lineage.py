@@ -10,19 +10,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from pipeline.clip_parts import SETTINGS, by_reason, variant_parts
-from pipeline.identity import RENDER_FORMAT, digest
-from pipeline.job import RenderJob
-from pipeline.manifest_file import GROUP_ROWS
-from pipeline.versions import LINEAGE_FILE, Version
-from schemas.clip import Clip, Donor
-from schemas.lineage import LINEAGE
-from schemas.sequence import SourceFile
-from schemas.shards import Look
+from flowreel.pipeline.clip_parts import SETTINGS, by_reason, variant_parts
+from flowreel.pipeline.identity import RENDER_FORMAT, digest
+from flowreel.pipeline.job import RenderJob
+from flowreel.pipeline.manifest_file import GROUP_ROWS
+from flowreel.pipeline.versions import LINEAGE_FILE, Version
+from flowreel.schemas.clip import Clip, Donor
+from flowreel.schemas.lineage import LINEAGE
+from flowreel.schemas.sequence import SourceFile
+from flowreel.schemas.shards import Look
 
 
 def clip_sources(clip: Clip, job: RenderJob) -> dict[str, Any]:
-    """A row of ``schemas.lineage.SOURCES``."""
+    """A row of ``flowreel.schemas.lineage.SOURCES``."""
     look = Look(clip.seed, clip.exemplar, clip.donors)
     shared = by_reason(variant_parts(job.spec.variants[clip.variant], look, job.spec, job.space, job.settings))
     instances = [f.instance and f.instance.digest for f in clip.frames]

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.storage import FileInfo, Store
-from pipeline.template import Template
-from schemas.errors import SourceError
+from flowreel.pipeline.storage import FileInfo, Store
+from flowreel.pipeline.template import Template
+from flowreel.schemas.errors import SourceError
 
 PAGE_FILES = 50_000
 FILES = pa.schema(

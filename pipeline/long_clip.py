@@ -9,12 +9,12 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from pipeline.generator.clip_data import ClipFrames, Conditioning
-from pipeline.generator.clips import How, Piece, first_frame, joined, render_pieces
-from pipeline.generator.engine import Engine
-from pipeline.generator.rollout import RolloutState
-from pipeline.runs import folder
-from pipeline.storage import Store
+from flowreel.pipeline.generator.clip_data import ClipFrames, Conditioning
+from flowreel.pipeline.generator.clips import How, Piece, first_frame, joined, render_pieces
+from flowreel.pipeline.generator.engine import Engine
+from flowreel.pipeline.generator.rollout import RolloutState
+from flowreel.pipeline.runs import folder
+from flowreel.pipeline.storage import Store
 
 
 def render_long(

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from schemas.manifest import MANIFEST
+from flowreel.schemas.manifest import MANIFEST
 
 GROUP_ROWS = 65_536
 _ALL_IDS = 65_536

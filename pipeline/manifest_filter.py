@@ -11,10 +11,10 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from numpy.typing import NDArray
 
-from pipeline.versions import MANIFEST_FILE, Version
-from schemas.errors import IntegrityError, UsageError
-from schemas.label_space import LabelSpace
-from schemas.manifest import MANIFEST
+from flowreel.pipeline.versions import MANIFEST_FILE, Version
+from flowreel.schemas.errors import IntegrityError, UsageError
+from flowreel.schemas.label_space import LabelSpace
+from flowreel.schemas.manifest import MANIFEST
 
 Expression: TypeAlias = Any  # pyarrow.compute.Expression: pyarrow has no types
 Where: TypeAlias = Expression | Mapping[str, Any] | None

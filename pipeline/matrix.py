@@ -6,8 +6,8 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.pieces import Pieces
-from schemas.variants import Matrix, Variant
+from flowreel.pipeline.pieces import Pieces
+from flowreel.schemas.variants import Matrix, Variant
 
 
 def pairs(rule: Matrix) -> tuple[Variant, ...]:

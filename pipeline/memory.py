@@ -9,12 +9,12 @@ from math import prod
 
 import numpy as np
 
-from pipeline.generator.checkpoint import Checkpoint
-from pipeline.generator.config import GeneratorConfig
-from pipeline.job import RenderJob
-from pipeline.prepare import Prepared
-from schemas.plan import Plan, RenderSettings
-from schemas.shards import Shards
+from flowreel.pipeline.generator.checkpoint import Checkpoint
+from flowreel.pipeline.generator.config import GeneratorConfig
+from flowreel.pipeline.job import RenderJob
+from flowreel.pipeline.prepare import Prepared
+from flowreel.schemas.plan import Plan, RenderSettings
+from flowreel.schemas.shards import Shards
 
 MB = 10**6
 # Resident, with Ray's own part of a process.

@@ -8,13 +8,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.footers import FooterRows, read_footers
-from pipeline.lineage import LineageFile
-from pipeline.storage import Store
-from pipeline.versions import Version
-from schemas.errors import IntegrityError
-from schemas.manifest import MANIFEST, completed
-from schemas.outcome import DataFile
+from flowreel.pipeline.footers import FooterRows, read_footers
+from flowreel.pipeline.lineage import LineageFile
+from flowreel.pipeline.storage import Store
+from flowreel.pipeline.versions import Version
+from flowreel.schemas.errors import IntegrityError
+from flowreel.schemas.manifest import MANIFEST, completed
+from flowreel.schemas.outcome import DataFile
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Merge:
     kept: NDArray[np.bool_]  # which of them stay
     new_clips: pa.Table  # CLIPS
     new_file: NDArray[np.int64]  # the row of ``files`` that holds each new clip
-    files: pa.Table  # `schemas.manifest.SHARDS` of the new clips
+    files: pa.Table  # `flowreel.schemas.manifest.SHARDS` of the new clips
 
     def clips(self) -> pa.Table:
         """All clips, in manifest order: by sequence, variant and time of their start, so that filters and people find

@@ -10,9 +10,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from pipeline.codec import decode_flow, decode_ids, decode_image
-from schemas.errors import IntegrityError
-from schemas.manifest import data_schema
+from flowreel.pipeline.codec import decode_flow, decode_ids, decode_image
+from flowreel.schemas.errors import IntegrityError
+from flowreel.schemas.manifest import data_schema
 
 _KEYS = ("clip_id", "sequence_id", "variant", "frame_index", "split", "timestamp_s")
 _DECODE: dict[str, Callable[[bytes], NDArray[Any]]] = {

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from pipeline.reader import ClipData
-from schemas.label_space import LabelSpace
+from flowreel.pipeline.reader import ClipData
+from flowreel.schemas.label_space import LabelSpace
 
 Rgb = NDArray[np.uint8]
 _MARGIN, _TITLE = 4, 18  # pixels

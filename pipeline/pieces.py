@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.identity import id_array, piece_digest
-from schemas.clip import ID_BYTES
-from schemas.sequence import DIGEST_BYTES, Sequences
-from schemas.spec import ClipsSpec
+from flowreel.pipeline.identity import id_array, piece_digest
+from flowreel.schemas.clip import ID_BYTES
+from flowreel.schemas.sequence import DIGEST_BYTES, Sequences
+from flowreel.schemas.spec import ClipsSpec
 
 _BLOCK = 16_384  # pieces that are Python objects at one time
 

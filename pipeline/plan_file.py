@@ -7,10 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.identity import to_hex
-from pipeline.storage import Store
-from schemas.plan import PLAN
-from schemas.shards import Shards
+from flowreel.pipeline.identity import to_hex
+from flowreel.pipeline.storage import Store
+from flowreel.schemas.plan import PLAN
+from flowreel.schemas.shards import Shards
 
 GROUP_ROWS = 262_144
 

@@ -13,18 +13,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.clip_parts import variant_parts
-from pipeline.edits.check import inserts
-from pipeline.identity import as_clip_ids, clip_ids, look_digest, shard_ids, split_of
-from pipeline.pieces import Pieces, cut
-from schemas.clip import CLIP_ID, Donor, Exemplar
-from schemas.edit import Insert, frame_steps
-from schemas.label_space import LabelSpace
-from schemas.plan import Plan, RenderSettings
-from schemas.sequence import Sequences
-from schemas.shards import Look, Shards, every_nth
-from schemas.spec import Spec
-from schemas.variants import GENERATE
+from flowreel.pipeline.clip_parts import variant_parts
+from flowreel.pipeline.edits.check import inserts
+from flowreel.pipeline.identity import as_clip_ids, clip_ids, look_digest, shard_ids, split_of
+from flowreel.pipeline.pieces import Pieces, cut
+from flowreel.schemas.clip import CLIP_ID, Donor, Exemplar
+from flowreel.schemas.edit import Insert, frame_steps
+from flowreel.schemas.label_space import LabelSpace
+from flowreel.schemas.plan import Plan, RenderSettings
+from flowreel.schemas.sequence import Sequences
+from flowreel.schemas.shards import Look, Shards, every_nth
+from flowreel.schemas.spec import Spec
+from flowreel.schemas.variants import GENERATE
 
 # Frames per shard: large enough to amortise a hand-out, small enough to lose to a kill.
 SHARD_FRAMES = {"cpu": 60, "cuda": 480}

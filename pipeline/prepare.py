@@ -6,32 +6,32 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline import versions
-from pipeline.balance import Balanced, balanced
-from pipeline.catalog import Catalog
-from pipeline.donors import donors_of
-from pipeline.edits import remap_table
-from pipeline.edits.check import check_edits
-from pipeline.exemplars import exemplar
-from pipeline.file_index import INDEX, facts_in, index_of, load_index, save_index
-from pipeline.generator.checkpoint import check_fits, checkpoint_store, read_checkpoint
-from pipeline.job import RenderJob, lanes_for
-from pipeline.label_spaces import open_label_space
-from pipeline.matrix import drawn, pairs
-from pipeline.pieces import uncut
-from pipeline.planner import Held, Inputs, plan
-from pipeline.points.frames import channels
-from pipeline.quality.held import turned_down
-from pipeline.settings import settle
-from pipeline.sources import find_sequences, open_source
-from pipeline.storage import NotFound, Store, open_store
-from pipeline.versions import Version
-from schemas.clip import Exemplar
-from schemas.errors import UsageError
-from schemas.label_space import LabelSpace
-from schemas.plan import Plan
-from schemas.spec import Spec
-from schemas.variants import GENERATE, Balance, Matrix, Variant
+from flowreel.pipeline import versions
+from flowreel.pipeline.balance import Balanced, balanced
+from flowreel.pipeline.catalog import Catalog
+from flowreel.pipeline.donors import donors_of
+from flowreel.pipeline.edits import remap_table
+from flowreel.pipeline.edits.check import check_edits
+from flowreel.pipeline.exemplars import exemplar
+from flowreel.pipeline.file_index import INDEX, facts_in, index_of, load_index, save_index
+from flowreel.pipeline.generator.checkpoint import check_fits, checkpoint_store, read_checkpoint
+from flowreel.pipeline.job import RenderJob, lanes_for
+from flowreel.pipeline.label_spaces import open_label_space
+from flowreel.pipeline.matrix import drawn, pairs
+from flowreel.pipeline.pieces import uncut
+from flowreel.pipeline.planner import Held, Inputs, plan
+from flowreel.pipeline.points.frames import channels
+from flowreel.pipeline.quality.held import turned_down
+from flowreel.pipeline.settings import settle
+from flowreel.pipeline.sources import find_sequences, open_source
+from flowreel.pipeline.storage import NotFound, Store, open_store
+from flowreel.pipeline.versions import Version
+from flowreel.schemas.clip import Exemplar
+from flowreel.schemas.errors import UsageError
+from flowreel.schemas.label_space import LabelSpace
+from flowreel.schemas.plan import Plan
+from flowreel.schemas.spec import Spec
+from flowreel.schemas.variants import GENERATE, Balance, Matrix, Variant
 
 Progress = Callable[[int, int], None]
 
@@ -72,7 +72,7 @@ def prepare(spec: Spec, progress: Progress | None = None, *, dry: bool = False) 
     if spec.output.flow and not checkpoint.config.flow:
         raise UsageError("output.flow: true, but this generator has no flow; set it to false")
     if spec.quality.segmenter:
-        from pipeline.quality.segmenters import open_segmenter  # torch: for those who have a segmenter only
+        from flowreel.pipeline.quality.segmenters import open_segmenter  # torch: for those who have a segmenter only
 
         open_segmenter(spec, space)
     exemplars = {v.style: exemplar(v.style, spec, space, settings.size) for v in spec.variants if v.style != GENERATE}

@@ -10,12 +10,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.catalog import Catalog
-from pipeline.file_index import INDEX
-from pipeline.scenes import SCENE_FORMAT, Drive, Truth
-from schemas.errors import SourceError
-from schemas.sequence import Frame, Sequences
-from schemas.source import FRAMES, ProceduralSpec
+from flowreel.pipeline.catalog import Catalog
+from flowreel.pipeline.file_index import INDEX
+from flowreel.pipeline.scenes import SCENE_FORMAT, Drive, Truth
+from flowreel.schemas.errors import SourceError
+from flowreel.schemas.sequence import Frame, Sequences
+from flowreel.schemas.source import FRAMES, ProceduralSpec
 
 _PREFIX = "street-"
 Size = tuple[int, int]  # width, height

@@ -9,16 +9,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.data_file import clip_sources
-from pipeline.edits.check import inserts
-from pipeline.template import Template
-from pipeline.versions import LINEAGE_FILE, Version
-from schemas.errors import IntegrityError, UsageError
+from flowreel.pipeline.data_file import clip_sources
+from flowreel.pipeline.edits.check import inserts
+from flowreel.pipeline.template import Template
+from flowreel.pipeline.versions import LINEAGE_FILE, Version
+from flowreel.schemas.errors import IntegrityError, UsageError
 
 
 @dataclass(frozen=True)
 class Origin:
-    """A published clip: where it lies, and a row of ``schemas.lineage.SOURCES``."""
+    """A published clip: where it lies, and a row of ``flowreel.schemas.lineage.SOURCES``."""
 
     shard: str
     row_group: int

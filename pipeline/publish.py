@@ -20,25 +20,25 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from pipeline import versions
-from pipeline.about import About
-from pipeline.claim import Claim, Conflict
-from pipeline.descriptions import descriptions
-from pipeline.identity import RENDER_FORMAT, as_clip_ids
-from pipeline.job import RenderJob
-from pipeline.ledger import Ledger
-from pipeline.lineage import LineageFile, kept_lineage
-from pipeline.manifest_file import Totals, write_manifest
-from pipeline.merge import Merge
-from pipeline.quality.held import losses, rejected_now
-from pipeline.storage import NotFound, Store
-from pipeline.versions import CLIPS, FAILURES_FILE, LINEAGE_FILE, MANIFEST_FILE, RECORD, SHARDS_FILE, Version
-from schemas.errors import StorageError
-from schemas.manifest import FAILURES, SHARDS
-from schemas.outcome import Failed
-from schemas.plan import Plan
-from schemas.quality import QualitySpec
-from schemas.version import Counts, FileRecord, VersionRecord, Work
+from flowreel.pipeline import versions
+from flowreel.pipeline.about import About
+from flowreel.pipeline.claim import Claim, Conflict
+from flowreel.pipeline.descriptions import descriptions
+from flowreel.pipeline.identity import RENDER_FORMAT, as_clip_ids
+from flowreel.pipeline.job import RenderJob
+from flowreel.pipeline.ledger import Ledger
+from flowreel.pipeline.lineage import LineageFile, kept_lineage
+from flowreel.pipeline.manifest_file import Totals, write_manifest
+from flowreel.pipeline.merge import Merge
+from flowreel.pipeline.quality.held import losses, rejected_now
+from flowreel.pipeline.storage import NotFound, Store
+from flowreel.pipeline.versions import CLIPS, FAILURES_FILE, LINEAGE_FILE, MANIFEST_FILE, RECORD, SHARDS_FILE, Version
+from flowreel.schemas.errors import StorageError
+from flowreel.schemas.manifest import FAILURES, SHARDS
+from flowreel.schemas.outcome import Failed
+from flowreel.schemas.plan import Plan
+from flowreel.schemas.quality import QualitySpec
+from flowreel.schemas.version import Counts, FileRecord, VersionRecord, Work
 
 UPLOADS, PART_BYTES = 3, 16 * 2**20
 

@@ -8,15 +8,15 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.ahead import in_order
-from pipeline.codec import decode_flow, decode_ids, decode_image
-from pipeline.manifest_filter import Filter, Where
-from pipeline.row_groups import RowGroups
-from pipeline.storage import open_store
-from pipeline.versions import Version, open_version, split_uri
-from schemas.errors import UsageError
-from schemas.label_space import LabelSpace
-from schemas.manifest import ALL_COLUMNS
+from flowreel.pipeline.ahead import in_order
+from flowreel.pipeline.codec import decode_flow, decode_ids, decode_image
+from flowreel.pipeline.manifest_filter import Filter, Where
+from flowreel.pipeline.row_groups import RowGroups
+from flowreel.pipeline.storage import open_store
+from flowreel.pipeline.versions import Version, open_version, split_uri
+from flowreel.schemas.errors import UsageError
+from flowreel.schemas.label_space import LabelSpace
+from flowreel.schemas.manifest import ALL_COLUMNS
 
 CLIPS_AHEAD = 2
 

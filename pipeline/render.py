@@ -19,28 +19,28 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
-from pipeline.behind import behind
-from pipeline.clip_source import ClipMaps, fetch_clip
-from pipeline.data_file import EncodedClip, build, describe, stored
-from pipeline.encode import encode_clip
-from pipeline.generator.clip_data import ClipFrames
-from pipeline.generator.clips import How, render_clips
-from pipeline.generator.engine import Engine
-from pipeline.identity import shard_id
-from pipeline.job import RenderJob, Tick
-from pipeline.light import in_light
-from pipeline.long_clip import Pieces, render_long
-from pipeline.quality.agreement import label_agreement
-from pipeline.quality.gates import bounds_of, gate
-from pipeline.quality.measure import Agreement, measure
-from pipeline.quality.segmenters import open_segmenter
-from pipeline.runs import save_outcome
-from pipeline.thumbnail import thumbnail
-from pipeline.tries import tried
-from schemas.clip import Clip, Shard
-from schemas.edit import frame_stride
-from schemas.errors import DeviceLost
-from schemas.outcome import ClipOutcome, Failed, Rejected, Rendered, ShardOutcome
+from flowreel.pipeline.behind import behind
+from flowreel.pipeline.clip_source import ClipMaps, fetch_clip
+from flowreel.pipeline.data_file import EncodedClip, build, describe, stored
+from flowreel.pipeline.encode import encode_clip
+from flowreel.pipeline.generator.clip_data import ClipFrames
+from flowreel.pipeline.generator.clips import How, render_clips
+from flowreel.pipeline.generator.engine import Engine
+from flowreel.pipeline.identity import shard_id
+from flowreel.pipeline.job import RenderJob, Tick
+from flowreel.pipeline.light import in_light
+from flowreel.pipeline.long_clip import Pieces, render_long
+from flowreel.pipeline.quality.agreement import label_agreement
+from flowreel.pipeline.quality.gates import bounds_of, gate
+from flowreel.pipeline.quality.measure import Agreement, measure
+from flowreel.pipeline.quality.segmenters import open_segmenter
+from flowreel.pipeline.runs import save_outcome
+from flowreel.pipeline.thumbnail import thumbnail
+from flowreel.pipeline.tries import tried
+from flowreel.schemas.clip import Clip, Shard
+from flowreel.schemas.edit import frame_stride
+from flowreel.schemas.errors import DeviceLost
+from flowreel.schemas.outcome import ClipOutcome, Failed, Rejected, Rendered, ShardOutcome
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

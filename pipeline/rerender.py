@@ -10,24 +10,24 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from pipeline.clip_source import fetch_clip
-from pipeline.codec import decode_flow, decode_image
-from pipeline.encode import encode_clip
-from pipeline.generator.checkpoint import checkpoint_store, read_checkpoint
-from pipeline.generator.clips import How, render_clips
-from pipeline.generator.engine import Engine, load_engine
-from pipeline.identity import RENDER_FORMAT
-from pipeline.job import RenderJob
-from pipeline.light import in_light
-from pipeline.provenance import Origin, origins
-from pipeline.source_file import SINCE
-from pipeline.sources import open_source
-from pipeline.versions import LINEAGE_FILE, Version
-from schemas.clip import Clip, Donor, Exemplar
-from schemas.errors import FlowreelError, SourceError, UsageError
-from schemas.label_space import LabelSpace
-from schemas.manifest import data_schema
-from schemas.sequence import Frame, SourceFile
+from flowreel.pipeline.clip_source import fetch_clip
+from flowreel.pipeline.codec import decode_flow, decode_image
+from flowreel.pipeline.encode import encode_clip
+from flowreel.pipeline.generator.checkpoint import checkpoint_store, read_checkpoint
+from flowreel.pipeline.generator.clips import How, render_clips
+from flowreel.pipeline.generator.engine import Engine, load_engine
+from flowreel.pipeline.identity import RENDER_FORMAT
+from flowreel.pipeline.job import RenderJob
+from flowreel.pipeline.light import in_light
+from flowreel.pipeline.provenance import Origin, origins
+from flowreel.pipeline.source_file import SINCE
+from flowreel.pipeline.sources import open_source
+from flowreel.pipeline.versions import LINEAGE_FILE, Version
+from flowreel.schemas.clip import Clip, Donor, Exemplar
+from flowreel.schemas.errors import FlowreelError, SourceError, UsageError
+from flowreel.schemas.label_space import LabelSpace
+from flowreel.schemas.manifest import data_schema
+from flowreel.schemas.sequence import Frame, SourceFile
 
 ROUNDING_DB = 40.0  # PSNR: other processors and batches round otherwise; a wrong picture is below 30
 _PICTURES = ("image", "flow")  # may be rounded otherwise

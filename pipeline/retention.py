@@ -10,8 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from pipeline.storage import FileInfo, NotFound, Store
-from pipeline.versions import RECORD, folder
+from flowreel.pipeline.storage import FileInfo, NotFound, Store
+from flowreel.pipeline.versions import RECORD, folder
 
 DROPPED_FILE = "dropped.json"
 

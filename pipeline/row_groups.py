@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.storage import NotFound, Store
-from pipeline.storage_ranged import RangedFile
-from pipeline.versions import SHARDS_FILE, Version
-from schemas.errors import IntegrityError
+from flowreel.pipeline.storage import NotFound, Store
+from flowreel.pipeline.storage_ranged import RangedFile
+from flowreel.pipeline.versions import SHARDS_FILE, Version
+from flowreel.schemas.errors import IntegrityError
 
 KEPT_FOOTERS = 512  # some 20 KB each
 Span = tuple[int, int]  # bytes [start, stop) of a data file

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter
 
-from pipeline.data_file import path_of
-from pipeline.id_search import IdSearch
-from pipeline.identity import id_array
-from pipeline.storage import NotFound, Store
-from schemas.errors import IntegrityError
-from schemas.outcome import ClipOutcome, Failed, Rejected, Rendered, ShardOutcome
-from schemas.plan import Plan
+from flowreel.pipeline.data_file import path_of
+from flowreel.pipeline.id_search import IdSearch
+from flowreel.pipeline.identity import id_array
+from flowreel.pipeline.storage import NotFound, Store
+from flowreel.schemas.errors import IntegrityError
+from flowreel.schemas.outcome import ClipOutcome, Failed, Rejected, Rendered, ShardOutcome
+from flowreel.schemas.plan import Plan
 
 READERS = 16
 BLOCK = 1024  # records under way at once
@@ -31,7 +31,7 @@ def folder(plan_id: str) -> str:
 
 
 def plan_path(plan_id: str) -> str:
-    """Where a run's plan is kept (columns `schemas.plan.PLAN`)."""
+    """Where a run's plan is kept (columns `flowreel.schemas.plan.PLAN`)."""
     return f"{folder(plan_id)}/plan.parquet"
 
 

@@ -4,10 +4,10 @@ from typing import Literal
 
 from llvmlite import binding as llvm
 
-from pipeline.generator.checkpoint import Checkpoint
-from schemas.errors import UsageError
-from schemas.plan import RenderSettings
-from schemas.spec import Spec
+from flowreel.pipeline.generator.checkpoint import Checkpoint
+from flowreel.schemas.errors import UsageError
+from flowreel.schemas.plan import RenderSettings
+from flowreel.schemas.spec import Spec
 
 GPU_BATCH_PIXELS = 8 * 512 * 256  # lock-step pixels that fill a GPU with the official networks, as a first rule
 

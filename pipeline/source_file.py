@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from pipeline.storage import NotFound, Store
-from pipeline.storage_bodies import has
-from schemas.errors import SourceError
-from schemas.sequence import SourceFile
+from flowreel.pipeline.storage import NotFound, Store
+from flowreel.pipeline.storage_bodies import has
+from flowreel.schemas.errors import SourceError
+from flowreel.schemas.sequence import SourceFile
 
 SINCE = "since it was checked; run the command again"
 

@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.frame_order import Order
-from pipeline.sequence_problems import File, sequence_problems
-from schemas.sequence import DIGEST_BYTES, Sequences
-from schemas.spec import SourceSpec
+from flowreel.pipeline.frame_order import Order
+from flowreel.pipeline.sequence_problems import File, sequence_problems
+from flowreel.schemas.sequence import DIGEST_BYTES, Sequences
+from flowreel.schemas.spec import SourceSpec
 
 _NUMBER = r"\A(?P<before>.*?)(?P<digits>[0-9]+)[^0-9]*\z"  # as `template.number_of`
 _DIGITS = 18  # what an int64 holds for sure

@@ -5,12 +5,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline.catalog import Catalog, Progress, scan
-from pipeline.points.catalog import scan_points
-from pipeline.procedural import procedural_catalog
-from pipeline.storage import Store, open_store
-from schemas.label_space import LabelSpace
-from schemas.source import SourceSpec
+from flowreel.pipeline.catalog import Catalog, Progress, scan
+from flowreel.pipeline.points.catalog import scan_points
+from flowreel.pipeline.procedural import procedural_catalog
+from flowreel.pipeline.storage import Store, open_store
+from flowreel.schemas.label_space import LabelSpace
+from flowreel.schemas.source import SourceSpec
 
 
 def open_source(source: SourceSpec, options: Mapping[str, Any] | None = None) -> Store | None:
@@ -26,7 +26,7 @@ def find_sequences(
     size: tuple[int, int],
     progress: Progress | None = None,
 ) -> Catalog:
-    """Lists and checks a source; see `pipeline.catalog.scan`. ``size``: width, height that frames are rendered at."""
+    """Lists and checks a source; see `catalog.scan`. ``size``: width, height that frames are rendered at."""
     if source.procedural:
         return procedural_catalog(source.procedural, size)
     assert store is not None

@@ -20,14 +20,14 @@ from urllib.parse import unquote, urlsplit
 import fsspec
 from fsspec.utils import glob_translate
 
-from pipeline.put_if_absent import TEMPORARY_SUFFIX, temporary_name
-from pipeline.storage_backends import EXTRAS, WHOLE, Bucket, Folder
-from pipeline.storage_bodies import has, of_length, write_checked
-from pipeline.storage_errors import TRIES, NotFound, Unavailable, explained, redact, retry
-from pipeline.storage_pages import Level, list_pages
-from pipeline.storage_protocol import Backend, FileInfo
-from pipeline.storage_ranged import RangedFile
-from schemas.errors import StorageError
+from flowreel.pipeline.put_if_absent import TEMPORARY_SUFFIX, temporary_name
+from flowreel.pipeline.storage_backends import EXTRAS, WHOLE, Bucket, Folder
+from flowreel.pipeline.storage_bodies import has, of_length, write_checked
+from flowreel.pipeline.storage_errors import TRIES, NotFound, Unavailable, explained, redact, retry
+from flowreel.pipeline.storage_pages import Level, list_pages
+from flowreel.pipeline.storage_protocol import Backend, FileInfo
+from flowreel.pipeline.storage_ranged import RangedFile
+from flowreel.schemas.errors import StorageError
 
 __all__ = ["TEMPORARY_SUFFIX", "FileInfo", "NotFound", "Store", "Unavailable", "open_store", "redact"]
 

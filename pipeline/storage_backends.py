@@ -12,11 +12,17 @@ from typing import Any
 
 import fsspec
 
-from pipeline.put_if_absent import create_file, create_in_memory, create_object, replace_file, replace_with_copy
-from pipeline.storage_errors import NotFound, TryAgain, status_of
-from pipeline.storage_info import info_of_file, info_of_object, stat_of_entry
-from pipeline.storage_protocol import FileInfo
-from schemas.errors import StorageError
+from flowreel.pipeline.put_if_absent import (
+    create_file,
+    create_in_memory,
+    create_object,
+    replace_file,
+    replace_with_copy,
+)
+from flowreel.pipeline.storage_errors import NotFound, TryAgain, status_of
+from flowreel.pipeline.storage_info import info_of_file, info_of_object, stat_of_entry
+from flowreel.pipeline.storage_protocol import FileInfo
+from flowreel.schemas.errors import StorageError
 
 EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "abfs": "azure", "abfss": "azure", "az": "azure"}
 # Retries are the Store's alone: with botocore's and s3fs's own on top, an outage takes minutes to show.

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from schemas.errors import StorageError
+from flowreel.schemas.errors import StorageError
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from pipeline.storage_protocol import FileInfo
+from flowreel.pipeline.storage_protocol import FileInfo
 
 TAG_KEYS = ("ETag", "etag", "md5Hash", "generation")
 TIME_KEYS = ("LastModified", "last_modified", "mtime", "updated", "created")

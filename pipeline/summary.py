@@ -7,10 +7,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pipeline.storage import NotFound, Store
-from schemas.outcome import ShardOutcome
-from schemas.plan import RenderSettings
-from schemas.run import RunSummary
+from flowreel.pipeline.storage import NotFound, Store
+from flowreel.schemas.outcome import ShardOutcome
+from flowreel.schemas.plan import RenderSettings
+from flowreel.schemas.run import RunSummary
 
 FOLDER = "runs/summaries"
 KEPT = 100  # newest summaries of a dataset

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.codec import encode_image
+from flowreel.pipeline.codec import encode_image
 
 
 def thumbnail(image_THW3: NDArray[np.uint8], width: int = 160) -> bytes:

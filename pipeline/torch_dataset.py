@@ -15,12 +15,12 @@ import torch
 import torch.utils.data
 from numpy.typing import NDArray
 
-from pipeline import windows
-from pipeline.decode import decode_column, decode_flows
-from pipeline.reader import Dataset
-from pipeline.windows import Windows
-from schemas.errors import UsageError
-from schemas.manifest import MEDIA_COLUMNS
+from flowreel.pipeline import windows
+from flowreel.pipeline.decode import decode_column, decode_flows
+from flowreel.pipeline.reader import Dataset
+from flowreel.pipeline.windows import Windows
+from flowreel.schemas.errors import UsageError
+from flowreel.schemas.manifest import MEDIA_COLUMNS
 
 Sample = dict[str, Any]
 KEPT_CLIPS = 8  # of a map-style dataset: neighbouring windows lie in one row group
@@ -73,7 +73,7 @@ class Samples:
 
 class ClipDataset(torch.utils.data.Dataset[Sample]):
     """Map-style: sample i is window i, in manifest order. Shuffled by a sampler, it reads a row group per sample;
-    `pipeline.torch_stream.ClipStream` reads each once."""
+    `flowreel.pipeline.torch_stream.ClipStream` reads each once."""
 
     def __init__(self, samples: Samples) -> None:
         self.samples = samples

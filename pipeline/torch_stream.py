@@ -1,4 +1,4 @@
-"""Samples of `pipeline.torch_dataset`, streamed: sharded, shuffled, read ahead, resumable within an epoch."""
+"""Samples of `flowreel.pipeline.torch_dataset`, streamed: sharded, shuffled, read ahead, resumable within an epoch."""
 
 from collections import Counter, deque
 from collections.abc import Iterator
@@ -11,11 +11,11 @@ import torch
 import torch.distributed
 import torch.utils.data
 
-from pipeline import windows
-from pipeline.torch_dataset import Sample, Samples
-from pipeline.versions import MANIFEST_FILE
-from pipeline.windows import Indices, Part
-from schemas.errors import UsageError
+from flowreel.pipeline import windows
+from flowreel.pipeline.torch_dataset import Sample, Samples
+from flowreel.pipeline.versions import MANIFEST_FILE
+from flowreel.pipeline.windows import Indices, Part
+from flowreel.schemas.errors import UsageError
 
 FETCHES = 4  # row groups under way at once: a bucket answers late, but many at a time
 Fetched = tuple[int, "Future[pa.Table]"]  # a window, and its clip's rows

@@ -6,9 +6,9 @@ from typing import TypeVar
 
 import torch
 
-from pipeline.storage_errors import Unavailable
-from schemas.errors import FlowreelError
-from schemas.outcome import Failed
+from flowreel.pipeline.storage_errors import Unavailable
+from flowreel.schemas.errors import FlowreelError
+from flowreel.schemas.outcome import Failed
 
 T = TypeVar("T")
 

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.pairing import check_file
-from pipeline.storage import NotFound, Store
-from pipeline.versions import FAILURES_FILE, LINEAGE_FILE, MANIFEST_FILE, SHARDS_FILE, Version
-from schemas.errors import FlowreelError, IntegrityError
-from schemas.manifest import MANIFEST, SHARDS
+from flowreel.pipeline.pairing import check_file
+from flowreel.pipeline.storage import NotFound, Store
+from flowreel.pipeline.versions import FAILURES_FILE, LINEAGE_FILE, MANIFEST_FILE, SHARDS_FILE, Version
+from flowreel.schemas.errors import FlowreelError, IntegrityError
+from flowreel.schemas.manifest import MANIFEST, SHARDS
 
 READERS = 4  # data files under way at once: each is held in memory whole
 BLOCK_BYTES = 64 * 2**20

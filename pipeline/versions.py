@@ -10,12 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from pipeline.identity import as_clip_ids, ids_from_hex
-from pipeline.parquet import read_parquet
-from pipeline.storage import NotFound, Store
-from schemas.clip import CLIP_ID
-from schemas.errors import IntegrityError, StorageError, UsageError
-from schemas.version import VersionRecord
+from flowreel.pipeline.identity import as_clip_ids, ids_from_hex
+from flowreel.pipeline.parquet import read_parquet
+from flowreel.pipeline.storage import NotFound, Store
+from flowreel.schemas.clip import CLIP_ID
+from flowreel.schemas.errors import IntegrityError, StorageError, UsageError
+from flowreel.schemas.version import VersionRecord
 
 RECORD, MANIFEST_FILE, FAILURES_FILE, SHARDS_FILE, LINEAGE_FILE, CARD_FILE, CROISSANT_FILE = (
     "version.json", "manifest.parquet", "failures.parquet", "shards.parquet", "lineage.parquet", "README.md",

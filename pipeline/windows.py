@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.errors import UsageError
+from flowreel.schemas.errors import UsageError
 
 Indices = NDArray[np.int64]
 

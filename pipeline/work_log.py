@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from schemas.outcome import ShardOutcome
-from schemas.version import Work
+from flowreel.schemas.outcome import ShardOutcome
+from flowreel.schemas.version import Work
 
 PAUSE_S = 30.0  # a longer one, as after a kill, begins a new line
 

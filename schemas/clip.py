@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from schemas.sequence import Frame
+from flowreel.schemas.sequence import Frame
 
 ID_BYTES = 16  # of a clip's or shard's id, which is written as 32 hex digits
 CLIP_ID = pa.binary(ID_BYTES)

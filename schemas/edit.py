@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, StrictInt, StrictStr, Tag, model_validator
 
-from schemas.model import Model
+from flowreel.schemas.model import Model
 
 ClassKey = StrictInt | StrictStr  # id or name; strict: YAML's `no` is no class 0
 InstanceId = Annotated[int, Field(ge=0, le=65535, strict=True)]

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from schemas.model import Model
+from flowreel.schemas.model import Model
 
 Byte = Annotated[int, Field(ge=0, le=255)]
 

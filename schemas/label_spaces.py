@@ -1,6 +1,6 @@
 """The built-in label spaces."""
 
-from schemas.label_space import LabelClass, LabelSpace
+from flowreel.schemas.label_space import LabelClass, LabelSpace
 
 # id, name, RGB, kind, ignore. Ids, names and colours as published with Cityscapes; the licence plate, -1 there, is
 # 34 here, so that all 35 have a channel (as vid2vid's 35 label channels do).

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from schemas.model import Model
+from flowreel.schemas.model import Model
 
 Gain = Annotated[float, Field(ge=0.2, le=5)]
 

@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from schemas.edit import KINDS, TAG
-from schemas.errors import UsageError
-from schemas.model import Model
-from schemas.spec import Spec
-from schemas.variants import RULES
+from flowreel.schemas.edit import KINDS, TAG
+from flowreel.schemas.errors import UsageError
+from flowreel.schemas.model import Model
+from flowreel.schemas.spec import Spec
+from flowreel.schemas.variants import RULES
 
 MOST_VALUES = 100_000  # in a YAML file
 # pydantic's names for the alternatives of a field

@@ -5,7 +5,7 @@ from typing import Literal
 
 import pyarrow as pa
 
-from schemas.shards import Shards
+from flowreel.schemas.shards import Shards
 
 PLAN = pa.schema(
     [

@@ -4,9 +4,9 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from schemas.edit import ClassKey
-from schemas.model import Model
-from schemas.numbers import Above0, Fraction
+from flowreel.schemas.edit import ClassKey
+from flowreel.schemas.model import Model
+from flowreel.schemas.numbers import Above0, Fraction
 
 
 class QualitySpec(Model):

@@ -1,7 +1,7 @@
 """The summary of a run that has ended, ``runs/summaries/<started>-<plan_id>.json``."""
 
-from schemas.model import Model
-from schemas.plan import RenderSettings
+from flowreel.schemas.model import Model
+from flowreel.schemas.plan import RenderSettings
 
 
 class RunSummary(Model):

@@ -104,7 +104,7 @@ class Sequences(Items[Sequence]):
         )  # fmt: skip
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Sent as bytes: see `schemas.shards.Look.fields`."""
+        """Sent as bytes: see `flowreel.schemas.shards.Look.fields`."""
         numbers = (self.size_S2, self.first_S1, self.label_N32, self.instance_N32, self.guide_N32)
         names = pa.concat_arrays([self.names])  # without what its buffers hold besides
         buffers = [buffer and buffer.to_pybytes() for buffer in names.buffers()[1:]]

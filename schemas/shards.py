@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from schemas.clip import ID_BYTES, Clip, Donor, Exemplar, Shard
-from schemas.sequence import Frames, Sequences
+from flowreel.schemas.clip import ID_BYTES, Clip, Donor, Exemplar, Shard
+from flowreel.schemas.sequence import Frames, Sequences
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Look:
     seed: int
     exemplar: Exemplar | None
     donors: tuple[Donor, ...] = ()
-    steps: tuple[int, ...] = ()  # slices of a clip's frames, one after the other: `schemas.edit.frame_steps`
+    steps: tuple[int, ...] = ()  # slices of a clip's frames, one after the other: `flowreel.schemas.edit.frame_steps`
 
     @property
     def stride(self) -> int:

@@ -4,9 +4,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from schemas.edit import ClassKey
-from schemas.model import Model
-from schemas.numbers import Fraction, Natural, Positive, Side
+from flowreel.schemas.edit import ClassKey
+from flowreel.schemas.model import Model
+from flowreel.schemas.numbers import Fraction, Natural, Positive, Side
 
 SEQUENCE = "{sequence}"
 LABELS = "{sequence}/labels/*.png"

@@ -5,12 +5,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from schemas.edit import needs_instances
-from schemas.model import Model
-from schemas.numbers import Fraction, Natural, Positive, Seed, Side
-from schemas.quality import QualitySpec
-from schemas.source import SEQUENCE, SourceSpec
-from schemas.variants import GENERATE, Balance, Matrix, Rule, Variant, or_rule
+from flowreel.schemas.edit import needs_instances
+from flowreel.schemas.model import Model
+from flowreel.schemas.numbers import Fraction, Natural, Positive, Seed, Side
+from flowreel.schemas.quality import QualitySpec
+from flowreel.schemas.source import SEQUENCE, SourceSpec
+from flowreel.schemas.variants import GENERATE, Balance, Matrix, Rule, Variant, or_rule
 
 __all__ = ["GENERATE", "GRACE_H", "SEQUENCE", "Fraction", "Natural", "Positive", "Side", "SourceSpec", "Spec"]
 

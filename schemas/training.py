@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from schemas.edit import ClassKey
-from schemas.model import Model
-from schemas.spec import Fraction, Natural, Positive, Side, SourceSpec
+from flowreel.schemas.edit import ClassKey
+from flowreel.schemas.model import Model
+from flowreel.schemas.spec import Fraction, Natural, Positive, Side, SourceSpec
 
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 

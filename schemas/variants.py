@@ -4,10 +4,10 @@ from typing import Annotated, Any, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from schemas.edit import ClassKey, Edit
-from schemas.light import Light
-from schemas.model import Model
-from schemas.numbers import Positive, Seed
+from flowreel.schemas.edit import ClassKey, Edit
+from flowreel.schemas.light import Light
+from flowreel.schemas.model import Model
+from flowreel.schemas.numbers import Positive, Seed
 
 GENERATE = "generate"
 

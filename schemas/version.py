@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from schemas.model import Model
-from schemas.plan import RenderSettings
-from schemas.spec import Spec
+from flowreel.schemas.model import Model
+from flowreel.schemas.plan import RenderSettings
+from flowreel.schemas.spec import Spec
 
 
 class FileRecord(Model):

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from jobs.leaving import leave
+from flowreel.jobs.leaving import leave
 
 if TYPE_CHECKING:
-    from pipeline.prepare import Prepared
-    from pipeline.versions import Version
-    from schemas.clip import Shard
-    from schemas.outcome import ShardOutcome
-    from schemas.spec import Spec
+    from flowreel.pipeline.prepare import Prepared
+    from flowreel.pipeline.versions import Version
+    from flowreel.schemas.clip import Shard
+    from flowreel.schemas.outcome import ShardOutcome
+    from flowreel.schemas.spec import Spec
 
 START_LIMIT_S = 60
 os.environ.setdefault("RAY_worker_niceness", "0")  # else whatever else runs here starves the workers of Ray
@@ -108,10 +108,10 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The checkpoint directory of a very small real generator with random weights: all parts, 64x32, T = 3."""
     import torch
 
-    from pipeline.generator.config import GeneratorConfig
-    from pipeline.generator.loading import save_checkpoint
-    from pipeline.generator.networks import VideoGenerator
-    from pipeline.storage import open_store
+    from flowreel.pipeline.generator.config import GeneratorConfig
+    from flowreel.pipeline.generator.loading import save_checkpoint
+    from flowreel.pipeline.generator.networks import VideoGenerator
+    from flowreel.pipeline.storage import open_store
 
     config = GeneratorConfig(ngf=4, n_downsample=2, n_blocks=2, n_scales=2, size=(64, 32))
     folder = tmp_path_factory.mktemp("tiny-checkpoint")
@@ -151,8 +151,8 @@ def _write_source(
 @cache
 def _drawn(seed: int, frames: int, size: tuple[int, int]) -> dict[str, list[bytes]]:
     """PNGs of a sequence, by role."""
-    from pipeline.codec import encode_ids
-    from pipeline.scenes import street_scene
+    from flowreel.pipeline.codec import encode_ids
+    from flowreel.pipeline.scenes import street_scene
 
     scene = street_scene(seed, frames, size)
     maps = {"labels": scene.label_THW, "instances": scene.instance_THW}
@@ -185,7 +185,7 @@ class LocalRun:
         return replace(self, root=other)
 
     def spec(self, **groups: Any) -> "Spec":
-        from schemas.spec import Spec
+        from flowreel.schemas.spec import Spec
 
         tree: dict[str, Any] = {
             "dataset": {"uri": str(self.dataset)},
@@ -199,7 +199,7 @@ class LocalRun:
         return Spec.model_validate(tree)
 
     def prepare(self, **groups: Any) -> "Prepared":
-        from pipeline.prepare import prepare
+        from flowreel.pipeline.prepare import prepare
 
         prepared = prepare(self.spec(**groups))
         prepared.catalog.check()
@@ -207,8 +207,8 @@ class LocalRun:
 
     def render(self, prepared: "Prepared", shards: "Iterable[Shard] | None" = None) -> "list[ShardOutcome]":
         """Renders, stores and records shards: the plan's, if none are given."""
-        from pipeline.generator.engine import load_engine
-        from pipeline.render import ShardRenderer
+        from flowreel.pipeline.generator.engine import load_engine
+        from flowreel.pipeline.render import ShardRenderer
 
         job = prepared.job
         renderer = ShardRenderer(job, prepared.plan.plan_id, load_engine(job.checkpoint, job.settings))
@@ -216,8 +216,8 @@ class LocalRun:
 
     def publish(self, prepared: "Prepared", outcomes: "Iterable[ShardOutcome] | None" = None) -> "Version":
         """Commits a version; renders the plan before if no outcomes are given."""
-        from pipeline import publish, runs
-        from pipeline.ledger import Ledger
+        from flowreel.pipeline import publish, runs
+        from flowreel.pipeline.ledger import Ledger
 
         done = Ledger(prepared.plan.shards, self.render(prepared) if outcomes is None else outcomes)
         draft = publish.draft(prepared.job, prepared.plan, done, prepared.base)

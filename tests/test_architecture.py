@@ -43,8 +43,13 @@ Rule = Callable[[Source], Iterator[Finding]]
 
 
 def imported_modules(source: Source) -> Iterator[Finding]:
-    """Absolute names of the imported modules, those in functions and under TYPE_CHECKING as well."""
-    package = PurePosixPath(source.path).parent.parts
+    """Absolute names of the imported modules, those in functions and under TYPE_CHECKING as well; Flowreel's own
+    without `flowreel.`, as their folders stand at the repository's top."""
+    return ((line, name.removeprefix("flowreel.")) for line, name in _imported(source))
+
+
+def _imported(source: Source) -> Iterator[Finding]:
+    package = ("flowreel", *PurePosixPath(source.path).parent.parts)
     for node in ast.walk(source.tree):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, name.name) for name in node.names)
@@ -148,12 +153,17 @@ UPWARD, ARGUMENTS = imports_of_higher_layers, "    async def f(a, b, c, /, d, e,
 @pytest.mark.parametrize(
     ("rule", "path", "text", "expected"),
     [
-        (UPWARD, "schemas/a.py", "import os\nimport pipeline.render", ["schemas/a.py:2 imports pipeline.render"]),
-        (UPWARD, "pipeline/a.py", "def f():\n    from jobs import cli", ["pipeline/a.py:2 imports jobs"]),
+        (
+            UPWARD,
+            "schemas/a.py",
+            "import os\nimport flowreel.pipeline.render",
+            ["schemas/a.py:2 imports pipeline.render"],
+        ),
+        (UPWARD, "pipeline/a.py", "def f():\n    from flowreel.jobs import cli", ["pipeline/a.py:2 imports jobs"]),
         (UPWARD, "pipeline/b/a.py", "from ...jobs.cli import main", ["pipeline/b/a.py:1 imports jobs.cli"]),
         (UPWARD, "pipeline/a.py", "from .. import jobs, schemas", ["pipeline/a.py:1 imports jobs"]),
-        (UPWARD, "pipeline/b/a.py", "from . import jobs\nfrom ..d import jobs\nimport schemas.spec", []),
-        (UPWARD, "jobs/a.py", "import schemas.spec\nfrom pipeline import render", []),
+        (UPWARD, "pipeline/b/a.py", "from . import jobs\nfrom ..d import jobs\nimport flowreel.schemas.spec", []),
+        (UPWARD, "jobs/a.py", "import flowreel.schemas.spec\nfrom flowreel.pipeline import render", []),
         (jobs_only_imports, "pipeline/a.py", "import ray.exceptions as e", ["pipeline/a.py:1 imports ray.exceptions"]),
         (jobs_only_imports, "pipeline/a.py", "import raymarch", []),
         (jobs_only_imports, "jobs/a.py", "import ray, rich, typer", []),
@@ -183,7 +193,7 @@ def setuptools_settings() -> dict[str, object]:
 
 
 def test_pyproject_lists_every_package() -> None:
-    tree = {str(PurePosixPath(source.path).parent).replace("/", ".") for source in sources()}
+    tree = {"flowreel"} | {f"flowreel.{PurePosixPath(source.path).parent}".replace("/", ".") for source in sources()}
     listed = setuptools_settings()["packages"]
     assert listed == sorted(tree), "pyproject.toml's [tool.setuptools] packages must be the folders with code, sorted"
 
@@ -197,7 +207,8 @@ def test_every_package_folder_has_an_init_file() -> None:
 def test_pyproject_packages_every_data_file() -> None:
     data = setuptools_settings()["package-data"]
     assert isinstance(data, dict)
-    patterns = [f"{package.replace('.', '/')}/{pattern}" for package, globs in data.items() for pattern in globs]
+    folders = {package: package.removeprefix("flowreel.").replace(".", "/") for package in data}
+    patterns = [f"{folders[package]}/{pattern}" for package, globs in data.items() for pattern in globs]
     files = [file for layer in LAYERS for file in (ROOT / layer).rglob("*") if file.is_file()]
     left_out = [
         file.relative_to(ROOT).as_posix()

@@ -16,9 +16,9 @@ from benchmarks.original import OriginalEngine
 from benchmarks.report import BEGIN, END, in_readme
 from benchmarks.subject import Subject, build_generator, make_clips, preset_config
 from benchmarks.timing import FROM_MAPS
-from pipeline.generator.clips import render_clips
-from pipeline.generator.engine import PlainEngine
-from schemas.errors import UsageError
+from flowreel.pipeline.generator.clips import render_clips
+from flowreel.pipeline.generator.engine import PlainEngine
+from flowreel.schemas.errors import UsageError
 
 SMALL = ["--ngf", "8", "--size", "64x32", "--frames", "1", "--rounds", "2"]
 

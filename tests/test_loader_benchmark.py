@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from benchmarks import loader
-from pipeline.codec import encode_ids
-from pipeline.scenes import street_scene
+from flowreel.pipeline.codec import encode_ids
+from flowreel.pipeline.scenes import street_scene
 
 
 def test_every_loader_gives_every_clip(tmp_path: Path, capsys: pytest.CaptureFixture[str], one_thread: None) -> None:

@@ -17,12 +17,12 @@ from benchmarks.agreement import agreement
 from benchmarks.measures import Video, diversity, drift, look, measure, there_and_back
 from benchmarks.real_video import RealVideo, open_data
 from benchmarks.segmenter import SegmenterTraining
-from pipeline.codec import decode_ids, encode_image
-from pipeline.generator.checkpoint import CONFIG_FILE, WEIGHTS_FILE
-from pipeline.pictures import color_labels
-from pipeline.training.segmenter import Segmenter, SegmenterFacts, load_segmenter
-from schemas.errors import SourceError, UsageError
-from schemas.label_spaces import BUILT_IN
+from flowreel.pipeline.codec import decode_ids, encode_image
+from flowreel.pipeline.generator.checkpoint import CONFIG_FILE, WEIGHTS_FILE
+from flowreel.pipeline.pictures import color_labels
+from flowreel.pipeline.training.segmenter import Segmenter, SegmenterFacts, load_segmenter
+from flowreel.schemas.errors import SourceError, UsageError
+from flowreel.schemas.label_spaces import BUILT_IN
 from tests.conftest import MakeSource
 
 pytestmark = pytest.mark.usefixtures("one_thread")

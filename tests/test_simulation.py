@@ -14,8 +14,8 @@ from benchmarks.scale import GPU as SETTINGS
 from benchmarks.sections import put_section
 from benchmarks.simulation.model import Run, driver_share, fitted, predicted_cpu_s
 from benchmarks.simulation.run import Stage, Start
-from jobs import plan as planning
-from pipeline.memory import memory
+from flowreel.jobs import plan as planning
+from flowreel.pipeline.memory import memory
 
 
 def stage(actors: int, shards: int, wall_s: float) -> Stage:

@@ -7,9 +7,9 @@ import pytest
 
 from benchmarks import cost_of_measures, utility
 from benchmarks.utility import Interval, interval, verdict
-from pipeline.codec import decode_ids, encode_image
-from pipeline.pictures import color_labels
-from schemas.label_spaces import BUILT_IN
+from flowreel.pipeline.codec import decode_ids, encode_image
+from flowreel.pipeline.pictures import color_labels
+from flowreel.schemas.label_spaces import BUILT_IN
 from tests.conftest import MakeSource
 
 

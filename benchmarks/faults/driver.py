@@ -10,13 +10,13 @@ import json
 import sys
 
 from benchmarks.faults.engine import Load, Sickness
-from jobs.ending import tell
-from jobs.leaving import leave
-from jobs.options import RETRY
-from jobs.progress import Display
-from jobs.render import render
-from jobs.spec_file import open_spec
-from schemas.errors import FlowreelError
+from flowreel.jobs.ending import tell
+from flowreel.jobs.leaving import leave
+from flowreel.jobs.options import RETRY
+from flowreel.jobs.progress import Display
+from flowreel.jobs.render import render
+from flowreel.jobs.spec_file import open_spec
+from flowreel.schemas.errors import FlowreelError
 
 
 def run(place: str, load: Load, retry_failed: bool) -> int:

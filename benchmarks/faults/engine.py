@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pipeline.generator.checkpoint import Checkpoint
-from pipeline.generator.engine import PlainEngine
-from pipeline.generator.loading import load_generator
-from pipeline.generator.rollout import Frame, RolloutState
-from schemas.plan import RenderSettings
+from flowreel.pipeline.generator.checkpoint import Checkpoint
+from flowreel.pipeline.generator.engine import PlainEngine
+from flowreel.pipeline.generator.loading import load_generator
+from flowreel.pipeline.generator.rollout import Frame, RolloutState
+from flowreel.schemas.plan import RenderSettings
 
 MEMORY_GROUPS = Path("/sys/fs/cgroup/memory")  # cgroups of version 1
 ROOM_BYTES = 64 * 2**20  # what a worker may still take before it is out of memory

@@ -14,19 +14,19 @@ import torch
 import yaml
 
 from benchmarks.faults.engine import Load
-from jobs.progress import Display
-from jobs.render import render_by
-from pipeline.codec import encode_ids
-from pipeline.generator.config import GeneratorConfig
-from pipeline.generator.loading import save_checkpoint
-from pipeline.generator.networks import VideoGenerator
-from pipeline.ledger import Ledger
-from pipeline.prepare import Prepared
-from pipeline.render import ShardRenderer
-from pipeline.storage import open_store
-from pipeline.versions import FAILURES_FILE, Version, open_version
-from schemas.outcome import ShardOutcome
-from schemas.parse import parse_spec
+from flowreel.jobs.progress import Display
+from flowreel.jobs.render import render_by
+from flowreel.pipeline.codec import encode_ids
+from flowreel.pipeline.generator.config import GeneratorConfig
+from flowreel.pipeline.generator.loading import save_checkpoint
+from flowreel.pipeline.generator.networks import VideoGenerator
+from flowreel.pipeline.ledger import Ledger
+from flowreel.pipeline.prepare import Prepared
+from flowreel.pipeline.render import ShardRenderer
+from flowreel.pipeline.storage import open_store
+from flowreel.pipeline.versions import FAILURES_FILE, Version, open_version
+from flowreel.schemas.outcome import ShardOutcome
+from flowreel.schemas.parse import parse_spec
 
 SIZE = (64, 32)
 LENGTHS = range(3, 15)  # frames of sequences: a shard holds clips of one length, so each gets its own

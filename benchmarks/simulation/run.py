@@ -16,16 +16,16 @@ from benchmarks.scale import VARIANTS, make_spec
 from benchmarks.simulation.probe import bare_cpu_s
 from benchmarks.simulation.stub import Sleeping
 from benchmarks.synthetic import synthetic_index
-from jobs.actor import start_actor
-from jobs.dispatch import Dispatcher
-from jobs.metrics import DriverMetrics
-from jobs.progress import Display
-from pipeline.file_index import save_index
-from pipeline.ledger import Ledger
-from pipeline.prepare import Prepared, prepare
-from pipeline.storage import open_store
-from schemas.clip import Shard
-from schemas.outcome import ShardOutcome
+from flowreel.jobs.actor import start_actor
+from flowreel.jobs.dispatch import Dispatcher
+from flowreel.jobs.metrics import DriverMetrics
+from flowreel.jobs.progress import Display
+from flowreel.pipeline.file_index import save_index
+from flowreel.pipeline.ledger import Ledger
+from flowreel.pipeline.prepare import Prepared, prepare
+from flowreel.pipeline.storage import open_store
+from flowreel.schemas.clip import Shard
+from flowreel.schemas.outcome import ShardOutcome
 
 FRAMES = 30  # per clip
 WARM_UP = 3  # shards per actor that do not count

@@ -5,11 +5,11 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from pipeline.data_file import path_of
-from pipeline.job import RenderJob, Tick
-from pipeline.runs import save_outcome
-from schemas.clip import Shard
-from schemas.outcome import DataFile, Rendered, ShardOutcome
+from flowreel.pipeline.data_file import path_of
+from flowreel.pipeline.job import RenderJob, Tick
+from flowreel.pipeline.runs import save_outcome
+from flowreel.schemas.clip import Shard
+from flowreel.schemas.outcome import DataFile, Rendered, ShardOutcome
 
 ASIDE = 0.25  # fetching, and encoding with writing: seconds per second on the device
 

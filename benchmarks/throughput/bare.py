@@ -8,11 +8,11 @@ import torch
 
 from benchmarks.throughput.told import Told
 from benchmarks.throughput.work import Work, read_work
-from pipeline.clip_source import fetch_clip
-from pipeline.generator.clip_data import Conditioning
-from pipeline.generator.clips import How, render_clips
-from pipeline.generator.engine import load_engine
-from pipeline.prepare import prepare
+from flowreel.pipeline.clip_source import fetch_clip
+from flowreel.pipeline.generator.clip_data import Conditioning
+from flowreel.pipeline.generator.clips import How, render_clips
+from flowreel.pipeline.generator.engine import load_engine
+from flowreel.pipeline.prepare import prepare
 
 
 def run(work: Work, at_once: bool = False) -> Told:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.throughput.work import INSTANCES, LABELS, Work
-from pipeline.generator.clip_data import Conditioning
+from flowreel.pipeline.generator.clip_data import Conditioning
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,14 @@ from contextlib import closing
 
 from benchmarks.throughput.told import Told
 from benchmarks.throughput.work import Work, read_work
-from jobs.cluster import fit_execution
-from jobs.leaving import leave
-from jobs.on_ray import on_ray
-from jobs.progress import Display
-from jobs.render import render_by
-from pipeline.ledger import Ledger
-from pipeline.prepare import Prepared
-from schemas.outcome import ShardOutcome
+from flowreel.jobs.cluster import fit_execution
+from flowreel.jobs.leaving import leave
+from flowreel.jobs.on_ray import on_ray
+from flowreel.jobs.progress import Display
+from flowreel.jobs.render import render_by
+from flowreel.pipeline.ledger import Ledger
+from flowreel.pipeline.prepare import Prepared
+from flowreel.schemas.outcome import ShardOutcome
 
 
 def run(work: Work) -> tuple[Told, int]:

@@ -10,10 +10,10 @@ from ray.data import ActorPoolStrategy, DataContext
 from benchmarks.throughput.files import open_files
 from benchmarks.throughput.told import Told
 from benchmarks.throughput.work import Work, read_work
-from pipeline.generator.checkpoint import checkpoint_store, read_checkpoint
-from pipeline.generator.clips import How, render_clips
-from pipeline.generator.engine import engine_for
-from pipeline.generator.loading import load_generator
+from flowreel.pipeline.generator.checkpoint import checkpoint_store, read_checkpoint
+from flowreel.pipeline.generator.clips import How, render_clips
+from flowreel.pipeline.generator.engine import engine_for
+from flowreel.pipeline.generator.loading import load_generator
 
 
 class Renderer:

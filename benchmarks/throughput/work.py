@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.codec import decode_ids, encode_ids, resize_ids
-from pipeline.storage import open_store
-from schemas.spec import Spec
+from flowreel.pipeline.codec import decode_ids, encode_ids, resize_ids
+from flowreel.pipeline.storage import open_store
+from flowreel.schemas.spec import Spec
 
 LABELS, INSTANCES = "labels", "instances"
 SHIFT = 37  # pixels that frames are moved sideways by from one sequence to the next: no two are alike

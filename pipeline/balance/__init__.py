@@ -1,5 +1,5 @@
 """Class balance: which clips get which edits, so that classes reach their shares of the dataset's pixels."""
 
-from pipeline.balance.plan import Balanced, balanced
+from flowreel.pipeline.balance.plan import Balanced, balanced
 
 __all__ = ["Balanced", "balanced"]

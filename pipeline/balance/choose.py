@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.balance.stage import Stage, Vector
-from schemas.edit import Edit, Insert, Remove
-from schemas.variants import Balance
+from flowreel.pipeline.balance.stage import Stage, Vector
+from flowreel.schemas.edit import Edit, Insert, Remove
+from flowreel.schemas.variants import Balance
 
 WITHIN = 0.1  # of the target
 ENOUGH = 0.03  # nearer than that nothing more is done

@@ -5,8 +5,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.file_index import DIGEST
-from schemas.sequence import Sequences
+from flowreel.pipeline.file_index import DIGEST
+from flowreel.schemas.sequence import Sequences
 
 
 def frame_shares(facts: pa.Table, sequences: Sequences, remap: NDArray[np.uint16], classes: int) -> NDArray[np.float64]:

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.clip_source import fetch_maps
-from pipeline.edits.maps import Maps, no_instance
-from pipeline.job import RenderJob
-from pipeline.pieces import Pieces
-from schemas.edit import Insert
+from flowreel.pipeline.clip_source import fetch_maps
+from flowreel.pipeline.edits.maps import Maps, no_instance
+from flowreel.pipeline.job import RenderJob
+from flowreel.pipeline.pieces import Pieces
+from flowreel.schemas.edit import Insert
 
 PIECES = 6  # looked through: those that show most of the class
 FRAMES = 120  # of each at most

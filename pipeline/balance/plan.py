@@ -7,17 +7,17 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.balance.choose import WITHIN, Choice, in_order, settle
-from pipeline.balance.counts import frame_shares, span_sums
-from pipeline.balance.objects import objects
-from pipeline.balance.stage import Stage
-from pipeline.donors import frames_of
-from pipeline.edits import remap_table
-from pipeline.job import RenderJob
-from pipeline.pieces import Pieces
-from schemas.edit import Edit, Insert
-from schemas.errors import UsageError
-from schemas.variants import Balance, Variant
+from flowreel.pipeline.balance.choose import WITHIN, Choice, in_order, settle
+from flowreel.pipeline.balance.counts import frame_shares, span_sums
+from flowreel.pipeline.balance.objects import objects
+from flowreel.pipeline.balance.stage import Stage
+from flowreel.pipeline.donors import frames_of
+from flowreel.pipeline.edits import remap_table
+from flowreel.pipeline.job import RenderJob
+from flowreel.pipeline.pieces import Pieces
+from flowreel.schemas.edit import Edit, Insert
+from flowreel.schemas.errors import UsageError
+from flowreel.schemas.variants import Balance, Variant
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.clip_source import fetch_maps
-from pipeline.edits import Maps, apply_edits
-from pipeline.job import RenderJob
-from pipeline.pieces import Pieces
-from schemas.edit import Edit, Insert
-from schemas.sequence import Frame
+from flowreel.pipeline.clip_source import fetch_maps
+from flowreel.pipeline.edits import Maps, apply_edits
+from flowreel.pipeline.job import RenderJob
+from flowreel.pipeline.pieces import Pieces
+from flowreel.schemas.edit import Edit, Insert
+from flowreel.schemas.sequence import Frame
 
 WIDTH = 256  # pixels at most: shares change by less than a hundredth
 FRAMES = 900  # that are tried out; what edits do to more is taken to be the same in the mean

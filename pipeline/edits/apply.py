@@ -2,15 +2,28 @@
 
 from collections.abc import Iterable, Sequence
 
-from pipeline.edits.drop_out import drop_out
-from pipeline.edits.insert import insert
-from pipeline.edits.maps import Ids, Maps
-from pipeline.edits.move import move, scale
-from pipeline.edits.remove import keep, remove
-from pipeline.edits.replace import replace
-from pipeline.edits.view import crop, mirror
-from schemas.edit import Crop, DropOut, Edit, Every, Insert, Keep, Mirror, Move, Remove, Replace, Reverse, Scale
-from schemas.label_space import LabelSpace
+from flowreel.pipeline.edits.drop_out import drop_out
+from flowreel.pipeline.edits.insert import insert
+from flowreel.pipeline.edits.maps import Ids, Maps
+from flowreel.pipeline.edits.move import move, scale
+from flowreel.pipeline.edits.remove import keep, remove
+from flowreel.pipeline.edits.replace import replace
+from flowreel.pipeline.edits.view import crop, mirror
+from flowreel.schemas.edit import (
+    Crop,
+    DropOut,
+    Edit,
+    Every,
+    Insert,
+    Keep,
+    Mirror,
+    Move,
+    Remove,
+    Replace,
+    Reverse,
+    Scale,
+)
+from flowreel.schemas.label_space import LabelSpace
 
 
 def apply_edits(
@@ -19,7 +32,7 @@ def apply_edits(
     """Edited copies of a clip's maps; the inputs stay as they are. Raises ValueError for an unknown class.
 
     ``donors``: for each `Insert` in turn the other sequence's maps from its first frame on, at the clip's size. Edits
-    of time have chosen the frames already (`schemas.edit.frame_steps`).
+    of time have chosen the frames already (`flowreel.schemas.edit.frame_steps`).
     """
     maps, given = Maps(label_THW, instance_THW), iter(donors)
     for edit in edits:

@@ -2,12 +2,24 @@
 
 from collections.abc import Iterator
 
-from pipeline.edits.drop_out import missing_class
-from pipeline.edits.maps import background
-from schemas.edit import DropOut, Edit, Every, Insert, Keep, Move, Remove, Replace, Reverse, Scale, needs_instances
-from schemas.errors import UsageError
-from schemas.label_space import LabelSpace
-from schemas.variants import Variant
+from flowreel.pipeline.edits.drop_out import missing_class
+from flowreel.pipeline.edits.maps import background
+from flowreel.schemas.edit import (
+    DropOut,
+    Edit,
+    Every,
+    Insert,
+    Keep,
+    Move,
+    Remove,
+    Replace,
+    Reverse,
+    Scale,
+    needs_instances,
+)
+from flowreel.schemas.errors import UsageError
+from flowreel.schemas.label_space import LabelSpace
+from flowreel.schemas.variants import Variant
 
 
 def check_edits(variant: Variant, place: str, space: LabelSpace, *, instances: bool) -> None:

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from pipeline.edits.maps import Maps, filled, ignored, without_instance
-from schemas.edit import DropOut
-from schemas.label_space import LabelSpace
+from flowreel.pipeline.edits.maps import Maps, filled, ignored, without_instance
+from flowreel.schemas.edit import DropOut
+from flowreel.schemas.label_space import LabelSpace
 
 
 def drop_out(maps: Maps, edit: DropOut, space: LabelSpace) -> Maps:

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.edits.maps import Ids, Maps, Mask, background, filled, ignored, members, without_instance
-from schemas.label_space import LabelSpace
+from flowreel.pipeline.edits.maps import Ids, Maps, Mask, background, filled, ignored, members, without_instance
+from flowreel.schemas.label_space import LabelSpace
 
 REACH = 5  # frames before and after: beyond, a moving camera sees another place there
 ROWS = 3.0  # times as far as columns: streets lie in bands (road, pavement, houses, sky), which run sideways

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.edits.maps import Ids
-from schemas.label_space import LabelSpace
+from flowreel.pipeline.edits.maps import Ids
+from flowreel.schemas.label_space import LabelSpace
 
 
 def thing_regions(label_THW: Ids, space: LabelSpace) -> Ids:

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from pipeline.edits.maps import Maps
-from pipeline.edits.track import Track, cut_class, follow, free_id, moved, paste, scaled
-from schemas.edit import Insert
-from schemas.label_space import LabelSpace
+from flowreel.pipeline.edits.maps import Maps
+from flowreel.pipeline.edits.track import Track, cut_class, follow, free_id, moved, paste, scaled
+from flowreel.schemas.edit import Insert
+from flowreel.schemas.label_space import LabelSpace
 
 
 def insert(maps: Maps, edit: Insert, donor: Maps, space: LabelSpace) -> Maps:

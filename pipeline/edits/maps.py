@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.label_space import LabelSpace
+from flowreel.schemas.label_space import LabelSpace
 
 Ids = NDArray[np.integer]
 Mask = NDArray[np.bool_]

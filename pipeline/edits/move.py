@@ -1,10 +1,10 @@
 """An instance of the clip itself goes elsewhere, or grows or shrinks where it stands."""
 
-from pipeline.edits.maps import Maps, no_instance
-from pipeline.edits.remove import without
-from pipeline.edits.track import Track, cut, moved, paste, scaled
-from schemas.edit import Move, Scale
-from schemas.label_space import LabelSpace
+from flowreel.pipeline.edits.maps import Maps, no_instance
+from flowreel.pipeline.edits.remove import without
+from flowreel.pipeline.edits.track import Track, cut, moved, paste, scaled
+from flowreel.schemas.edit import Move, Scale
+from flowreel.schemas.label_space import LabelSpace
 
 
 def move(maps: Maps, edit: Move, space: LabelSpace) -> Maps:

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from pipeline.edits.fill import fill
-from pipeline.edits.maps import Ids, Maps, Mask, filled, members, without_instance
-from schemas.edit import Keep, Remove
-from schemas.label_space import LabelSpace
+from flowreel.pipeline.edits.fill import fill
+from flowreel.pipeline.edits.maps import Ids, Maps, Mask, filled, members, without_instance
+from flowreel.schemas.edit import Keep, Remove
+from flowreel.schemas.label_space import LabelSpace
 
 
 def remove(maps: Maps, edit: Remove, space: LabelSpace) -> Maps:

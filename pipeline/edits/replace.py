@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from pipeline.edits.maps import Maps
-from schemas.edit import Replace
-from schemas.label_space import LabelSpace
+from flowreel.pipeline.edits.maps import Maps
+from flowreel.schemas.edit import Replace
+from flowreel.schemas.label_space import LabelSpace
 
 
 def replace(maps: Maps, edit: Replace, space: LabelSpace) -> Maps:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.edits.maps import Ids, Maps, Mask, filled, ignored, members, no_instance
-from schemas.label_space import LabelSpace
+from flowreel.pipeline.edits.maps import Ids, Maps, Mask, filled, ignored, members, no_instance
+from flowreel.schemas.label_space import LabelSpace
 
 SAME = 0.3
 OBJECTS = 16  # of a class at most: maps of 8 bits have few ids to give

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from pipeline.edits.maps import Ids, Maps
-from schemas.edit import Crop
+from flowreel.pipeline.edits.maps import Ids, Maps
+from flowreel.schemas.edit import Crop
 
 
 def mirror(maps: Maps) -> Maps:

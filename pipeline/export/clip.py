@@ -10,10 +10,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from pipeline.codec import decode_ids
-from pipeline.encode import NO_INSTANCE
-from pipeline.reader import Dataset
-from schemas.label_space import LabelSpace
+from flowreel.pipeline.codec import decode_ids
+from flowreel.pipeline.encode import NO_INSTANCE
+from flowreel.pipeline.reader import Dataset
+from flowreel.schemas.label_space import LabelSpace
 
 Ids = NDArray[np.integer]
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.points.keypoints import FACE, PERSON, PERSON_SKELETON, People
-from schemas.source import SourceSpec
+from flowreel.pipeline.points.keypoints import FACE, PERSON, PERSON_SKELETON, People
+from flowreel.schemas.source import SourceSpec
 
 CATEGORY = 1  # as in COCO; those of label maps are in the other files
 

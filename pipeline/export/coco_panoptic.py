@@ -15,12 +15,12 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.codec import encode_image
-from pipeline.export.clip import ExportClip, Segment, segments
-from pipeline.export.coco_keypoints import keypoint_annotations, keypoint_category
-from pipeline.export.run import Put, Record, Unit
-from pipeline.reader import Dataset
-from schemas.label_space import LabelSpace
+from flowreel.pipeline.codec import encode_image
+from flowreel.pipeline.export.clip import ExportClip, Segment, segments
+from flowreel.pipeline.export.coco_keypoints import keypoint_annotations, keypoint_category
+from flowreel.pipeline.export.run import Put, Record, Unit
+from flowreel.pipeline.reader import Dataset
+from flowreel.schemas.label_space import LabelSpace
 
 
 class CocoPanoptic:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from pipeline.ahead import in_order
-from pipeline.reader import Dataset
-from pipeline.storage import NotFound, Store
-from pipeline.versions import MANIFEST_FILE
-from schemas.errors import UsageError
+from flowreel.pipeline.ahead import in_order
+from flowreel.pipeline.reader import Dataset
+from flowreel.pipeline.storage import NotFound, Store
+from flowreel.pipeline.versions import MANIFEST_FILE
+from flowreel.schemas.errors import UsageError
 
 MARKS = ".flowreel"  # folder of the destination
 Put = Callable[[str, bytes], None]  # path in the destination, content

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pipeline.export.clip import ExportClip
-from pipeline.export.run import Put, Record, Unit
-from pipeline.reader import Dataset
-from schemas.manifest import MEDIA_COLUMNS
+from flowreel.pipeline.export.clip import ExportClip
+from flowreel.pipeline.export.run import Put, Record, Unit
+from flowreel.pipeline.reader import Dataset
+from flowreel.schemas.manifest import MEDIA_COLUMNS
 
 TAR_FRAMES = 1000  # a tar is put together in memory: some 50 MB of 512x256
 

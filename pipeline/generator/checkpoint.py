@@ -14,13 +14,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pipeline.file_index import FileFacts, key_of
-from pipeline.generator.config import GeneratorConfig
-from pipeline.generator.image_config import ImageCheckpointConfig
-from pipeline.identity import digest
-from pipeline.storage import Store, open_store
-from schemas.errors import CheckpointError, StorageError
-from schemas.label_space import LabelSpace
+from flowreel.pipeline.file_index import FileFacts, key_of
+from flowreel.pipeline.generator.config import GeneratorConfig
+from flowreel.pipeline.generator.image_config import ImageCheckpointConfig
+from flowreel.pipeline.identity import digest
+from flowreel.pipeline.storage import Store, open_store
+from flowreel.schemas.errors import CheckpointError, StorageError
+from flowreel.schemas.label_space import LabelSpace
 
 BUNDLED = "bundled"
 BUNDLED_DIR = Path(__file__).parent.parent / "bundled"
@@ -89,7 +89,7 @@ def check_weights(checkpoint: Checkpoint) -> None:
     """Raises CheckpointError listing every key or shape that is not as the architecture has it; reads no weights."""
     if checkpoint.layout == layout_of(checkpoint.config, checkpoint.shapes):
         return
-    from pipeline.generator.loading import compare_weights  # PyTorch: for files that do not say what they fit
+    from flowreel.pipeline.generator.loading import compare_weights  # PyTorch: for files that do not say what they fit
 
     compare_weights(checkpoint)
 

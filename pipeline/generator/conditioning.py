@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.generator.config import GeneratorConfig
+from flowreel.pipeline.generator.config import GeneratorConfig
 
 
 def instance_edges(instance_THW: Tensor) -> Tensor:

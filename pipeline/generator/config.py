@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from pipeline.generator.image_config import ImageGeneratorConfig
+from flowreel.pipeline.generator.image_config import ImageGeneratorConfig
 
 Positive = Annotated[int, Field(ge=1)]
 Few = Annotated[int, Field(ge=1, le=256)]  # of parts of a network: a damaged number must not build forever

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.generator.landmarks import Box
-from pipeline.generator.sizes import target_size
+from flowreel.pipeline.generator.landmarks import Box
+from flowreel.pipeline.generator.sizes import target_size
 
 COLUMNS = 32  # half the width of the middle is a multiple of it
 MARGIN = 1.3  # of what a body takes up around the middle of the piece that follows it

@@ -6,14 +6,14 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor, nn
 
-from pipeline.generator.checkpoint import Checkpoint
-from pipeline.generator.conditioning import encode_frames
-from pipeline.generator.config import GeneratorConfig
-from pipeline.generator.fast.engine import FastEngine
-from pipeline.generator.loading import load_generator
-from pipeline.generator.networks import VideoGenerator
-from pipeline.generator.rollout import Frame, RolloutState, step
-from schemas.plan import RenderSettings
+from flowreel.pipeline.generator.checkpoint import Checkpoint
+from flowreel.pipeline.generator.conditioning import encode_frames
+from flowreel.pipeline.generator.config import GeneratorConfig
+from flowreel.pipeline.generator.fast.engine import FastEngine
+from flowreel.pipeline.generator.loading import load_generator
+from flowreel.pipeline.generator.networks import VideoGenerator
+from flowreel.pipeline.generator.rollout import Frame, RolloutState, step
+from flowreel.schemas.plan import RenderSettings
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 Kind = Literal["auto", "plain", "fast"]

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from pipeline.generator.image_config import ImageGeneratorConfig
+from flowreel.pipeline.generator.image_config import ImageGeneratorConfig
 
 
 class FeatureTables(nn.Module):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pipeline.generator.networks import VideoGenerator
+from flowreel.pipeline.generator.networks import VideoGenerator
 
 
 @dataclass(frozen=True)

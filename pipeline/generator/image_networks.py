@@ -6,10 +6,10 @@ Parameter names are those of the official checkpoints. Their norms have no names
 import torch
 from torch import Tensor, nn
 
-from pipeline.generator import layers
-from pipeline.generator.conditioning import pyramid
-from pipeline.generator.image_config import EncoderConfig, ImageGeneratorConfig
-from pipeline.generator.layers import PlainNorm
+from flowreel.pipeline.generator import layers
+from flowreel.pipeline.generator.conditioning import pyramid
+from flowreel.pipeline.generator.image_config import EncoderConfig, ImageGeneratorConfig
+from flowreel.pipeline.generator.layers import PlainNorm
 
 
 class ImageGenerator(nn.Module):

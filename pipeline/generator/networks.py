@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.amp import is_autocast_available
 
-from pipeline.generator import layers
-from pipeline.generator.config import GeneratorConfig
-from pipeline.generator.features import FeatureTables
-from pipeline.generator.image_networks import Encoder, ImageGenerator
-from pipeline.generator.warp import over, warp
+from flowreel.pipeline.generator import layers
+from flowreel.pipeline.generator.config import GeneratorConfig
+from flowreel.pipeline.generator.features import FeatureTables
+from flowreel.pipeline.generator.image_networks import Encoder, ImageGenerator
+from flowreel.pipeline.generator.warp import over, warp
 
 FLOW_UNIT = 20.0  # pixels per unit of the flow head at the coarsest scale; doubles with each finer scale
 

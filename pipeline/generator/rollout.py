@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pipeline.generator.conditioning import pyramid
-from pipeline.generator.config import GeneratorConfig
-from pipeline.generator.networks import ScaleInput, VideoGenerator
+from flowreel.pipeline.generator.conditioning import pyramid
+from flowreel.pipeline.generator.config import GeneratorConfig
+from flowreel.pipeline.generator.networks import ScaleInput, VideoGenerator
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,15 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from pipeline.generator.checkpoint import CONFIG_FILE, WEIGHTS_FILE
-from pipeline.generator.image_config import ImageCheckpointConfig
-from pipeline.importing.files import Folder
-from pipeline.importing.match import Part
-from pipeline.importing.opened import Opened
-from pipeline.importing.pth import Weights
-from pipeline.importing.single import Single
-from pipeline.importing.write import TABLES
-from schemas.errors import CheckpointError
+from flowreel.pipeline.generator.checkpoint import CONFIG_FILE, WEIGHTS_FILE
+from flowreel.pipeline.generator.image_config import ImageCheckpointConfig
+from flowreel.pipeline.importing.files import Folder
+from flowreel.pipeline.importing.match import Part
+from flowreel.pipeline.importing.opened import Opened
+from flowreel.pipeline.importing.pth import Weights
+from flowreel.pipeline.importing.single import Single
+from flowreel.pipeline.importing.write import TABLES
+from flowreel.schemas.errors import CheckpointError
 
 _MAX_CONFIG = 2**20
 

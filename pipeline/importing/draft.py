@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 from torch import Tensor, from_numpy
 
-from pipeline.generator.config import GeneratorConfig
-from pipeline.generator.image_config import ImageCheckpointConfig
-from pipeline.importing.match import Part
-from pipeline.importing.single import Tables
-from pipeline.importing.write import TABLES
-from schemas.errors import CheckpointError
+from flowreel.pipeline.generator.config import GeneratorConfig
+from flowreel.pipeline.generator.image_config import ImageCheckpointConfig
+from flowreel.pipeline.importing.match import Part
+from flowreel.pipeline.importing.single import Tables
+from flowreel.pipeline.importing.write import TABLES
+from flowreel.schemas.errors import CheckpointError
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from pipeline.importing.restricted import Array, load_arrays
-from schemas.errors import CheckpointError
+from flowreel.pipeline.importing.restricted import Array, load_arrays
+from flowreel.schemas.errors import CheckpointError
 
 MAX_BYTES = 2**30  # the official one has 2 MB
 

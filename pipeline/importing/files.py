@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pipeline.file_uri import open_file
-from pipeline.generator.checkpoint import CONFIG_FILE
-from pipeline.storage import Store, open_store
-from schemas.errors import CheckpointError
+from flowreel.pipeline.file_uri import open_file
+from flowreel.pipeline.generator.checkpoint import CONFIG_FILE
+from flowreel.pipeline.storage import Store, open_store
+from flowreel.schemas.errors import CheckpointError
 
 LATEST = "latest"
 MAX_BYTES = 32 * 2**30  # of one file; the largest official one has 1.7 GB

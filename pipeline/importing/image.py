@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.generator.image_config import EncoderConfig
-from pipeline.importing import keys
-from pipeline.importing.pth import Weights
-from schemas.errors import CheckpointError
+from flowreel.pipeline.generator.image_config import EncoderConfig
+from flowreel.pipeline.importing import keys
+from flowreel.pipeline.importing.pth import Weights
+from flowreel.schemas.errors import CheckpointError
 
 Kind = Literal["global", "local", "global_with_features", "local_with_features"]
 WIDTH_LIMIT = 1024  # of vid2vid's copies

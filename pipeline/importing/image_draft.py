@@ -2,13 +2,13 @@
 
 from pydantic import ValidationError
 
-from pipeline.generator.image_config import ImageCheckpointConfig
-from pipeline.importing.draft import Draft, impossible
-from pipeline.importing.files import Folder, single_folder
-from pipeline.importing.opened import Opened
-from pipeline.importing.options import Said
-from pipeline.importing.settle import channels
-from pipeline.importing.single import choose, read_single
+from flowreel.pipeline.generator.image_config import ImageCheckpointConfig
+from flowreel.pipeline.importing.draft import Draft, impossible
+from flowreel.pipeline.importing.files import Folder, single_folder
+from flowreel.pipeline.importing.opened import Opened
+from flowreel.pipeline.importing.options import Said
+from flowreel.pipeline.importing.settle import channels
+from flowreel.pipeline.importing.single import choose, read_single
 
 
 def draft_image(folder: Folder, epoch: str, single: str | None, said: Said, opened: Opened) -> Draft:

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from pipeline.generator.differences import Shape
-from pipeline.importing.pth import Weights
-from schemas.errors import CheckpointError
+from flowreel.pipeline.generator.differences import Shape
+from flowreel.pipeline.importing.pth import Weights
+from flowreel.schemas.errors import CheckpointError
 
 
 def shape_of(weights: Weights, key: str, what: str) -> Shape:

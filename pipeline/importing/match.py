@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.generator.differences import Shape, differences
-from pipeline.importing.pth import Weights
-from schemas.errors import CheckpointError
+from flowreel.pipeline.generator.differences import Shape, differences
+from flowreel.pipeline.importing.pth import Weights
+from flowreel.schemas.errors import CheckpointError
 
 
 @dataclass(frozen=True)

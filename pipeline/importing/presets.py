@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from pipeline.importing.options import Options
-from schemas.errors import CheckpointError
+from flowreel.pipeline.importing.options import Options
+from flowreel.schemas.errors import CheckpointError
 
 _VID2VID: dict[str, Any] = {"n_frames": 3, "n_blocks": 9, "n_blocks_local": 3, "flow": True}
 _CITY = {"label_space": "cityscapes", "label_nc": 35, "use_instance": True}

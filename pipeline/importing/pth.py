@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pipeline.generator.loading import DEAD_WEIGHT
-from schemas.errors import CheckpointError
+from flowreel.pipeline.generator.loading import DEAD_WEIGHT
+from flowreel.schemas.errors import CheckpointError
 
 ZIP, PICKLE = b"PK\x03\x04", b"\x80"
 _OLD_MAGIC, _OLD_PICKLES = 0x1950A86A20F9469CFC6C, 5  # what files of PyTorch before 1.6 begin with, before tensors

@@ -5,19 +5,19 @@ from dataclasses import dataclass
 
 import torch
 
-from pipeline.generator.config import GeneratorConfig
-from pipeline.generator.image_config import ImageCheckpointConfig
-from pipeline.generator.loading import wanted_shapes
-from pipeline.importing.draft import Draft
-from pipeline.importing.files import LATEST, Folder, look
-from pipeline.importing.image_draft import draft_image
-from pipeline.importing.match import check_match
-from pipeline.importing.opened import Opened
-from pipeline.importing.options import MAX_OPT_BYTES, OPT_FILE, Options, Said, read_opt
-from pipeline.importing.presets import preset
-from pipeline.importing.video_draft import draft_video
-from pipeline.importing.write import Written, check_free, check_numbers, write_checkpoint
-from pipeline.storage import open_store
+from flowreel.pipeline.generator.config import GeneratorConfig
+from flowreel.pipeline.generator.image_config import ImageCheckpointConfig
+from flowreel.pipeline.generator.loading import wanted_shapes
+from flowreel.pipeline.importing.draft import Draft
+from flowreel.pipeline.importing.files import LATEST, Folder, look
+from flowreel.pipeline.importing.image_draft import draft_image
+from flowreel.pipeline.importing.match import check_match
+from flowreel.pipeline.importing.opened import Opened
+from flowreel.pipeline.importing.options import MAX_OPT_BYTES, OPT_FILE, Options, Said, read_opt
+from flowreel.pipeline.importing.presets import preset
+from flowreel.pipeline.importing.video_draft import draft_video
+from flowreel.pipeline.importing.write import Written, check_free, check_numbers, write_checkpoint
+from flowreel.pipeline.storage import open_store
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.importing.options import Said, flag_of, shown
-from schemas.errors import CheckpointError
+from flowreel.pipeline.importing.options import Said, flag_of, shown
+from flowreel.schemas.errors import CheckpointError
 
 _PICTURES = {3: "pose", 6: "pose", 15: "face"}  # channels of an encoded frame -> what the official ones of it show
 _LABELS = {35: "cityscapes"}  # label channels -> label space

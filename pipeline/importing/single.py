@@ -7,14 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from pipeline.generator.image_config import EncoderConfig, ImageGeneratorConfig
-from pipeline.importing.files import LATEST, Folder, SourceFile
-from pipeline.importing.image import ImageFacts, encoder_facts, image_facts
-from pipeline.importing.match import Part
-from pipeline.importing.opened import Opened
-from pipeline.importing.options import Said
-from pipeline.importing.settle import check_claims
-from schemas.errors import CheckpointError
+from flowreel.pipeline.generator.image_config import EncoderConfig, ImageGeneratorConfig
+from flowreel.pipeline.importing.files import LATEST, Folder, SourceFile
+from flowreel.pipeline.importing.image import ImageFacts, encoder_facts, image_facts
+from flowreel.pipeline.importing.match import Part
+from flowreel.pipeline.importing.opened import Opened
+from flowreel.pipeline.importing.options import Said
+from flowreel.pipeline.importing.settle import check_claims
+from flowreel.schemas.errors import CheckpointError
 
 Tables = Mapping[int, NDArray[np.float32]]
 _WITH_FEATURES = {38: 3, 39: 3}  # input channels of pix2pixHD's scripts with features -> channels of the feature map

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.importing import keys
-from pipeline.importing.pth import Weights
-from schemas.errors import CheckpointError
+from flowreel.pipeline.importing import keys
+from flowreel.pipeline.importing.pth import Weights
+from flowreel.schemas.errors import CheckpointError
 
 _FIRST = "the first convolution, which shows width and input channels"
 

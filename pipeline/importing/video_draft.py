@@ -4,17 +4,17 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
-from pipeline.generator.config import GeneratorConfig
-from pipeline.importing.converted import read_converted
-from pipeline.importing.draft import Draft, impossible
-from pipeline.importing.files import LATEST, Folder, SourceFile, sibling, single_folder
-from pipeline.importing.match import Part
-from pipeline.importing.opened import Opened
-from pipeline.importing.options import Options, Said
-from pipeline.importing.settle import Channels, channels, check_claims, foreground_labels
-from pipeline.importing.single import Single, choose, read_single
-from pipeline.importing.video import VideoFacts, video_facts
-from schemas.errors import CheckpointError
+from flowreel.pipeline.generator.config import GeneratorConfig
+from flowreel.pipeline.importing.converted import read_converted
+from flowreel.pipeline.importing.draft import Draft, impossible
+from flowreel.pipeline.importing.files import LATEST, Folder, SourceFile, sibling, single_folder
+from flowreel.pipeline.importing.match import Part
+from flowreel.pipeline.importing.opened import Opened
+from flowreel.pipeline.importing.options import Options, Said
+from flowreel.pipeline.importing.settle import Channels, channels, check_claims, foreground_labels
+from flowreel.pipeline.importing.single import Single, choose, read_single
+from flowreel.pipeline.importing.video import VideoFacts, video_facts
+from flowreel.schemas.errors import CheckpointError
 
 _PICTURE_SINGLES = {15: "edge2face_single"}  # channels of a picture -> folder of its generator of first frames
 

@@ -10,11 +10,11 @@ from pydantic import BaseModel
 from safetensors.torch import save as serialize_weights
 from torch import Tensor
 
-from pipeline.generator.checkpoint import CONFIG_FILE, WEIGHTS_FILE
-from pipeline.generator.differences import LISTED
-from pipeline.importing.pth import Weights
-from pipeline.storage import Store
-from schemas.errors import CheckpointError
+from flowreel.pipeline.generator.checkpoint import CONFIG_FILE, WEIGHTS_FILE
+from flowreel.pipeline.generator.differences import LISTED
+from flowreel.pipeline.importing.pth import Weights
+from flowreel.pipeline.storage import Store
+from flowreel.schemas.errors import CheckpointError
 
 TABLES = "features."  # what the keys of feature tables begin with
 

@@ -7,18 +7,18 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.catalog import Catalog, Progress, nothing_found, read_facts
-from pipeline.file_index import Role
-from pipeline.frame_order import Order, order_frames
-from pipeline.generator.cut import Size
-from pipeline.listing import FILES, list_matching
-from pipeline.points.cuts import middle
-from pipeline.sequence_problems import File, sequence_problems
-from pipeline.source_frames import Maps, rows_of
-from pipeline.storage import Store
-from schemas.errors import SourceError
-from schemas.sequence import DIGEST_BYTES, Sequences
-from schemas.source import SourceSpec
+from flowreel.pipeline.catalog import Catalog, Progress, nothing_found, read_facts
+from flowreel.pipeline.file_index import Role
+from flowreel.pipeline.frame_order import Order, order_frames
+from flowreel.pipeline.generator.cut import Size
+from flowreel.pipeline.listing import FILES, list_matching
+from flowreel.pipeline.points.cuts import middle
+from flowreel.pipeline.sequence_problems import File, sequence_problems
+from flowreel.pipeline.source_frames import Maps, rows_of
+from flowreel.pipeline.storage import Store
+from flowreel.schemas.errors import SourceError
+from flowreel.schemas.sequence import DIGEST_BYTES, Sequences
+from flowreel.schemas.source import SourceSpec
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class _Files:
 def scan_points(
     store: Store, source: SourceSpec, known: pa.Table, size: Size, progress: Progress | None = None
 ) -> Catalog:
-    """Lists and checks a source of poses or faces; see `pipeline.catalog.scan`. ``size``: of the rendered frames.
+    """Lists and checks a source of poses or faces; see `catalog.scan`. ``size``: of the rendered frames.
 
     Raises SourceError if there are no frames at all, StorageError if the source cannot be listed or read.
     """

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.generator.cut import Cut, Size, box_cut, central_cut, central_size, following_cuts, whole_cut
-from pipeline.generator.landmarks import face_crop
-from pipeline.points.frames import PointFrame
-from pipeline.points.tracks import Box4, main_boxes
-from schemas.source import SourceSpec
+from flowreel.pipeline.generator.cut import Cut, Size, box_cut, central_cut, central_size, following_cuts, whole_cut
+from flowreel.pipeline.generator.landmarks import face_crop
+from flowreel.pipeline.points.frames import PointFrame
+from flowreel.pipeline.points.tracks import Box4, main_boxes
+from flowreel.schemas.source import SourceSpec
 
 STEADY_S = 0.25  # seconds over which the path of a piece that follows a body is smoothed
 

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.codec import decode_ids, decode_image
-from pipeline.generator.cut import Cut, Size
-from pipeline.generator.drawing import Points
-from pipeline.generator.face import FaceOptions, draw_parts, encode_face
-from pipeline.generator.landmarks import parse_landmarks
-from pipeline.generator.openpose import Person, parse_people
-from pipeline.generator.pose import PARTS, PoseFrame, PoseOptions, encode_pose
-from schemas.label_spaces import UNLABELED
-from schemas.source import SourceSpec
+from flowreel.pipeline.codec import decode_ids, decode_image
+from flowreel.pipeline.generator.cut import Cut, Size
+from flowreel.pipeline.generator.drawing import Points
+from flowreel.pipeline.generator.face import FaceOptions, draw_parts, encode_face
+from flowreel.pipeline.generator.landmarks import parse_landmarks
+from flowreel.pipeline.generator.openpose import Person, parse_people
+from flowreel.pipeline.generator.pose import PARTS, PoseFrame, PoseOptions, encode_pose
+from flowreel.schemas.label_spaces import UNLABELED
+from flowreel.schemas.source import SourceSpec
 
 _PNG = b"\x89PNG"
 

@@ -3,6 +3,6 @@
 Everything here is cheap enough to be measured as clips are written. `measure` puts it together.
 """
 
-from pipeline.quality.motion import warp_errors
+from flowreel.pipeline.quality.motion import warp_errors
 
 __all__ = ["warp_errors"]

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.codec import resize_ids, resize_image
-from pipeline.quality.segmenters import Segmenter
+from flowreel.pipeline.codec import resize_ids, resize_image
+from flowreel.pipeline.quality.segmenters import Segmenter
 
 
 def label_agreement(

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from schemas.quality import QualitySpec
+from flowreel.schemas.quality import QualitySpec
 
 
 @dataclass(frozen=True)

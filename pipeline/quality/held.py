@@ -9,15 +9,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from pipeline.codec import decode_image
-from pipeline.identity import as_clip_ids, ids_from_hex
-from pipeline.quality.gates import bounds_of, gate
-from pipeline.thumbnail import thumbnail
-from pipeline.versions import FAILURES_FILE, LINEAGE_FILE, Version
-from schemas.clip import CLIP_ID
-from schemas.manifest import FAILURES, QUALITY
-from schemas.quality import QualitySpec
-from schemas.spec import Spec
+from flowreel.pipeline.codec import decode_image
+from flowreel.pipeline.identity import as_clip_ids, ids_from_hex
+from flowreel.pipeline.quality.gates import bounds_of, gate
+from flowreel.pipeline.thumbnail import thumbnail
+from flowreel.pipeline.versions import FAILURES_FILE, LINEAGE_FILE, Version
+from flowreel.schemas.clip import CLIP_ID
+from flowreel.schemas.manifest import FAILURES, QUALITY
+from flowreel.schemas.quality import QualitySpec
+from flowreel.schemas.spec import Spec
 
 PICTURED = 500  # rejected clips that get a thumbnail: each costs a read of its images
 

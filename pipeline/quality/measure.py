@@ -1,14 +1,14 @@
-"""All measures of a clip: the columns `schemas.manifest.QUALITY`."""
+"""All measures of a clip: the columns `flowreel.schemas.manifest.QUALITY`."""
 
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.quality.fingerprint import phash
-from pipeline.quality.labels import frozen, label_edges
-from pipeline.quality.look import drift, look
-from pipeline.quality.motion import motion
+from flowreel.pipeline.quality.fingerprint import phash
+from flowreel.pipeline.quality.labels import frozen, label_edges
+from flowreel.pipeline.quality.look import drift, look
+from flowreel.pipeline.quality.motion import motion
 
 Rgb = NDArray[np.uint8]
 Ids = NDArray[np.integer]

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.optical_flow import brisk_flow, sampled
+from flowreel.pipeline.optical_flow import brisk_flow, sampled
 
 CELL = 16  # pixels: light changes over larger areas than textures do
 

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pipeline.file_uri import open_file
-from pipeline.storage_errors import Unavailable
-from pipeline.training.segmenter import load_segmenter
-from schemas.errors import StorageError, UsageError
-from schemas.label_space import LabelSpace
-from schemas.spec import Spec
+from flowreel.pipeline.file_uri import open_file
+from flowreel.pipeline.storage_errors import Unavailable
+from flowreel.pipeline.training.segmenter import load_segmenter
+from flowreel.schemas.errors import StorageError, UsageError
+from flowreel.schemas.label_space import LabelSpace
+from flowreel.schemas.spec import Spec
 
 Logits = Callable[[NDArray[np.float32]], NDArray[np.floating[Any]]]  # RGB (1, 3, H, W) in [0, 1] -> (1, C, H', W')
 TRIED = (64, 128)  # height, width of the frame that shows how many channels a segmenter gives

@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.quality.gates import bounds_of
-from pipeline.report.choose import near_duplicates
-from pipeline.report.facts import ClipFacts, Histogram
-from pipeline.report.measures import Measure
-from pipeline.report.players import Player
-from schemas.quality import QualitySpec
+from flowreel.pipeline.quality.gates import bounds_of
+from flowreel.pipeline.report.choose import near_duplicates
+from flowreel.pipeline.report.facts import ClipFacts, Histogram
+from flowreel.pipeline.report.measures import Measure
+from flowreel.pipeline.report.players import Player
+from flowreel.schemas.quality import QualitySpec
 
 SHOWN_ON_CARDS = ("warp_error", "label_agreement", "label_edges", "sharpness")
 

@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.quality.fingerprint import apart
-from pipeline.report.facts import Facts
-from pipeline.report.measures import MEASURES, Measure
+from flowreel.pipeline.quality.fingerprint import apart
+from flowreel.pipeline.report.facts import Facts
+from flowreel.pipeline.report.measures import MEASURES, Measure
 
 FAR = 3.5  # robust standard deviations from the median (Iglewicz and Hoaglin, 1993)
 FEW = 8  # of so few clips, none is far from the others

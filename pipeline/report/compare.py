@@ -10,18 +10,18 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from pipeline.codec import decode_image
-from pipeline.quality.motion import warp_errors
-from pipeline.report.browser import browser, plots
-from pipeline.report.choose import shown
-from pipeline.report.facts import ClipFacts, Histogram, gather
-from pipeline.report.measures import Measure
-from pipeline.report.page import VIDEO_BYTES
-from pipeline.report.players import PANEL_WIDTH, Player, colored, grid, packed, read_clip, shrunk
-from pipeline.report.template import fill
-from pipeline.versions import Version
-from schemas.errors import UsageError
-from schemas.label_space import LabelSpace
+from flowreel.pipeline.codec import decode_image
+from flowreel.pipeline.quality.motion import warp_errors
+from flowreel.pipeline.report.browser import browser, plots
+from flowreel.pipeline.report.choose import shown
+from flowreel.pipeline.report.facts import ClipFacts, Histogram, gather
+from flowreel.pipeline.report.measures import Measure
+from flowreel.pipeline.report.page import VIDEO_BYTES
+from flowreel.pipeline.report.players import PANEL_WIDTH, Player, colored, grid, packed, read_clip, shrunk
+from flowreel.pipeline.report.template import fill
+from flowreel.pipeline.versions import Version
+from flowreel.schemas.errors import UsageError
+from flowreel.schemas.label_space import LabelSpace
 
 Rgb = NDArray[np.uint8]
 Row = dict[str, Any]  # of a manifest

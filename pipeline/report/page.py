@@ -6,16 +6,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.report import sections, styles
-from pipeline.report.browser import browser, plots
-from pipeline.report.choose import outliers, shown
-from pipeline.report.facts import ClipFacts, gather
-from pipeline.report.measures import MEASURES
-from pipeline.report.players import Player, player, read_clip, series_of
-from pipeline.report.template import fill
-from pipeline.versions import Version
-from schemas.label_space import LabelSpace
-from schemas.version import VersionRecord
+from flowreel.pipeline.report import sections, styles
+from flowreel.pipeline.report.browser import browser, plots
+from flowreel.pipeline.report.choose import outliers, shown
+from flowreel.pipeline.report.facts import ClipFacts, gather
+from flowreel.pipeline.report.measures import MEASURES
+from flowreel.pipeline.report.players import Player, player, read_clip, series_of
+from flowreel.pipeline.report.template import fill
+from flowreel.pipeline.versions import Version
+from flowreel.schemas.label_space import LabelSpace
+from flowreel.schemas.version import VersionRecord
 
 LISTED = 5000  # clips; those with a player always are
 AT_ONCE = 4  # clips that players are made of: each is in memory as a whole

@@ -10,15 +10,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from pipeline.codec import encode_image
-from pipeline.optical_flow import rough_flow
-from pipeline.pictures import color_flow, color_labels, h264
-from pipeline.reader import ClipData, decode_clip
-from pipeline.report.facts import ClipFacts
-from pipeline.report.measures import MEASURES
-from pipeline.versions import Version
-from schemas.label_space import LabelSpace
-from schemas.manifest import completed
+from flowreel.pipeline.codec import encode_image
+from flowreel.pipeline.optical_flow import rough_flow
+from flowreel.pipeline.pictures import color_flow, color_labels, h264
+from flowreel.pipeline.reader import ClipData, decode_clip
+from flowreel.pipeline.report.facts import ClipFacts
+from flowreel.pipeline.report.measures import MEASURES
+from flowreel.pipeline.versions import Version
+from flowreel.schemas.label_space import LabelSpace
+from flowreel.schemas.manifest import completed
 
 Rgb = NDArray[np.uint8]
 PANEL_WIDTH = 320  # pixels

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import yaml
 
-from pipeline import versions
-from pipeline.report.facts import ClassFacts
-from pipeline.versions import FAILURES_FILE, Version
-from schemas.label_space import LabelSpace
-from schemas.version import VersionRecord, Work
+from flowreel.pipeline import versions
+from flowreel.pipeline.report.facts import ClassFacts
+from flowreel.pipeline.versions import FAILURES_FILE, Version
+from flowreel.schemas.label_space import LabelSpace
+from flowreel.schemas.version import VersionRecord, Work
 
 LOSSES = 200  # listed
 WORKERS = 40

@@ -10,11 +10,11 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.scenes.geometry import geometry
-from pipeline.scenes.street import Street
-from pipeline.scenes.world import Label, paint_frame
-from schemas.errors import UsageError
-from schemas.source import ProceduralSpec
+from flowreel.pipeline.scenes.geometry import geometry
+from flowreel.pipeline.scenes.street import Street
+from flowreel.pipeline.scenes.world import Label, paint_frame
+from flowreel.schemas.errors import UsageError
+from flowreel.schemas.source import ProceduralSpec
 
 __all__ = ["SCENE_FORMAT", "Drive", "Label", "Scene", "Truth", "street_scene"]
 

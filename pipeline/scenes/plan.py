@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.scenes.world import Camera, Label
-from schemas.source import ProceduralSpec
+from flowreel.pipeline.scenes.world import Camera, Label
+from flowreel.schemas.source import ProceduralSpec
 
 FRAMES_PER_SECOND = 17.0
 VIEW = (70.0, 230.0)  # metres of street beyond the end of the drive

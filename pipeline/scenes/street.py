@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pipeline.scenes import bodies, scenery
-from pipeline.scenes.events import add_rare_events
-from pipeline.scenes.plan import BEHIND, LANE, PARKING, Side, draw_plan
-from pipeline.scenes.world import Camera, Label, Pose, Thing
-from schemas.source import ProceduralSpec
+from flowreel.pipeline.scenes import bodies, scenery
+from flowreel.pipeline.scenes.events import add_rare_events
+from flowreel.pipeline.scenes.plan import BEHIND, LANE, PARKING, Side, draw_plan
+from flowreel.pipeline.scenes.world import Camera, Label, Pose, Thing
+from flowreel.schemas.source import ProceduralSpec
 
 Poses = tuple[Pose, ...]
 VEHICLE_GAP = 13.0  # metres from one vehicle to the next in a lane, at least: a bus and room to stop

@@ -2,11 +2,11 @@
 
 from pydantic import ValidationError
 
-from pipeline.generator.config import GeneratorConfig
-from pipeline.points.frames import channels
-from schemas.errors import UsageError
-from schemas.label_space import LabelSpace
-from schemas.training import TrainSpec
+from flowreel.pipeline.generator.config import GeneratorConfig
+from flowreel.pipeline.points.frames import channels
+from flowreel.schemas.errors import UsageError
+from flowreel.schemas.label_space import LabelSpace
+from flowreel.schemas.training import TrainSpec
 
 
 def generator_config(spec: TrainSpec, space: LabelSpace) -> GeneratorConfig:

@@ -4,14 +4,14 @@ from copy import deepcopy
 
 import torch
 
-from pipeline.generator.checkpoint import read_checkpoint
-from pipeline.generator.loading import load_generator
-from pipeline.storage import open_store
-from pipeline.training import state as states
-from pipeline.training.networks import Networks, build
-from pipeline.training.plan import TrainPlan
-from pipeline.training.state import Position, State
-from pipeline.training.step import optimisers
+from flowreel.pipeline.generator.checkpoint import read_checkpoint
+from flowreel.pipeline.generator.loading import load_generator
+from flowreel.pipeline.storage import open_store
+from flowreel.pipeline.training import state as states
+from flowreel.pipeline.training.networks import Networks, build
+from flowreel.pipeline.training.plan import TrainPlan
+from flowreel.pipeline.training.state import Position, State
+from flowreel.pipeline.training.step import optimisers
 
 
 def open_state(plan: TrainPlan, device: str) -> State:

@@ -4,13 +4,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from pipeline.generator.config import GeneratorConfig
-from pipeline.template import natural
-from pipeline.training.sampling import Sampling, least_frames
-from pipeline.training.sequences import TrainingSequence
-from schemas.label_space import LabelSpace
-from schemas.sequence import Sequence, SourceFile
-from schemas.training import TrainSpec
+from flowreel.pipeline.generator.config import GeneratorConfig
+from flowreel.pipeline.template import natural
+from flowreel.pipeline.training.sampling import Sampling, least_frames
+from flowreel.pipeline.training.sequences import TrainingSequence
+from flowreel.schemas.label_space import LabelSpace
+from flowreel.schemas.sequence import Sequence, SourceFile
+from flowreel.schemas.training import TrainSpec
 
 MAX_STRETCH = 0.02  # how far the shapes of an image and its label map may differ: rounded sides, not another cut
 MOST_CHANNELS = 256  # of one-hot labels (GeneratorConfig.label_nc)

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from pipeline.generator.conditioning import encode_frames
-from pipeline.generator.config import GeneratorConfig
+from flowreel.pipeline.generator.conditioning import encode_frames
+from flowreel.pipeline.generator.config import GeneratorConfig
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from pipeline.generator.conditioning import pool
+from flowreel.pipeline.generator.conditioning import pool
 
 WIDEST_BASE, WIDEST = 64, 512  # channels: most after a member's first layer, most after any
 SLOPE = 0.2  # of leaky ReLUs below 0

@@ -9,15 +9,15 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline import pictures
-from pipeline.generator.clip_data import ClipFrames, Conditioning
-from pipeline.generator.clips import How, render_clips
-from pipeline.generator.engine import engine_for
-from pipeline.generator.networks import VideoGenerator
-from pipeline.quality import warp_errors
-from pipeline.storage import Store
-from pipeline.training.clip import TrainingClip
-from schemas.label_space import LabelSpace
+from flowreel.pipeline import pictures
+from flowreel.pipeline.generator.clip_data import ClipFrames, Conditioning
+from flowreel.pipeline.generator.clips import How, render_clips
+from flowreel.pipeline.generator.engine import engine_for
+from flowreel.pipeline.generator.networks import VideoGenerator
+from flowreel.pipeline.quality import warp_errors
+from flowreel.pipeline.storage import Store
+from flowreel.pipeline.training.clip import TrainingClip
+from flowreel.schemas.label_space import LabelSpace
 
 FOLDER = "samples"
 _MOMENTS = 4  # frames on the still picture

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from pipeline.generator.config import GeneratorConfig
+from flowreel.pipeline.generator.config import GeneratorConfig
 
 HEAD = 0.9  # densepose's stretched part index of the head's halves, parts 23 and 24, is larger
 NOSE = (0.2, -1.0, -0.6)  # colour of the limb from neck to nose, in [-1, 1]

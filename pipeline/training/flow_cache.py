@@ -11,14 +11,14 @@ from dataclasses import astuple, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.codec import decode_flow, encode_flow
-from pipeline.identity import digest
-from pipeline.optical_flow import Flow
-from pipeline.storage import NotFound, Store
-from pipeline.training.frames import read_images
-from pipeline.training.reference_flow import FlowMethod
-from pipeline.training.sequences import TrainingFrame, TrainingSequence
-from schemas.errors import SourceError
+from flowreel.pipeline.codec import decode_flow, encode_flow
+from flowreel.pipeline.identity import digest
+from flowreel.pipeline.optical_flow import Flow
+from flowreel.pipeline.storage import NotFound, Store
+from flowreel.pipeline.training.frames import read_images
+from flowreel.pipeline.training.reference_flow import FlowMethod
+from flowreel.pipeline.training.sequences import TrainingFrame, TrainingSequence
+from flowreel.schemas.errors import SourceError
 
 FLOW_FORMAT = 1  # raise when flows of the same images change
 PAIRS = 16  # of a work item: each image is read and resized once per item

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pipeline.training.clip import TrainingClip
-from pipeline.training.temporal import Group
+from flowreel.pipeline.training.clip import TrainingClip
+from flowreel.pipeline.training.temporal import Group
 
 FLOW_UNIT = 20.0  # pixels of flow that count as 1
 

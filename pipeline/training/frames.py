@@ -8,16 +8,16 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.codec import decode_ids, decode_image, resize_ids, resize_image
-from pipeline.edits import remap_table, thing_regions
-from pipeline.points.frames import Given
-from pipeline.storage import Store
-from pipeline.training.frame_data import FrameData
-from pipeline.training.media import READERS, read_media
-from pipeline.training.points import point_frame
-from pipeline.training.sequences import Medium, TrainingFrame
-from pipeline.training.sources import TrainingSource
-from schemas.errors import SourceError
+from flowreel.pipeline.codec import decode_ids, decode_image, resize_ids, resize_image
+from flowreel.pipeline.edits import remap_table, thing_regions
+from flowreel.pipeline.points.frames import Given
+from flowreel.pipeline.storage import Store
+from flowreel.pipeline.training.frame_data import FrameData
+from flowreel.pipeline.training.media import READERS, read_media
+from flowreel.pipeline.training.points import point_frame
+from flowreel.pipeline.training.sequences import Medium, TrainingFrame
+from flowreel.pipeline.training.sources import TrainingSource
+from flowreel.schemas.errors import SourceError
 
 T = TypeVar("T")
 Rgb = NDArray[np.uint8]

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from pipeline.generator.networks import VideoGenerator
-from pipeline.generator.rollout import RolloutState, step
+from flowreel.pipeline.generator.networks import VideoGenerator
+from flowreel.pipeline.generator.rollout import RolloutState, step
 
 
 @dataclass(frozen=True)

@@ -11,20 +11,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pipeline.generator.images import from_uint8
-from pipeline.optical_flow import Flow
-from pipeline.storage import open_store
-from pipeline.training.clip import TrainingClip
-from pipeline.training.flow_cache import FlowCache
-from pipeline.training.frame_data import FrameData
-from pipeline.training.frames import read_frames
-from pipeline.training.media import READERS
-from pipeline.training.memory import Memory
-from pipeline.training.reference_flow import open_method
-from pipeline.training.sampling import Draw
-from pipeline.training.sequences import TrainingFrame, TrainingSequence
-from pipeline.training.sources import TrainingSource
-from schemas.training import TrainSpec
+from flowreel.pipeline.generator.images import from_uint8
+from flowreel.pipeline.optical_flow import Flow
+from flowreel.pipeline.storage import open_store
+from flowreel.pipeline.training.clip import TrainingClip
+from flowreel.pipeline.training.flow_cache import FlowCache
+from flowreel.pipeline.training.frame_data import FrameData
+from flowreel.pipeline.training.frames import read_frames
+from flowreel.pipeline.training.media import READERS
+from flowreel.pipeline.training.memory import Memory
+from flowreel.pipeline.training.reference_flow import open_method
+from flowreel.pipeline.training.sampling import Draw
+from flowreel.pipeline.training.sequences import TrainingFrame, TrainingSequence
+from flowreel.pipeline.training.sources import TrainingSource
+from flowreel.schemas.training import TrainSpec
 
 MEMORY_BYTES = 512 * 2**20  # of decoded frames and flows: 600 frames at 512x256 with flow
 Pair = tuple[TrainingFrame, TrainingFrame]  # current, previous

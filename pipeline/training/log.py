@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from pipeline.storage import NotFound, Store
+from flowreel.pipeline.storage import NotFound, Store
 
 LOG_FILE = "log.jsonl"
 TENSORBOARD = "tensorboard"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pipeline.training.discriminators import MultiScaleDiscriminator, Outputs
+from flowreel.pipeline.training.discriminators import MultiScaleDiscriminator, Outputs
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from itertools import groupby
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.source_file import read_unchanged
-from pipeline.storage import Store
-from pipeline.training.sequences import Cell, Medium
-from schemas.errors import SourceError
-from schemas.sequence import SourceFile
+from flowreel.pipeline.source_file import read_unchanged
+from flowreel.pipeline.storage import Store
+from flowreel.pipeline.training.sequences import Cell, Medium
+from flowreel.schemas.errors import SourceError
+from flowreel.schemas.sequence import SourceFile
 
 READERS = 8  # requests under way at once, per clip
 

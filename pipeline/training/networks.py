@@ -2,11 +2,11 @@
 
 from torch import nn
 
-from pipeline.generator.config import GeneratorConfig
-from pipeline.generator.layers import ClipNorm
-from pipeline.generator.networks import VideoGenerator
-from pipeline.training.discriminators import MultiScaleDiscriminator
-from schemas.training import DiscriminatorSpec
+from flowreel.pipeline.generator.config import GeneratorConfig
+from flowreel.pipeline.generator.layers import ClipNorm
+from flowreel.pipeline.generator.networks import VideoGenerator
+from flowreel.pipeline.training.discriminators import MultiScaleDiscriminator
+from flowreel.schemas.training import DiscriminatorSpec
 
 SPREAD = 0.02  # standard deviation of first weights
 

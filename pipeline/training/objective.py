@@ -9,17 +9,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pipeline.generator.rollout import RolloutState, start_empty, start_from
-from pipeline.training import temporal
-from pipeline.training.clip import TrainingClip
-from pipeline.training.face_crop import FaceCrop, face_crop
-from pipeline.training.frame_groups import FlowBetween, Sequences
-from pipeline.training.generate import Rendered, generate
-from pipeline.training.losses import judge
-from pipeline.training.networks import Networks
-from pipeline.training.perceptual import Perceptual
-from pipeline.training.terms import BOTH, Load, Terms, Verdict, likeness, motion, steadiness
-from schemas.training import DiscriminatorSpec, LossSpec
+from flowreel.pipeline.generator.rollout import RolloutState, start_empty, start_from
+from flowreel.pipeline.training import temporal
+from flowreel.pipeline.training.clip import TrainingClip
+from flowreel.pipeline.training.face_crop import FaceCrop, face_crop
+from flowreel.pipeline.training.frame_groups import FlowBetween, Sequences
+from flowreel.pipeline.training.generate import Rendered, generate
+from flowreel.pipeline.training.losses import judge
+from flowreel.pipeline.training.networks import Networks
+from flowreel.pipeline.training.perceptual import Perceptual
+from flowreel.pipeline.training.terms import BOTH, Load, Terms, Verdict, likeness, motion, steadiness
+from flowreel.schemas.training import DiscriminatorSpec, LossSpec
 
 FACE = 2.0  # the generator's face terms count double
 

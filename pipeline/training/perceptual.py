@@ -16,12 +16,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load as parse_weights
 from torch import Tensor, nn
 
-from pipeline.file_uri import open_file
-from pipeline.generator.differences import differences
-from pipeline.training.losses import mean_difference
-from pipeline.training.segmenter import load_segmenter
-from schemas.errors import CheckpointError, StorageError, UsageError
-from schemas.training import LossSpec
+from flowreel.pipeline.file_uri import open_file
+from flowreel.pipeline.generator.differences import differences
+from flowreel.pipeline.training.losses import mean_difference
+from flowreel.pipeline.training.segmenter import load_segmenter
+from flowreel.schemas.errors import CheckpointError, StorageError, UsageError
+from flowreel.schemas.training import LossSpec
 
 VGG_STAGES = ((64, 64), (128, 128), (256, 256, 256, 256), (512, 512, 512, 512), (512,))  # up to relu5_1
 VGG_WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)  # of each stage's first layer

@@ -6,18 +6,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
-from pipeline.generator.checkpoint import NOT_ARCHITECTURE, read_checkpoint
-from pipeline.generator.config import GeneratorConfig
-from pipeline.storage import NotFound, Store, open_store
-from pipeline.training import state
-from pipeline.training.architecture import generator_config
-from pipeline.training.perceptual import open_perceptual
-from pipeline.training.reference_flow import open_method
-from pipeline.training.sampling import Draw, Sampling, draw_round
-from pipeline.training.schedule import Stage, last_epoch, stage
-from pipeline.training.sources import TrainingSource, open_source
-from schemas.errors import UsageError
-from schemas.training import TrainSpec
+from flowreel.pipeline.generator.checkpoint import NOT_ARCHITECTURE, read_checkpoint
+from flowreel.pipeline.generator.config import GeneratorConfig
+from flowreel.pipeline.storage import NotFound, Store, open_store
+from flowreel.pipeline.training import state
+from flowreel.pipeline.training.architecture import generator_config
+from flowreel.pipeline.training.perceptual import open_perceptual
+from flowreel.pipeline.training.reference_flow import open_method
+from flowreel.pipeline.training.sampling import Draw, Sampling, draw_round
+from flowreel.pipeline.training.schedule import Stage, last_epoch, stage
+from flowreel.pipeline.training.sources import TrainingSource, open_source
+from flowreel.schemas.errors import UsageError
+from flowreel.schemas.training import TrainSpec
 
 SPEC_FILE = "train.json"
 

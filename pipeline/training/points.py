@@ -5,18 +5,18 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from pipeline.edits import thing_regions
-from pipeline.generator.cut import Cut, Size
-from pipeline.points.cuts import cuts_of
-from pipeline.points.frames import Given, conditioning, decode_frame, instance_map, label_map
-from pipeline.source_file import read_unchanged
-from pipeline.storage import Store
-from pipeline.training.frame_data import FrameData
-from pipeline.training.media import READERS
-from schemas.errors import SourceError
-from schemas.label_space import LabelSpace
-from schemas.sequence import Frame
-from schemas.source import SourceSpec
+from flowreel.pipeline.edits import thing_regions
+from flowreel.pipeline.generator.cut import Cut, Size
+from flowreel.pipeline.points.cuts import cuts_of
+from flowreel.pipeline.points.frames import Given, conditioning, decode_frame, instance_map, label_map
+from flowreel.pipeline.source_file import read_unchanged
+from flowreel.pipeline.storage import Store
+from flowreel.pipeline.training.frame_data import FrameData
+from flowreel.pipeline.training.media import READERS
+from flowreel.schemas.errors import SourceError
+from flowreel.schemas.label_space import LabelSpace
+from flowreel.schemas.sequence import Frame
+from flowreel.schemas.source import SourceSpec
 
 
 def sequence_cuts(store: Store, source: SourceSpec, frames: Sequence[Frame], size: Size) -> list[Cut]:

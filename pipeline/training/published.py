@@ -3,10 +3,10 @@
 from collections import defaultdict
 from typing import Any
 
-from pipeline.template import natural
-from pipeline.training.sequences import Cell, TrainingFrame, TrainingSequence
-from pipeline.versions import SHARDS_FILE, Version
-from schemas.label_space import LabelSpace
+from flowreel.pipeline.template import natural
+from flowreel.pipeline.training.sequences import Cell, TrainingFrame, TrainingSequence
+from flowreel.pipeline.versions import SHARDS_FILE, Version
+from flowreel.schemas.label_space import LabelSpace
 
 _COLUMNS = [
     "clip_id", "sequence_id", "variant", "frame_index", "width", "height", "class_ids", "shard", "row_group", "row",

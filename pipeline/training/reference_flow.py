@@ -18,13 +18,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.file_uri import open_file
-from pipeline.generator.images import from_uint8
-from pipeline.importing.pth import read_state_dict
-from pipeline.optical_flow import Flow, dis_flow, leads_back
-from pipeline.storage import Store
-from schemas.errors import CheckpointError, StorageError, UsageError
-from schemas.training import DataSpec
+from flowreel.pipeline.file_uri import open_file
+from flowreel.pipeline.generator.images import from_uint8
+from flowreel.pipeline.importing.pth import read_state_dict
+from flowreel.pipeline.optical_flow import Flow, dis_flow, leads_back
+from flowreel.pipeline.storage import Store
+from flowreel.schemas.errors import CheckpointError, StorageError, UsageError
+from flowreel.schemas.training import DataSpec
 
 Rgb = NDArray[np.uint8]
 _MULTIPLE, _LEAST = 8, 128  # sides that RAFT's feature pyramid takes

@@ -6,20 +6,20 @@ from functools import partial
 
 import torch
 
-from pipeline.settings import multiplies_bfloat16
-from pipeline.training import evaluation, state
-from pipeline.training.clip import TrainingClip
-from pipeline.training.loader import open_loader
-from pipeline.training.log import Log, Record
-from pipeline.training.objective import LoadOptions, Objective, start
-from pipeline.training.perceptual import open_perceptual
-from pipeline.training.plan import TrainPlan, record_spec
-from pipeline.training.reference_flow import flow_between
-from pipeline.training.sampling import Draw, whole
-from pipeline.training.schedule import Stage, last_epoch
-from pipeline.training.state import State
-from pipeline.training.step import add_gradients
-from pipeline.training.worker import Worker
+from flowreel.pipeline.settings import multiplies_bfloat16
+from flowreel.pipeline.training import evaluation, state
+from flowreel.pipeline.training.clip import TrainingClip
+from flowreel.pipeline.training.loader import open_loader
+from flowreel.pipeline.training.log import Log, Record
+from flowreel.pipeline.training.objective import LoadOptions, Objective, start
+from flowreel.pipeline.training.perceptual import open_perceptual
+from flowreel.pipeline.training.plan import TrainPlan, record_spec
+from flowreel.pipeline.training.reference_flow import flow_between
+from flowreel.pipeline.training.sampling import Draw, whole
+from flowreel.pipeline.training.schedule import Stage, last_epoch
+from flowreel.pipeline.training.state import State
+from flowreel.pipeline.training.step import add_gradients
+from flowreel.pipeline.training.worker import Worker
 
 SAMPLE_FRAMES, SAMPLE_FPS = 30, 12
 Post = Callable[[Record], object]

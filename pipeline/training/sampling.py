@@ -5,7 +5,7 @@ from typing import Self
 
 import numpy as np
 
-from schemas.training import TrainSpec
+from flowreel.schemas.training import TrainSpec
 
 Size = tuple[int, int]  # width, height
 

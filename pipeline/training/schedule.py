@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from math import ceil
 
-from schemas.training import ScheduleSpec, TrainSpec
+from flowreel.schemas.training import ScheduleSpec, TrainSpec
 
 LONGEST_CLIP = 128  # frames, context included: the original's bound
 

@@ -16,10 +16,10 @@ from safetensors.torch import load as parse_weights
 from safetensors.torch import save as serialize_weights
 from torch import Tensor, nn
 
-from pipeline.generator.differences import differences
-from schemas.errors import CheckpointError
-from schemas.model import Model
-from schemas.spec import Positive
+from flowreel.pipeline.generator.differences import differences
+from flowreel.schemas.errors import CheckpointError
+from flowreel.schemas.model import Model
+from flowreel.schemas.spec import Positive
 
 IGNORED = -1  # target of pixels whose class the network does not tell
 LEVELS = 4

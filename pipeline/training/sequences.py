@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from pipeline.generator.cut import Cut
-from schemas.sequence import SourceFile
+from flowreel.pipeline.generator.cut import Cut
+from flowreel.schemas.sequence import SourceFile
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,25 +7,31 @@ from functools import cached_property
 
 import pyarrow as pa
 
-from pipeline.catalog import nothing_found, problem_report, read_facts
-from pipeline.edits import remap_table
-from pipeline.file_index import load_index, save_index
-from pipeline.generator.cut import Cut
-from pipeline.identity import digest
-from pipeline.label_spaces import open_label_space
-from pipeline.listing import list_matching
-from pipeline.sources import find_sequences
-from pipeline.storage import Store, open_store
-from pipeline.training.checks import Picture, hold_out_problems, length_problems, picture_problems, spec_problems
-from pipeline.training.points import sequence_cuts
-from pipeline.training.published import published_sequences
-from pipeline.training.sequences import TrainingFrame, TrainingSequence
-from pipeline.versions import open_version, split_uri
-from schemas.errors import SourceError, UsageError
-from schemas.label_space import LabelSpace
-from schemas.sequence import Sequence, SourceFile
-from schemas.spec import SourceSpec
-from schemas.training import TrainSpec
+from flowreel.pipeline.catalog import nothing_found, problem_report, read_facts
+from flowreel.pipeline.edits import remap_table
+from flowreel.pipeline.file_index import load_index, save_index
+from flowreel.pipeline.generator.cut import Cut
+from flowreel.pipeline.identity import digest
+from flowreel.pipeline.label_spaces import open_label_space
+from flowreel.pipeline.listing import list_matching
+from flowreel.pipeline.sources import find_sequences
+from flowreel.pipeline.storage import Store, open_store
+from flowreel.pipeline.training.checks import (
+    Picture,
+    hold_out_problems,
+    length_problems,
+    picture_problems,
+    spec_problems,
+)
+from flowreel.pipeline.training.points import sequence_cuts
+from flowreel.pipeline.training.published import published_sequences
+from flowreel.pipeline.training.sequences import TrainingFrame, TrainingSequence
+from flowreel.pipeline.versions import open_version, split_uri
+from flowreel.schemas.errors import SourceError, UsageError
+from flowreel.schemas.label_space import LabelSpace
+from flowreel.schemas.sequence import Sequence, SourceFile
+from flowreel.schemas.spec import SourceSpec
+from flowreel.schemas.training import TrainSpec
 
 __all__ = ["TrainingFrame", "TrainingSequence", "TrainingSource", "open_source"]
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import torch
 
-from pipeline.generator.loading import save_checkpoint
-from pipeline.generator.networks import VideoGenerator
-from pipeline.storage import Store
-from pipeline.training.networks import Networks
-from pipeline.training.schedule import Stage
-from pipeline.training.step import Optimisers
-from schemas.errors import CheckpointError
-from schemas.training import OptimiserSpec
+from flowreel.pipeline.generator.loading import save_checkpoint
+from flowreel.pipeline.generator.networks import VideoGenerator
+from flowreel.pipeline.storage import Store
+from flowreel.pipeline.training.networks import Networks
+from flowreel.pipeline.training.schedule import Stage
+from flowreel.pipeline.training.step import Optimisers
+from flowreel.schemas.errors import CheckpointError
+from flowreel.schemas.training import OptimiserSpec
 
 FOLDER = "state"
 

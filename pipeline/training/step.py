@@ -7,9 +7,9 @@ from typing import Self
 from torch.nn import Parameter
 from torch.optim import Adam, Optimizer
 
-from pipeline.training.networks import Networks
-from pipeline.training.objective import Losses
-from schemas.training import OptimiserSpec
+from flowreel.pipeline.training.networks import Networks
+from flowreel.pipeline.training.objective import Losses
+from flowreel.schemas.training import OptimiserSpec
 
 BETA2 = 0.999
 TTUR_BETAS = (0.0, 0.9)

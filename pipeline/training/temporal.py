@@ -4,7 +4,7 @@ At time scale s (0: neighbours) frames are n_D^s apart. Two rules: dense (every 
 frames) and sparse (frames are collected over loads, so that a group of a coarse scale is judged once).
 """
 
-from schemas.training import DiscriminatorSpec
+from flowreel.schemas.training import DiscriminatorSpec
 
 Group = tuple[int, ...]  # n_D frame numbers, oldest first
 Stores = tuple[tuple[int, ...], ...]  # frames that later loads may need, ascending; sparse: one store per time scale

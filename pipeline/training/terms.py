@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pipeline.generator.warp import warp
-from pipeline.training.generate import Rendered
-from pipeline.training.losses import Judgement, masked_difference, mean_difference
-from pipeline.training.perceptual import Perceptual
-from schemas.training import DiscriminatorSpec, LossSpec
+from flowreel.pipeline.generator.warp import warp
+from flowreel.pipeline.training.generate import Rendered
+from flowreel.pipeline.training.losses import Judgement, masked_difference, mean_difference
+from flowreel.pipeline.training.perceptual import Perceptual
+from flowreel.schemas.training import DiscriminatorSpec, LossSpec
 
 BOTH = 2.0  # terms of the blended and of the raw image are summed, not averaged
 

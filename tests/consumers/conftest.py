@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import torch
 
-from pipeline.export.formats import FORMATS
-from pipeline.export.run import export
-from pipeline.reader import Dataset, open_dataset
-from pipeline.storage import open_store
+from flowreel.pipeline.export.formats import FORMATS
+from flowreel.pipeline.export.run import export
+from flowreel.pipeline.reader import Dataset, open_dataset
+from flowreel.pipeline.storage import open_store
 from tests.conftest import LocalRun, _write_source
 
 TOOLS = ("cityscapesscripts", "datasets", "duckdb", "mlcroissant", "panopticapi", "polars", "pyspark", "webdataset")

@@ -31,7 +31,7 @@ Flowreel = Callable[..., Ended]
 
 
 def command(*args: object) -> list[str]:
-    return [sys.executable, "-m", "jobs", *map(str, args)]
+    return [sys.executable, "-m", "flowreel", *map(str, args)]
 
 
 @pytest.fixture

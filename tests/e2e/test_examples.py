@@ -7,19 +7,19 @@ from typing import Any
 import pytest
 import torch
 
-from pipeline.generator.config import GeneratorConfig
-from pipeline.generator.loading import save_checkpoint
-from pipeline.generator.networks import VideoGenerator
-from pipeline.reader import ClipData, open_dataset
-from pipeline.storage import open_store
-from pipeline.training.begin import open_state
-from pipeline.training.plan import prepare as prepare_training
-from pipeline.training.run import Run
-from pipeline.training.worker import Worker
-from pipeline.verify import verify
-from schemas.parse import parse, parse_spec
-from schemas.spec import Spec
-from schemas.training import TrainSpec
+from flowreel.pipeline.generator.config import GeneratorConfig
+from flowreel.pipeline.generator.loading import save_checkpoint
+from flowreel.pipeline.generator.networks import VideoGenerator
+from flowreel.pipeline.reader import ClipData, open_dataset
+from flowreel.pipeline.storage import open_store
+from flowreel.pipeline.training.begin import open_state
+from flowreel.pipeline.training.plan import prepare as prepare_training
+from flowreel.pipeline.training.run import Run
+from flowreel.pipeline.training.worker import Worker
+from flowreel.pipeline.verify import verify
+from flowreel.schemas.parse import parse, parse_spec
+from flowreel.schemas.spec import Spec
+from flowreel.schemas.training import TrainSpec
 from tests.conftest import LocalRun
 
 from .conftest import REPOSITORY, command

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from jobs.cli import app
-from pipeline.generator.config import GeneratorConfig
-from schemas.errors import UsageError
+from flowreel.jobs.cli import app
+from flowreel.pipeline.generator.config import GeneratorConfig
+from flowreel.schemas.errors import UsageError
 
 from ..conftest import MakeSource
 from ..pipeline.official_files import build, write_official

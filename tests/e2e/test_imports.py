@@ -11,8 +11,8 @@ from .conftest import LIMIT_S, REPOSITORY, write_spec
 
 CODE = """
 import sys
-from jobs.cli import run
-from jobs.leaving import leave
+from flowreel.jobs.cli import run
+from flowreel.jobs.leaving import leave
 code = run()
 print("\\nimported:", *sorted({"ray", "torch", "numba", "scipy", "pyarrow", "numpy"} & set(sys.modules)))
 leave(code)

@@ -10,7 +10,7 @@ from .conftest import REPOSITORY
 READ_AND_GO = """
 import atexit, io
 import numpy as np, pyarrow as pa, pyarrow.parquet as pq
-from jobs.leaving import leave
+from flowreel.jobs.leaving import leave
 atexit.register(print, "exit handlers run")
 sink = io.BytesIO()
 pq.write_table(pa.table({f"c{i}": np.arange(150) for i in range(30)}), sink)

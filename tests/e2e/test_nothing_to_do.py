@@ -9,8 +9,8 @@ from .conftest import LIMIT_S, REPOSITORY, write_spec
 
 CODE = """
 import sys
-from jobs.cli import run
-from jobs.leaving import leave
+from flowreel.jobs.cli import run
+from flowreel.jobs.leaving import leave
 code = run()
 print(sorted({"ray", "torch", "numba"} & set(sys.modules)))
 leave(code)

@@ -12,11 +12,11 @@ import pytest
 import torch
 import yaml
 
-from pipeline.training.begin import open_state
-from pipeline.training.plan import prepare
-from pipeline.training.run import Run
-from pipeline.training.worker import Worker
-from schemas.training import TrainSpec
+from flowreel.pipeline.training.begin import open_state
+from flowreel.pipeline.training.plan import prepare
+from flowreel.pipeline.training.run import Run
+from flowreel.pipeline.training.worker import Worker
+from flowreel.schemas.training import TrainSpec
 from tests.training.paired import write_paired
 
 from .conftest import REPOSITORY, Flowreel, command

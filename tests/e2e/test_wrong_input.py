@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jobs import cli
+from flowreel.jobs import cli
 
 from .conftest import write_spec
 

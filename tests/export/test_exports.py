@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.encode import NO_INSTANCE
-from pipeline.export.formats import FORMATS
-from pipeline.export.run import Summary, export
-from pipeline.export.video import ffv1
-from pipeline.reader import ClipData, Dataset, open_dataset
-from pipeline.storage import TEMPORARY_SUFFIX, Store, open_store
-from schemas.errors import StorageError, UsageError
+from flowreel.pipeline.encode import NO_INSTANCE
+from flowreel.pipeline.export.formats import FORMATS
+from flowreel.pipeline.export.run import Summary, export
+from flowreel.pipeline.export.video import ffv1
+from flowreel.pipeline.reader import ClipData, Dataset, open_dataset
+from flowreel.pipeline.storage import TEMPORARY_SUFFIX, Store, open_store
+from flowreel.schemas.errors import StorageError, UsageError
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +172,7 @@ def test_a_place_holds_one_export(exported: Callable[[str], Path], dataset: Data
 
 
 def test_tars_hold_whole_clips_of_one_split(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.export.webdataset.TAR_FRAMES", 5)
+    monkeypatch.setattr("flowreel.pipeline.export.webdataset.TAR_FRAMES", 5)
     units = FORMATS["webdataset"].units(dataset)
     assert [(unit.name, [*unit.clips]) for unit in units] == [("train-000000", [0, 1]), ("train-000001", [2, 3])]
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from jobs.attempts import MAX_OUTAGES, MAX_REFUSALS, Attempts
-from schemas.clip import Clip, Shard
-from schemas.errors import FlowreelError
-from schemas.outcome import Failed
+from flowreel.jobs.attempts import MAX_OUTAGES, MAX_REFUSALS, Attempts
+from flowreel.schemas.clip import Clip, Shard
+from flowreel.schemas.errors import FlowreelError
+from flowreel.schemas.outcome import Failed
 
 
 def shard(*names: str) -> Shard:

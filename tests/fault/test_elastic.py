@@ -13,12 +13,12 @@ from ray import cloudpickle
 from ray.cluster_utils import Cluster
 from ray.exceptions import ActorUnavailableError
 
-from jobs import dispatch
-from jobs.dispatch import Dispatcher, Worker
-from schemas.clip import Clip, Shard
-from schemas.errors import FlowreelError
-from schemas.outcome import Rendered, ShardOutcome
-from schemas.spec import Spec
+from flowreel.jobs import dispatch
+from flowreel.jobs.dispatch import Dispatcher, Worker
+from flowreel.schemas.clip import Clip, Shard
+from flowreel.schemas.errors import FlowreelError
+from flowreel.schemas.outcome import Rendered, ShardOutcome
+from flowreel.schemas.spec import Spec
 
 MOST, LEAST = 3, 1
 SPEC = Spec.model_validate({"dataset": {"uri": "/d"}, "source": {"uri": "/s"}, "execution": {"workers": [LEAST, MOST]}})

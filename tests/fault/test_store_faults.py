@@ -7,10 +7,10 @@ import pytest
 import s3fs
 
 from benchmarks.faults.proxy import KINDS, FaultProxy
-from jobs.progress import Display
-from jobs.render import Exit, render
-from schemas.errors import FlowreelError
-from schemas.spec import Spec
+from flowreel.jobs.progress import Display
+from flowreel.jobs.render import Exit, render
+from flowreel.schemas.errors import FlowreelError
+from flowreel.schemas.spec import Spec
 
 pytestmark = [pytest.mark.s3, pytest.mark.slow]
 BUCKET, RUNS = "faults", 6

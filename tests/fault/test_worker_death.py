@@ -12,14 +12,14 @@ import pytest
 import torch
 from ray import cloudpickle
 
-from jobs.progress import Display
-from jobs.render import Exit, render
-from pipeline.codec import encode_ids
-from pipeline.generator.checkpoint import Checkpoint
-from pipeline.generator.engine import Engine, load_engine
-from pipeline.versions import FAILURES_FILE
-from schemas.plan import RenderSettings
-from schemas.spec import Spec
+from flowreel.jobs.progress import Display
+from flowreel.jobs.render import Exit, render
+from flowreel.pipeline.codec import encode_ids
+from flowreel.pipeline.generator.checkpoint import Checkpoint
+from flowreel.pipeline.generator.engine import Engine, load_engine
+from flowreel.pipeline.versions import FAILURES_FILE
+from flowreel.schemas.plan import RenderSettings
+from flowreel.schemas.spec import Spec
 
 POISON = 31  # a label id that no other clip has
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from pipeline.codec import resize_image
-from pipeline.generator.cut import central_columns, central_cut
-from pipeline.generator.face import FaceOptions, draw_edges, draw_parts, encode_face, encode_parts
-from pipeline.generator.images import from_uint8
-from pipeline.generator.landmarks import Box, face_crop
-from pipeline.generator.openpose import parse_people
-from pipeline.generator.pose import PoseFrame, PoseOptions, draw_skeleton, encode_pose
-from pipeline.generator.sizes import target_size
+from flowreel.pipeline.codec import resize_image
+from flowreel.pipeline.generator.cut import central_columns, central_cut
+from flowreel.pipeline.generator.face import FaceOptions, draw_edges, draw_parts, encode_face, encode_parts
+from flowreel.pipeline.generator.images import from_uint8
+from flowreel.pipeline.generator.landmarks import Box, face_crop
+from flowreel.pipeline.generator.openpose import parse_people
+from flowreel.pipeline.generator.pose import PoseFrame, PoseOptions, draw_skeleton, encode_pose
+from flowreel.pipeline.generator.sizes import target_size
 from tests.golden.vectors import TENSOR, Array, Difference, Unusable, Vector, compare
 
 

@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pipeline.generator import engine
-from pipeline.generator.conditioning import check_ids, encode_frames
-from pipeline.generator.fast.engine import FastEngine
-from pipeline.generator.first_frames import Looks, first_frames
-from pipeline.generator.networks import VideoGenerator
-from pipeline.generator.rollout import RolloutState, start_empty, start_from
+from flowreel.pipeline.generator import engine
+from flowreel.pipeline.generator.conditioning import check_ids, encode_frames
+from flowreel.pipeline.generator.fast.engine import FastEngine
+from flowreel.pipeline.generator.first_frames import Looks, first_frames
+from flowreel.pipeline.generator.networks import VideoGenerator
+from flowreel.pipeline.generator.rollout import RolloutState, start_empty, start_from
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pipeline.generator.conditioning import encode
-from pipeline.generator.config import GeneratorConfig
-from pipeline.generator.features import region_means
-from pipeline.generator.image_config import EncoderConfig, ImageGeneratorConfig
-from pipeline.generator.image_networks import Encoder, ImageGenerator
-from pipeline.generator.images import from_uint8
-from pipeline.generator.networks import VideoGenerator
+from flowreel.pipeline.generator.conditioning import encode
+from flowreel.pipeline.generator.config import GeneratorConfig
+from flowreel.pipeline.generator.features import region_means
+from flowreel.pipeline.generator.image_config import EncoderConfig, ImageGeneratorConfig
+from flowreel.pipeline.generator.image_networks import Encoder, ImageGenerator
+from flowreel.pipeline.generator.images import from_uint8
+from flowreel.pipeline.generator.networks import VideoGenerator
 from tests.golden.engines import Clip, Engine
 from tests.golden.outputs import Outputs
 from tests.golden.vectors import Unusable, Vector

@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pipeline.generator import conditioning, drawing, features, layers, networks, pose, rollout, sizes
-from pipeline.generator.layers import ClipNorm
-from pipeline.generator.warp import warp
+from flowreel.pipeline.generator import conditioning, drawing, features, layers, networks, pose, rollout, sizes
+from flowreel.pipeline.generator.layers import ClipNorm
+from flowreel.pipeline.generator.warp import warp
 from tests.golden.check import How, check_file, check_folder, main
 from tests.golden.engines import Clip, plain
 from tests.golden.vectors import Report, find_weights

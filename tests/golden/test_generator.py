@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.generator.config import GeneratorConfig
-from pipeline.generator.image_config import EncoderConfig, ImageGeneratorConfig
-from pipeline.generator.image_networks import Encoder, ImageGenerator
-from pipeline.generator.layers import PlainNorm
-from pipeline.generator.networks import VideoGenerator
+from flowreel.pipeline.generator.config import GeneratorConfig
+from flowreel.pipeline.generator.image_config import EncoderConfig, ImageGeneratorConfig
+from flowreel.pipeline.generator.image_networks import Encoder, ImageGenerator
+from flowreel.pipeline.generator.layers import PlainNorm
+from flowreel.pipeline.generator.networks import VideoGenerator
 from tests.golden.check import NOT_VECTORS, How, check_file
 from tests.golden.engines import ENGINES
 from tests.golden.vectors import find_weights

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.training import (
+from flowreel.pipeline.training import (
     discriminators,
     face_crop,
     frame_groups,

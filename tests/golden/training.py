@@ -8,14 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pipeline.generator.images import from_uint8
-from pipeline.training.clip import TrainingClip
-from pipeline.training.face_crop import FaceCrop
-from pipeline.training.generate import Rendered
-from pipeline.training.networks import Networks
-from pipeline.training.objective import LoadOptions, Losses, Objective, start
-from pipeline.training.step import add_gradients, optimisers
-from schemas.training import DiscriminatorSpec, LossSpec, OptimiserSpec
+from flowreel.pipeline.generator.images import from_uint8
+from flowreel.pipeline.training.clip import TrainingClip
+from flowreel.pipeline.training.face_crop import FaceCrop
+from flowreel.pipeline.training.generate import Rendered
+from flowreel.pipeline.training.networks import Networks
+from flowreel.pipeline.training.objective import LoadOptions, Losses, Objective, start
+from flowreel.pipeline.training.step import add_gradients, optimisers
+from flowreel.schemas.training import DiscriminatorSpec, LossSpec, OptimiserSpec
 from tests.golden.networks import fill, pictures, video_config
 from tests.golden.vectors import Vector
 

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.codec import decode_flow, decode_ids, decode_image, encode_flow, encode_ids, encode_image
+from flowreel.pipeline.codec import decode_flow, decode_ids, decode_image, encode_flow, encode_ids, encode_image
 
 from .damage import Damage, damages, with_right_checksums
 

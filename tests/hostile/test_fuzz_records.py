@@ -13,24 +13,24 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline import runs, versions
-from pipeline.data_file import stored
-from pipeline.decode import decode_column
-from pipeline.file_index import load_index
-from pipeline.footers import read_footers
-from pipeline.generator.checkpoint import read_checkpoint
-from pipeline.generator.loading import load_generator
-from pipeline.label_spaces import open_label_space
-from pipeline.lease import RUNS, held_by
-from pipeline.ledger import Ledger
-from pipeline.lineage import lineage_parts
-from pipeline.row_groups import RowGroups
-from pipeline.storage import Store, open_store
-from schemas.errors import FlowreelError
-from schemas.label_spaces import BUILT_IN
-from schemas.outcome import DataFile
-from schemas.parse import parse_spec
-from schemas.shards import Shards
+from flowreel.pipeline import runs, versions
+from flowreel.pipeline.data_file import stored
+from flowreel.pipeline.decode import decode_column
+from flowreel.pipeline.file_index import load_index
+from flowreel.pipeline.footers import read_footers
+from flowreel.pipeline.generator.checkpoint import read_checkpoint
+from flowreel.pipeline.generator.loading import load_generator
+from flowreel.pipeline.label_spaces import open_label_space
+from flowreel.pipeline.lease import RUNS, held_by
+from flowreel.pipeline.ledger import Ledger
+from flowreel.pipeline.lineage import lineage_parts
+from flowreel.pipeline.row_groups import RowGroups
+from flowreel.pipeline.storage import Store, open_store
+from flowreel.schemas.errors import FlowreelError
+from flowreel.schemas.label_spaces import BUILT_IN
+from flowreel.schemas.outcome import DataFile
+from flowreel.schemas.parse import parse_spec
+from flowreel.schemas.shards import Shards
 
 from .damage import Damage, damages
 
@@ -122,7 +122,7 @@ def damaged(request: pytest.FixtureRequest) -> Damaged:
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files of another length are read again after a pause."""
-    monkeypatch.setattr("pipeline.storage_errors.FIRST_PAUSE_S", 0)
+    monkeypatch.setattr("flowreel.pipeline.storage_errors.FIRST_PAUSE_S", 0)
 
 
 @contextmanager

@@ -13,17 +13,17 @@ import pytest
 import s3fs
 import torch
 
-from pipeline.codec import encode_ids
-from pipeline.generator.checkpoint import read_checkpoint
-from pipeline.prepare import prepare
-from pipeline.reader import open_dataset
-from pipeline.row_groups import RowGroups
-from pipeline.storage import open_store
-from pipeline.verify import verify
-from pipeline.versions import MANIFEST_FILE, RECORD, SHARDS_FILE, load
-from schemas.errors import CheckpointError, FlowreelError, StorageError, UsageError
-from schemas.outcome import Failed, Rendered
-from schemas.parse import parse_spec
+from flowreel.pipeline.codec import encode_ids
+from flowreel.pipeline.generator.checkpoint import read_checkpoint
+from flowreel.pipeline.prepare import prepare
+from flowreel.pipeline.reader import open_dataset
+from flowreel.pipeline.row_groups import RowGroups
+from flowreel.pipeline.storage import open_store
+from flowreel.pipeline.verify import verify
+from flowreel.pipeline.versions import MANIFEST_FILE, RECORD, SHARDS_FILE, load
+from flowreel.schemas.errors import CheckpointError, FlowreelError, StorageError, UsageError
+from flowreel.schemas.outcome import Failed, Rendered
+from flowreel.schemas.parse import parse_spec
 
 Run = Any  # the fixture's type lies in conftest, which is not importable
 MINIMAL = "dataset: {uri: /d}\nsource: {uri: /s}\n"
@@ -149,7 +149,7 @@ def test_storage_options_are_in_nothing_that_is_published(
     bucket = s3fs.S3FileSystem(endpoint_url=s3_env["endpoint"], skip_instance_cache=True, use_listings_cache=False)
     bucket.mkdir("secrets")
     options = {"endpoint_url": s3_env["endpoint"], "key": SECRET, "secret": SECRET}
-    caplog.set_level("DEBUG", "pipeline")
+    caplog.set_level("DEBUG", "flowreel")
     prepared = local_run.prepare(dataset={"uri": "s3://secrets/dataset"}, storage_options=options)
     local_run.publish(prepared)
     objects = bucket.find("secrets")

@@ -65,7 +65,7 @@ def test_variants_users_and_environment_are_as_documented() -> None:
 @pytest.mark.parametrize(("code", "seen"), [(0, 0), (1, 1), (2, 2), (3, 0), (4, 4)])
 def test_schedulers_see_a_published_version_as_a_success(code: int, seen: int, tmp_path: Path) -> None:
     python = tmp_path / "python"
-    python.write_text(f'#!/bin/sh\n[ "$*" = "-m jobs render s3://b/my spec.yaml" ] || exit 99\nexit {code}\n')
+    python.write_text(f'#!/bin/sh\n[ "$*" = "-m flowreel render s3://b/my spec.yaml" ] || exit 99\nexit {code}\n')
     python.chmod(0o755)
     env = {"PATH": f"{tmp_path}:/bin:/usr/bin"}
     command = [str(INFRA / "image/job.sh"), "render", "s3://b/my spec.yaml"]
@@ -84,16 +84,25 @@ def test_the_install_steps_give_a_working_flowreel(tmp_path: Path) -> None:
     """From the files that the build copies, and nothing else of the repository."""
     source, venv = tmp_path / "src", tmp_path / "venv"
     source.mkdir()
-    for name in ("constraints.txt", "pyproject.toml", "README.md", "LICENSE", "schemas", "pipeline", "jobs"):
+    for name in (
+        "constraints.txt",
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+        "flowreel",
+        "schemas",
+        "pipeline",
+        "jobs",
+    ):
         (source / name).symlink_to(ROOT / name)
     subprocess.run([sys.executable, "-m", "venv", venv], check=True)
     for step in ("libraries", "flowreel"):
         run = [INFRA / "image/install.sh", step, "cpu", venv]
         subprocess.run(run, cwd=source, env=INDEX, check=True, stdout=subprocess.DEVNULL)
     env = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")} | {"PATH": f"{venv}/bin:/usr/bin:/bin"}
-    for command in (["flowreel", "schema"], ["ray", "--version"], ["python", "-m", "jobs", "submit", "--help"]):
+    for command in (["flowreel", "schema"], ["ray", "--version"], ["python", "-m", "flowreel", "submit", "--help"]):
         subprocess.run(command, cwd=tmp_path, env=env, check=True, stdout=subprocess.DEVNULL)
-    code = "import torch, s3fs, ray.job_submission, jobs.actor; print(torch.__version__, jobs.__file__)"
+    code = "import torch, s3fs, ray.job_submission, flowreel.jobs.actor as a; print(torch.__version__, a.__file__)"
     done = subprocess.run(["python", "-c", code], cwd=tmp_path, env=env, check=True, capture_output=True, text=True)
     version, place = done.stdout.split()
     assert version.startswith(re.findall(r"^torch==(.+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)[0])

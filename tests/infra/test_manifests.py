@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
-from schemas.parse import parse_spec, parse_yaml
-from schemas.spec import Spec
-from schemas.training import TrainSpec
+from flowreel.schemas.parse import parse_spec, parse_yaml
+from flowreel.schemas.spec import Spec
+from flowreel.schemas.training import TrainSpec
 
 from .manifests import OVERLAYS, Document, built, one, problems, worker_groups
 

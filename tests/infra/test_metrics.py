@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from jobs.metrics import METRICS
+from flowreel.jobs.metrics import METRICS
 
 from .manifests import INFRA
 

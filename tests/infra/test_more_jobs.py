@@ -44,7 +44,7 @@ def test_training_is_sent_left_alone_and_watched_later(local_cluster: Any, tmp_p
 def test_ray_job_submit_takes_a_spec_in_a_bucket(
     local_cluster: Any, make_source: Any, tiny_checkpoint: Path, tmp_path: Path, s3_env: dict[str, Any]
 ) -> None:
-    """The plain entrypoint: `ray job submit -- python -m jobs render s3://.../spec.yaml`."""
+    """The plain entrypoint: `ray job submit -- python -m flowreel render s3://.../spec.yaml`."""
     make_source(tmp_path / "source", sequences=2, frames=4)
     spec = write_spec(
         tmp_path / "spec.yaml",
@@ -58,7 +58,7 @@ def test_ray_job_submit_takes_a_spec_in_a_bucket(
     bucket.put_file(str(spec), "plain-job/spec.yaml")
     with local_cluster("--nodes", 1, env=dict(s3_env["env"]) | {"PYTHONPATH": str(REPOSITORY)}) as cluster:
         tool = Path(sys.executable).with_name("ray")
-        entrypoint = ("python", "-m", "jobs", "render", "s3://plain-job/spec.yaml")
+        entrypoint = ("python", "-m", "flowreel", "render", "s3://plain-job/spec.yaml")
         done = ended(tool, "job", "submit", "--address", cluster.places["dashboard"], "--", *entrypoint)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "published version 1 of s3://plain-job/dataset" in done.stdout, done.stdout

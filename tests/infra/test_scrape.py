@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import ray
 
-from jobs.dispatch import Worker
-from jobs.metrics import METRICS, DriverMetrics, WorkerMetrics
-from schemas.outcome import DataFile, Failed, Rendered, ShardOutcome
+from flowreel.jobs.dispatch import Worker
+from flowreel.jobs.metrics import METRICS, DriverMetrics, WorkerMetrics
+from flowreel.schemas.outcome import DataFile, Failed, Rendered, ShardOutcome
 
 OUTCOME = ShardOutcome(
     "a" * 32,

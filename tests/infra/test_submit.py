@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from jobs import job_env, job_package, submit
-from jobs.submit import Arguments, Job
-from schemas.errors import UsageError
+from flowreel.jobs import job_env, job_package, submit
+from flowreel.jobs.submit import Arguments, Job
+from flowreel.schemas.errors import UsageError
 
 SPEC: dict[str, Any] = {"dataset": {"uri": "s3://b/d"}, "source": {"uri": "s3://b/s"}}
 
@@ -49,13 +49,15 @@ def test_packed_code_runs_without_an_installed_flowreel(tmp_path: Path) -> None:
     job_package.pack(tmp_path, "a: 1", code=True)
     job_env.write(tmp_path, {"FLOWREEL_TOLD": "yes"})
     code = (
-        "import os, jobs, importlib.metadata as m; from jobs import job_env; job_env.load();"
-        " print(jobs.__file__, m.version('flowreel'), os.environ['FLOWREEL_TOLD'])"
+        "import os, flowreel, importlib.metadata as m; from flowreel.jobs import job_env; job_env.load();"
+        " print(flowreel.__file__, m.version('flowreel'), os.environ['FLOWREEL_TOLD'])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True)
-    assert done.stdout.split() == [str(tmp_path / "jobs/__init__.py"), metadata.version("flowreel"), "yes"]
+    assert done.stdout.split() == [str(tmp_path / "flowreel/__init__.py"), metadata.version("flowreel"), "yes"]
     assert (tmp_path / job_package.SPEC_NAME).read_text() == "a: 1"
-    assert (tmp_path / "pipeline/bundled/model.safetensors").is_file() and not list(tmp_path.rglob("__pycache__/*.pyc"))
+    assert (tmp_path / "flowreel/pipeline/bundled/model.safetensors").is_file() and not list(
+        tmp_path.rglob("__pycache__/*.pyc")
+    )
 
 
 @pytest.mark.parametrize(("name", "told"), [("KEY=hunter2", "give the name alone"), ("NOT_THERE", "export it first")])
@@ -67,12 +69,14 @@ def test_variables_are_named_and_taken_from_the_environment(name: str, told: str
 
 @pytest.mark.parametrize("words", [[], ["render"], ["render", "s.yaml", "--follow", "j"]])
 def test_either_a_command_or_a_job_to_follow(words: list[str]) -> None:
-    done = subprocess.run([sys.executable, "-m", "jobs", "submit", *words], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "flowreel", "submit", *words], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 2 and "either a command and its SPEC, or --follow JOB" in done.stderr
 
 
 def test_nobody_at_the_address_is_said() -> None:
-    command = [sys.executable, "-m", "jobs", "submit", "--follow", "j", "--address", "http://127.0.0.1:1"]
+    command = [sys.executable, "-m", "flowreel", "submit", "--follow", "j", "--address", "http://127.0.0.1:1"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2 and "no Ray dashboard to send jobs to" in done.stderr
     assert "Traceback" not in done.stderr

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pipeline.generator.config import GeneratorConfig
-from pipeline.generator.image_config import EncoderConfig, ImageGeneratorConfig
-from pipeline.generator.image_networks import Encoder, ImageGenerator
-from pipeline.generator.layers import PlainNorm
-from pipeline.generator.networks import VideoGenerator
+from flowreel.pipeline.generator.config import GeneratorConfig
+from flowreel.pipeline.generator.image_config import EncoderConfig, ImageGeneratorConfig
+from flowreel.pipeline.generator.image_networks import Encoder, ImageGenerator
+from flowreel.pipeline.generator.layers import PlainNorm
+from flowreel.pipeline.generator.networks import VideoGenerator
 
 State = dict[str, Tensor]
 CITY = GeneratorConfig(ngf=8, n_downsample=3, n_blocks=3, n_blocks_local=2, n_scales=3)

@@ -11,12 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pipeline.codec import decode_ids, decode_image, resize_ids, resize_image
-from pipeline.label_spaces import open_label_space
-from pipeline.quality.agreement import label_agreement
-from pipeline.quality.segmenters import open_segmenter
-from schemas.errors import UsageError
-from schemas.spec import Spec
+from flowreel.pipeline.codec import decode_ids, decode_image, resize_ids, resize_image
+from flowreel.pipeline.label_spaces import open_label_space
+from flowreel.pipeline.quality.agreement import label_agreement
+from flowreel.pipeline.quality.segmenters import open_segmenter
+from flowreel.schemas.errors import UsageError
+from flowreel.schemas.spec import Spec
 
 SIZE = (128, 64)
 CLASSES = (7, 11, 21, 26)  # road, building, vegetation, car

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jobs.plan import lines, summary
-from pipeline.prepare import Prepared, prepare
-from schemas.errors import UsageError
-from schemas.spec import Spec
+from flowreel.jobs.plan import lines, summary
+from flowreel.pipeline.prepare import Prepared, prepare
+from flowreel.schemas.errors import UsageError
+from flowreel.schemas.spec import Spec
 
 Run = Any  # the fixture's type lies in conftest, which is not importable
 

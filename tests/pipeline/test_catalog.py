@@ -13,14 +13,14 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.catalog import SHOWN, Catalog, problem_report, scan
-from pipeline.codec import encode_ids
-from pipeline.file_index import INDEX, facts_in, index_of, load_index, save_index
-from pipeline.storage import open_store
-from schemas.errors import SourceError
-from schemas.label_space import LabelSpace
-from schemas.label_spaces import BUILT_IN
-from schemas.spec import SourceSpec
+from flowreel.pipeline.catalog import SHOWN, Catalog, problem_report, scan
+from flowreel.pipeline.codec import encode_ids
+from flowreel.pipeline.file_index import INDEX, facts_in, index_of, load_index, save_index
+from flowreel.pipeline.storage import open_store
+from flowreel.schemas.errors import SourceError
+from flowreel.schemas.label_space import LabelSpace
+from flowreel.schemas.label_spaces import BUILT_IN
+from flowreel.schemas.spec import SourceSpec
 
 NOTHING = INDEX.empty_table()
 ROAD = np.full((4, 6), 7, np.uint8)

@@ -11,8 +11,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from pipeline.file_index import FileFacts
-from pipeline.generator.checkpoint import (
+from flowreel.pipeline.file_index import FileFacts
+from flowreel.pipeline.generator.checkpoint import (
     CONFIG_FILE,
     WEIGHTS_FILE,
     Checkpoint,
@@ -21,13 +21,13 @@ from pipeline.generator.checkpoint import (
     layout_of,
     read_checkpoint,
 )
-from pipeline.generator.config import GeneratorConfig
-from pipeline.generator.loading import load_generator, save_checkpoint
-from pipeline.generator.networks import VideoGenerator
-from pipeline.storage import open_store
-from schemas.errors import CheckpointError
-from schemas.label_space import LabelClass, LabelSpace
-from schemas.label_spaces import BUILT_IN
+from flowreel.pipeline.generator.config import GeneratorConfig
+from flowreel.pipeline.generator.loading import load_generator, save_checkpoint
+from flowreel.pipeline.generator.networks import VideoGenerator
+from flowreel.pipeline.storage import open_store
+from flowreel.schemas.errors import CheckpointError
+from flowreel.schemas.label_space import LabelClass, LabelSpace
+from flowreel.schemas.label_spaces import BUILT_IN
 
 STREET = BUILT_IN["cityscapes"]
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
@@ -290,10 +290,10 @@ def test_a_side_that_quality_cannot_be_measured_at_is_refused(tmp_path: Path) ->
 
 
 def test_the_smallest_size_that_is_let_through_renders(folder: Path) -> None:
-    from pipeline.generator.clip_data import Conditioning
-    from pipeline.generator.clips import How, render_clips
-    from pipeline.generator.engine import engine_for
-    from pipeline.scenes import street_scene
+    from flowreel.pipeline.generator.clip_data import Conditioning
+    from flowreel.pipeline.generator.clips import How, render_clips
+    from flowreel.pipeline.generator.engine import engine_for
+    from flowreel.pipeline.scenes import street_scene
 
     scene = street_scene(0, 2, (32, 32))
     small = Conditioning(scene.label_THW[:, :16, :16], scene.instance_THW[:, :16, :16])

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.codec import (
+from flowreel.pipeline.codec import (
     ImageCodec,
     decode_flow,
     decode_ids,

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from schemas.parse import parse_spec
+from flowreel.schemas.parse import parse_spec
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 Run = Any  # the fixture's type lies in conftest, which is not importable

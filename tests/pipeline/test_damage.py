@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.codec import decode_ids, decode_image, resize_ids, resize_image
-from pipeline.quality.fingerprint import apart
-from pipeline.quality.measure import Columns, measure
-from schemas.manifest import QUALITY
+from flowreel.pipeline.codec import decode_ids, decode_image, resize_ids, resize_image
+from flowreel.pipeline.quality.fingerprint import apart
+from flowreel.pipeline.quality.measure import Columns, measure
+from flowreel.schemas.manifest import QUALITY
 
 Rgb, Ids = NDArray[np.uint8], NDArray[np.integer]
 SIZE, FPS, FRAMES = (256, 128), 4, 8
@@ -105,11 +105,11 @@ def test_hashes_are_near_for_the_same_scene_and_far_for_another(real: tuple[Rgb,
 def test_warp_error_orders_real_video_renders_single_frames_and_shuffled_ones(
     real: tuple[Rgb, Ids], shared_data: Path, one_thread: None
 ) -> None:
-    from pipeline.generator.checkpoint import checkpoint_store, read_checkpoint
-    from pipeline.generator.clip_data import Conditioning
-    from pipeline.generator.clips import How, render_clips
-    from pipeline.generator.engine import engine_for
-    from pipeline.generator.loading import load_generator
+    from flowreel.pipeline.generator.checkpoint import checkpoint_store, read_checkpoint
+    from flowreel.pipeline.generator.clip_data import Conditioning
+    from flowreel.pipeline.generator.clips import How, render_clips
+    from flowreel.pipeline.generator.engine import engine_for
+    from flowreel.pipeline.generator.loading import load_generator
 
     image_THW3, label_THW = real
     names = sorted((shared_data / "cityscapes-sample" / "seq0002" / "instances").iterdir())[:FRAMES]

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.data_file import EncodedClip, build, clip_sources, manifest_rows, path_of
-from schemas.lineage import SOURCES
-from schemas.manifest import completed
+from flowreel.pipeline.data_file import EncodedClip, build, clip_sources, manifest_rows, path_of
+from flowreel.schemas.lineage import SOURCES
+from flowreel.schemas.manifest import completed
 
 MEDIA = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 DATA_COLUMNS = {

@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline import about
-from pipeline.about import About
-from pipeline.card import dataset_card
-from pipeline.croissant import croissant
-from pipeline.manifest_file import Totals
-from pipeline.storage import open_store
-from pipeline.versions import SHARDS_FILE, Version, open_version
-from schemas.label_space import LabelSpace
-from schemas.manifest import DATA, MANIFEST
-from schemas.version import FileRecord
+from flowreel.pipeline import about
+from flowreel.pipeline.about import About
+from flowreel.pipeline.card import dataset_card
+from flowreel.pipeline.croissant import croissant
+from flowreel.pipeline.manifest_file import Totals
+from flowreel.pipeline.storage import open_store
+from flowreel.pipeline.versions import SHARDS_FILE, Version, open_version
+from flowreel.schemas.label_space import LabelSpace
+from flowreel.schemas.manifest import DATA, MANIFEST
+from flowreel.schemas.version import FileRecord
 
 MANIFEST_RECORD = FileRecord(size=1, sha256="0" * 64)
 

@@ -10,15 +10,15 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from pipeline.generator.clip_data import Conditioning
-from pipeline.generator.clips import How, render_clips
-from pipeline.generator.config import GeneratorConfig
-from pipeline.generator.engine import Engine, PlainEngine, engine_for
-from pipeline.generator.loading import load_generator
-from pipeline.generator.networks import VideoGenerator
-from pipeline.render import ShardRenderer
-from schemas.errors import DeviceLost
-from schemas.outcome import Rendered
+from flowreel.pipeline.generator.clip_data import Conditioning
+from flowreel.pipeline.generator.clips import How, render_clips
+from flowreel.pipeline.generator.config import GeneratorConfig
+from flowreel.pipeline.generator.engine import Engine, PlainEngine, engine_for
+from flowreel.pipeline.generator.loading import load_generator
+from flowreel.pipeline.generator.networks import VideoGenerator
+from flowreel.pipeline.render import ShardRenderer
+from flowreel.schemas.errors import DeviceLost
+from flowreel.schemas.outcome import Rendered
 
 Run = Any  # the fixture's type lies in conftest, which is not importable
 LOOKS = (

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from pipeline.codec import decode_ids
-from pipeline.edits import Maps, apply_edits
-from pipeline.edits.fill import REACH
-from pipeline.edits.maps import background, no_instance
-from pipeline.edits.track import Track, cut, follow, moved, scaled
-from schemas.edit import Edit
-from schemas.label_spaces import BUILT_IN
+from flowreel.pipeline.codec import decode_ids
+from flowreel.pipeline.edits import Maps, apply_edits
+from flowreel.pipeline.edits.fill import REACH
+from flowreel.pipeline.edits.maps import background, no_instance
+from flowreel.pipeline.edits.track import Track, cut, follow, moved, scaled
+from flowreel.schemas.edit import Edit
+from flowreel.schemas.label_spaces import BUILT_IN
 
 SPACE = BUILT_IN["cityscapes"]
 UNLABELED, EGO, ROAD, BUILDING, POLE, SKY, PERSON, CAR = 0, 1, 7, 11, 17, 23, 24, 26

@@ -6,16 +6,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.codec import decode_ids, encode_ids
-from pipeline.edits import Maps, apply_edits
-from pipeline.provenance import rendered_from
-from pipeline.reader import ClipData, read_version
-from pipeline.rerender import rerender
-from pipeline.versions import Version
-from schemas.errors import UsageError
-from schemas.label_spaces import BUILT_IN
-from schemas.parse import check
-from schemas.spec import Spec
+from flowreel.pipeline.codec import decode_ids, encode_ids
+from flowreel.pipeline.edits import Maps, apply_edits
+from flowreel.pipeline.provenance import rendered_from
+from flowreel.pipeline.reader import ClipData, read_version
+from flowreel.pipeline.rerender import rerender
+from flowreel.pipeline.versions import Version
+from flowreel.schemas.errors import UsageError
+from flowreel.schemas.label_spaces import BUILT_IN
+from flowreel.schemas.parse import check
+from flowreel.schemas.spec import Spec
 
 LocalRun = Any  # the fixture's type lies in conftest, which is not importable
 

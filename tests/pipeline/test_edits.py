@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from pipeline.edits import apply_edits, remap_table, thing_regions
-from schemas.edit import Replace
-from schemas.label_space import LabelClass, LabelSpace
-from schemas.label_spaces import BUILT_IN
+from flowreel.pipeline.edits import apply_edits, remap_table, thing_regions
+from flowreel.schemas.edit import Replace
+from flowreel.schemas.label_space import LabelClass, LabelSpace
+from flowreel.schemas.label_spaces import BUILT_IN
 
 CITYSCAPES = BUILT_IN["cityscapes"]
 ROAD, BUILDING, VEGETATION, PERSON, CAR, TRUCK = 7, 11, 21, 24, 26, 27

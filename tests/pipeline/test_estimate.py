@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from jobs import plan as planning
-from pipeline import summary
-from pipeline.estimate import SECONDS_PER_MEGAPIXEL, Estimate, estimate
-from schemas.run import RunSummary
+from flowreel.jobs import plan as planning
+from flowreel.pipeline import summary
+from flowreel.pipeline.estimate import SECONDS_PER_MEGAPIXEL, Estimate, estimate
+from flowreel.schemas.run import RunSummary
 
 
 def test_shards_are_not_divided() -> None:

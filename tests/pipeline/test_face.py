@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from pipeline.generator.face import (
+from flowreel.pipeline.generator.face import (
     PART_LABELS,
     STROKES,
     FaceOptions,
@@ -16,9 +16,9 @@ from pipeline.generator.face import (
     encode_face,
     encode_parts,
 )
-from pipeline.generator.images import from_uint8, to_uint8
-from pipeline.generator.landmarks import face_crop, parse_landmarks, with_forehead
-from pipeline.generator.sizes import target_size
+from flowreel.pipeline.generator.images import from_uint8, to_uint8
+from flowreel.pipeline.generator.landmarks import face_crop, parse_landmarks, with_forehead
+from flowreel.pipeline.generator.sizes import target_size
 
 SIZE = (200, 180)
 

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from pipeline.codec import encode_ids
-from pipeline.file_index import (
+from flowreel.pipeline.codec import encode_ids
+from flowreel.pipeline.file_index import (
     INDEX,
     INDEX_PATH,
     FileFacts,
@@ -25,7 +25,7 @@ from pipeline.file_index import (
     load_index,
     save_index,
 )
-from pipeline.storage import FileInfo, Store, open_store
+from flowreel.pipeline.storage import FileInfo, Store, open_store
 
 LABEL = encode_ids(np.array([[7, 7, 26], [0, 7, 26]], np.uint8))
 INSTANCE = encode_ids(np.array([[26001, 0]], np.uint16))

@@ -11,23 +11,23 @@ from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from pipeline.generator.checkpoint import WEIGHTS_FILE, check_weights, read_checkpoint
-from pipeline.generator.clip_data import Conditioning
-from pipeline.generator.clips import How, render_clips
-from pipeline.generator.conditioning import encode, encode_pictures
-from pipeline.generator.config import GeneratorConfig
-from pipeline.generator.engine import PlainEngine
-from pipeline.generator.features import FeatureTables, part_vectors, region_means
-from pipeline.generator.first_frames import first_frames
-from pipeline.generator.image_config import EncoderConfig, ImageGeneratorConfig
-from pipeline.generator.image_networks import ImageGenerator
-from pipeline.generator.images import to_uint8
-from pipeline.generator.loading import load_generator, save_checkpoint
-from pipeline.generator.networks import VideoGenerator
-from pipeline.generator.rollout import foreground_mask, start_from, step
-from pipeline.scenes import street_scene
-from pipeline.storage import open_store
-from schemas.errors import CheckpointError
+from flowreel.pipeline.generator.checkpoint import WEIGHTS_FILE, check_weights, read_checkpoint
+from flowreel.pipeline.generator.clip_data import Conditioning
+from flowreel.pipeline.generator.clips import How, render_clips
+from flowreel.pipeline.generator.conditioning import encode, encode_pictures
+from flowreel.pipeline.generator.config import GeneratorConfig
+from flowreel.pipeline.generator.engine import PlainEngine
+from flowreel.pipeline.generator.features import FeatureTables, part_vectors, region_means
+from flowreel.pipeline.generator.first_frames import first_frames
+from flowreel.pipeline.generator.image_config import EncoderConfig, ImageGeneratorConfig
+from flowreel.pipeline.generator.image_networks import ImageGenerator
+from flowreel.pipeline.generator.images import to_uint8
+from flowreel.pipeline.generator.loading import load_generator, save_checkpoint
+from flowreel.pipeline.generator.networks import VideoGenerator
+from flowreel.pipeline.generator.rollout import foreground_mask, start_from, step
+from flowreel.pipeline.scenes import street_scene
+from flowreel.pipeline.storage import open_store
+from flowreel.schemas.errors import CheckpointError
 
 SIZE, T = (64, 32), 3
 SMALL: dict[str, Any] = {"ngf": 4, "n_downsample": 2, "n_blocks": 2}

@@ -8,16 +8,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline.generator.clip_data import Conditioning
-from pipeline.generator.clips import How, render_clips
-from pipeline.generator.conditioning import encode, instance_edges, pool, pyramid
-from pipeline.generator.config import GeneratorConfig
-from pipeline.generator.engine import PlainEngine
-from pipeline.generator.layers import ClipNorm, PlainNorm
-from pipeline.generator.networks import ScaleOutput, VideoGenerator
-from pipeline.generator.rollout import RolloutState, foreground_mask, start_empty, start_from, step
-from pipeline.generator.warp import warp
-from pipeline.scenes import street_scene
+from flowreel.pipeline.generator.clip_data import Conditioning
+from flowreel.pipeline.generator.clips import How, render_clips
+from flowreel.pipeline.generator.conditioning import encode, instance_edges, pool, pyramid
+from flowreel.pipeline.generator.config import GeneratorConfig
+from flowreel.pipeline.generator.engine import PlainEngine
+from flowreel.pipeline.generator.layers import ClipNorm, PlainNorm
+from flowreel.pipeline.generator.networks import ScaleOutput, VideoGenerator
+from flowreel.pipeline.generator.rollout import RolloutState, foreground_mask, start_empty, start_from, step
+from flowreel.pipeline.generator.warp import warp
+from flowreel.pipeline.scenes import street_scene
 
 SIZE = (64, 32)
 CONFIG = GeneratorConfig(ngf=4, n_downsample=2, n_blocks=2, n_scales=2)

@@ -9,8 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline import identity
-from pipeline.identity import clip_ids, digest, id_array, look_digest, piece_digest, shard_id, shard_ids, split_of
+from flowreel.pipeline import identity
+from flowreel.pipeline.identity import (
+    clip_ids,
+    digest,
+    id_array,
+    look_digest,
+    piece_digest,
+    shard_id,
+    shard_ids,
+    split_of,
+)
 
 HALVES, USUAL = {"a": 0.5, "b": 0.5}, {"train": 0.8, "val": 0.15, "test": 0.05}
 
@@ -44,7 +53,7 @@ def test_what_has_no_canonical_form_is_refused(parts: Any) -> None:
 
 
 def test_digests_do_not_depend_on_the_process() -> None:
-    code = "from pipeline.identity import look_digest; print(look_digest({'b': 0.5, 'a': [('p', 'd')]}).hex())"
+    code = "from flowreel.pipeline.identity import look_digest; print(look_digest({'b': 0.5, 'a': [('p', 'd')]}).hex())"
     outputs = {
         subprocess.run(
             [sys.executable, "-c", code], env={"PYTHONHASHSEED": seed}, capture_output=True, text=True

@@ -8,16 +8,16 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from pipeline.generator.checkpoint import CONFIG_FILE, WEIGHTS_FILE, read_checkpoint
-from pipeline.generator.config import GeneratorConfig
-from pipeline.generator.image_config import EncoderConfig, ImageCheckpointConfig, ImageGeneratorConfig
-from pipeline.generator.image_networks import Encoder
-from pipeline.generator.loading import load_generator
-from pipeline.generator.networks import ScaleInput, VideoGenerator
-from pipeline.importing.options import Options
-from pipeline.importing.run import Imported, Request, import_checkpoint
-from pipeline.storage import open_store
-from schemas.errors import CheckpointError
+from flowreel.pipeline.generator.checkpoint import CONFIG_FILE, WEIGHTS_FILE, read_checkpoint
+from flowreel.pipeline.generator.config import GeneratorConfig
+from flowreel.pipeline.generator.image_config import EncoderConfig, ImageCheckpointConfig, ImageGeneratorConfig
+from flowreel.pipeline.generator.image_networks import Encoder
+from flowreel.pipeline.generator.loading import load_generator
+from flowreel.pipeline.generator.networks import ScaleInput, VideoGenerator
+from flowreel.pipeline.importing.options import Options
+from flowreel.pipeline.importing.run import Imported, Request, import_checkpoint
+from flowreel.pipeline.storage import open_store
+from flowreel.schemas.errors import CheckpointError
 
 from .official_files import (
     CITY,

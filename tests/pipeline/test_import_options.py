@@ -5,19 +5,19 @@ from typing import Any
 import pytest
 import torch
 
-from jobs.import_checkpoint import Arguments
-from pipeline.generator.config import GeneratorConfig
-from pipeline.generator.image_config import EncoderConfig, ImageCheckpointConfig, ImageGeneratorConfig
-from pipeline.generator.image_networks import Encoder, ImageGenerator
-from pipeline.generator.loading import wanted_shapes
-from pipeline.generator.networks import VideoGenerator
-from pipeline.importing.image import image_facts
-from pipeline.importing.options import FLAGS, Options, Said, read_opt
-from pipeline.importing.presets import NAMES, preset
-from pipeline.importing.pth import Weights
-from pipeline.importing.settle import channels, check_claims, foreground_labels
-from pipeline.importing.video import video_facts
-from schemas.errors import CheckpointError
+from flowreel.jobs.import_checkpoint import Arguments
+from flowreel.pipeline.generator.config import GeneratorConfig
+from flowreel.pipeline.generator.image_config import EncoderConfig, ImageCheckpointConfig, ImageGeneratorConfig
+from flowreel.pipeline.generator.image_networks import Encoder, ImageGenerator
+from flowreel.pipeline.generator.loading import wanted_shapes
+from flowreel.pipeline.generator.networks import VideoGenerator
+from flowreel.pipeline.importing.image import image_facts
+from flowreel.pipeline.importing.options import FLAGS, Options, Said, read_opt
+from flowreel.pipeline.importing.presets import NAMES, preset
+from flowreel.pipeline.importing.pth import Weights
+from flowreel.pipeline.importing.settle import channels, check_claims, foreground_labels
+from flowreel.pipeline.importing.video import video_facts
+from flowreel.schemas.errors import CheckpointError
 
 # vid2vid, street/test_2048, as the original prints it
 TEST_OPT = """------------ Options -------------

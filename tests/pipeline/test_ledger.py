@@ -9,15 +9,15 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline import claim, manifest_file, publish
-from pipeline.id_search import IdSearch
-from pipeline.identity import id_array
-from pipeline.ledger import Ledger
-from pipeline.plan_file import save_plan
-from pipeline.storage import open_store
-from pipeline.verify import verify
-from schemas.outcome import DataFile, Failed, Rendered, ShardOutcome
-from schemas.plan import PLAN
+from flowreel.pipeline import claim, manifest_file, publish
+from flowreel.pipeline.id_search import IdSearch
+from flowreel.pipeline.identity import id_array
+from flowreel.pipeline.ledger import Ledger
+from flowreel.pipeline.plan_file import save_plan
+from flowreel.pipeline.storage import open_store
+from flowreel.pipeline.verify import verify
+from flowreel.schemas.outcome import DataFile, Failed, Rendered, ShardOutcome
+from flowreel.schemas.plan import PLAN
 
 Run = Any  # the fixture's type lies in conftest, which is not importable
 

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.generator.checkpoint import checkpoint_store, read_checkpoint
-from pipeline.generator.clip_data import ClipFrames, Conditioning
-from pipeline.generator.clips import How, render_clips
-from pipeline.generator.engine import Engine, Kind, engine_for
-from pipeline.generator.loading import load_generator
-from pipeline.long_clip import Pieces, render_long
-from pipeline.storage import Store, open_store
+from flowreel.pipeline.generator.checkpoint import checkpoint_store, read_checkpoint
+from flowreel.pipeline.generator.clip_data import ClipFrames, Conditioning
+from flowreel.pipeline.generator.clips import How, render_clips
+from flowreel.pipeline.generator.engine import Engine, Kind, engine_for
+from flowreel.pipeline.generator.loading import load_generator
+from flowreel.pipeline.long_clip import Pieces, render_long
+from flowreel.pipeline.storage import Store, open_store
 
 FRAMES, EVERY = 11, 4
 HOW = How("repeat", flow=True)

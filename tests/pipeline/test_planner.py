@@ -9,14 +9,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.pieces import spans
-from pipeline.planner import SHARD_FRAMES, Held, Inputs, plan, published_frames
-from pipeline.template import natural
-from schemas.clip import CLIP_ID, Clip, Exemplar
-from schemas.label_spaces import BUILT_IN
-from schemas.parse import parse_spec
-from schemas.plan import Plan, RenderSettings
-from schemas.sequence import Frame, Sequence, Sequences, SourceFile
+from flowreel.pipeline.pieces import spans
+from flowreel.pipeline.planner import SHARD_FRAMES, Held, Inputs, plan, published_frames
+from flowreel.pipeline.template import natural
+from flowreel.schemas.clip import CLIP_ID, Clip, Exemplar
+from flowreel.schemas.label_spaces import BUILT_IN
+from flowreel.schemas.parse import parse_spec
+from flowreel.schemas.plan import Plan, RenderSettings
+from flowreel.schemas.sequence import Frame, Sequence, Sequences, SourceFile
 
 SPEC = """
 dataset: {uri: out}

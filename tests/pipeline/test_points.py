@@ -9,23 +9,23 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline.codec import decode_ids, encode_ids, encode_image
-from pipeline.export.formats import FORMATS
-from pipeline.export.run import export
-from pipeline.generator.config import GeneratorConfig
-from pipeline.generator.cut import central_cut, following_cuts
-from pipeline.generator.loading import save_checkpoint
-from pipeline.generator.networks import VideoGenerator
-from pipeline.generator.openpose import BODY, COUNTS, Person
-from pipeline.points.keypoints import PERSON
-from pipeline.points.tracks import track_people
-from pipeline.reader import ClipData, open_dataset
-from pipeline.rerender import rerender
-from pipeline.storage import open_store
-from pipeline.verify import verify
-from schemas.errors import SourceError, UsageError
-from schemas.parse import check
-from schemas.spec import Spec
+from flowreel.pipeline.codec import decode_ids, encode_ids, encode_image
+from flowreel.pipeline.export.formats import FORMATS
+from flowreel.pipeline.export.run import export
+from flowreel.pipeline.generator.config import GeneratorConfig
+from flowreel.pipeline.generator.cut import central_cut, following_cuts
+from flowreel.pipeline.generator.loading import save_checkpoint
+from flowreel.pipeline.generator.networks import VideoGenerator
+from flowreel.pipeline.generator.openpose import BODY, COUNTS, Person
+from flowreel.pipeline.points.keypoints import PERSON
+from flowreel.pipeline.points.tracks import track_people
+from flowreel.pipeline.reader import ClipData, open_dataset
+from flowreel.pipeline.rerender import rerender
+from flowreel.pipeline.storage import open_store
+from flowreel.pipeline.verify import verify
+from flowreel.schemas.errors import SourceError, UsageError
+from flowreel.schemas.parse import check
+from flowreel.schemas.spec import Spec
 from tests.conftest import LocalRun
 
 OWN = (256, 128)  # of the drawn pictures; their middle at height 64 is 64 wide

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.generator.cut import central_columns, central_cut, whole_cut
-from pipeline.generator.drawing import curve, paint, paint_white
-from pipeline.generator.openpose import BODY, COUNTS, FACE, LEFT, RIGHT, Person, parse_people
-from pipeline.generator.pose import (
+from flowreel.pipeline.generator.cut import central_columns, central_cut, whole_cut
+from flowreel.pipeline.generator.drawing import curve, paint, paint_white
+from flowreel.pipeline.generator.openpose import BODY, COUNTS, FACE, LEFT, RIGHT, Person, parse_people
+from flowreel.pipeline.generator.pose import (
     PoseFrame,
     PoseOptions,
     draw_skeleton,

@@ -6,15 +6,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.edits import Ids
-from pipeline.procedural import draw_maps, procedural_catalog
-from pipeline.reader import open_dataset
-from pipeline.rerender import rerender
-from pipeline.scenes import Drive, Label, Scene
-from pipeline.verify import verify
-from schemas.errors import SourceError
-from schemas.source import ProceduralSpec
-from schemas.spec import Spec
+from flowreel.pipeline.edits import Ids
+from flowreel.pipeline.procedural import draw_maps, procedural_catalog
+from flowreel.pipeline.reader import open_dataset
+from flowreel.pipeline.rerender import rerender
+from flowreel.pipeline.scenes import Drive, Label, Scene
+from flowreel.pipeline.verify import verify
+from flowreel.schemas.errors import SourceError
+from flowreel.schemas.source import ProceduralSpec
+from flowreel.schemas.spec import Spec
 from tests.conftest import LocalRun
 
 SIZE = (256, 128)

@@ -12,15 +12,15 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from pipeline import claim, publish
-from pipeline.data_file import manifest_rows
-from pipeline.ledger import Ledger
-from pipeline.prepare import Prepared, prepare
-from pipeline.storage import open_store
-from pipeline.verify import verify
-from pipeline.versions import Version, newest, numbers, open_version
-from schemas.errors import UsageError
-from schemas.outcome import Failed, Rejected, Rendered, ShardOutcome
+from flowreel.pipeline import claim, publish
+from flowreel.pipeline.data_file import manifest_rows
+from flowreel.pipeline.ledger import Ledger
+from flowreel.pipeline.prepare import Prepared, prepare
+from flowreel.pipeline.storage import open_store
+from flowreel.pipeline.verify import verify
+from flowreel.pipeline.versions import Version, newest, numbers, open_version
+from flowreel.schemas.errors import UsageError
+from flowreel.schemas.outcome import Failed, Rejected, Rendered, ShardOutcome
 
 Run = Any  # the fixture's type lies in conftest, which is not importable
 FAILURE_COLUMNS = {

@@ -4,11 +4,11 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.optical_flow import brisk_flow
-from pipeline.quality.gates import bounds_of, gate
-from pipeline.quality.motion import warp_errors
-from schemas.manifest import QUALITY
-from schemas.quality import QualitySpec
+from flowreel.pipeline.optical_flow import brisk_flow
+from flowreel.pipeline.quality.gates import bounds_of, gate
+from flowreel.pipeline.quality.motion import warp_errors
+from flowreel.schemas.manifest import QUALITY
+from flowreel.schemas.quality import QualitySpec
 
 H, W = 64, 96
 

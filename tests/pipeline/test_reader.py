@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from pipeline.reader import open_dataset
-from pipeline.storage import Store
-from schemas.errors import IntegrityError, UsageError
+from flowreel.pipeline.reader import open_dataset
+from flowreel.pipeline.storage import Store
+from flowreel.schemas.errors import IntegrityError, UsageError
 
 
 def test_clips_are_those_of_the_data_files(published: Path) -> None:

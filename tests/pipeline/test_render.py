@@ -14,17 +14,17 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline.codec import decode_image
-from pipeline.generator.engine import engine_for
-from pipeline.generator.loading import load_generator
-from pipeline.identity import shard_id
-from pipeline.prepare import Prepared
-from pipeline.render import ShardRenderer
-from pipeline.runs import load_outcomes
-from pipeline.storage import Unavailable, open_store
-from schemas.clip import Clip
-from schemas.outcome import Failed, Rejected, Rendered, ShardOutcome
-from schemas.plan import Plan
+from flowreel.pipeline.codec import decode_image
+from flowreel.pipeline.generator.engine import engine_for
+from flowreel.pipeline.generator.loading import load_generator
+from flowreel.pipeline.identity import shard_id
+from flowreel.pipeline.prepare import Prepared
+from flowreel.pipeline.render import ShardRenderer
+from flowreel.pipeline.runs import load_outcomes
+from flowreel.pipeline.storage import Unavailable, open_store
+from flowreel.schemas.clip import Clip
+from flowreel.schemas.outcome import Failed, Rejected, Rendered, ShardOutcome
+from flowreel.schemas.plan import Plan
 
 SIZE = (64, 32)
 ROAD, WALL, FENCE, SKY, CAR, PLATE = 7, 12, 13, 23, 26, 34  # Cityscapes label ids

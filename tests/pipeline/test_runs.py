@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from pipeline import runs
-from pipeline.ledger import Ledger
-from pipeline.prepare import Prepared
-from pipeline.verify import verify
-from schemas.clip import Shard
-from schemas.outcome import DataFile, Failed, Rejected, Rendered, ShardOutcome
+from flowreel.pipeline import runs
+from flowreel.pipeline.ledger import Ledger
+from flowreel.pipeline.prepare import Prepared
+from flowreel.pipeline.verify import verify
+from flowreel.schemas.clip import Shard
+from flowreel.schemas.outcome import DataFile, Failed, Rejected, Rendered, ShardOutcome
 
 Run = Any  # the fixture's type lies in conftest, which is not importable
 NAME = "ab" * 16  # of a data file

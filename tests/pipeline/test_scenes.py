@@ -5,8 +5,8 @@ import hashlib
 import numpy as np
 import pytest
 
-from pipeline.scenes import Label, Scene, street_scene
-from schemas.errors import UsageError
+from flowreel.pipeline.scenes import Label, Scene, street_scene
+from flowreel.schemas.errors import UsageError
 
 SIZE = (256, 128)
 THINGS = [Label.PERSON, Label.RIDER, Label.CAR, Label.TRUCK, Label.BUS, Label.BICYCLE]

@@ -6,8 +6,15 @@ import pytest
 import torch
 from safetensors.torch import load, save
 
-from pipeline.training.segmenter import IGNORED, Segmenter, SegmenterFacts, load_segmenter, save_segmenter, targets
-from schemas.errors import CheckpointError
+from flowreel.pipeline.training.segmenter import (
+    IGNORED,
+    Segmenter,
+    SegmenterFacts,
+    load_segmenter,
+    save_segmenter,
+    targets,
+)
+from flowreel.schemas.errors import CheckpointError
 
 FACTS = SegmenterFacts(label_space="cityscapes", classes=(7, 11, 26), size=(64, 32), sequences=("a", "b"), width=4)
 

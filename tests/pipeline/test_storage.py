@@ -18,12 +18,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline import put_if_absent, storage_errors
-from pipeline.source_file import read_all_unchanged
-from pipeline.storage import TEMPORARY_SUFFIX, NotFound, Store, Unavailable, open_store, redact
-from pipeline.storage_backends import Folder
-from schemas.errors import SourceError, StorageError, UsageError
-from schemas.sequence import SourceFile
+from flowreel.pipeline import put_if_absent, storage_errors
+from flowreel.pipeline.source_file import read_all_unchanged
+from flowreel.pipeline.storage import TEMPORARY_SUFFIX, NotFound, Store, Unavailable, open_store, redact
+from flowreel.pipeline.storage_backends import Folder
+from flowreel.schemas.errors import SourceError, StorageError, UsageError
+from flowreel.schemas.sequence import SourceFile
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -211,7 +211,8 @@ def test_one_of_many_threads_creates(store: Store) -> None:
 
 def test_one_of_many_processes_creates(tmp_path: Path) -> None:
     code = (
-        "import sys; from pipeline.storage import open_store; s = open_store(sys.argv[1]); sys.stdin.readline();"
+        "import sys; from flowreel.pipeline.storage import open_store\n"
+        "s = open_store(sys.argv[1]); sys.stdin.readline();"
         "print(sum(s.put_if_absent(f'v{k}', (sys.argv[2] * 50).encode()) for k in range(50)))"
     )
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
@@ -375,7 +376,7 @@ def test_secrets_show_nowhere(
     def leak(_: Any, path: str) -> None:
         raise ConnectionError(text)
 
-    monkeypatch.setattr("pipeline.storage_backends.Bucket.stat", leak)
+    monkeypatch.setattr("flowreel.pipeline.storage_backends.Bucket.stat", leak)
     with caplog.at_level(logging.DEBUG), pytest.raises(Unavailable) as caught:
         store.info("f")
     assert caught.value.__cause__ is None and caught.value.__suppress_context__

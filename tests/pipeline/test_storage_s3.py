@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.storage import NotFound, Store, Unavailable, open_store
-from schemas.errors import StorageError
+from flowreel.pipeline.storage import NotFound, Store, Unavailable, open_store
+from flowreel.schemas.errors import StorageError
 
 pytestmark = pytest.mark.s3
 

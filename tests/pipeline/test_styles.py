@@ -9,20 +9,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.edits import Maps
-from pipeline.light import lit
-from pipeline.matrix import drawn, pairs
-from pipeline.pictures import color_labels
-from pipeline.pieces import Pieces
-from pipeline.quality.style import style_strength
-from pipeline.reader import read_version
-from pipeline.rerender import rerender
-from schemas.errors import SourceError, UsageError
-from schemas.label_spaces import BUILT_IN
-from schemas.light import Light
-from schemas.parse import check
-from schemas.spec import Spec
-from schemas.variants import Matrix
+from flowreel.pipeline.edits import Maps
+from flowreel.pipeline.light import lit
+from flowreel.pipeline.matrix import drawn, pairs
+from flowreel.pipeline.pictures import color_labels
+from flowreel.pipeline.pieces import Pieces
+from flowreel.pipeline.quality.style import style_strength
+from flowreel.pipeline.reader import read_version
+from flowreel.pipeline.rerender import rerender
+from flowreel.schemas.errors import SourceError, UsageError
+from flowreel.schemas.label_spaces import BUILT_IN
+from flowreel.schemas.light import Light
+from flowreel.schemas.parse import check
+from flowreel.schemas.spec import Spec
+from flowreel.schemas.variants import Matrix
 
 Run = Any  # the fixture's type lies in conftest, which is not importable
 GREY = np.full((2, 40, 8, 3), 100, np.uint8)
@@ -66,7 +66,7 @@ def rule(**said: Any) -> Matrix:
 def pieces(count: int) -> Pieces:
     import pyarrow as pa
 
-    from schemas.sequence import Sequences
+    from flowreel.schemas.sequence import Sequences
 
     names = pa.array([f"s{i}" for i in range(count)])
     none = np.empty((0, 32), np.uint8)

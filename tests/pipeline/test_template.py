@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.template import Template, natural, number_of
+from flowreel.pipeline.template import Template, natural, number_of
 
 
 @pytest.mark.parametrize(

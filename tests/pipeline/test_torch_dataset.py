@@ -11,11 +11,11 @@ import torch
 from torch.utils.data import DataLoader
 from torchdata.stateful_dataloader import StatefulDataLoader
 
-from pipeline.reader import open_dataset
-from pipeline.storage import Store, open_store
-from pipeline.torch_dataset import ClipDataset, Samples
-from pipeline.torch_stream import ClipStream
-from schemas.errors import UsageError
+from flowreel.pipeline.reader import open_dataset
+from flowreel.pipeline.storage import Store, open_store
+from flowreel.pipeline.torch_dataset import ClipDataset, Samples
+from flowreel.pipeline.torch_stream import ClipStream
+from flowreel.schemas.errors import UsageError
 from tests.conftest import LocalRun
 
 Name = tuple[str, int]

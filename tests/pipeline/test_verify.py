@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from pipeline.storage import open_store
-from pipeline.verify import Verdict, verify
-from pipeline.versions import open_version
+from flowreel.pipeline.storage import open_store
+from flowreel.pipeline.verify import Verdict, verify
+from flowreel.pipeline.versions import open_version
 
 VERSION = "versions/000001"
 Rows = list[dict[str, Any]]

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.windows import Part, cut, order
-from schemas.errors import UsageError
+from flowreel.pipeline.windows import Part, cut, order
+from flowreel.schemas.errors import UsageError
 
 EDGES = np.array([0, 5, 5, 9])  # clips of 5, 0 and 4 frames
 ROWS = np.array([0, 1, 2, 3, 4, 0, 1, 3, 4])  # the last one lost its third frame to a filter

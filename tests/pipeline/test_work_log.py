@@ -1,7 +1,7 @@
 """The log of who rendered what and when."""
 
-from pipeline.work_log import PAUSE_S, WorkLog
-from schemas.outcome import Rendered, ShardOutcome
+from flowreel.pipeline.work_log import PAUSE_S, WorkLog
+from flowreel.schemas.outcome import Rendered, ShardOutcome
 
 
 def outcome(worker: str, began: float, ended: float, frames: int = 10) -> ShardOutcome:

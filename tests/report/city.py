@@ -4,16 +4,16 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-from jobs.progress import Display
-from jobs.render import render_by
-from pipeline.generator.engine import engine_for
-from pipeline.generator.loading import load_generator
-from pipeline.ledger import Ledger
-from pipeline.prepare import Prepared
-from pipeline.render import ShardRenderer
-from pipeline.versions import Version
-from schemas.outcome import ShardOutcome
-from schemas.spec import Spec
+from flowreel.jobs.progress import Display
+from flowreel.jobs.render import render_by
+from flowreel.pipeline.generator.engine import engine_for
+from flowreel.pipeline.generator.loading import load_generator
+from flowreel.pipeline.ledger import Ledger
+from flowreel.pipeline.prepare import Prepared
+from flowreel.pipeline.render import ShardRenderer
+from flowreel.pipeline.versions import Version
+from flowreel.schemas.outcome import ShardOutcome
+from flowreel.schemas.spec import Spec
 
 NAME = "</script> & <b>city</b>"
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from jobs.report import PLAYERS
-from pipeline.report.compare import compare
-from pipeline.report.page import VIDEO_BYTES, Wanted, report
-from pipeline.versions import Version
+from flowreel.jobs.report import PLAYERS
+from flowreel.pipeline.report.compare import compare
+from flowreel.pipeline.report.page import VIDEO_BYTES, Wanted, report
+from flowreel.pipeline.versions import Version
 
 from .city import rendered, spec_of
 

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from jobs.cli import app
-from pipeline.report import page
-from pipeline.report.compare import compare
-from pipeline.report.page import REPORT, Wanted, report
-from pipeline.versions import Version, load
-from schemas.errors import UsageError
+from flowreel.jobs.cli import app
+from flowreel.pipeline.report import page
+from flowreel.pipeline.report.compare import compare
+from flowreel.pipeline.report.page import REPORT, Wanted, report
+from flowreel.pipeline.versions import Version, load
+from flowreel.schemas.errors import UsageError
 
 from .city import NAME, rendered, spec_of
 

@@ -8,11 +8,11 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from pipeline.label_spaces import open_label_space
-from pipeline.storage import open_store
-from schemas.errors import UsageError
-from schemas.label_space import LabelClass, LabelSpace
-from schemas.label_spaces import BUILT_IN
+from flowreel.pipeline.label_spaces import open_label_space
+from flowreel.pipeline.storage import open_store
+from flowreel.schemas.errors import UsageError
+from flowreel.schemas.label_space import LabelClass, LabelSpace
+from flowreel.schemas.label_spaces import BUILT_IN
 
 CITYSCAPES, CAMVID11 = BUILT_IN["cityscapes"], BUILT_IN["camvid11"]
 CLASSES: list[dict[str, object]] = [

@@ -8,9 +8,9 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from schemas.errors import UsageError
-from schemas.parse import parse_spec
-from schemas.spec import Spec
+from flowreel.schemas.errors import UsageError
+from flowreel.schemas.parse import parse_spec
+from flowreel.schemas.spec import Spec
 
 MINIMAL = "dataset: {uri: out/city}\nsource: {uri: in}\n"
 

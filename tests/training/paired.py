@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.codec import encode_ids, encode_image
-from pipeline.training.sources import TrainingSource, open_source
-from schemas.training import TrainSpec
+from flowreel.pipeline.codec import encode_ids, encode_image
+from flowreel.pipeline.training.sources import TrainingSource, open_source
+from flowreel.schemas.training import TrainSpec
 
 WIDTH, HEIGHT = 96, 64
 PAN = (3, -2)  # pixels per frame that the window moves: the backward flow everywhere

@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pipeline.generator.config import GeneratorConfig
-from pipeline.training.clip import TrainingClip
-from pipeline.training.networks import Networks, build
-from pipeline.training.objective import LoadOptions, Losses, Memory, Objective, start
-from schemas.training import DiscriminatorSpec, LossSpec
+from flowreel.pipeline.generator.config import GeneratorConfig
+from flowreel.pipeline.training.clip import TrainingClip
+from flowreel.pipeline.training.networks import Networks, build
+from flowreel.pipeline.training.objective import LoadOptions, Losses, Memory, Objective, start
+from flowreel.schemas.training import DiscriminatorSpec, LossSpec
 
 SIDE, CLASSES = 32, 3
 JUDGES = DiscriminatorSpec(members=1, layers=2, width=4, temporal_frames=2)

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.training.begin import open_state
-from pipeline.training.log import read_log
-from pipeline.training.plan import prepare
-from pipeline.training.run import Run
-from pipeline.training.worker import Worker
-from schemas.training import TrainSpec
+from flowreel.pipeline.training.begin import open_state
+from flowreel.pipeline.training.log import read_log
+from flowreel.pipeline.training.plan import prepare
+from flowreel.pipeline.training.run import Run
+from flowreel.pipeline.training.worker import Worker
+from flowreel.schemas.training import TrainSpec
 
 
 @pytest.mark.slow

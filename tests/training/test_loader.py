@@ -10,15 +10,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.generator.warp import warp
-from pipeline.storage import open_store
-from pipeline.training.clip import TrainingClip
-from pipeline.training.loader import ClipLoader, open_loader
-from pipeline.training.memory import Memory
-from pipeline.training.sampling import Draw, Sampling, draw, whole
-from pipeline.training.sources import open_source
-from schemas.errors import SourceError
-from schemas.training import TrainSpec
+from flowreel.pipeline.generator.warp import warp
+from flowreel.pipeline.storage import open_store
+from flowreel.pipeline.training.clip import TrainingClip
+from flowreel.pipeline.training.loader import ClipLoader, open_loader
+from flowreel.pipeline.training.memory import Memory
+from flowreel.pipeline.training.sampling import Draw, Sampling, draw, whole
+from flowreel.pipeline.training.sources import open_source
+from flowreel.schemas.errors import SourceError
+from flowreel.schemas.training import TrainSpec
 
 from .paired import HEIGHT, PAN, WIDTH, panned, train_spec, write_paired
 

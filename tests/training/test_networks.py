@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.training.discriminators import MultiScaleDiscriminator
-from pipeline.training.networks import build
-from schemas.training import DiscriminatorSpec
+from flowreel.pipeline.training.discriminators import MultiScaleDiscriminator
+from flowreel.pipeline.training.networks import build
+from flowreel.schemas.training import DiscriminatorSpec
 
 from .small import CLASSES, config, networks
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline.training.generate import generate
-from pipeline.training.losses import feature_matching, gan
-from pipeline.training.objective import LoadOptions, start
-from pipeline.training.step import add_gradients
+from flowreel.pipeline.training.generate import generate
+from flowreel.pipeline.training.losses import feature_matching, gan
+from flowreel.pipeline.training.objective import LoadOptions, start
+from flowreel.pipeline.training.step import add_gradients
 
 from .small import JUDGES, Walk, walk
 

@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from pipeline.training.perceptual import Perceptual, load_perceptual
-from pipeline.training.segmenter import Segmenter, SegmenterFacts, save_segmenter
-from schemas.errors import CheckpointError
+from flowreel.pipeline.training.perceptual import Perceptual, load_perceptual
+from flowreel.pipeline.training.segmenter import Segmenter, SegmenterFacts, save_segmenter
+from flowreel.schemas.errors import CheckpointError
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

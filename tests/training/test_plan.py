@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.training.plan import prepare
-from schemas.errors import UsageError
+from flowreel.pipeline.training.plan import prepare
+from flowreel.schemas.errors import UsageError
 
 from .paired import train_spec, write_paired
 

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.codec import decode_image, encode_image
-from pipeline.generator.cut import central_cut
-from pipeline.training.loader import open_loader
-from pipeline.training.plan import prepare
-from pipeline.training.sampling import whole
-from schemas.errors import SourceError
-from schemas.training import TrainSpec
+from flowreel.pipeline.codec import decode_image, encode_image
+from flowreel.pipeline.generator.cut import central_cut
+from flowreel.pipeline.training.loader import open_loader
+from flowreel.pipeline.training.plan import prepare
+from flowreel.pipeline.training.sampling import whole
+from flowreel.schemas.errors import SourceError
+from flowreel.schemas.training import TrainSpec
 from tests.pipeline.test_points import FRAMES, OWN, landmarks, write_poses
 
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline import reader
-from pipeline.training.loader import open_loader
-from pipeline.training.sampling import whole
-from pipeline.training.sources import open_source
-from schemas.errors import SourceError, UsageError
-from schemas.training import TrainSpec
+from flowreel.pipeline import reader
+from flowreel.pipeline.training.loader import open_loader
+from flowreel.pipeline.training.sampling import whole
+from flowreel.pipeline.training.sources import open_source
+from flowreel.schemas.errors import SourceError, UsageError
+from flowreel.schemas.training import TrainSpec
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

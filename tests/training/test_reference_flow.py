@@ -13,14 +13,14 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from pipeline.optical_flow import Flow
-from pipeline.storage import open_store
-from pipeline.training import reference_flow
-from pipeline.training.flow_cache import FLOW_FORMAT, PAIRS, FlowCache
-from pipeline.training.reference_flow import Raft, dis, flow_between, open_method
-from pipeline.training.sources import TrainingSource
-from schemas.errors import CheckpointError, SourceError, UsageError
-from schemas.training import DataSpec
+from flowreel.pipeline.optical_flow import Flow
+from flowreel.pipeline.storage import open_store
+from flowreel.pipeline.training import reference_flow
+from flowreel.pipeline.training.flow_cache import FLOW_FORMAT, PAIRS, FlowCache
+from flowreel.pipeline.training.reference_flow import Raft, dis, flow_between, open_method
+from flowreel.pipeline.training.sources import TrainingSource
+from flowreel.schemas.errors import CheckpointError, SourceError, UsageError
+from flowreel.schemas.training import DataSpec
 
 from .paired import HEIGHT, PAN, WIDTH, opened, panned, write_paired
 

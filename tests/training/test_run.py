@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 import torch
 
-from pipeline.generator.checkpoint import read_checkpoint
-from pipeline.generator.loading import load_generator
-from pipeline.storage import open_store
-from pipeline.training.begin import open_state
-from pipeline.training.log import Record, read_log
-from pipeline.training.plan import TrainPlan, prepare
-from pipeline.training.run import Run
-from pipeline.training.worker import Worker
-from schemas.errors import CheckpointError, UsageError
+from flowreel.pipeline.generator.checkpoint import read_checkpoint
+from flowreel.pipeline.generator.loading import load_generator
+from flowreel.pipeline.storage import open_store
+from flowreel.pipeline.training.begin import open_state
+from flowreel.pipeline.training.log import Record, read_log
+from flowreel.pipeline.training.plan import TrainPlan, prepare
+from flowreel.pipeline.training.run import Run
+from flowreel.pipeline.training.worker import Worker
+from flowreel.schemas.errors import CheckpointError, UsageError
 
 from .paired import train_spec, write_paired
 

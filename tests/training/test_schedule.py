@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.training.schedule import Stage, last_epoch, stage
-from schemas.training import TrainSpec
+from flowreel.pipeline.training.schedule import Stage, last_epoch, stage
+from flowreel.schemas.training import TrainSpec
 
 
 def spec(**parts: dict[str, Any]) -> TrainSpec:

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.codec import encode_ids, encode_image
-from pipeline.file_index import load_index
-from pipeline.storage import Store, open_store
-from pipeline.training.frames import read_frames
-from pipeline.training.sources import open_source
-from schemas.errors import SourceError, UsageError
+from flowreel.pipeline.codec import encode_ids, encode_image
+from flowreel.pipeline.file_index import load_index
+from flowreel.pipeline.storage import Store, open_store
+from flowreel.pipeline.training.frames import read_frames
+from flowreel.pipeline.training.sources import open_source
+from flowreel.schemas.errors import SourceError, UsageError
 
 from .paired import HEIGHT, WIDTH, opened, panned, put, train_spec, write_paired
 

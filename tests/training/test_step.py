@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from pipeline.training.step import add_gradients, optimisers, parameters_of
-from schemas.training import DiscriminatorSpec, OptimiserSpec
+from flowreel.pipeline.training.step import add_gradients, optimisers, parameters_of
+from flowreel.schemas.training import DiscriminatorSpec, OptimiserSpec
 
 from .small import JUDGES, walk
 

@@ -2,8 +2,8 @@
 
 from itertools import pairwise
 
-from pipeline.training.temporal import Group, choose
-from schemas.training import DiscriminatorSpec
+from flowreel.pipeline.training.temporal import Group, choose
+from flowreel.schemas.training import DiscriminatorSpec
 
 
 def groups(spec: DiscriminatorSpec, loads: int, size: int) -> list[list[list[Group]]]:

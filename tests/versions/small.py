@@ -11,21 +11,21 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from jobs.progress import Display
-from jobs.refresh import refresh
-from jobs.render import Result
-from pipeline import summary
-from pipeline.codec import encode_ids
-from pipeline.gc import Garbage
-from pipeline.generator.engine import Engine, engine_for
-from pipeline.generator.loading import load_generator
-from pipeline.ledger import Ledger
-from pipeline.prepare import Prepared
-from pipeline.render import ShardRenderer
-from pipeline.storage import Store, open_store
-from pipeline.versions import MANIFEST_FILE, SHARDS_FILE, Version
-from schemas.outcome import ShardOutcome
-from schemas.spec import Spec
+from flowreel.jobs.progress import Display
+from flowreel.jobs.refresh import refresh
+from flowreel.jobs.render import Result
+from flowreel.pipeline import summary
+from flowreel.pipeline.codec import encode_ids
+from flowreel.pipeline.gc import Garbage
+from flowreel.pipeline.generator.engine import Engine, engine_for
+from flowreel.pipeline.generator.loading import load_generator
+from flowreel.pipeline.ledger import Ledger
+from flowreel.pipeline.prepare import Prepared
+from flowreel.pipeline.render import ShardRenderer
+from flowreel.pipeline.storage import Store, open_store
+from flowreel.pipeline.versions import MANIFEST_FILE, SHARDS_FILE, Version
+from flowreel.schemas.outcome import ShardOutcome
+from flowreel.schemas.spec import Spec
 
 SIZE = (32, 16)
 _engines: dict[str, Engine] = {}

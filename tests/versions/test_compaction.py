@@ -5,16 +5,16 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from jobs.cli import app
-from jobs.render import render_by
-from pipeline import compaction, gc
-from pipeline.diff import diff
-from pipeline.gc import Policy
-from pipeline.prepare import prepare
-from pipeline.reader import read_version
-from pipeline.rerender import rerender
-from pipeline.verify import verify
-from pipeline.versions import Version, numbers, open_version
+from flowreel.jobs.cli import app
+from flowreel.jobs.render import render_by
+from flowreel.pipeline import compaction, gc
+from flowreel.pipeline.diff import diff
+from flowreel.pipeline.gc import Policy
+from flowreel.pipeline.prepare import prepare
+from flowreel.pipeline.reader import read_version
+from flowreel.pipeline.rerender import rerender
+from flowreel.pipeline.verify import verify
+from flowreel.pipeline.versions import Version, numbers, open_version
 
 from .small import Quiet, Small, missing, render_here
 from .test_gc import Killed, killed_after
@@ -29,7 +29,7 @@ def published(small: Small) -> Version:
 @pytest.fixture
 def worn(small: Small, monkeypatch: pytest.MonkeyPatch) -> Small:
     """Version 2 names two files of four clips each for one live clip, and one of two new clips."""
-    monkeypatch.setattr("pipeline.planner.SHARD_FRAMES", {"cpu": 4})
+    monkeypatch.setattr("flowreel.pipeline.planner.SHARD_FRAMES", {"cpu": 4})
     for i in range(8):
         small.add(f"seq_{i}", i)
     published(small)

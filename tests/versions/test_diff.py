@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from jobs.cli import app
-from pipeline import identity, lineage
-from pipeline.diff import Diff, diff
-from pipeline.generator.checkpoint import read_checkpoint
-from pipeline.generator.loading import load_generator, save_checkpoint
-from pipeline.storage import open_store
-from pipeline.versions import open_version
+from flowreel.jobs.cli import app
+from flowreel.pipeline import identity, lineage
+from flowreel.pipeline.diff import Diff, diff
+from flowreel.pipeline.generator.checkpoint import read_checkpoint
+from flowreel.pipeline.generator.loading import load_generator, save_checkpoint
+from flowreel.pipeline.storage import open_store
+from flowreel.pipeline.versions import open_version
 
 from .small import Small
 

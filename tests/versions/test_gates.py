@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jobs.render import Exit
-from pipeline.versions import FAILURES_FILE, MANIFEST_FILE, Version, newest
+from flowreel.jobs.render import Exit
+from flowreel.pipeline.versions import FAILURES_FILE, MANIFEST_FILE, Version, newest
 
 from .small import Small
 

@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from jobs import render as rendering
-from pipeline import gc, lease, publish, runs
-from pipeline.gc import Policy
-from pipeline.lease import RUNS, SWEEPS, Lease
-from pipeline.ledger import Ledger
-from pipeline.prepare import prepare
-from pipeline.publish import Conflict
-from pipeline.storage import Store
-from pipeline.verify import verify
-from pipeline.versions import numbers, open_version
-from pipeline.work_log import WorkLog
-from schemas.errors import IntegrityError, UsageError
+from flowreel.jobs import render as rendering
+from flowreel.pipeline import gc, lease, publish, runs
+from flowreel.pipeline.gc import Policy
+from flowreel.pipeline.lease import RUNS, SWEEPS, Lease
+from flowreel.pipeline.ledger import Ledger
+from flowreel.pipeline.prepare import prepare
+from flowreel.pipeline.publish import Conflict
+from flowreel.pipeline.storage import Store
+from flowreel.pipeline.verify import verify
+from flowreel.pipeline.versions import numbers, open_version
+from flowreel.pipeline.work_log import WorkLog
+from flowreel.schemas.errors import IntegrityError, UsageError
 
 from .small import Quiet, Small, missing, render_here, run_records
 

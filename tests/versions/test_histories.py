@@ -16,11 +16,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from jobs.render import render_by
-from pipeline import compaction, gc, lease
-from pipeline.gc import Policy
-from pipeline.storage import Store
-from pipeline.versions import Version, numbers, open_version
+from flowreel.jobs.render import render_by
+from flowreel.pipeline import compaction, gc, lease
+from flowreel.pipeline.gc import Policy
+from flowreel.pipeline.storage import Store
+from flowreel.pipeline.versions import Version, numbers, open_version
 
 from .small import Quiet, Small, missing, render_here
 from .test_gc import CHANGES, HOUR, Killed, killed_after

@@ -11,15 +11,15 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from jobs.cli import app, run
-from jobs.render import render_by
-from pipeline.codec import encode_ids
-from pipeline.identity import RENDER_FORMAT
-from pipeline.provenance import origins, rendered_from
-from pipeline.rerender import pick, rerender
-from pipeline.versions import Version, open_version
-from schemas.errors import UsageError
-from schemas.lineage import LINEAGE
+from flowreel.jobs.cli import app, run
+from flowreel.jobs.render import render_by
+from flowreel.pipeline.codec import encode_ids
+from flowreel.pipeline.identity import RENDER_FORMAT
+from flowreel.pipeline.provenance import origins, rendered_from
+from flowreel.pipeline.rerender import pick, rerender
+from flowreel.pipeline.versions import Version, open_version
+from flowreel.schemas.errors import UsageError
+from flowreel.schemas.lineage import LINEAGE
 
 from .small import Quiet, Small, render_here
 
@@ -125,8 +125,8 @@ def test_a_wrong_picture_or_label_is_named(two: Small) -> None:
     wrong = encode_ids(np.full((16, 32), 11, np.uint8))
     file.write_bytes(wrong)
     origin.sources["label_files"][0]["sha256"] = hashlib.sha256(wrong).hexdigest()  # as if the record had said so
-    from pipeline.generator.engine import load_engine
-    from pipeline.rerender import _differences, open_job
+    from flowreel.pipeline.generator.engine import load_engine
+    from flowreel.pipeline.rerender import _differences, open_job
 
     job = open_job(version)
     found = dict(_differences(version, origin, job, load_engine(job.checkpoint, job.settings)))

@@ -8,9 +8,9 @@ from uuid import uuid4
 
 import pytest
 
-from jobs.render import Exit, Result
-from pipeline import lease
-from pipeline.versions import numbers, open_version
+from flowreel.jobs.render import Exit, Result
+from flowreel.pipeline import lease
+from flowreel.pipeline.versions import numbers, open_version
 
 from .small import Quiet, Small, clip_ids, missing, run_records
 
@@ -109,7 +109,7 @@ def test_twenty_races_of_two_refreshes(place: Race) -> None:
 
 def test_the_loser_reuses_what_the_winner_has_published(place: Race) -> None:
     """Both have planned when the first one publishes."""
-    from jobs.render import render_by
+    from flowreel.jobs.render import render_by
 
     from .small import render_here
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import ray
 
-from jobs import render as rendering
-from pipeline.storage import open_store
-from pipeline.verify import verify
-from pipeline.versions import numbers, open_version
+from flowreel.jobs import render as rendering
+from flowreel.pipeline.storage import open_store
+from flowreel.pipeline.verify import verify
+from flowreel.pipeline.versions import numbers, open_version
 
 from .small import Quiet, Small, clip_ids
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import gc, summary
-from pipeline.gc import Policy
-from pipeline.prepare import prepare
-from schemas.outcome import SHARD_FAILED, WORKER_DIED, Failed, Rejected
+from flowreel.pipeline import gc, summary
+from flowreel.pipeline.gc import Policy
+from flowreel.pipeline.prepare import prepare
+from flowreel.schemas.outcome import SHARD_FAILED, WORKER_DIED, Failed, Rejected
 
 from .small import Small
 

@@ -1,13 +1,13 @@
-"""Compiles the kernels for this machine, so that the first render need not: ``python -m pipeline.generator.fast``."""
+"""Compiles the CPU kernels for this machine, so that the first render need not wait for them."""
 
 import numpy as np
 import torch
 
-from pipeline.generator.clip_data import Conditioning
-from pipeline.generator.clips import How, render_clips
-from pipeline.generator.config import GeneratorConfig
-from pipeline.generator.fast.engine import FastEngine
-from pipeline.generator.networks import VideoGenerator
+from flowreel.pipeline.generator.clip_data import Conditioning
+from flowreel.pipeline.generator.clips import How, render_clips
+from flowreel.pipeline.generator.config import GeneratorConfig
+from flowreel.pipeline.generator.fast.engine import FastEngine
+from flowreel.pipeline.generator.networks import VideoGenerator
 
 
 def main() -> None:

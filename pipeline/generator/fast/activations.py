@@ -6,8 +6,8 @@ import numpy as np
 from numba import prange
 from numpy.typing import NDArray
 
-from pipeline.generator.fast.kernels import helper, kernel, reflect
-from pipeline.generator.layers import EPS, ClipNorm
+from flowreel.pipeline.generator.fast.kernels import helper, kernel, reflect
+from flowreel.pipeline.generator.layers import EPS, ClipNorm
 
 Floats = NDArray[np.floating]
 Place = tuple[int, int, int, int]  # a part of a map: first row, first column, and those after the last

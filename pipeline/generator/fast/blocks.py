@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from numba import prange
 from torch import Tensor, nn
 
-from pipeline.generator.fast.activations import Floats, Map, Norm, Place, add_normed, consumed, padded
-from pipeline.generator.fast.kernels import kernel
-from pipeline.generator.fast.winograd import Winograd
-from pipeline.generator.layers import ClipNorm, ResBlock
+from flowreel.pipeline.generator.fast.activations import Floats, Map, Norm, Place, add_normed, consumed, padded
+from flowreel.pipeline.generator.fast.kernels import kernel
+from flowreel.pipeline.generator.fast.winograd import Winograd
+from flowreel.pipeline.generator.layers import ClipNorm, ResBlock
 
 Block = Callable[[list[Map]], list[Map]]  # maps of several frames, which share the reading of the weights
 

@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.generator.conditioning import encode_pictures, instance_edges, pyramid
-from pipeline.generator.fast.kernels import HAS_OPENMP, use_torch_threads
-from pipeline.generator.fast.labels import SparsePicture, from_labels, joined, pooled
-from pipeline.generator.fast.scales import FastScale, Made, Seen, Window
-from pipeline.generator.networks import VideoGenerator
-from pipeline.generator.rollout import Frame, RolloutState, foreground_mask
+from flowreel.pipeline.generator.conditioning import encode_pictures, instance_edges, pyramid
+from flowreel.pipeline.generator.fast.kernels import HAS_OPENMP, use_torch_threads
+from flowreel.pipeline.generator.fast.labels import SparsePicture, from_labels, joined, pooled
+from flowreel.pipeline.generator.fast.scales import FastScale, Made, Seen, Window
+from flowreel.pipeline.generator.networks import VideoGenerator
+from flowreel.pipeline.generator.rollout import Frame, RolloutState, foreground_mask
 
 Picture = SparsePicture | Tensor  # one encoded frame: label maps are sparse, other pictures dense, (L, H, W)
 Encoded = list[list[Picture]]  # one frame of each clip at all scales, coarsest first

@@ -9,9 +9,9 @@ from numba import prange
 from numpy.typing import NDArray
 from torch import nn
 
-from pipeline.generator.fast.activations import Floats, Map, Norm
-from pipeline.generator.fast.kernels import helper, kernel, reflect
-from pipeline.generator.fast.labels import REACH, RUNS, TAPS, Ints, SparseWindow
+from flowreel.pipeline.generator.fast.activations import Floats, Map, Norm
+from flowreel.pipeline.generator.fast.kernels import helper, kernel, reflect
+from flowreel.pipeline.generator.fast.labels import REACH, RUNS, TAPS, Ints, SparseWindow
 
 _STRIPES = 64  # threads take every 64th row: a street's upper rows have less to do than its lower ones
 

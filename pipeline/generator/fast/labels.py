@@ -7,8 +7,8 @@ import numpy as np
 from numba import prange
 from numpy.typing import NDArray
 
-from pipeline.generator.fast.activations import Floats
-from pipeline.generator.fast.kernels import helper, kernel, reflect
+from flowreel.pipeline.generator.fast.activations import Floats
+from flowreel.pipeline.generator.fast.kernels import helper, kernel, reflect
 
 Ints = NDArray[np.int32]
 REACH = 3  # of a 7x7 convolution

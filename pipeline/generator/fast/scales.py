@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from pipeline.generator.config import GeneratorConfig
-from pipeline.generator.fast.activations import Map, Norm, Place, added
-from pipeline.generator.fast.blocks import Block, Head, PictureConv, blocks, run
-from pipeline.generator.fast.label_conv import LabelConv, convolved
-from pipeline.generator.fast.labels import SparseWindow
-from pipeline.generator.layers import ClipNorm
-from pipeline.generator.networks import CoarsestNetwork, FinerNetwork, ScaleNetwork
-from pipeline.generator.warp import over, warp
+from flowreel.pipeline.generator.config import GeneratorConfig
+from flowreel.pipeline.generator.fast.activations import Map, Norm, Place, added
+from flowreel.pipeline.generator.fast.blocks import Block, Head, PictureConv, blocks, run
+from flowreel.pipeline.generator.fast.label_conv import LabelConv, convolved
+from flowreel.pipeline.generator.fast.labels import SparseWindow
+from flowreel.pipeline.generator.layers import ClipNorm
+from flowreel.pipeline.generator.networks import CoarsestNetwork, FinerNetwork, ScaleNetwork
+from flowreel.pipeline.generator.warp import over, warp
 
 Window = SparseWindow | Tensor  # T encoded frames, oldest first: label maps are sparse, other pictures (T L, H, W)
 

@@ -12,8 +12,8 @@ import torch
 from numba import prange
 from torch import Tensor, nn
 
-from pipeline.generator.fast.activations import Floats, Map, Norm, read_pixel, row_moments
-from pipeline.generator.fast.kernels import helper, kernel, reflect
+from flowreel.pipeline.generator.fast.activations import Floats, Map, Norm, read_pixel, row_moments
+from flowreel.pipeline.generator.fast.kernels import helper, kernel, reflect
 
 P, Q = 0.75, 1.5
 PP, QQ, PPP, QQQ = P**2, Q**2, P**3, Q**3

@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pipeline.generator.fast.activations import Map, Norm, consumed
-from pipeline.generator.layers import ClipNorm
-from pipeline.scenes import street_scene
+from flowreel.pipeline.generator.fast.activations import Map, Norm, consumed
+from flowreel.pipeline.generator.layers import ClipNorm
+from flowreel.pipeline.scenes import street_scene
 
 Array = NDArray[np.floating]
 KINDS = [torch.float64, torch.float32]

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.generator.config import GeneratorConfig
-from pipeline.generator.engine import Engine
-from pipeline.generator.layers import ClipNorm
-from pipeline.generator.networks import VideoGenerator
-from pipeline.generator.rollout import Frame, RolloutState, start_empty, start_from
+from flowreel.pipeline.generator.config import GeneratorConfig
+from flowreel.pipeline.generator.engine import Engine
+from flowreel.pipeline.generator.layers import ClipNorm
+from flowreel.pipeline.generator.networks import VideoGenerator
+from flowreel.pipeline.generator.rollout import Frame, RolloutState, start_empty, start_from
 
 from .maps import FOREGROUND, IDS, numbers
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pipeline.generator.fast.activations import Map, Norm, add_normed, added, consumed, padded
+from flowreel.pipeline.generator.fast.activations import Map, Norm, add_normed, added, consumed, padded
 
 from .maps import KINDS, active, content, map_of, norm, numbers, off, pending, plain_norm
 

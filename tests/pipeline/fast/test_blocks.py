@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from pipeline.generator import layers
-from pipeline.generator.fast.activations import Norm
-from pipeline.generator.fast.blocks import Head, PictureConv, blocks, run
+from flowreel.pipeline.generator import layers
+from flowreel.pipeline.generator.fast.activations import Norm
+from flowreel.pipeline.generator.fast.blocks import Head, PictureConv, blocks, run
 
 from .maps import KINDS, active, content, filled, map_of, numbers, pending
 

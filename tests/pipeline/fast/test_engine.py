@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.generator.clip_data import Conditioning
-from pipeline.generator.clips import How, render_clips
-from pipeline.generator.config import GeneratorConfig
-from pipeline.generator.engine import PlainEngine
-from pipeline.generator.fast.engine import FastEngine
+from flowreel.pipeline.generator.clip_data import Conditioning
+from flowreel.pipeline.generator.clips import How, render_clips
+from flowreel.pipeline.generator.config import GeneratorConfig
+from flowreel.pipeline.generator.engine import PlainEngine
+from flowreel.pipeline.generator.fast.engine import FastEngine
 
 from .maps import FOREGROUND, KINDS
 from .rollouts import SIZE, SMALL, Clips, build, clips, empty, furthest, given, identical, rolled, tensors, windows

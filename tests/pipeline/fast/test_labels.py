@@ -9,12 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pipeline.generator.conditioning import encode, instance_edges, pyramid
-from pipeline.generator.config import GeneratorConfig
-from pipeline.generator.fast.activations import Map, Norm
-from pipeline.generator.fast.label_conv import LabelConv, convolved
-from pipeline.generator.fast.labels import SparsePicture, from_labels, joined, pooled
-from pipeline.generator.rollout import foreground_mask
+from flowreel.pipeline.generator.conditioning import encode, instance_edges, pyramid
+from flowreel.pipeline.generator.config import GeneratorConfig
+from flowreel.pipeline.generator.fast.activations import Map, Norm
+from flowreel.pipeline.generator.fast.label_conv import LabelConv, convolved
+from flowreel.pipeline.generator.fast.labels import SparsePicture, from_labels, joined, pooled
+from flowreel.pipeline.generator.rollout import foreground_mask
 
 from .maps import FOREGROUND, IDS, KINDS, PICTURES, content, filled, norm, off, plain_norm
 

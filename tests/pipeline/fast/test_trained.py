@@ -5,12 +5,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.generator.checkpoint import checkpoint_store, read_checkpoint
-from pipeline.generator.engine import Engine, PlainEngine
-from pipeline.generator.fast.engine import FastEngine
-from pipeline.generator.loading import load_generator
-from pipeline.generator.networks import VideoGenerator
-from pipeline.scenes import street_scene
+from flowreel.pipeline.generator.checkpoint import checkpoint_store, read_checkpoint
+from flowreel.pipeline.generator.engine import Engine, PlainEngine
+from flowreel.pipeline.generator.fast.engine import FastEngine
+from flowreel.pipeline.generator.loading import load_generator
+from flowreel.pipeline.generator.networks import VideoGenerator
+from flowreel.pipeline.scenes import street_scene
 
 from .rollouts import Clips, rolled
 

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pipeline.generator.fast import winograd
-from pipeline.generator.fast.activations import Map, Norm
-from pipeline.generator.fast.winograd import Winograd
+from flowreel.pipeline.generator.fast import winograd
+from flowreel.pipeline.generator.fast.activations import Map, Norm
+from flowreel.pipeline.generator.fast.winograd import Winograd
 
 from .maps import KINDS, active, content, filled, map_of, norm, numbers, off, pending, plain_norm
 

@@ -1,0 +1,1 @@
+"""Flowreel: label-map sequences in, photoreal paired video datasets out."""
