@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from benchmarks.methods import Method, Rgb, load, open_checkpoint, size_of
 from benchmarks.real_video import RealData, RealVideo, open_data
 from benchmarks.segmenter import Tell, train_segmenter
-from flowreel.pipeline.file_uri import open_file
 from flowreel.pipeline.generator.checkpoint import Checkpoint
+from flowreel.pipeline.storage import open_file
 from flowreel.pipeline.training.segmenter import Segmenter, load_segmenter
 from flowreel.schemas.errors import CheckpointError, UsageError
 

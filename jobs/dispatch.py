@@ -14,7 +14,7 @@ from ray.exceptions import ActorUnavailableError, OutOfMemoryError, RayActorErro
 from flowreel.jobs.attempts import MAX_OUTAGES, MAX_REFUSALS, Attempt, Attempts, packed
 from flowreel.jobs.ray_errors import alive, cause, death, given_up
 from flowreel.pipeline.job import Lanes
-from flowreel.pipeline.storage_errors import Full, Unavailable
+from flowreel.pipeline.storage.errors import Full, Unavailable
 from flowreel.schemas.clip import Shard
 from flowreel.schemas.errors import FlowreelError, Stopped, StorageError
 from flowreel.schemas.outcome import SHARD_FAILED, WORKER_DIED, ShardOutcome

@@ -7,11 +7,11 @@ from typing import Any
 import pyarrow.compute as pc
 
 from flowreel.pipeline.estimate import Estimate, estimate
-from flowreel.pipeline.file_uri import open_file
 from flowreel.pipeline.generator.checkpoint import check_weights
 from flowreel.pipeline.memory import memory
 from flowreel.pipeline.plan_file import save_plan
 from flowreel.pipeline.prepare import Prepared, prepare
+from flowreel.pipeline.storage import open_file
 from flowreel.schemas.errors import FlowreelError
 from flowreel.schemas.spec import Spec
 

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flowreel.jobs.progress import Display
-from flowreel.pipeline.file_uri import open_file
-from flowreel.pipeline.storage import open_store
+from flowreel.pipeline.storage import open_file, open_store
 from flowreel.schemas.errors import UsageError
 
 if TYPE_CHECKING:

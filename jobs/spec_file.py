@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 from flowreel.jobs.cluster import fit_execution
 from flowreel.jobs.progress import Display
-from flowreel.pipeline.file_uri import open_file
-from flowreel.pipeline.storage import NotFound
+from flowreel.pipeline.storage import NotFound, open_file
 from flowreel.schemas.errors import UsageError
 from flowreel.schemas.parse import parse, parse_spec
 from flowreel.schemas.spec import Spec

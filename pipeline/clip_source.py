@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from flowreel.pipeline.codec import decode_ids, decode_image, resize_ids, resize_image
 from flowreel.pipeline.edits import Ids, Maps, apply_edits, remap_table, thing_regions
-from flowreel.pipeline.file_uri import open_file
 from flowreel.pipeline.generator.clip_data import Conditioning
 from flowreel.pipeline.job import RenderJob
 from flowreel.pipeline.points.cuts import cuts_of
@@ -19,7 +18,7 @@ from flowreel.pipeline.points.keypoints import People, keypoints_of
 from flowreel.pipeline.procedural import draw_maps, draw_truth
 from flowreel.pipeline.scenes import Truth
 from flowreel.pipeline.source_file import read_all_unchanged, read_unchanged
-from flowreel.pipeline.storage import Store
+from flowreel.pipeline.storage import Store, open_file
 from flowreel.schemas.clip import Clip, Exemplar
 from flowreel.schemas.edit import applied_in
 from flowreel.schemas.errors import SourceError

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowreel.pipeline.codec import decode_image
-from flowreel.pipeline.file_uri import open_file
+from flowreel.pipeline.storage import open_file
 from flowreel.schemas.clip import Exemplar
 from flowreel.schemas.errors import SourceError, StorageError
 from flowreel.schemas.label_space import LabelSpace

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from flowreel.pipeline.file_uri import open_file
-from flowreel.pipeline.storage import redact
+from flowreel.pipeline.storage import open_file, redact
 from flowreel.schemas.errors import StorageError, UsageError
 from flowreel.schemas.label_space import LabelSpace
 from flowreel.schemas.label_spaces import BUILT_IN

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from flowreel.pipeline.storage import NotFound, Store
-from flowreel.pipeline.storage_ranged import RangedFile
+from flowreel.pipeline.storage.ranged_file import RangedFile
 from flowreel.pipeline.versions import SHARDS_FILE, Version
 from flowreel.schemas.errors import IntegrityError
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from flowreel.pipeline.storage import NotFound, Store
-from flowreel.pipeline.storage_bodies import has
+from flowreel.pipeline.storage.integrity import has
 from flowreel.schemas.errors import SourceError
 from flowreel.schemas.sequence import SourceFile
 

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import torch
 
-from flowreel.pipeline.storage_errors import Unavailable
+from flowreel.pipeline.storage.errors import Unavailable
 from flowreel.schemas.errors import FlowreelError
 from flowreel.schemas.outcome import Failed
 

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from flowreel.pipeline.file_uri import open_file
 from flowreel.pipeline.generator.checkpoint import CONFIG_FILE
-from flowreel.pipeline.storage import Store, open_store
+from flowreel.pipeline.storage import Store, open_file, open_store
 from flowreel.schemas.errors import CheckpointError
 
 LATEST = "latest"

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from flowreel.pipeline.file_uri import open_file
-from flowreel.pipeline.storage_errors import Unavailable
+from flowreel.pipeline.storage import open_file
+from flowreel.pipeline.storage.errors import Unavailable
 from flowreel.pipeline.training.segmenter import load_segmenter
 from flowreel.schemas.errors import StorageError, UsageError
 from flowreel.schemas.label_space import LabelSpace

@@ -16,8 +16,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load as parse_weights
 from torch import Tensor, nn
 
-from flowreel.pipeline.file_uri import open_file
 from flowreel.pipeline.generator.differences import differences
+from flowreel.pipeline.storage import open_file
 from flowreel.pipeline.training.losses import mean_difference
 from flowreel.pipeline.training.segmenter import load_segmenter
 from flowreel.schemas.errors import CheckpointError, StorageError, UsageError

@@ -18,11 +18,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from flowreel.pipeline.file_uri import open_file
 from flowreel.pipeline.generator.images import from_uint8
 from flowreel.pipeline.importing.pth import read_state_dict
 from flowreel.pipeline.optical_flow import Flow, dis_flow, leads_back
-from flowreel.pipeline.storage import Store
+from flowreel.pipeline.storage import Store, open_file
 from flowreel.schemas.errors import CheckpointError, StorageError, UsageError
 from flowreel.schemas.training import DataSpec
 

@@ -122,7 +122,7 @@ def damaged(request: pytest.FixtureRequest) -> Damaged:
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files of another length are read again after a pause."""
-    monkeypatch.setattr("flowreel.pipeline.storage_errors.FIRST_PAUSE_S", 0)
+    monkeypatch.setattr("flowreel.pipeline.storage.errors.FIRST_PAUSE_S", 0)
 
 
 @contextmanager

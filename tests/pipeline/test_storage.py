@@ -18,10 +18,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from flowreel.pipeline import put_if_absent, storage_errors
 from flowreel.pipeline.source_file import read_all_unchanged
-from flowreel.pipeline.storage import TEMPORARY_SUFFIX, NotFound, Store, Unavailable, open_store, redact
-from flowreel.pipeline.storage_backends import Folder
+from flowreel.pipeline.storage import (
+    TEMPORARY_SUFFIX,
+    NotFound,
+    Store,
+    Unavailable,
+    atomic_write,
+    errors,
+    open_store,
+    redact,
+)
+from flowreel.pipeline.storage.backends import Folder
 from flowreel.schemas.errors import SourceError, StorageError, UsageError
 from flowreel.schemas.sequence import SourceFile
 
@@ -33,7 +41,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
 
 @pytest.fixture
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage_errors, "FIRST_PAUSE_S", 0.0)
+    monkeypatch.setattr(errors, "FIRST_PAUSE_S", 0.0)
 
 
 def test_written_objects_are_read_listed_and_deleted(store: Store) -> None:
@@ -178,7 +186,7 @@ def test_a_body_cut_short_is_not_taken_for_a_change(store: Store, monkeypatch: p
     of_kind = type(store._backend())
     read, cuts = of_kind.read, [2, 4]
     monkeypatch.setattr(of_kind, "read", lambda self, *at: read(self, *at)[: cuts.pop() if cuts else None])
-    monkeypatch.setattr(storage_errors, "FIRST_PAUSE_S", 0.0)
+    monkeypatch.setattr(errors, "FIRST_PAUSE_S", 0.0)
     assert store.read("f", sha256=hashlib.sha256(b"12345").hexdigest()) == b"12345" and not cuts
 
 
@@ -376,7 +384,7 @@ def test_secrets_show_nowhere(
     def leak(_: Any, path: str) -> None:
         raise ConnectionError(text)
 
-    monkeypatch.setattr("flowreel.pipeline.storage_backends.Bucket.stat", leak)
+    monkeypatch.setattr("flowreel.pipeline.storage.backends.Bucket.stat", leak)
     with caplog.at_level(logging.DEBUG), pytest.raises(Unavailable) as caught:
         store.info("f")
     assert caught.value.__cause__ is None and caught.value.__suppress_context__
@@ -431,8 +439,8 @@ def test_which_errors_are_transient() -> None:
     cut_short = type("ClientPayloadError", (Exception,), {})("not completed")
     cut_short.__cause__ = answer(400).__cause__
     transient.append(cut_short)
-    assert all(storage_errors.is_transient(e) for e in transient)
-    assert not any(storage_errors.is_transient(e) for e in permanent)
+    assert all(errors.is_transient(e) for e in transient)
+    assert not any(errors.is_transient(e) for e in permanent)
 
 
 def test_a_lost_answer_is_settled_by_what_is_stored() -> None:
@@ -443,9 +451,9 @@ def test_a_lost_answer_is_settled_by_what_is_stored() -> None:
         return put
 
     for error in (FileExistsError(), answer(412), answer(412, "PreconditionFailed")):
-        assert put_if_absent.create_object(refuse(error), lambda: True)
-        assert not put_if_absent.create_object(refuse(error), lambda: False)
+        assert atomic_write.create_object(refuse(error), lambda: True)
+        assert not atomic_write.create_object(refuse(error), lambda: False)
     with pytest.raises(OSError, match="failed"):
-        put_if_absent.create_object(refuse(answer(503)), lambda: True)
-    with pytest.raises(storage_errors.TryAgain):
-        put_if_absent.create_object(refuse(answer(412)), refuse(FileNotFoundError("gone")))
+        atomic_write.create_object(refuse(answer(503)), lambda: True)
+    with pytest.raises(errors.TryAgain):
+        atomic_write.create_object(refuse(answer(412)), refuse(FileNotFoundError("gone")))

@@ -12,16 +12,15 @@ from typing import Any
 
 import fsspec
 
-from flowreel.pipeline.put_if_absent import (
+from flowreel.pipeline.storage.atomic_write import (
     create_file,
     create_in_memory,
     create_object,
     replace_file,
     replace_with_copy,
 )
-from flowreel.pipeline.storage_errors import NotFound, TryAgain, status_of
-from flowreel.pipeline.storage_info import info_of_file, info_of_object, stat_of_entry
-from flowreel.pipeline.storage_protocol import FileInfo
+from flowreel.pipeline.storage.errors import NotFound, TryAgain, status_of
+from flowreel.pipeline.storage.protocol import FileInfo, info_of_file, info_of_object, stat_of_entry
 from flowreel.schemas.errors import StorageError
 
 EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "abfs": "azure", "abfss": "azure", "az": "azure"}

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from flowreel.pipeline.storage_errors import TryAgain, status_of
+from flowreel.pipeline.storage.errors import TryAgain, status_of
 
 TEMPORARY_SUFFIX = ".flowreel-tmp"  # files being written; left behind only by a kill
 NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}

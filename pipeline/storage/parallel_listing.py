@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from operator import attrgetter
 
-from flowreel.pipeline.storage_protocol import FileInfo
+from flowreel.pipeline.storage.protocol import FileInfo
 
 THREADS = 16
 MAX_LEVELS = 3  # of folders that are looked into one by one, to find enough to list at the same time

@@ -1,11 +1,10 @@
-"""Where sequences, checkpoints and datasets lie: one root in a bucket or on a disk, behind `open_store`.
+"""Where sequences, checkpoints and datasets lie: one root in a bucket or on a disk, as `open_store` opens it.
 
 Stores misbehave: what is read is checked for its length, transient errors are tried again, listings are never cached.
 """
 
 import io
 import logging
-import os
 import re
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,21 +14,17 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import unquote, urlsplit
 
-import fsspec
 from fsspec.utils import glob_translate
 
-from flowreel.pipeline.put_if_absent import TEMPORARY_SUFFIX, temporary_name
-from flowreel.pipeline.storage_backends import EXTRAS, WHOLE, Bucket, Folder
-from flowreel.pipeline.storage_bodies import has, of_length, write_checked
-from flowreel.pipeline.storage_errors import TRIES, NotFound, Unavailable, explained, redact, retry
-from flowreel.pipeline.storage_pages import Level, list_pages
-from flowreel.pipeline.storage_protocol import Backend, FileInfo
-from flowreel.pipeline.storage_ranged import RangedFile
+from flowreel.pipeline.storage.atomic_write import TEMPORARY_SUFFIX, temporary_name
+from flowreel.pipeline.storage.backends import WHOLE, Bucket, Folder
+from flowreel.pipeline.storage.errors import TRIES, NotFound, explained, redact, retry
+from flowreel.pipeline.storage.integrity import has, of_length, write_checked
+from flowreel.pipeline.storage.parallel_listing import Level, list_pages
+from flowreel.pipeline.storage.protocol import Backend, FileInfo
+from flowreel.pipeline.storage.ranged_file import RangedFile
 from flowreel.schemas.errors import StorageError
-
-__all__ = ["TEMPORARY_SUFFIX", "FileInfo", "NotFound", "Store", "Unavailable", "open_store", "redact"]
 
 T = TypeVar("T")
 Page = list[FileInfo]
@@ -39,35 +34,6 @@ log = logging.getLogger(__name__)
 MAX_CREATE_BYTES = 5 * 2**20  # one PUT: S3 servers differ in what a condition on a multipart upload means
 PREFLIGHT_TRIES = 2  # a preflight has to answer soon, also when the network swallows packets
 DELETE_THREADS = 8
-
-
-def open_store(uri: str, options: Mapping[str, Any] | None = None) -> "Store":
-    """The store at a local path, `file://` URL or fsspec URL (`s3://bucket/folder`, `gs://`, `abfs://`, `memory://`).
-
-    `options` go to fsspec's driver. Nothing is contacted yet. Raises StorageError for bad or unusable URIs.
-    """
-    scheme, separator, rest = uri.partition("://")
-    if not uri or "\0" in uri or "::" in uri:
-        raise StorageError(f"{uri!r} is no storage URI: give a local path or a URL such as s3://bucket/folder.")
-    if not separator or scheme == "file":
-        return Store(_local_path(uri))
-    netloc = rest.partition("/")[0]
-    user, _, host = netloc.rpartition("@")
-    if "?" in rest or (user and (":" in user or EXTRAS.get(scheme) != "azure")):  # abfs://container@account is none
-        shown = f"{scheme}://{host.partition('?')[0]}/..."
-        raise StorageError(f"The URI {shown} has credentials or a query: put them into storage_options instead.")
-    place = rest.strip("/")
-    if not netloc and scheme != "memory":
-        raise StorageError(f"{uri!r} names no bucket: write {scheme}://BUCKET/FOLDER.")
-    if place:
-        _check_path(place, f"{scheme}://")
-    try:
-        fsspec.get_filesystem_class(scheme)
-    except (ImportError, ValueError) as error:
-        extra = EXTRAS.get(scheme)
-        step = f'Install it: pip install "flowreel[{extra}]"' if extra else "Use a local path, s3://, gs:// or abfs://"
-        raise StorageError(f"Cannot use {uri}: no driver for {scheme}:// ({error}). {step}.") from None
-    return Store(f"{scheme}://{place}", dict(options or {}))
 
 
 @dataclass(frozen=True)
@@ -85,7 +51,7 @@ class Store:
         """Where an object or folder lies, for messages and for other tools."""
         if not path:
             return self.uri
-        _check_path(path, self.uri)
+        check_path(path, self.uri)
         return self.uri + ("" if self.uri.endswith("/") else "/") + path
 
     def child(self, path: str) -> "Store":
@@ -145,7 +111,7 @@ class Store:
         """Objects' bytes as they come at the first try, unchecked; None for those that do not. For who knows by a hash
         whether they are whole, and reads the others one by one."""
         for path in paths:
-            _check_path(path, self.uri)
+            check_path(path, self.uri)
         return self._attempt(f"read {len(paths)} objects of {self.uri}", lambda backend: backend.read_all(paths))
 
     def read_range(self, path: str, start: int, stop: int) -> bytes:
@@ -182,7 +148,7 @@ class Store:
     def delete(self, *paths: str) -> None:
         """Deletes objects; those that are gone already are no error."""
         for path in paths:
-            _check_path(path, self.uri)  # before anything is deleted
+            check_path(path, self.uri)  # before anything is deleted
         with ThreadPoolExecutor(DELETE_THREADS) as pool:
             list(pool.map(self._delete_one, paths))
 
@@ -208,7 +174,7 @@ class Store:
             self._object("delete", path, lambda backend: backend.delete(path))
 
     def _object(self, action: str, path: str, call: Callable[[Backend], T]) -> T:
-        _check_path(path, self.uri)
+        check_path(path, self.uri)
         return self._attempt(f"{action} {self.url(path)}", call)
 
     def _attempt(self, what: str, call: Callable[[Backend], T], tries: int = TRIES) -> T:
@@ -230,17 +196,7 @@ class Store:
         return Bucket(self.uri, self._options) if "://" in self.uri else Folder(self.uri)
 
 
-def _local_path(uri: str) -> str:
-    """The absolute path of a local path or file:// URL (whose %20 and the like are decoded)."""
-    if not uri.startswith("file://"):
-        return os.path.abspath(os.path.expanduser(uri))
-    host, path = urlsplit(uri).netloc, unquote(uri.removeprefix("file://").partition("/")[2])
-    if host not in ("", "localhost"):
-        raise StorageError(f"{uri!r} names a host, {host!r}: write file:///ABSOLUTE/PATH, or the plain path.")
-    return os.path.abspath("/" + path)
-
-
-def _check_path(path: str, uri: str) -> None:
+def check_path(path: str, uri: str) -> None:
     """Refuses what could leave the root."""
     if re.search(r"[\\\x00-\x1f\x7f]", path) or any(part in ("", ".", "..") for part in path.split("/")):
         raise StorageError(f"{path!r} is no path below {uri}: write parts/joined/by/slashes, no '..', no backslash.")

@@ -2,8 +2,8 @@
 
 import hashlib
 
-from flowreel.pipeline.storage_errors import TryAgain
-from flowreel.pipeline.storage_protocol import Backend
+from flowreel.pipeline.storage.errors import TryAgain
+from flowreel.pipeline.storage.protocol import Backend
 
 
 def has(data: bytes, sha256: str) -> bool:
