@@ -36,6 +36,7 @@ from flowreel.pipeline.job import RenderJob
 from flowreel.pipeline.label_spaces import open_label_space
 from flowreel.pipeline.ledger import Ledger
 from flowreel.pipeline.manifest_file import write_manifest
+from flowreel.pipeline.parquet import parquet_bytes
 from flowreel.pipeline.plan_file import save_plan
 from flowreel.pipeline.planner import SHARD_FRAMES, Held, Inputs, plan
 from flowreel.pipeline.prepare import prepare
@@ -116,7 +117,7 @@ def publish_synthetic(clips: int, root: Path) -> None:
     files = {MANIFEST_FILE: publish.file_record(place)}
     dataset.upload(f"{folder(1)}/{MANIFEST_FILE}", place)
     for name, schema in ((FAILURES_FILE, FAILURES), (SHARDS_FILE, SHARDS)):
-        data = publish.parquet(schema.empty_table())
+        data = parquet_bytes(schema.empty_table())
         files[name] = FileRecord(size=len(data), sha256=hashlib.sha256(data).hexdigest())
         dataset.write(f"{folder(1)}/{name}", data)
     record = publish._record(prepared.job, prepared.plan, 1, counts, files)

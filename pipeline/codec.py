@@ -152,3 +152,11 @@ def _encode(ending: str, pixels: NDArray[np.generic], options: list[int]) -> byt
     if not done:
         raise ValueError(f"OpenCV could not encode {pixels.dtype} {pixels.shape} as {ending}")
     return bytes(data)
+
+
+def thumbnail(image_THW3: NDArray[np.uint8], width: int = 160) -> bytes:
+    """Shows a clip's first, middle and last frame side by side in a small JPEG, ``width`` pixels a frame."""
+    height = max(1, round(image_THW3.shape[1] * width / image_THW3.shape[2]))
+    moments = (image_THW3[t] for t in (0, len(image_THW3) // 2, -1))
+    small = [np.asarray(cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)) for frame in moments]
+    return encode_image(np.concatenate(small, axis=1).astype(np.uint8), "jpeg", 75)

@@ -25,7 +25,8 @@ from flowreel.pipeline.descriptions import descriptions
 from flowreel.pipeline.identity import digest, shard_id
 from flowreel.pipeline.lease import RUNS, Lease, secure
 from flowreel.pipeline.manifest_file import write_manifest
-from flowreel.pipeline.publish import Conflict, commit_files, file_record, parquet
+from flowreel.pipeline.parquet import parquet_bytes
+from flowreel.pipeline.publish import Conflict, commit_files, file_record
 from flowreel.pipeline.storage import Store
 from flowreel.pipeline.versions import FAILURES_FILE, LINEAGE_FILE, MANIFEST_FILE, SHARDS_FILE, Version, newest
 from flowreel.schemas.errors import IntegrityError
@@ -156,7 +157,7 @@ def _published(base: Version, plan_id: str, old: Sequence[Wasteful], moved: Sequ
     """The same clips as in ``base``, of which some lie elsewhere. Raises Conflict."""
     number, shards = base.number + 1, _shards(base.table(SHARDS_FILE), old, moved)
     files = {name: base.read(name) for name in (FAILURES_FILE, LINEAGE_FILE)}
-    files[SHARDS_FILE] = parquet(shards)
+    files[SHARDS_FILE] = parquet_bytes(shards)
     changed = {
         "shards": len(shards), "bytes": pc.sum(shards["size"]).as_py() or 0,
         "rendered": 0, "reused": base.record.counts.clips, "dropped": 0,

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from flowreel.pipeline.ahead import in_order
+from flowreel.pipeline.concurrency import prefetch
 from flowreel.pipeline.data_file import clip_sources, manifest_rows
 from flowreel.pipeline.storage import Store
 from flowreel.schemas.errors import IntegrityError, StorageError
@@ -45,7 +45,7 @@ class FooterRows:
 
 def read_footers(dataset: Store, files: Iterable[DataFile]) -> Iterator[FooterRows]:
     """Of each file in turn, read ahead in parallel. Raises IntegrityError for a damaged file."""
-    return in_order(partial(_rows, dataset), files, AHEAD, READERS)
+    return prefetch(partial(_rows, dataset), files, AHEAD, READERS)
 
 
 def _rows(dataset: Store, file: DataFile) -> FooterRows:

@@ -15,11 +15,24 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from flowreel.schemas.clip import CLIP_ID, ID_BYTES
+from flowreel.schemas.clip import CLIP_ID, ID_BYTES, Donor
+from flowreel.schemas.label_space import LabelSpace
+from flowreel.schemas.plan import RenderSettings
+from flowreel.schemas.shards import Look
+from flowreel.schemas.spec import Spec
+from flowreel.schemas.variants import GENERATE, Variant
 
 RENDER_FORMAT = 4  # raise when the code's output for the same inputs changes, or what ids are made of
 _SIZE = ID_BYTES
 _BLOCK = 65_536  # ids that are Python objects at one time
+
+# The reasons that people are told, by the parts that they are made of. What is not named here is a setting.
+REASON_OF = {
+    **dict.fromkeys(("style", "style_uri", "light", "edits", "donors", "seed"), "variant"),
+    **dict.fromkeys(("label_space", "remap"), "label space"),
+    "generator": "weights",
+}
+SETTINGS = "settings"
 
 
 def digest(parts: Any) -> str:
@@ -106,3 +119,73 @@ def split_of(sequence_id: str, split: dict[str, float]) -> str:
         if point < edge:
             return name
     return next(name for name in reversed(split) if split[name] > 0)  # the shares sum to 1 but for rounding
+
+
+def variant_parts(
+    variant: Variant, look: Look, spec: Spec, space: LabelSpace, settings: RenderSettings
+) -> dict[str, Any]:
+    """The parts of identity that all clips of a variant share."""
+    exemplar, drawn = look.exemplar, spec.source.pose or spec.source.face
+    points = {"points": drawn.model_dump(mode="json")} if drawn else {}
+    parts = points | {
+        "style": exemplar.digest if exemplar else GENERATE,
+        "style_uri": variant.style,
+        "edits": [edit.model_dump(mode="json") for edit in variant.edits],
+        "seed": spec.seed_of(variant),
+        "label_space": space.digest,
+        "remap": sorted((k, space.resolve(v)) for k, v in spec.source.remap.items()),
+        "fps": spec.source.fps,
+        "generator": settings.generator,
+        "size": settings.size,
+        "precision": settings.precision,
+        "lead_in": spec.clips.lead_in,
+        "output": spec.output.model_dump(mode="json", exclude=_without_effect(spec)),
+    }
+    # What most variants do not have is no part of their ids.
+    if variant.light:
+        parts["light"] = variant.light.model_dump(mode="json")
+    if look.donors:
+        parts["donors"] = [_frames(donor) for donor in look.donors]
+    return parts
+
+
+def _frames(donor: Donor) -> list[Any]:
+    return [(frame.label.digest, frame.instance and frame.instance.digest) for frame in donor.frames]
+
+
+def by_reason(parts: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Parts in groups: one per reason."""
+    groups: dict[str, dict[str, Any]] = {}
+    for name, value in parts.items():
+        groups.setdefault(REASON_OF.get(name, SETTINGS), {})[name] = value
+    return groups
+
+
+def _without_effect(spec: Spec) -> set[str]:
+    unused = {"image_quality"} if spec.output.image_codec == "png" else set()
+    return unused if spec.output.depth else unused | {"depth"}
+
+
+class IdSearch:
+    """The places of ids in an array of them, (n, 16)."""
+
+    def __init__(self, id_N16: NDArray[np.uint8]) -> None:
+        self._ids = np.ascontiguousarray(id_N16)
+        # By their first 8 bytes; the few that share those are looked at one by one.
+        heads = self._ids.view(">u8")[:, 0].astype(np.uint64) if len(id_N16) else np.empty(0, np.uint64)
+        self._order = np.argsort(heads)
+        self._heads = heads[self._order]
+
+    def find(self, written: str) -> int | None:
+        """Where an id of 32 hex digits stands, None if nowhere."""
+        try:
+            wanted = bytes.fromhex(written)
+        except ValueError:
+            return None
+        head = np.uint64(int.from_bytes(wanted[:8], "big"))
+        for k in range(int(np.searchsorted(self._heads, head)), len(self._heads)):
+            if self._heads[k] != head:
+                return None
+            if self._ids[self._order[k]].tobytes() == wanted:
+                return int(self._order[k])
+        return None

@@ -9,8 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from flowreel.pipeline.data_file import path_of
-from flowreel.pipeline.id_search import IdSearch
-from flowreel.pipeline.identity import shard_id, to_hex
+from flowreel.pipeline.identity import IdSearch, shard_id, to_hex
 from flowreel.schemas.clip import Shard
 from flowreel.schemas.manifest import SHARDS
 from flowreel.schemas.outcome import DataFile, Failed, Rejected, Rendered, ShardOutcome

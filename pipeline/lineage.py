@@ -10,8 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from flowreel.pipeline.clip_parts import SETTINGS, by_reason, variant_parts
-from flowreel.pipeline.identity import RENDER_FORMAT, digest
+from flowreel.pipeline.identity import RENDER_FORMAT, SETTINGS, by_reason, digest, variant_parts
 from flowreel.pipeline.job import RenderJob
 from flowreel.pipeline.manifest_file import GROUP_ROWS
 from flowreel.pipeline.versions import LINEAGE_FILE, Version

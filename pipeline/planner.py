@@ -13,9 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from flowreel.pipeline.clip_parts import variant_parts
 from flowreel.pipeline.edits.check import inserts
-from flowreel.pipeline.identity import as_clip_ids, clip_ids, look_digest, shard_ids, split_of
+from flowreel.pipeline.identity import as_clip_ids, clip_ids, look_digest, shard_ids, split_of, variant_parts
 from flowreel.pipeline.pieces import Pieces, cut
 from flowreel.schemas.clip import CLIP_ID, Donor, Exemplar
 from flowreel.schemas.edit import Insert, frame_steps

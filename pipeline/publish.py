@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import io
 import json
 import platform
 import tempfile
@@ -17,7 +16,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from flowreel.pipeline import versions
@@ -30,6 +28,7 @@ from flowreel.pipeline.ledger import Ledger
 from flowreel.pipeline.lineage import LineageFile, kept_lineage
 from flowreel.pipeline.manifest_file import Totals, write_manifest
 from flowreel.pipeline.merge import Merge
+from flowreel.pipeline.parquet import parquet_bytes
 from flowreel.pipeline.quality.held import losses, rejected_now
 from flowreel.pipeline.storage import NotFound, Store
 from flowreel.pipeline.versions import CLIPS, FAILURES_FILE, LINEAGE_FILE, MANIFEST_FILE, RECORD, SHARDS_FILE, Version
@@ -98,7 +97,7 @@ def commit(job: RenderJob, plan: Plan, new: Draft, work: tuple[Work, ...] = ()) 
         with LineageFile(lineage, number, kept_lineage(new.rows.base, new.rows.kept)) as clips:
             totals = write_manifest(manifest, new.rows.rows(job.dataset, clips))
         shards = _shards(new.rows, totals)
-        files = {FAILURES_FILE: parquet(new.failures), SHARDS_FILE: parquet(shards)}
+        files = {FAILURES_FILE: parquet_bytes(new.failures), SHARDS_FILE: parquet_bytes(shards)}
         counts = _counts(plan, new.failures, shards, totals)
         large = {place: file_record(place) for place in (manifest, lineage)}
         about = About(number, job.spec, job.space, job.settings, counts, totals, shards)
@@ -232,11 +231,3 @@ def _record(job: RenderJob, plan: Plan, number: int, counts: Counts, files: dict
         generator={"digest": plan.settings.generator, "checkpoint": job.spec.generator.checkpoint, "config": config},
         spec=job.spec,
     )
-
-
-def parquet(table: pa.Table) -> bytes:
-    """A small table as a file: the same rows give the same bytes."""
-    sink = io.BytesIO()
-    # How a table is chunked shows in its pages: in one piece, the same rows give the same bytes.
-    pq.write_table(table.combine_chunks(), sink, compression="zstd", row_group_size=65_536)
-    return sink.getvalue()

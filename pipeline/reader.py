@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from flowreel.pipeline.ahead import in_order
 from flowreel.pipeline.codec import decode_flow, decode_ids, decode_image
+from flowreel.pipeline.concurrency import prefetch
 from flowreel.pipeline.manifest_filter import Filter, Where
 from flowreel.pipeline.row_groups import RowGroups
 from flowreel.pipeline.storage import open_store
@@ -101,7 +101,7 @@ class Dataset:
 
     def clips(self) -> Iterator[ClipData]:
         """All clips in manifest order; the next ones are read and decoded meanwhile."""
-        return in_order(self.clip, range(len(self)), CLIPS_AHEAD)
+        return prefetch(self.clip, range(len(self)), CLIPS_AHEAD)
 
 
 def open_dataset(

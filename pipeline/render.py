@@ -19,8 +19,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
-from flowreel.pipeline.behind import behind
 from flowreel.pipeline.clip_source import ClipMaps, fetch_clip
+from flowreel.pipeline.codec import thumbnail
+from flowreel.pipeline.concurrency import background_pool
 from flowreel.pipeline.data_file import EncodedClip, build, describe, stored
 from flowreel.pipeline.encode import encode_clip
 from flowreel.pipeline.generator.clip_data import ClipFrames
@@ -35,7 +36,6 @@ from flowreel.pipeline.quality.gates import bounds_of, gate
 from flowreel.pipeline.quality.measure import Agreement, measure
 from flowreel.pipeline.quality.segmenters import open_segmenter
 from flowreel.pipeline.runs import save_outcome
-from flowreel.pipeline.thumbnail import thumbnail
 from flowreel.pipeline.tries import tried
 from flowreel.schemas.clip import Clip, Shard
 from flowreel.schemas.edit import frame_stride
@@ -55,7 +55,7 @@ class ShardRenderer:
     plan_id: str
     engine: Engine
     tick: Tick | None = None
-    behind: Executor = field(default_factory=behind)
+    background: Executor = field(default_factory=background_pool)
     device: threading.Semaphore = field(init=False)
     fitting: int = field(init=False)  # clips in lock-step that the device's memory holds, as far as is known
 
@@ -83,7 +83,7 @@ class ShardRenderer:
         with clock.stage("encode"):
             rendered = [c for c in shard.clips if c.clip_id in frames]
             encoded = self._each(
-                rendered, lambda c: self._encoded(c, maps[c.clip_id], frames[c.clip_id]), lost, self.behind.map
+                rendered, lambda c: self._encoded(c, maps[c.clip_id], frames[c.clip_id]), lost, self.background.map
             )
         lost |= {clip_id: e for clip_id, e in encoded.items() if isinstance(e, Rejected)}
         kept = [e for e in encoded.values() if isinstance(e, EncodedClip)]

@@ -11,8 +11,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from flowreel.pipeline.data_file import path_of
-from flowreel.pipeline.id_search import IdSearch
-from flowreel.pipeline.identity import id_array
+from flowreel.pipeline.identity import IdSearch, id_array
 from flowreel.pipeline.storage import NotFound, Store
 from flowreel.schemas.errors import IntegrityError
 from flowreel.schemas.outcome import ClipOutcome, Failed, Rejected, Rendered, ShardOutcome

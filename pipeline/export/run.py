@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from flowreel.pipeline.ahead import in_order
+from flowreel.pipeline.concurrency import prefetch
 from flowreel.pipeline.reader import Dataset
 from flowreel.pipeline.storage import NotFound, Store
 from flowreel.pipeline.versions import MANIFEST_FILE
@@ -69,7 +69,7 @@ def export(
         record = form.write(dataset, unit, target.write)
         target.write(_mark(unit), json.dumps(record).encode())
 
-    for count, _ in enumerate(in_order(one, todo, os.cpu_count() or 1), start=len(units) - len(todo) + 1):
+    for count, _ in enumerate(prefetch(one, todo, os.cpu_count() or 1), start=len(units) - len(todo) + 1):
         if progress:
             progress(count, len(units))
     with tempfile.TemporaryDirectory(prefix="flowreel-") as folder:
@@ -84,7 +84,7 @@ def _mark(unit: Unit) -> str:
 
 def _records(target: Store, units: Sequence[Unit]) -> Iterator[Record]:
     """In the order of the units; read ahead, not held."""
-    for data in in_order(lambda unit: target.read(_mark(unit)), units, 8):
+    for data in prefetch(lambda unit: target.read(_mark(unit)), units, 8):
         yield json.loads(data)
 
 

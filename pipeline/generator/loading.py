@@ -8,12 +8,12 @@ from torch import nn
 
 from flowreel.pipeline.generator.checkpoint import CONFIG_FILE, LAYOUT, WEIGHTS_FILE, Checkpoint, layout_of
 from flowreel.pipeline.generator.config import GeneratorConfig
-from flowreel.pipeline.generator.differences import Shape, differences
 from flowreel.pipeline.generator.features import FeatureTables
 from flowreel.pipeline.generator.image_config import ImageCheckpointConfig
 from flowreel.pipeline.generator.image_networks import Encoder, ImageGenerator
 from flowreel.pipeline.generator.networks import VideoGenerator
 from flowreel.pipeline.storage import Store
+from flowreel.pipeline.weight_names import Shape, differences
 from flowreel.schemas.errors import CheckpointError
 
 DEAD_WEIGHT = ("running_mean", "running_var", "num_batches_tracked")  # never read; may be missing in files

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from flowreel.pipeline.generator.differences import Shape
 from flowreel.pipeline.importing.pth import Weights
+from flowreel.pipeline.weight_names import Shape
 from flowreel.schemas.errors import CheckpointError
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from flowreel.pipeline.generator.differences import Shape, differences
 from flowreel.pipeline.importing.pth import Weights
+from flowreel.pipeline.weight_names import Shape, differences
 from flowreel.schemas.errors import CheckpointError
 
 

@@ -11,9 +11,9 @@ from safetensors.torch import save as serialize_weights
 from torch import Tensor
 
 from flowreel.pipeline.generator.checkpoint import CONFIG_FILE, WEIGHTS_FILE
-from flowreel.pipeline.generator.differences import LISTED
 from flowreel.pipeline.importing.pth import Weights
 from flowreel.pipeline.storage import Store
+from flowreel.pipeline.weight_names import LISTED
 from flowreel.schemas.errors import CheckpointError
 
 TABLES = "features."  # what the keys of feature tables begin with

@@ -9,10 +9,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from flowreel.pipeline.codec import decode_image
+from flowreel.pipeline.codec import decode_image, thumbnail
 from flowreel.pipeline.identity import as_clip_ids, ids_from_hex
 from flowreel.pipeline.quality.gates import bounds_of, gate
-from flowreel.pipeline.thumbnail import thumbnail
 from flowreel.pipeline.versions import FAILURES_FILE, LINEAGE_FILE, Version
 from flowreel.schemas.clip import CLIP_ID
 from flowreel.schemas.manifest import FAILURES, QUALITY

@@ -16,10 +16,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load as parse_weights
 from torch import Tensor, nn
 
-from flowreel.pipeline.generator.differences import differences
 from flowreel.pipeline.storage import open_file
 from flowreel.pipeline.training.losses import mean_difference
 from flowreel.pipeline.training.segmenter import load_segmenter
+from flowreel.pipeline.weight_names import differences
 from flowreel.schemas.errors import CheckpointError, StorageError, UsageError
 from flowreel.schemas.training import LossSpec
 

@@ -16,7 +16,7 @@ from safetensors.torch import load as parse_weights
 from safetensors.torch import save as serialize_weights
 from torch import Tensor, nn
 
-from flowreel.pipeline.generator.differences import differences
+from flowreel.pipeline.weight_names import differences
 from flowreel.schemas.errors import CheckpointError
 from flowreel.schemas.model import Model
 from flowreel.schemas.spec import Positive

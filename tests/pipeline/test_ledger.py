@@ -10,8 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from flowreel.pipeline import claim, manifest_file, publish
-from flowreel.pipeline.id_search import IdSearch
-from flowreel.pipeline.identity import id_array
+from flowreel.pipeline.identity import IdSearch, id_array
 from flowreel.pipeline.ledger import Ledger
 from flowreel.pipeline.plan_file import save_plan
 from flowreel.pipeline.storage import open_store
