@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from flowreel.pipeline.sources.template import Template
 from flowreel.pipeline.storage import Store, open_file, open_store
-from flowreel.pipeline.template import Template
 from flowreel.pipeline.training.frames import read_frames
 from flowreel.pipeline.training.sources import TrainingSource, open_source
 from flowreel.schemas.errors import UsageError

@@ -30,16 +30,16 @@ from benchmarks.synthetic import (
 from flowreel.jobs.progress import Display
 from flowreel.jobs.render import render
 from flowreel.pipeline import publish
-from flowreel.pipeline.file_index import save_index
 from flowreel.pipeline.generator.checkpoint import checkpoint_store, read_checkpoint
 from flowreel.pipeline.job import RenderJob
-from flowreel.pipeline.label_spaces import open_label_space
 from flowreel.pipeline.ledger import Ledger
 from flowreel.pipeline.manifest_file import write_manifest
 from flowreel.pipeline.parquet import parquet_bytes
 from flowreel.pipeline.plan_file import save_plan
 from flowreel.pipeline.planner import SHARD_FRAMES, Held, Inputs, plan
 from flowreel.pipeline.prepare import prepare
+from flowreel.pipeline.sources.file_index import save_index
+from flowreel.pipeline.sources.label_spaces import open_label_space
 from flowreel.pipeline.storage import open_store
 from flowreel.pipeline.versions import FAILURES_FILE, MANIFEST_FILE, SHARDS_FILE, folder
 from flowreel.schemas.manifest import FAILURES, SHARDS

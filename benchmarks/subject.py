@@ -15,7 +15,7 @@ from flowreel.pipeline.generator.layers import ClipNorm
 from flowreel.pipeline.generator.loading import load_generator, save_checkpoint
 from flowreel.pipeline.generator.networks import VideoGenerator
 from flowreel.pipeline.importing.presets import NAMES, preset
-from flowreel.pipeline.scenes import street_scene
+from flowreel.pipeline.sources.scenes import street_scene
 from flowreel.pipeline.storage import open_store
 from flowreel.schemas.errors import UsageError
 
@@ -46,7 +46,7 @@ class Subject:
         """What the clips show."""
         if not config.label_nc:
             return "noise as pictures"
-        return f"real label maps ({self.source.name})" if self.source else "street scenes of `flowreel.pipeline.scenes`"
+        return f"real label maps ({self.source.name})" if self.source else "street scenes of `sources.scenes`"
 
 
 def build_generator(subject: Subject) -> VideoGenerator:

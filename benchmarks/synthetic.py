@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 from fsspec.spec import AbstractFileSystem
 
 from flowreel.pipeline.data_file import describe, pack, path_of
-from flowreel.pipeline.file_index import INDEX, keys_of
 from flowreel.pipeline.identity import to_hex
+from flowreel.pipeline.sources.file_index import INDEX, keys_of
 from flowreel.schemas.lineage import SOURCES
 from flowreel.schemas.manifest import MANIFEST, QUALITY
 from flowreel.schemas.outcome import DataFile

@@ -20,7 +20,7 @@ from flowreel.pipeline.ledger import Ledger
 from flowreel.pipeline.prepare import Prepared
 from flowreel.pipeline.render import ShardRenderer
 from flowreel.pipeline.report.page import REPORT
-from flowreel.pipeline.scenes import street_scene
+from flowreel.pipeline.sources.scenes import street_scene
 from flowreel.pipeline.storage import Store, open_store
 from flowreel.pipeline.verify import verify
 from flowreel.pipeline.versions import Version

@@ -17,13 +17,13 @@ from flowreel.jobs.progress import Display
 from flowreel.jobs.renderer import Load, open_renderer
 from flowreel.jobs.report import leave_report
 from flowreel.pipeline import publish, runs, summary, versions
-from flowreel.pipeline.file_index import forget_index
 from flowreel.pipeline.generator.checkpoint import check_weights
 from flowreel.pipeline.identity import as_clip_ids
 from flowreel.pipeline.lease import RUNS, Lease, Stalled, secure
 from flowreel.pipeline.ledger import Ledger
 from flowreel.pipeline.plan_file import save_plan
 from flowreel.pipeline.prepare import Prepared, prepare
+from flowreel.pipeline.sources.file_index import forget_index
 from flowreel.pipeline.storage import NotFound
 from flowreel.pipeline.versions import Version
 from flowreel.pipeline.work_log import WorkLog

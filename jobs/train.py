@@ -18,7 +18,7 @@ from flowreel.jobs.cluster import ray_session
 from flowreel.jobs.progress import Display
 from flowreel.jobs.train_progress import TrainProgress
 from flowreel.jobs.train_worker import train_worker
-from flowreel.pipeline.file_index import forget_index
+from flowreel.pipeline.sources.file_index import forget_index
 from flowreel.pipeline.training.loader import open_loader
 from flowreel.pipeline.training.plan import TrainPlan, prepare
 from flowreel.schemas.errors import FlowreelError, SourceError

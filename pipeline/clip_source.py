@@ -12,12 +12,19 @@ from flowreel.pipeline.codec import decode_ids, decode_image, resize_ids, resize
 from flowreel.pipeline.edits import Ids, Maps, apply_edits, remap_table, thing_regions
 from flowreel.pipeline.generator.clip_data import Conditioning
 from flowreel.pipeline.job import RenderJob
-from flowreel.pipeline.points.cuts import cuts_of
-from flowreel.pipeline.points.frames import Given, PointFrame, conditioning, decode_frame, instance_map, label_map
-from flowreel.pipeline.points.keypoints import People, keypoints_of
-from flowreel.pipeline.procedural import draw_maps, draw_truth
-from flowreel.pipeline.scenes import Truth
-from flowreel.pipeline.source_file import read_all_unchanged, read_unchanged
+from flowreel.pipeline.sources.keypoints.clip_crops import cuts_of
+from flowreel.pipeline.sources.keypoints.frames import (
+    Given,
+    PointFrame,
+    conditioning,
+    decode_frame,
+    instance_map,
+    label_map,
+)
+from flowreel.pipeline.sources.keypoints.published import People, keypoints_of
+from flowreel.pipeline.sources.procedural import draw_maps, draw_truth
+from flowreel.pipeline.sources.scenes import Truth
+from flowreel.pipeline.sources.verified_read import read_all_unchanged, read_unchanged
 from flowreel.pipeline.storage import Store, open_file
 from flowreel.schemas.clip import Clip, Exemplar
 from flowreel.schemas.edit import applied_in

@@ -8,22 +8,22 @@ import pyarrow.compute as pc
 
 from flowreel.pipeline import versions
 from flowreel.pipeline.balance import Balanced, balanced
-from flowreel.pipeline.catalog import Catalog
 from flowreel.pipeline.donors import donors_of
 from flowreel.pipeline.edits import remap_table
 from flowreel.pipeline.edits.check import check_edits
 from flowreel.pipeline.exemplars import exemplar
-from flowreel.pipeline.file_index import INDEX, facts_in, index_of, load_index, save_index
 from flowreel.pipeline.generator.checkpoint import check_fits, checkpoint_store, read_checkpoint
 from flowreel.pipeline.job import RenderJob, lanes_for
-from flowreel.pipeline.label_spaces import open_label_space
 from flowreel.pipeline.matrix import drawn, pairs
 from flowreel.pipeline.pieces import uncut
 from flowreel.pipeline.planner import Held, Inputs, plan
-from flowreel.pipeline.points.frames import channels
 from flowreel.pipeline.quality.held import turned_down
 from flowreel.pipeline.settings import settle
-from flowreel.pipeline.sources import find_sequences, open_source
+from flowreel.pipeline.sources.catalog import Catalog
+from flowreel.pipeline.sources.file_index import INDEX, facts_in, index_of, load_index, save_index
+from flowreel.pipeline.sources.find import find_sequences, open_source
+from flowreel.pipeline.sources.keypoints.frames import channels
+from flowreel.pipeline.sources.label_spaces import open_label_space
 from flowreel.pipeline.storage import NotFound, Store, open_store
 from flowreel.pipeline.versions import Version
 from flowreel.schemas.clip import Exemplar

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from flowreel.pipeline.data_file import clip_sources
 from flowreel.pipeline.edits.check import inserts
-from flowreel.pipeline.template import Template
+from flowreel.pipeline.sources.template import Template
 from flowreel.pipeline.versions import LINEAGE_FILE, Version
 from flowreel.schemas.errors import IntegrityError, UsageError
 

@@ -20,8 +20,8 @@ from flowreel.pipeline.identity import RENDER_FORMAT
 from flowreel.pipeline.job import RenderJob
 from flowreel.pipeline.light import in_light
 from flowreel.pipeline.provenance import Origin, origins
-from flowreel.pipeline.source_file import SINCE
-from flowreel.pipeline.sources import open_source
+from flowreel.pipeline.sources.find import open_source
+from flowreel.pipeline.sources.verified_read import SINCE
 from flowreel.pipeline.versions import LINEAGE_FILE, Version
 from flowreel.schemas.clip import Clip, Donor, Exemplar
 from flowreel.schemas.errors import FlowreelError, SourceError, UsageError

@@ -152,7 +152,7 @@ def _write_source(
 def _drawn(seed: int, frames: int, size: tuple[int, int]) -> dict[str, list[bytes]]:
     """PNGs of a sequence, by role."""
     from flowreel.pipeline.codec import encode_ids
-    from flowreel.pipeline.scenes import street_scene
+    from flowreel.pipeline.sources.scenes import street_scene
 
     scene = street_scene(seed, frames, size)
     maps = {"labels": scene.label_THW, "instances": scene.instance_THW}

@@ -7,7 +7,7 @@ from PIL import Image
 
 from benchmarks import loader
 from flowreel.pipeline.codec import encode_ids
-from flowreel.pipeline.scenes import street_scene
+from flowreel.pipeline.sources.scenes import street_scene
 
 
 def test_every_loader_gives_every_clip(tmp_path: Path, capsys: pytest.CaptureFixture[str], one_thread: None) -> None:

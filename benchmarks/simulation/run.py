@@ -20,9 +20,9 @@ from flowreel.jobs.actor import start_actor
 from flowreel.jobs.dispatch import Dispatcher
 from flowreel.jobs.metrics import DriverMetrics
 from flowreel.jobs.progress import Display
-from flowreel.pipeline.file_index import save_index
 from flowreel.pipeline.ledger import Ledger
 from flowreel.pipeline.prepare import Prepared, prepare
+from flowreel.pipeline.sources.file_index import save_index
 from flowreel.pipeline.storage import open_store
 from flowreel.schemas.clip import Shard
 from flowreel.schemas.outcome import ShardOutcome

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from flowreel.pipeline.file_index import DIGEST
+from flowreel.pipeline.sources.file_index import DIGEST
 from flowreel.schemas.sequence import Sequences
 
 

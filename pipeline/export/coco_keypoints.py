@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from flowreel.pipeline.points.keypoints import FACE, PERSON, PERSON_SKELETON, People
+from flowreel.pipeline.sources.keypoints.published import FACE, PERSON, PERSON_SKELETON, People
 from flowreel.schemas.source import SourceSpec
 
 CATEGORY = 1  # as in COCO; those of label maps are in the other files

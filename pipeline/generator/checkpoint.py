@@ -14,10 +14,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from flowreel.pipeline.file_index import FileFacts, key_of
 from flowreel.pipeline.generator.config import GeneratorConfig
 from flowreel.pipeline.generator.image_config import ImageCheckpointConfig
 from flowreel.pipeline.identity import digest
+from flowreel.pipeline.sources.file_index import FileFacts, key_of
 from flowreel.pipeline.storage import Store, open_store
 from flowreel.schemas.errors import CheckpointError, StorageError
 from flowreel.schemas.label_space import LabelSpace

@@ -3,7 +3,7 @@
 from pydantic import ValidationError
 
 from flowreel.pipeline.generator.config import GeneratorConfig
-from flowreel.pipeline.points.frames import channels
+from flowreel.pipeline.sources.keypoints.frames import channels
 from flowreel.schemas.errors import UsageError
 from flowreel.schemas.label_space import LabelSpace
 from flowreel.schemas.training import TrainSpec

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from flowreel.pipeline.generator.config import GeneratorConfig
-from flowreel.pipeline.template import natural
+from flowreel.pipeline.sources.template import natural
 from flowreel.pipeline.training.sampling import Sampling, least_frames
 from flowreel.pipeline.training.sequences import TrainingSequence
 from flowreel.schemas.label_space import LabelSpace

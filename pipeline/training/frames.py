@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from flowreel.pipeline.codec import decode_ids, decode_image, resize_ids, resize_image
 from flowreel.pipeline.edits import remap_table, thing_regions
-from flowreel.pipeline.points.frames import Given
+from flowreel.pipeline.sources.keypoints.frames import Given
 from flowreel.pipeline.storage import Store
 from flowreel.pipeline.training.frame_data import FrameData
 from flowreel.pipeline.training.media import READERS, read_media

@@ -7,7 +7,7 @@ from itertools import groupby
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from flowreel.pipeline.source_file import read_unchanged
+from flowreel.pipeline.sources.verified_read import read_unchanged
 from flowreel.pipeline.storage import Store
 from flowreel.pipeline.training.sequences import Cell, Medium
 from flowreel.schemas.errors import SourceError

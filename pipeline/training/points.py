@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from flowreel.pipeline.edits import thing_regions
-from flowreel.pipeline.generator.cut import Cut, Size
-from flowreel.pipeline.points.cuts import cuts_of
-from flowreel.pipeline.points.frames import Given, conditioning, decode_frame, instance_map, label_map
-from flowreel.pipeline.source_file import read_unchanged
+from flowreel.pipeline.sources.keypoints.clip_crops import cuts_of
+from flowreel.pipeline.sources.keypoints.crop import Cut, Size
+from flowreel.pipeline.sources.keypoints.frames import Given, conditioning, decode_frame, instance_map, label_map
+from flowreel.pipeline.sources.verified_read import read_unchanged
 from flowreel.pipeline.storage import Store
 from flowreel.pipeline.training.frame_data import FrameData
 from flowreel.pipeline.training.media import READERS

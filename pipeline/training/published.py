@@ -3,7 +3,7 @@
 from collections import defaultdict
 from typing import Any
 
-from flowreel.pipeline.template import natural
+from flowreel.pipeline.sources.template import natural
 from flowreel.pipeline.training.sequences import Cell, TrainingFrame, TrainingSequence
 from flowreel.pipeline.versions import SHARDS_FILE, Version
 from flowreel.schemas.label_space import LabelSpace

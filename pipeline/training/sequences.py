@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from flowreel.pipeline.generator.cut import Cut
+from flowreel.pipeline.sources.keypoints.crop import Cut
 from flowreel.schemas.sequence import SourceFile
 
 

@@ -7,14 +7,14 @@ from functools import cached_property
 
 import pyarrow as pa
 
-from flowreel.pipeline.catalog import nothing_found, problem_report, read_facts
 from flowreel.pipeline.edits import remap_table
-from flowreel.pipeline.file_index import load_index, save_index
-from flowreel.pipeline.generator.cut import Cut
 from flowreel.pipeline.identity import digest
-from flowreel.pipeline.label_spaces import open_label_space
-from flowreel.pipeline.listing import list_matching
-from flowreel.pipeline.sources import find_sequences
+from flowreel.pipeline.sources.catalog import nothing_found, problem_report, read_facts
+from flowreel.pipeline.sources.file_index import load_index, save_index
+from flowreel.pipeline.sources.find import find_sequences
+from flowreel.pipeline.sources.keypoints.crop import Cut
+from flowreel.pipeline.sources.label_spaces import open_label_space
+from flowreel.pipeline.sources.listing import list_matching
 from flowreel.pipeline.storage import Store, open_store
 from flowreel.pipeline.training.checks import (
     Picture,

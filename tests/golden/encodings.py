@@ -7,13 +7,18 @@ import numpy as np
 import torch
 
 from flowreel.pipeline.codec import resize_image
-from flowreel.pipeline.generator.cut import central_columns, central_cut
-from flowreel.pipeline.generator.face import FaceOptions, draw_edges, draw_parts, encode_face, encode_parts
 from flowreel.pipeline.generator.images import from_uint8
-from flowreel.pipeline.generator.landmarks import Box, face_crop
-from flowreel.pipeline.generator.openpose import parse_people
-from flowreel.pipeline.generator.pose import PoseFrame, PoseOptions, draw_skeleton, encode_pose
-from flowreel.pipeline.generator.sizes import target_size
+from flowreel.pipeline.sources.keypoints.crop import central_columns, central_cut, target_size
+from flowreel.pipeline.sources.keypoints.face_pictures import (
+    FaceOptions,
+    draw_edges,
+    draw_parts,
+    encode_face,
+    encode_parts,
+)
+from flowreel.pipeline.sources.keypoints.landmarks import Box, face_crop
+from flowreel.pipeline.sources.keypoints.openpose import parse_people
+from flowreel.pipeline.sources.keypoints.pose_pictures import PoseFrame, PoseOptions, draw_skeleton, encode_pose
 from tests.golden.vectors import TENSOR, Array, Difference, Unusable, Vector, compare
 
 

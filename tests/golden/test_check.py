@@ -12,9 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from flowreel.pipeline.generator import conditioning, drawing, features, layers, networks, pose, rollout, sizes
+from flowreel.pipeline.generator import conditioning, features, layers, networks, rollout
 from flowreel.pipeline.generator.layers import ClipNorm
 from flowreel.pipeline.generator.warp import warp
+from flowreel.pipeline.sources.keypoints import crop, drawing, pose_pictures
 from tests.golden.check import How, check_file, check_folder, main
 from tests.golden.engines import Clip, plain
 from tests.golden.vectors import Report, find_weights
@@ -180,10 +181,10 @@ RULES: dict[str, tuple[str, Any, str, Any]] = {
     "another picture range": (EMPTY, "tests.golden.networks", "from_uint8", lambda x, dtype: x.to(dtype) / 255),
     "features of the image itself": (FACE, features.FeatureTables, "forward", lambda self, vectors, there: vectors),
     "features per pixel": (IMAGE, "tests.golden.networks", "region_means", lambda features, regions: features),
-    "another brush": ("e01_pose_encoding", pose, "BODY_BRUSH", 2),
-    "fingers without confidence": ("e01_pose_encoding", pose, "HAND_LEAST", -1),
+    "another brush": ("e01_pose_encoding", pose_pictures, "BODY_BRUSH", 2),
+    "fingers without confidence": ("e01_pose_encoding", pose_pictures, "HAND_LEAST", -1),
     "no steep curves": ("e02_face_encoding", drawing, "STEEPEST", 1e-3),
-    "halves rounded up": ("e03_resize_rules", sizes, "_rounded", lambda x, step: step * ((x + step // 2) // step)),
+    "halves rounded up": ("e03_resize_rules", crop, "_rounded", lambda x, step: step * ((x + step // 2) // step)),
 }
 
 

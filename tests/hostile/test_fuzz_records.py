@@ -16,15 +16,15 @@ from hypothesis import strategies as st
 from flowreel.pipeline import runs, versions
 from flowreel.pipeline.data_file import stored
 from flowreel.pipeline.decode import decode_column
-from flowreel.pipeline.file_index import load_index
 from flowreel.pipeline.footers import read_footers
 from flowreel.pipeline.generator.checkpoint import read_checkpoint
 from flowreel.pipeline.generator.loading import load_generator
-from flowreel.pipeline.label_spaces import open_label_space
 from flowreel.pipeline.lease import RUNS, held_by
 from flowreel.pipeline.ledger import Ledger
 from flowreel.pipeline.lineage import lineage_parts
 from flowreel.pipeline.row_groups import RowGroups
+from flowreel.pipeline.sources.file_index import load_index
+from flowreel.pipeline.sources.label_spaces import open_label_space
 from flowreel.pipeline.storage import Store, open_store
 from flowreel.schemas.errors import FlowreelError
 from flowreel.schemas.label_spaces import BUILT_IN

@@ -13,9 +13,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from flowreel.pipeline.catalog import SHOWN, Catalog, problem_report, scan
 from flowreel.pipeline.codec import encode_ids
-from flowreel.pipeline.file_index import INDEX, facts_in, index_of, load_index, save_index
+from flowreel.pipeline.sources.catalog import SHOWN, Catalog, problem_report, scan
+from flowreel.pipeline.sources.file_index import INDEX, facts_in, index_of, load_index, save_index
 from flowreel.pipeline.storage import open_store
 from flowreel.schemas.errors import SourceError
 from flowreel.schemas.label_space import LabelSpace

@@ -11,7 +11,6 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from flowreel.pipeline.file_index import FileFacts
 from flowreel.pipeline.generator.checkpoint import (
     CONFIG_FILE,
     WEIGHTS_FILE,
@@ -24,6 +23,7 @@ from flowreel.pipeline.generator.checkpoint import (
 from flowreel.pipeline.generator.config import GeneratorConfig
 from flowreel.pipeline.generator.loading import load_generator, save_checkpoint
 from flowreel.pipeline.generator.networks import VideoGenerator
+from flowreel.pipeline.sources.file_index import FileFacts
 from flowreel.pipeline.storage import open_store
 from flowreel.schemas.errors import CheckpointError
 from flowreel.schemas.label_space import LabelClass, LabelSpace
@@ -293,7 +293,7 @@ def test_the_smallest_size_that_is_let_through_renders(folder: Path) -> None:
     from flowreel.pipeline.generator.clip_data import Conditioning
     from flowreel.pipeline.generator.clips import How, render_clips
     from flowreel.pipeline.generator.engine import engine_for
-    from flowreel.pipeline.scenes import street_scene
+    from flowreel.pipeline.sources.scenes import street_scene
 
     scene = street_scene(0, 2, (32, 32))
     small = Conditioning(scene.label_THW[:, :16, :16], scene.instance_THW[:, :16, :16])

@@ -6,7 +6,9 @@ import sys
 import numpy as np
 import pytest
 
-from flowreel.pipeline.generator.face import (
+from flowreel.pipeline.generator.images import from_uint8, to_uint8
+from flowreel.pipeline.sources.keypoints.crop import target_size
+from flowreel.pipeline.sources.keypoints.face_pictures import (
     PART_LABELS,
     STROKES,
     FaceOptions,
@@ -16,9 +18,7 @@ from flowreel.pipeline.generator.face import (
     encode_face,
     encode_parts,
 )
-from flowreel.pipeline.generator.images import from_uint8, to_uint8
-from flowreel.pipeline.generator.landmarks import face_crop, parse_landmarks, with_forehead
-from flowreel.pipeline.generator.sizes import target_size
+from flowreel.pipeline.sources.keypoints.landmarks import face_crop, parse_landmarks, with_forehead
 
 SIZE = (200, 180)
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from flowreel.pipeline.codec import encode_ids
-from flowreel.pipeline.file_index import (
+from flowreel.pipeline.sources.file_index import (
     INDEX,
     INDEX_PATH,
     FileFacts,

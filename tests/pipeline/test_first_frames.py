@@ -25,7 +25,7 @@ from flowreel.pipeline.generator.images import to_uint8
 from flowreel.pipeline.generator.loading import load_generator, save_checkpoint
 from flowreel.pipeline.generator.networks import VideoGenerator
 from flowreel.pipeline.generator.rollout import foreground_mask, start_from, step
-from flowreel.pipeline.scenes import street_scene
+from flowreel.pipeline.sources.scenes import street_scene
 from flowreel.pipeline.storage import open_store
 from flowreel.schemas.errors import CheckpointError
 

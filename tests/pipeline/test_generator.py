@@ -17,7 +17,7 @@ from flowreel.pipeline.generator.layers import ClipNorm, PlainNorm
 from flowreel.pipeline.generator.networks import ScaleOutput, VideoGenerator
 from flowreel.pipeline.generator.rollout import RolloutState, foreground_mask, start_empty, start_from, step
 from flowreel.pipeline.generator.warp import warp
-from flowreel.pipeline.scenes import street_scene
+from flowreel.pipeline.sources.scenes import street_scene
 
 SIZE = (64, 32)
 CONFIG = GeneratorConfig(ngf=4, n_downsample=2, n_blocks=2, n_scales=2)

@@ -11,7 +11,7 @@ import pytest
 
 from flowreel.pipeline.pieces import spans
 from flowreel.pipeline.planner import SHARD_FRAMES, Held, Inputs, plan, published_frames
-from flowreel.pipeline.template import natural
+from flowreel.pipeline.sources.template import natural
 from flowreel.schemas.clip import CLIP_ID, Clip, Exemplar
 from flowreel.schemas.label_spaces import BUILT_IN
 from flowreel.schemas.parse import parse_spec

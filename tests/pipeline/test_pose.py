@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flowreel.pipeline.generator.cut import central_columns, central_cut, whole_cut
-from flowreel.pipeline.generator.drawing import curve, paint, paint_white
-from flowreel.pipeline.generator.openpose import BODY, COUNTS, FACE, LEFT, RIGHT, Person, parse_people
-from flowreel.pipeline.generator.pose import (
+from flowreel.pipeline.sources.keypoints.crop import central_columns, central_cut, whole_cut
+from flowreel.pipeline.sources.keypoints.drawing import curve, paint, paint_white
+from flowreel.pipeline.sources.keypoints.openpose import BODY, COUNTS, FACE, LEFT, RIGHT, Person, parse_people
+from flowreel.pipeline.sources.keypoints.pose_pictures import (
     PoseFrame,
     PoseOptions,
     draw_skeleton,

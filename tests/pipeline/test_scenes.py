@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from flowreel.pipeline.scenes import Label, Scene, street_scene
+from flowreel.pipeline.sources.scenes import Label, Scene, street_scene
 from flowreel.schemas.errors import UsageError
 
 SIZE = (256, 128)

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from flowreel.pipeline.source_file import read_all_unchanged
+from flowreel.pipeline.sources.verified_read import read_all_unchanged
 from flowreel.pipeline.storage import (
     TEMPORARY_SUFFIX,
     NotFound,

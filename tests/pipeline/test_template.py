@@ -2,7 +2,7 @@
 
 import pytest
 
-from flowreel.pipeline.template import Template, natural, number_of
+from flowreel.pipeline.sources.template import Template, natural, number_of
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from flowreel.pipeline.label_spaces import open_label_space
+from flowreel.pipeline.sources.label_spaces import open_label_space
 from flowreel.pipeline.storage import open_store
 from flowreel.schemas.errors import UsageError
 from flowreel.schemas.label_space import LabelClass, LabelSpace

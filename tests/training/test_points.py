@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from flowreel.pipeline.codec import decode_image, encode_image
-from flowreel.pipeline.generator.cut import central_cut
+from flowreel.pipeline.sources.keypoints.crop import central_cut
 from flowreel.pipeline.training.loader import open_loader
 from flowreel.pipeline.training.plan import prepare
 from flowreel.pipeline.training.sampling import whole

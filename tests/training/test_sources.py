@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from flowreel.pipeline.codec import encode_ids, encode_image
-from flowreel.pipeline.file_index import load_index
+from flowreel.pipeline.sources.file_index import load_index
 from flowreel.pipeline.storage import Store, open_store
 from flowreel.pipeline.training.frames import read_frames
 from flowreel.pipeline.training.sources import open_source

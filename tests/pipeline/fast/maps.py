@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from flowreel.pipeline.generator.fast.activations import Map, Norm, consumed
 from flowreel.pipeline.generator.layers import ClipNorm
-from flowreel.pipeline.scenes import street_scene
+from flowreel.pipeline.sources.scenes import street_scene
 
 Array = NDArray[np.floating]
 KINDS = [torch.float64, torch.float32]

@@ -10,7 +10,7 @@ from flowreel.pipeline.generator.engine import Engine, PlainEngine
 from flowreel.pipeline.generator.fast.engine import FastEngine
 from flowreel.pipeline.generator.loading import load_generator
 from flowreel.pipeline.generator.networks import VideoGenerator
-from flowreel.pipeline.scenes import street_scene
+from flowreel.pipeline.sources.scenes import street_scene
 
 from .rollouts import Clips, rolled
 

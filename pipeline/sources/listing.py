@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from flowreel.pipeline.sources.template import Template
 from flowreel.pipeline.storage import FileInfo, Store
-from flowreel.pipeline.template import Template
 from flowreel.schemas.errors import SourceError
 
 PAGE_FILES = 50_000

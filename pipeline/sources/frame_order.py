@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from flowreel.pipeline.template import natural
+from flowreel.pipeline.sources.template import natural
 
 Rows = NDArray[np.int64]
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from flowreel.pipeline.generator.openpose import Person
-from flowreel.pipeline.generator.pose import BODY_LEAST
+from flowreel.pipeline.sources.keypoints.openpose import Person
+from flowreel.pipeline.sources.keypoints.pose_pictures import BODY_LEAST
 
 FARTHEST = 0.5  # heights of a body that its points move on average from one sight to the next, at most
 MEMORY = 10  # frames after which who was not seen counts as gone

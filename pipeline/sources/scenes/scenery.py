@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from flowreel.pipeline.scenes.world import Label, Part, Pose
+from flowreel.pipeline.sources.scenes.world import Label, Part, Pose
 
 Rng = np.random.Generator
 

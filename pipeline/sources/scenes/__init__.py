@@ -10,9 +10,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from flowreel.pipeline.scenes.geometry import geometry
-from flowreel.pipeline.scenes.street import Street
-from flowreel.pipeline.scenes.world import Label, paint_frame
+from flowreel.pipeline.sources.scenes.geometry import geometry
+from flowreel.pipeline.sources.scenes.street import Street
+from flowreel.pipeline.sources.scenes.world import Label, paint_frame
 from flowreel.schemas.errors import UsageError
 from flowreel.schemas.source import ProceduralSpec
 

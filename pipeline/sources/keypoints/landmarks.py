@@ -5,7 +5,7 @@ from math import floor, trunc
 
 import numpy as np
 
-from flowreel.pipeline.generator.drawing import Points
+from flowreel.pipeline.sources.keypoints.drawing import Points
 
 COUNT = 68
 MIRRORED = tuple(range(15, 0, -1))  # jaw points whose mirror images above are points 68, 69, ..., 82

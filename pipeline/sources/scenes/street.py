@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from flowreel.pipeline.scenes import bodies, scenery
-from flowreel.pipeline.scenes.events import add_rare_events
-from flowreel.pipeline.scenes.plan import BEHIND, LANE, PARKING, Side, draw_plan
-from flowreel.pipeline.scenes.world import Camera, Label, Pose, Thing
+from flowreel.pipeline.sources.scenes import bodies, scenery
+from flowreel.pipeline.sources.scenes.rare_events import add_rare_events
+from flowreel.pipeline.sources.scenes.street_plan import BEHIND, LANE, PARKING, Side, draw_plan
+from flowreel.pipeline.sources.scenes.world import Camera, Label, Pose, Thing
 from flowreel.schemas.source import ProceduralSpec
 
 Poses = tuple[Pose, ...]

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from flowreel.pipeline.catalog import Catalog
-from flowreel.pipeline.file_index import INDEX
-from flowreel.pipeline.scenes import SCENE_FORMAT, Drive, Truth
+from flowreel.pipeline.sources.catalog import Catalog
+from flowreel.pipeline.sources.file_index import INDEX
+from flowreel.pipeline.sources.scenes import SCENE_FORMAT, Drive, Truth
 from flowreel.schemas.errors import SourceError
 from flowreel.schemas.sequence import Frame, Sequences
 from flowreel.schemas.source import FRAMES, ProceduralSpec

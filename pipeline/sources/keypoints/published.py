@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flowreel.pipeline.generator.cut import Cut
-from flowreel.pipeline.points.frames import PointFrame
-from flowreel.pipeline.points.tracks import track_people
+from flowreel.pipeline.sources.keypoints.crop import Cut
+from flowreel.pipeline.sources.keypoints.frames import PointFrame
+from flowreel.pipeline.sources.keypoints.tracking import track_people
 
 # https://cocodataset.org/#format-data, section 2; OpenPose's BODY_25 has all of them, in another order.
 PERSON = (

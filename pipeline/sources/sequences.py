@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from flowreel.pipeline.frame_order import Order
-from flowreel.pipeline.sequence_problems import File, sequence_problems
+from flowreel.pipeline.sources.frame_order import Order
+from flowreel.pipeline.sources.problems import File, sequence_problems
 from flowreel.schemas.sequence import DIGEST_BYTES, Sequences
 from flowreel.schemas.spec import SourceSpec
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median_low
 
-from flowreel.pipeline.template import number_of
+from flowreel.pipeline.sources.template import number_of
 
 
 @dataclass(frozen=True, slots=True)

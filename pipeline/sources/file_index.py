@@ -15,9 +15,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from flowreel.pipeline.codec import decode_ids, decode_image
-from flowreel.pipeline.generator.landmarks import parse_landmarks
 from flowreel.pipeline.parquet import read_parquet
-from flowreel.pipeline.points.frames import densepose_in, people_in
+from flowreel.pipeline.sources.keypoints.frames import densepose_in, people_in
+from flowreel.pipeline.sources.keypoints.landmarks import parse_landmarks
 from flowreel.pipeline.storage import FileInfo, Store
 from flowreel.schemas.errors import StorageError
 from flowreel.schemas.sequence import DIGEST_BYTES

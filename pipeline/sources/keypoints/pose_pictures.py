@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from flowreel.pipeline.generator.cut import Cut
-from flowreel.pipeline.generator.drawing import Canvas, Colour, curve, paint
-from flowreel.pipeline.generator.openpose import Keypoints, Person
+from flowreel.pipeline.sources.keypoints.crop import Cut
+from flowreel.pipeline.sources.keypoints.drawing import Canvas, Colour, curve, paint
+from flowreel.pipeline.sources.keypoints.openpose import Keypoints, Person
 
 BODY_LEAST, HAND_LEAST, FACE_LEAST = 0.01, 0.01, 0.1  # confidence that a point must exceed
 BODY_BRUSH, FINE_BRUSH = 3, 1

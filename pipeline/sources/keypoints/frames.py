@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowreel.pipeline.codec import decode_ids, decode_image
-from flowreel.pipeline.generator.cut import Cut, Size
-from flowreel.pipeline.generator.drawing import Points
-from flowreel.pipeline.generator.face import FaceOptions, draw_parts, encode_face
-from flowreel.pipeline.generator.landmarks import parse_landmarks
-from flowreel.pipeline.generator.openpose import Person, parse_people
-from flowreel.pipeline.generator.pose import PARTS, PoseFrame, PoseOptions, encode_pose
+from flowreel.pipeline.sources.keypoints.crop import Cut, Size
+from flowreel.pipeline.sources.keypoints.drawing import Points
+from flowreel.pipeline.sources.keypoints.face_pictures import FaceOptions, draw_parts, encode_face
+from flowreel.pipeline.sources.keypoints.landmarks import parse_landmarks
+from flowreel.pipeline.sources.keypoints.openpose import Person, parse_people
+from flowreel.pipeline.sources.keypoints.pose_pictures import PARTS, PoseFrame, PoseOptions, encode_pose
 from flowreel.schemas.label_spaces import UNLABELED
 from flowreel.schemas.source import SourceSpec
 

@@ -7,14 +7,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from flowreel.pipeline.catalog import Catalog, Progress, nothing_found, read_facts
-from flowreel.pipeline.file_index import Role
-from flowreel.pipeline.frame_order import Order, order_frames
-from flowreel.pipeline.generator.cut import Size
-from flowreel.pipeline.listing import FILES, list_matching
-from flowreel.pipeline.points.cuts import middle
-from flowreel.pipeline.sequence_problems import File, sequence_problems
-from flowreel.pipeline.source_frames import Maps, rows_of
+from flowreel.pipeline.sources.catalog import Catalog, Progress, nothing_found, read_facts
+from flowreel.pipeline.sources.file_index import Role
+from flowreel.pipeline.sources.frame_order import Order, order_frames
+from flowreel.pipeline.sources.keypoints.clip_crops import middle
+from flowreel.pipeline.sources.keypoints.crop import Size
+from flowreel.pipeline.sources.listing import FILES, list_matching
+from flowreel.pipeline.sources.problems import File, sequence_problems
+from flowreel.pipeline.sources.sequences import Maps, rows_of
 from flowreel.pipeline.storage import Store
 from flowreel.schemas.errors import SourceError
 from flowreel.schemas.sequence import DIGEST_BYTES, Sequences

@@ -5,9 +5,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from flowreel.pipeline.catalog import Catalog, Progress, scan
-from flowreel.pipeline.points.catalog import scan_points
-from flowreel.pipeline.procedural import procedural_catalog
+from flowreel.pipeline.sources.catalog import Catalog, Progress, scan
+from flowreel.pipeline.sources.keypoint_catalog import scan_points
+from flowreel.pipeline.sources.procedural import procedural_catalog
 from flowreel.pipeline.storage import Store, open_store
 from flowreel.schemas.label_space import LabelSpace
 from flowreel.schemas.source import SourceSpec

@@ -7,7 +7,7 @@ where their rays first meet it: ground and outlines are planes, solids are conve
 import numpy as np
 from numpy.typing import NDArray
 
-from flowreel.pipeline.scenes.world import FAR, Camera, Part, Thing, World, base_row, fill, standing
+from flowreel.pipeline.sources.scenes.world import FAR, Camera, Part, Thing, World, base_row, fill, standing
 
 CENTIMETRES = 100
 SKY = 1e6  # metres: so far that only turning moves it

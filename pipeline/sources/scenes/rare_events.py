@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flowreel.pipeline.scenes import bodies
-from flowreel.pipeline.scenes.plan import BEHIND
+from flowreel.pipeline.sources.scenes import bodies
+from flowreel.pipeline.sources.scenes.street_plan import BEHIND
 
 if TYPE_CHECKING:
-    from flowreel.pipeline.scenes.street import Street
+    from flowreel.pipeline.sources.scenes.street import Street
 
 CROWD = (10, 25)  # people
 

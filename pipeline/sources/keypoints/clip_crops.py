@@ -4,10 +4,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from flowreel.pipeline.generator.cut import Cut, Size, box_cut, central_cut, central_size, following_cuts, whole_cut
-from flowreel.pipeline.generator.landmarks import face_crop
-from flowreel.pipeline.points.frames import PointFrame
-from flowreel.pipeline.points.tracks import Box4, main_boxes
+from flowreel.pipeline.sources.keypoints.crop import (
+    Cut,
+    Size,
+    box_cut,
+    central_cut,
+    central_size,
+    following_cuts,
+    whole_cut,
+)
+from flowreel.pipeline.sources.keypoints.frames import PointFrame
+from flowreel.pipeline.sources.keypoints.landmarks import face_crop
+from flowreel.pipeline.sources.keypoints.tracking import Box4, main_boxes
 from flowreel.schemas.source import SourceSpec
 
 STEADY_S = 0.25  # seconds over which the path of a piece that follows a body is smoothed

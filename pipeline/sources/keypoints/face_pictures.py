@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from flowreel.pipeline.generator.drawing import Canvas, Points, curve, paint_white
-from flowreel.pipeline.generator.landmarks import Box, with_forehead
+from flowreel.pipeline.sources.keypoints.drawing import Canvas, Points, curve, paint_white
+from flowreel.pipeline.sources.keypoints.landmarks import Box, with_forehead
 
 Stroke = tuple[int, ...]  # points that are joined
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flowreel.pipeline.scenes.world import Camera, Label
+from flowreel.pipeline.sources.scenes.world import Camera, Label
 from flowreel.schemas.source import ProceduralSpec
 
 FRAMES_PER_SECOND = 17.0

@@ -9,11 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flowreel.pipeline.edits import remap_table
-from flowreel.pipeline.file_index import FileFacts, Role, index_of, inspect, keys_of
-from flowreel.pipeline.frame_order import order_frames
-from flowreel.pipeline.label_ids import count_ids
-from flowreel.pipeline.listing import FILES, list_matching
-from flowreel.pipeline.source_frames import Maps, SourceFrames
+from flowreel.pipeline.sources.file_index import FileFacts, Role, index_of, inspect, keys_of
+from flowreel.pipeline.sources.frame_order import order_frames
+from flowreel.pipeline.sources.label_ids import count_ids
+from flowreel.pipeline.sources.listing import FILES, list_matching
+from flowreel.pipeline.sources.sequences import Maps, SourceFrames
 from flowreel.pipeline.storage import Store
 from flowreel.schemas.errors import SourceError
 from flowreel.schemas.label_space import LabelSpace
