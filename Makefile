@@ -10,7 +10,7 @@ SOURCES := flowreel benchmarks
 
 PIP := $(BIN)/python -m pip
 INSTALL := $(PIP) install --constraint constraints.txt
-COMPILE = @echo "Compiling for this machine: most of a minute"; $(BIN)/python -m flowreel.pipeline.generator.fast
+COMPILE = @echo "Compiling for this machine: most of a minute"; $(BIN)/python -m flowreel.pipeline.generator.compile_kernels
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 

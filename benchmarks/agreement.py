@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from flowreel.pipeline.generator.images import from_uint8
+from flowreel.pipeline.generator.conditioning import from_uint8
 from flowreel.pipeline.training.segmenter import IGNORED, Segmenter, targets
 
 BATCH = 8  # frames at once

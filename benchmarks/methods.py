@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.real_video import RealVideo
-from flowreel.pipeline.generator.checkpoint import Checkpoint, check_fits, checkpoint_store, read_checkpoint
+from flowreel.pipeline.generator.checkpoint import Checkpoint, checkpoint_store, read_checkpoint
+from flowreel.pipeline.generator.checks import check_fits
 from flowreel.pipeline.generator.clip_data import Conditioning
 from flowreel.pipeline.generator.clips import How, render_clips
 from flowreel.pipeline.generator.engine import Engine, load_engine
@@ -53,7 +54,7 @@ class Method:
 
 def open_checkpoint(place: str) -> Checkpoint:
     """Raises CheckpointError if there is none, or if it is conditioned on pictures."""
-    checkpoint = read_checkpoint(checkpoint_store(place, {}), {})
+    checkpoint = read_checkpoint(checkpoint_store(place, {}))
     if not checkpoint.config.label_nc:
         raise CheckpointError(f"{place} renders poses or faces; quality is measured with generators of label maps")
     return checkpoint

@@ -72,7 +72,7 @@ def make_spec(dataset: Path, source: str, frames: int) -> Spec:
 
 
 def make_job(spec: Spec, settings: RenderSettings) -> RenderJob:
-    checkpoint = read_checkpoint(checkpoint_store("bundled", {}), {})
+    checkpoint = read_checkpoint(checkpoint_store("bundled", {}))
     source, dataset = open_store(spec.source.uri), open_store(spec.dataset.uri)
     return RenderJob(spec, open_label_space("cityscapes", {}), settings, checkpoint, source, dataset)
 

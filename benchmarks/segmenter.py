@@ -23,7 +23,7 @@ from torch import Tensor
 from benchmarks.agreement import Agreement, agreement
 from benchmarks.arguments import size
 from benchmarks.real_video import RealData, RealVideo, open_data
-from flowreel.pipeline.generator.images import from_uint8
+from flowreel.pipeline.generator.conditioning import from_uint8
 from flowreel.pipeline.training.segmenter import IGNORED, Segmenter, SegmenterFacts, save_segmenter, targets
 from flowreel.schemas.errors import FlowreelError, UsageError
 

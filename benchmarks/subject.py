@@ -11,10 +11,10 @@ from flowreel.pipeline.codec import decode_ids, resize_ids
 from flowreel.pipeline.generator.checkpoint import BUNDLED, checkpoint_store, read_checkpoint
 from flowreel.pipeline.generator.clip_data import Conditioning
 from flowreel.pipeline.generator.config import GeneratorConfig
+from flowreel.pipeline.generator.importing.presets import NAMES, preset
 from flowreel.pipeline.generator.layers import ClipNorm
 from flowreel.pipeline.generator.loading import load_generator, save_checkpoint
 from flowreel.pipeline.generator.networks import VideoGenerator
-from flowreel.pipeline.importing.presets import NAMES, preset
 from flowreel.pipeline.sources.scenes import street_scene
 from flowreel.pipeline.storage import open_store
 from flowreel.schemas.errors import UsageError
@@ -52,7 +52,7 @@ class Subject:
 def build_generator(subject: Subject) -> VideoGenerator:
     """In float32 on the CPU, as a render worker holds it."""
     if subject.checkpoint:
-        return load_generator(read_checkpoint(checkpoint_store(subject.checkpoint, {}), {}), "cpu")
+        return load_generator(read_checkpoint(checkpoint_store(subject.checkpoint, {})), "cpu")
     generator = empty_generator(preset_config(subject.preset, subject.ngf)).to_empty(device="cpu")
     random = torch.Generator().manual_seed(SEED)
     for module in generator.modules():

@@ -12,12 +12,12 @@ from pydantic import ValidationError
 
 from flowreel.jobs.command_options import takes
 from flowreel.pipeline.generator.config import GeneratorConfig
-from flowreel.pipeline.importing.options import Options, fg_labels_of, flag_of
-from flowreel.pipeline.importing.presets import NAMES
+from flowreel.pipeline.generator.importing.options import Options, fg_labels_of, flag_of
+from flowreel.pipeline.generator.importing.presets import NAMES
 from flowreel.schemas.errors import UsageError
 
 if TYPE_CHECKING:  # PyTorch takes seconds to import: for this command only
-    from flowreel.pipeline.importing.run import Imported, Request
+    from flowreel.pipeline.generator.importing.run import Imported, Request
 
 
 class Dtype(StrEnum):
@@ -75,7 +75,7 @@ def command(arguments: Arguments) -> None:
 
     Exit codes: 0 done; 2 bad usage or files that cannot be used.
     """
-    from flowreel.pipeline.importing.run import import_checkpoint
+    from flowreel.pipeline.generator.importing.run import import_checkpoint
 
     figures = summary(import_checkpoint(_request(arguments)))
     print(json.dumps(figures, indent=2) if arguments.as_json else "\n".join(lines(figures)))
@@ -84,7 +84,7 @@ def command(arguments: Arguments) -> None:
 def _request(arguments: Arguments) -> "Request":
     import torch
 
-    from flowreel.pipeline.importing.run import Request
+    from flowreel.pipeline.generator.importing.run import Request
 
     if arguments.single and arguments.no_single:
         raise UsageError("--single and --no-single: say one of them")

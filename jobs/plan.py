@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow.compute as pc
 
 from flowreel.pipeline.estimate import Estimate, estimate
-from flowreel.pipeline.generator.checkpoint import check_weights
+from flowreel.pipeline.generator.checks import check_weights
 from flowreel.pipeline.memory import memory
 from flowreel.pipeline.plan_file import save_plan
 from flowreel.pipeline.prepare import Prepared, prepare

@@ -17,7 +17,7 @@ from flowreel.jobs.progress import Display
 from flowreel.jobs.renderer import Load, open_renderer
 from flowreel.jobs.report import leave_report
 from flowreel.pipeline import publish, runs, summary, versions
-from flowreel.pipeline.generator.checkpoint import check_weights
+from flowreel.pipeline.generator.checks import check_weights
 from flowreel.pipeline.identity import as_clip_ids
 from flowreel.pipeline.lease import RUNS, Lease, Stalled, secure
 from flowreel.pipeline.ledger import Ledger

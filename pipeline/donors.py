@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 
 from flowreel.pipeline.clip_source import fetch_maps
 from flowreel.pipeline.edits import Ids, Maps
-from flowreel.pipeline.edits.maps import no_instance
+from flowreel.pipeline.edits.instances import no_instance
 from flowreel.pipeline.job import RenderJob
 from flowreel.schemas.clip import Donor
 from flowreel.schemas.edit import Insert

@@ -3,20 +3,17 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from flowreel.pipeline.clip_source import ClipMaps
 from flowreel.pipeline.codec import ENDING, encode_flow, encode_ids, encode_image
 from flowreel.pipeline.data_file import EncodedClip
+from flowreel.pipeline.edits.instances import count_instances
 from flowreel.pipeline.generator.clip_data import ClipFrames
 from flowreel.pipeline.job import RenderJob
 from flowreel.pipeline.lineage import clip_sources
 from flowreel.pipeline.quality.measure import Columns
 from flowreel.schemas.clip import Clip
 from flowreel.schemas.edit import applied_in, frame_stride
-from flowreel.schemas.label_space import LabelSpace
-
-NO_INSTANCE = {np.dtype(np.uint8): (0, 255), np.dtype(np.uint16): (0,)}  # ids that mean "no instance"
 
 
 def encode_clip(clip: Clip, maps: ClipMaps, frames: ClipFrames, quality: Columns, job: RenderJob) -> EncodedClip:
@@ -28,14 +25,6 @@ def encode_clip(clip: Clip, maps: ClipMaps, frames: ClipFrames, quality: Columns
         measured = {name: values[i] for name, values in quality.items()}
         manifest.append(keys | _facts(clip, i, maps, frames, job) | measured)
     return EncodedClip(clip.clip_id, rows, manifest, clip_sources(clip, job))
-
-
-def count_instances(label_HW: NDArray[np.integer], instance_HW: NDArray[np.integer] | None, space: LabelSpace) -> int:
-    """Distinct instances of thing classes that are in sight; 0 where there is no instance map."""
-    if instance_HW is None:
-        return 0
-    ids = np.unique(instance_HW[np.isin(label_HW, list(space.things))])
-    return int(np.isin(ids, NO_INSTANCE[instance_HW.dtype], invert=True).sum())
 
 
 def _keys(clip: Clip, label_frame: int, index: int, job: RenderJob) -> dict[str, Any]:

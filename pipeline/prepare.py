@@ -12,7 +12,8 @@ from flowreel.pipeline.donors import donors_of
 from flowreel.pipeline.edits import remap_table
 from flowreel.pipeline.edits.check import check_edits
 from flowreel.pipeline.exemplars import exemplar
-from flowreel.pipeline.generator.checkpoint import check_fits, checkpoint_store, read_checkpoint
+from flowreel.pipeline.generator.checkpoint import checkpoint_store, read_checkpoint
+from flowreel.pipeline.generator.checks import check_fits
 from flowreel.pipeline.job import RenderJob, lanes_for
 from flowreel.pipeline.matrix import drawn, pairs
 from flowreel.pipeline.pieces import uncut
@@ -20,7 +21,7 @@ from flowreel.pipeline.planner import Held, Inputs, plan
 from flowreel.pipeline.quality.held import turned_down
 from flowreel.pipeline.settings import settle
 from flowreel.pipeline.sources.catalog import Catalog
-from flowreel.pipeline.sources.file_index import INDEX, facts_in, index_of, load_index, save_index
+from flowreel.pipeline.sources.file_index import INDEX, facts_in, fingerprint_of, index_of, load_index, save_index
 from flowreel.pipeline.sources.find import find_sequences, open_source
 from flowreel.pipeline.sources.keypoints.frames import channels
 from flowreel.pipeline.sources.label_spaces import open_label_space
@@ -66,7 +67,7 @@ def prepare(spec: Spec, progress: Progress | None = None, *, dry: bool = False) 
     index = load_index(dataset)
     weights = checkpoint_store(spec.generator.checkpoint, options)
     known = facts_in(index.filter(pc.starts_with(index["key"], f"other|{weights.uri}")))
-    checkpoint = read_checkpoint(weights, known)
+    checkpoint = read_checkpoint(weights, lambda store, file: fingerprint_of(store, file, known))
     settings = settle(spec, checkpoint)
     check_fits(checkpoint, space, settings.size, channels(spec.source) if spec.source.kind in ("pose", "face") else 0)
     if spec.output.flow and not checkpoint.config.flow:

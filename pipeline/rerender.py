@@ -75,7 +75,7 @@ def open_job(version: Version) -> RenderJob:
         )
     if settings.device == "cuda" and not torch.cuda.is_available():
         raise UsageError(f"{where} was rendered on GPUs, and this machine has none that PyTorch can use; run it on one")
-    checkpoint = read_checkpoint(checkpoint_store(spec.generator.checkpoint, {}), {})
+    checkpoint = read_checkpoint(checkpoint_store(spec.generator.checkpoint, {}))
     if checkpoint.digest != settings.generator:
         raise UsageError(
             f"{where} was rendered by generator {settings.generator}, but {checkpoint.store.uri} holds"

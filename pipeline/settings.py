@@ -2,9 +2,8 @@
 
 from typing import Literal
 
-from llvmlite import binding as llvm
-
 from flowreel.pipeline.generator.checkpoint import Checkpoint
+from flowreel.pipeline.generator.cpu_features import multiplies_bfloat16
 from flowreel.schemas.errors import UsageError
 from flowreel.schemas.plan import RenderSettings
 from flowreel.schemas.spec import Spec
@@ -25,9 +24,3 @@ def settle(spec: Spec, checkpoint: Checkpoint) -> RenderSettings:
     if precision == "auto":
         precision = "bfloat16" if device == "cuda" or multiplies_bfloat16() else "float32"
     return RenderSettings(device, batch, precision, size, checkpoint.digest)
-
-
-def multiplies_bfloat16() -> bool:
-    """Whether this CPU has instructions for bfloat16; without them it is slower than float32."""
-    features = llvm.get_host_cpu_features()
-    return any(features.get(name, False) for name in ("amx-bf16", "avx512bf16", "bf16"))

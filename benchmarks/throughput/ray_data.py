@@ -21,7 +21,7 @@ class Renderer:
 
     def __init__(self, work: Work) -> None:
         self.files = open_files(work)
-        self.engine = engine_for(load_generator(read_checkpoint(checkpoint_store(work.checkpoint, {}), {}), "cpu"))
+        self.engine = engine_for(load_generator(read_checkpoint(checkpoint_store(work.checkpoint, {})), "cpu"))
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         done: dict[str, list[Any]] = {"began": [], "done": [], "frames": []}

@@ -14,7 +14,7 @@ from flowreel.pipeline.generator.loading import load_generator
 
 def run(work: Work) -> Told:
     files = open_files(work)
-    engine = engine_for(load_generator(read_checkpoint(checkpoint_store(work.checkpoint, {}), {}), "cpu"))
+    engine = engine_for(load_generator(read_checkpoint(checkpoint_store(work.checkpoint, {})), "cpu"))
     told = Told(time.time())
     for sequence in files.sequences():
         maps = files.load(sequence)

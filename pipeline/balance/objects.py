@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowreel.pipeline.clip_source import fetch_maps
-from flowreel.pipeline.edits.maps import Maps, no_instance
+from flowreel.pipeline.edits.instances import no_instance
+from flowreel.pipeline.edits.maps import Maps
 from flowreel.pipeline.job import RenderJob
 from flowreel.pipeline.pieces import Pieces
 from flowreel.schemas.edit import Insert

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 
+from flowreel.pipeline.edits.crop_mirror import crop, mirror
 from flowreel.pipeline.edits.drop_out import drop_out
 from flowreel.pipeline.edits.insert import insert
 from flowreel.pipeline.edits.maps import Ids, Maps
 from flowreel.pipeline.edits.move import move, scale
 from flowreel.pipeline.edits.remove import keep, remove
 from flowreel.pipeline.edits.replace import replace
-from flowreel.pipeline.edits.view import crop, mirror
 from flowreel.schemas.edit import (
     Crop,
     DropOut,

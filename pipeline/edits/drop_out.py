@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from flowreel.pipeline.edits.maps import Maps, filled, ignored, without_instance
+from flowreel.pipeline.edits.instances import without_instance
+from flowreel.pipeline.edits.maps import Maps, filled, ignored
 from flowreel.schemas.edit import DropOut
 from flowreel.schemas.label_space import LabelSpace
 

@@ -33,18 +33,6 @@ def background(space: LabelSpace) -> frozenset[int]:
     return frozenset(c.id for c in space.classes if c.kind == "stuff" and not c.ignore)
 
 
-def no_instance(instance_THW: Ids) -> int:
-    """The id that says "no instance" in these maps: 255 where maps of 8 bits use it, else 0."""
-    return 255 if instance_THW.dtype == np.uint8 and bool((instance_THW == 255).any()) else 0
-
-
-def without_instance(instance_THW: Ids | None, where_THW: Mask) -> Ids | None:
-    """Maps without any instance at some pixels."""
-    if instance_THW is None:
-        return None
-    return np.where(where_THW, np.asarray(no_instance(instance_THW), instance_THW.dtype), instance_THW)
-
-
 def filled(ids_THW: Ids, where_THW: Mask, value: int) -> Ids:
     """One id at some pixels."""
     return np.where(where_THW, np.asarray(value, ids_THW.dtype), ids_THW)

@@ -1,6 +1,7 @@
 """An instance of the clip itself goes elsewhere, or grows or shrinks where it stands."""
 
-from flowreel.pipeline.edits.maps import Maps, no_instance
+from flowreel.pipeline.edits.instances import no_instance
+from flowreel.pipeline.edits.maps import Maps
 from flowreel.pipeline.edits.remove import without
 from flowreel.pipeline.edits.track import Track, cut, moved, paste, scaled
 from flowreel.schemas.edit import Move, Scale

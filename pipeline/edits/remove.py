@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from flowreel.pipeline.edits.fill import fill
-from flowreel.pipeline.edits.maps import Ids, Maps, Mask, filled, members, without_instance
+from flowreel.pipeline.edits.inpaint import fill
+from flowreel.pipeline.edits.instances import without_instance
+from flowreel.pipeline.edits.maps import Ids, Maps, Mask, filled, members
 from flowreel.schemas.edit import Keep, Remove
 from flowreel.schemas.label_space import LabelSpace
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from flowreel.pipeline.edits.maps import Ids, Maps, Mask, filled, ignored, members, no_instance
+from flowreel.pipeline.edits.instances import no_instance
+from flowreel.pipeline.edits.maps import Ids, Maps, Mask, filled, ignored, members
 from flowreel.schemas.label_space import LabelSpace
 
 SAME = 0.3

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from flowreel.pipeline.codec import decode_ids
-from flowreel.pipeline.encode import NO_INSTANCE
+from flowreel.pipeline.edits.instances import NO_INSTANCE
 from flowreel.pipeline.reader import Dataset
 from flowreel.schemas.label_space import LabelSpace
 

@@ -6,7 +6,7 @@ No torch in here: planning looks at a checkpoint without a GPU library. ``loadin
 import hashlib
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,17 +17,14 @@ from pydantic import ValidationError
 from flowreel.pipeline.generator.config import GeneratorConfig
 from flowreel.pipeline.generator.image_config import ImageCheckpointConfig
 from flowreel.pipeline.identity import digest
-from flowreel.pipeline.sources.file_index import FileFacts, key_of
-from flowreel.pipeline.storage import Store, open_store
+from flowreel.pipeline.storage import FileInfo, Store, open_store, sha256_of
 from flowreel.schemas.errors import CheckpointError, StorageError
-from flowreel.schemas.label_space import LabelSpace
 
 BUNDLED = "bundled"
 BUNDLED_DIR = Path(__file__).parent.parent / "bundled"
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 LAYOUT = "flowreel_layout"  # in the metadata of weights
 NOT_ARCHITECTURE = {"size", "description", "held_out", "sources"}  # of the config: they do not change what is rendered
-MIN_SIDE = 16  # pixels: optical flow, which measures quality, needs as much
 _MAX_HEADER = 100 * 2**20  # safetensors' own bound
 
 
@@ -65,33 +62,21 @@ def checkpoint_store(uri: str, options: Mapping[str, Any]) -> Store:
     return open_store(str(BUNDLED_DIR)) if uri == BUNDLED else open_store(uri, options)
 
 
-def read_checkpoint(store: Store, known: dict[str, FileFacts]) -> Checkpoint:
-    """Reads configuration and header, fingerprints the weights (``known``: file index, updated in place).
+def read_checkpoint(store: Store, fingerprint: Callable[[Store, FileInfo], str] = sha256_of) -> Checkpoint:
+    """Reads configuration and header, and fingerprints the weights by SHA-256, which ``fingerprint`` may know already.
 
     Raises CheckpointError for a missing, unreadable or truncated file, naming it.
     """
     try:
         config = _config(store)
         shapes, layout = _header(store)
-        info = store.info(WEIGHTS_FILE)
-        key = key_of(store.url(WEIGHTS_FILE), info, "other")
-        if key not in known:
-            known[key] = FileFacts(_sha256(store, info.size))
+        sha256 = fingerprint(store, store.info(WEIGHTS_FILE))
     except StorageError as error:
         raise CheckpointError(
             f"generator.checkpoint {store.uri}: {error}\n"
             f"  a checkpoint directory holds {CONFIG_FILE} and {WEIGHTS_FILE}; `bundled` names the one that ships"
         ) from None
-    return Checkpoint(store, store == checkpoint_store(BUNDLED, {}), config, known[key].digest, shapes, layout)
-
-
-def check_weights(checkpoint: Checkpoint) -> None:
-    """Raises CheckpointError listing every key or shape that is not as the architecture has it; reads no weights."""
-    if checkpoint.layout == layout_of(checkpoint.config, checkpoint.shapes):
-        return
-    from flowreel.pipeline.generator.loading import compare_weights  # PyTorch: for files that do not say what they fit
-
-    compare_weights(checkpoint)
+    return Checkpoint(store, store == checkpoint_store(BUNDLED, {}), config, sha256, shapes, layout)
 
 
 def layout_of(config: GeneratorConfig, shapes: Mapping[str, tuple[int, ...]]) -> str:
@@ -99,37 +84,6 @@ def layout_of(config: GeneratorConfig, shapes: Mapping[str, tuple[int, ...]]) ->
     return digest(
         [config.model_dump(mode="json", exclude=NOT_ARCHITECTURE), sorted((k, *s) for k, s in shapes.items())]
     )
-
-
-def check_fits(checkpoint: Checkpoint, space: LabelSpace, size: tuple[int, int], pictures: int = 0) -> None:
-    """Raises CheckpointError unless the generator can render this label space at this size (width, height).
-
-    ``pictures``: channels of what poses and faces are drawn as; 0 for label maps.
-    """
-    config, where = checkpoint.config, checkpoint.store.uri
-    if pictures:
-        if config.label_nc or config.input_nc != pictures:
-            takes = f"label maps with {config.label_nc} ids" if config.label_nc else f"pictures of {config.input_nc}"
-            raise CheckpointError(
-                f"the generator {where} takes {takes}, but this source's poses or faces are drawn as pictures of"
-                f" {pictures} channels; give another checkpoint, or what it takes: openpose and densepose have 3 each,"
-                " faces 15, or 1 without distances"
-            )
-    elif config.label_space != space.name:
-        raise CheckpointError(
-            f"the generator {where} renders label space '{config.label_space}', but source.label_space is"
-            f" '{space.name}'; set source.label_space: {config.label_space} and map the source's ids to it with"
-            " source.remap, for example {0: sky, 1: building}"
-        )
-    beyond = [] if pictures else sorted(i for i in space.ids if i >= config.label_nc)
-    if beyond:
-        raise CheckpointError(
-            f"label space '{space.name}' has ids {beyond}, but the generator {where} knows 0..{config.label_nc - 1}"
-        )
-    try:
-        config.check_size(*size, least=MIN_SIDE)
-    except ValueError as error:
-        raise CheckpointError(f"generator.size [{size[0]}, {size[1]}] with {where}: {error}") from None
 
 
 def _config(store: Store) -> GeneratorConfig:
@@ -166,10 +120,3 @@ def _header(store: Store) -> tuple[dict[str, tuple[int, ...]], str | None]:
     if end != size - 8 - length:
         raise CheckpointError(f"{url}: cut short: weights of {end} bytes promised, {size - 8 - length} there")
     return shapes, layout
-
-
-def _sha256(store: Store, size: int, block: int = 64 * 2**20) -> str:
-    sha = hashlib.sha256()
-    for start in range(0, size, block):
-        sha.update(store.read_range(WEIGHTS_FILE, start, min(size, start + block)))
-    return sha.hexdigest()

@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from flowreel.pipeline.generator.clip_data import ClipFrames, Conditioning
-from flowreel.pipeline.generator.conditioning import check_ids, encode_frames
+from flowreel.pipeline.generator.conditioning import check_ids, encode_frames, from_uint8, to_uint8
 from flowreel.pipeline.generator.config import GeneratorConfig
 from flowreel.pipeline.generator.engine import Engine
 from flowreel.pipeline.generator.first_frames import Looks, first_frames
-from flowreel.pipeline.generator.images import from_uint8, to_uint8
 from flowreel.pipeline.generator.networks import VideoGenerator
 from flowreel.pipeline.generator.rollout import RolloutState, start_empty, start_from
 

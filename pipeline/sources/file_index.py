@@ -18,7 +18,7 @@ from flowreel.pipeline.codec import decode_ids, decode_image
 from flowreel.pipeline.parquet import read_parquet
 from flowreel.pipeline.sources.keypoints.frames import densepose_in, people_in
 from flowreel.pipeline.sources.keypoints.landmarks import parse_landmarks
-from flowreel.pipeline.storage import FileInfo, Store
+from flowreel.pipeline.storage import FileInfo, Store, sha256_of
 from flowreel.schemas.errors import StorageError
 from flowreel.schemas.sequence import DIGEST_BYTES
 
@@ -81,6 +81,14 @@ def inspect(data: bytes, role: Role) -> FileFacts:
 def key_of(url: str, info: FileInfo, role: Role) -> str:
     """A file is unchanged while this is: its place, size and etag or time of change."""
     return f"{role}|{url}|{info.size}|{info.tag}"
+
+
+def fingerprint_of(store: Store, file: FileInfo, known: dict[str, FileFacts]) -> str:
+    """Gives a file's SHA-256: from ``known``, else by reading it, which adds it to ``known``."""
+    key = key_of(store.url(file.path), file, "other")
+    if key not in known:
+        known[key] = FileFacts(sha256_of(store, file))
+    return known[key].digest
 
 
 def keys_of(root: str, files: pa.Table, role: Role) -> pa.Array:

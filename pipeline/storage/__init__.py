@@ -3,7 +3,17 @@
 from flowreel.pipeline.storage.atomic_write import TEMPORARY_SUFFIX
 from flowreel.pipeline.storage.errors import NotFound, Unavailable, redact
 from flowreel.pipeline.storage.protocol import FileInfo
-from flowreel.pipeline.storage.store import Store
+from flowreel.pipeline.storage.store import Store, sha256_of
 from flowreel.pipeline.storage.uri import open_file, open_store
 
-__all__ = ["TEMPORARY_SUFFIX", "FileInfo", "NotFound", "Store", "Unavailable", "open_file", "open_store", "redact"]
+__all__ = [
+    "TEMPORARY_SUFFIX",
+    "FileInfo",
+    "NotFound",
+    "Store",
+    "Unavailable",
+    "open_file",
+    "open_store",
+    "redact",
+    "sha256_of",
+]

@@ -3,6 +3,7 @@
 Stores misbehave: what is read is checked for its length, transient errors are tried again, listings are never cached.
 """
 
+import hashlib
 import io
 import logging
 import re
@@ -200,3 +201,11 @@ def check_path(path: str, uri: str) -> None:
     """Refuses what could leave the root."""
     if re.search(r"[\\\x00-\x1f\x7f]", path) or any(part in ("", ".", "..") for part in path.split("/")):
         raise StorageError(f"{path!r} is no path below {uri}: write parts/joined/by/slashes, no '..', no backslash.")
+
+
+def sha256_of(store: Store, file: FileInfo, block: int = 64 * 2**20) -> str:
+    """Reads a file in blocks of bytes and gives its SHA-256 as hex digits."""
+    sha = hashlib.sha256()
+    for start in range(0, file.size, block):
+        sha.update(store.read_range(file.path, start, min(file.size, start + block)))
+    return sha.hexdigest()

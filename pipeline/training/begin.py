@@ -34,6 +34,6 @@ def _new_networks(plan: TrainPlan) -> Networks:
         networks = build(plan.config, spec.discriminators)
     if spec.generator.init:
         store = open_store(spec.generator.init, spec.storage_options)
-        first = load_generator(read_checkpoint(store, {}), "cpu")
+        first = load_generator(read_checkpoint(store), "cpu")
         networks.generator.load_state_dict(first.state_dict())
     return networks

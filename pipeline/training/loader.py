@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from flowreel.pipeline.generator.images import from_uint8
+from flowreel.pipeline.generator.conditioning import from_uint8
 from flowreel.pipeline.optical_flow import Flow
 from flowreel.pipeline.storage import open_store
 from flowreel.pipeline.training.clip import TrainingClip

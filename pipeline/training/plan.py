@@ -100,7 +100,7 @@ def prepare(spec: TrainSpec, progress: Callable[[int, int], None] | None = None)
     if spec.generator.init:
         _check_same(
             spec.generator.init,
-            read_checkpoint(open_store(spec.generator.init, spec.storage_options), {}).config,
+            read_checkpoint(open_store(spec.generator.init, spec.storage_options)).config,
             config,
         )
     open_method(spec.data, spec.storage_options)

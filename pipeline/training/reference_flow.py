@@ -18,8 +18,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from flowreel.pipeline.generator.images import from_uint8
-from flowreel.pipeline.importing.pth import read_state_dict
+from flowreel.pipeline.generator.conditioning import from_uint8
+from flowreel.pipeline.generator.importing.pth import read_state_dict
 from flowreel.pipeline.optical_flow import Flow, dis_flow, leads_back
 from flowreel.pipeline.storage import Store, open_file
 from flowreel.schemas.errors import CheckpointError, StorageError, UsageError

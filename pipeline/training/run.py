@@ -6,7 +6,7 @@ from functools import partial
 
 import torch
 
-from flowreel.pipeline.settings import multiplies_bfloat16
+from flowreel.pipeline.generator.cpu_features import multiplies_bfloat16
 from flowreel.pipeline.training import evaluation, state
 from flowreel.pipeline.training.clip import TrainingClip
 from flowreel.pipeline.training.loader import open_loader

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flowreel.pipeline.encode import NO_INSTANCE
+from flowreel.pipeline.edits.instances import NO_INSTANCE
 from flowreel.pipeline.export.formats import FORMATS
 from flowreel.pipeline.export.run import Summary, export
 from flowreel.pipeline.export.video import ffv1

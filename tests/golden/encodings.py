@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from flowreel.pipeline.codec import resize_image
-from flowreel.pipeline.generator.images import from_uint8
+from flowreel.pipeline.generator.conditioning import from_uint8
 from flowreel.pipeline.sources.keypoints.crop import central_columns, central_cut, target_size
 from flowreel.pipeline.sources.keypoints.face_pictures import (
     FaceOptions,

@@ -8,12 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from flowreel.pipeline.generator.conditioning import encode
+from flowreel.pipeline.generator.conditioning import encode, from_uint8
 from flowreel.pipeline.generator.config import GeneratorConfig
 from flowreel.pipeline.generator.features import region_means
 from flowreel.pipeline.generator.image_config import EncoderConfig, ImageGeneratorConfig
 from flowreel.pipeline.generator.image_networks import Encoder, ImageGenerator
-from flowreel.pipeline.generator.images import from_uint8
 from flowreel.pipeline.generator.networks import VideoGenerator
 from tests.golden.engines import Clip, Engine
 from tests.golden.outputs import Outputs

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from flowreel.pipeline.generator.images import to_uint8
+from flowreel.pipeline.generator.conditioning import to_uint8
 from tests.golden.vectors import (
     FLOAT32_FACTOR,
     FLOAT32_LEAST,

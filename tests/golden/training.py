@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from flowreel.pipeline.generator.images import from_uint8
+from flowreel.pipeline.generator.conditioning import from_uint8
 from flowreel.pipeline.training.clip import TrainingClip
 from flowreel.pipeline.training.face_crop import FaceCrop
 from flowreel.pipeline.training.generate import Rendered

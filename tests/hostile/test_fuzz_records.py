@@ -88,7 +88,7 @@ class Damaged:
         assert len(list(ledger.losses())) + len(ledger.files()[0]) + len(list(ledger.left())) >= 1
 
     def read_checkpoint(self) -> None:
-        load_generator(read_checkpoint(open_store(str(self.checkpoint)), {}), "cpu")
+        load_generator(read_checkpoint(open_store(str(self.checkpoint))), "cpu")
 
     def targets(self) -> dict[str, tuple[Path, Callable[[], Any]]]:
         version, run = self.dataset / "versions/000001", self.dataset / "runs" / PLAN

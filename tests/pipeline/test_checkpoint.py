@@ -11,20 +11,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from flowreel.pipeline.generator.checkpoint import (
-    CONFIG_FILE,
-    WEIGHTS_FILE,
-    Checkpoint,
-    check_fits,
-    check_weights,
-    layout_of,
-    read_checkpoint,
-)
+from flowreel.pipeline.generator.checkpoint import CONFIG_FILE, WEIGHTS_FILE, Checkpoint, layout_of, read_checkpoint
+from flowreel.pipeline.generator.checks import check_fits, check_weights
 from flowreel.pipeline.generator.config import GeneratorConfig
 from flowreel.pipeline.generator.loading import load_generator, save_checkpoint
 from flowreel.pipeline.generator.networks import VideoGenerator
-from flowreel.pipeline.sources.file_index import FileFacts
-from flowreel.pipeline.storage import open_store
+from flowreel.pipeline.sources.file_index import FileFacts, fingerprint_of
+from flowreel.pipeline.storage import FileInfo, Store, open_store
 from flowreel.schemas.errors import CheckpointError
 from flowreel.schemas.label_space import LabelClass, LabelSpace
 from flowreel.schemas.label_spaces import BUILT_IN
@@ -40,7 +33,7 @@ def folder(tiny_checkpoint: Path, tmp_path: Path) -> Path:
 
 
 def read(folder: Path) -> Checkpoint:
-    return read_checkpoint(open_store(str(folder)), {})
+    return read_checkpoint(open_store(str(folder)))
 
 
 def load(folder: Path) -> VideoGenerator:
@@ -123,11 +116,15 @@ def test_one_weight_changes_the_digest(folder: Path, tiny_checkpoint: Path) -> N
 def test_weights_are_fingerprinted_once(folder: Path) -> None:
     known: dict[str, FileFacts] = {}
     store = open_store(str(folder))
-    first = read_checkpoint(store, known)
+
+    def fingerprint(store: Store, file: FileInfo) -> str:
+        return fingerprint_of(store, file, known)
+
+    first = read_checkpoint(store, fingerprint)
     ((key, facts),) = known.items()
     assert facts.digest == first.weights_sha256
     known[key] = FileFacts("what is known is not read again")
-    assert read_checkpoint(store, known).weights_sha256 == "what is known is not read again"
+    assert read_checkpoint(store, fingerprint).weights_sha256 == "what is known is not read again"
 
 
 # Damage. Each message names the file; what stands in a parameter must stand in it too.

@@ -114,7 +114,7 @@ def test_warp_error_orders_real_video_renders_single_frames_and_shuffled_ones(
     image_THW3, label_THW = real
     names = sorted((shared_data / "cityscapes-sample" / "seq0002" / "instances").iterdir())[:FRAMES]
     instance_THW = np.stack([resize_ids(decode_ids(name.read_bytes()), SIZE) for name in names])
-    engine = engine_for(load_generator(read_checkpoint(checkpoint_store("bundled", {}), {}), "cpu"), kind="plain")
+    engine = engine_for(load_generator(read_checkpoint(checkpoint_store("bundled", {})), "cpu"), kind="plain")
 
     def render(frames: slice) -> Rgb:
         given = Conditioning(label_THW[frames], instance_THW[frames])

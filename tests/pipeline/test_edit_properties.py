@@ -12,8 +12,9 @@ from pydantic import TypeAdapter
 
 from flowreel.pipeline.codec import decode_ids
 from flowreel.pipeline.edits import Maps, apply_edits
-from flowreel.pipeline.edits.fill import REACH
-from flowreel.pipeline.edits.maps import background, no_instance
+from flowreel.pipeline.edits.inpaint import REACH
+from flowreel.pipeline.edits.instances import no_instance
+from flowreel.pipeline.edits.maps import background
 from flowreel.pipeline.edits.track import Track, cut, follow, moved, scaled
 from flowreel.schemas.edit import Edit
 from flowreel.schemas.label_spaces import BUILT_IN

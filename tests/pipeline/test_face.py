@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from flowreel.pipeline.generator.images import from_uint8, to_uint8
+from flowreel.pipeline.generator.conditioning import from_uint8, to_uint8
 from flowreel.pipeline.sources.keypoints.crop import target_size
 from flowreel.pipeline.sources.keypoints.face_pictures import (
     PART_LABELS,

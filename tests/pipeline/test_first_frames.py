@@ -11,17 +11,17 @@ from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from flowreel.pipeline.generator.checkpoint import WEIGHTS_FILE, check_weights, read_checkpoint
+from flowreel.pipeline.generator.checkpoint import WEIGHTS_FILE, read_checkpoint
+from flowreel.pipeline.generator.checks import check_weights
 from flowreel.pipeline.generator.clip_data import Conditioning
 from flowreel.pipeline.generator.clips import How, render_clips
-from flowreel.pipeline.generator.conditioning import encode, encode_pictures
+from flowreel.pipeline.generator.conditioning import encode, encode_pictures, to_uint8
 from flowreel.pipeline.generator.config import GeneratorConfig
 from flowreel.pipeline.generator.engine import PlainEngine
 from flowreel.pipeline.generator.features import FeatureTables, part_vectors, region_means
 from flowreel.pipeline.generator.first_frames import first_frames
 from flowreel.pipeline.generator.image_config import EncoderConfig, ImageGeneratorConfig
 from flowreel.pipeline.generator.image_networks import ImageGenerator
-from flowreel.pipeline.generator.images import to_uint8
 from flowreel.pipeline.generator.loading import load_generator, save_checkpoint
 from flowreel.pipeline.generator.networks import VideoGenerator
 from flowreel.pipeline.generator.rollout import foreground_mask, start_from, step
@@ -263,13 +263,13 @@ def test_a_checkpoint_holds_all_networks(tmp_path: Path, face_generator: VideoGe
     assert "S.model_downsample.1.weight" in weights and weights["features.0"].shape == (4, 3)
     weights["S.model_downsample.2.running_mean"] = torch.ones(4)
     save_file(weights, tmp_path / WEIGHTS_FILE)
-    loaded = load_generator(read_checkpoint(open_store(str(tmp_path)), {}), "cpu")
+    loaded = load_generator(read_checkpoint(open_store(str(tmp_path))), "cpu")
     images = [render_clips(PlainEngine(g), [face()], How())[0].image_THW3 for g in (face_generator, loaded)]
     np.testing.assert_array_equal(*images)
     del weights["features.1"]
     save_file(weights, tmp_path / WEIGHTS_FILE)
     with pytest.raises(CheckpointError, match=r"1 missing\n    features\.1"):
-        check_weights(read_checkpoint(open_store(str(tmp_path)), {}))
+        check_weights(read_checkpoint(open_store(str(tmp_path))))
 
 
 # Conditioning

@@ -12,10 +12,10 @@ from flowreel.pipeline.generator.checkpoint import CONFIG_FILE, WEIGHTS_FILE, re
 from flowreel.pipeline.generator.config import GeneratorConfig
 from flowreel.pipeline.generator.image_config import EncoderConfig, ImageCheckpointConfig, ImageGeneratorConfig
 from flowreel.pipeline.generator.image_networks import Encoder
+from flowreel.pipeline.generator.importing.options import Options
+from flowreel.pipeline.generator.importing.run import Imported, Request, import_checkpoint
 from flowreel.pipeline.generator.loading import load_generator
 from flowreel.pipeline.generator.networks import ScaleInput, VideoGenerator
-from flowreel.pipeline.importing.options import Options
-from flowreel.pipeline.importing.run import Imported, Request, import_checkpoint
 from flowreel.pipeline.storage import open_store
 from flowreel.schemas.errors import CheckpointError
 
@@ -53,7 +53,7 @@ def bring(source: Path, dest: Path, flags: dict[str, Any] | None = None, **reque
 
 
 def load(dest: Path) -> VideoGenerator:
-    return load_generator(read_checkpoint(open_store(str(dest)), {}), "cpu")
+    return load_generator(read_checkpoint(open_store(str(dest))), "cpu")
 
 
 def refused(source: Path, dest: Path, flags: dict[str, Any] | None = None, **request: Any) -> str:
@@ -127,10 +127,10 @@ def test_the_summary_counts_and_fingerprints_what_was_read(source: Path, dest: P
 
 def test_where_weights_came_from_is_not_part_of_what_they_are(source: Path, dest: Path) -> None:
     bring(write_official(source, build(SMALL)), dest)
-    before = read_checkpoint(open_store(str(dest)), {}).digest
+    before = read_checkpoint(open_store(str(dest))).digest
     file = dest / CONFIG_FILE
     file.write_text(json.dumps(json.loads(file.read_text()) | {"sources": {"other.pth": "0" * 64}}))
-    assert read_checkpoint(open_store(str(dest)), {}).digest == before
+    assert read_checkpoint(open_store(str(dest))).digest == before
 
 
 def test_files_of_old_pytorch_load(source: Path, dest: Path) -> None:
@@ -465,6 +465,6 @@ def test_buckets_are_read_and_written(source: Path, tmp_path: Path) -> None:
         bucket.write(file.name, file.read_bytes())
     said = Options(origin="flags")
     import_checkpoint(Request("memory://import-test/in", "memory://import-test/out", said))
-    stored = read_checkpoint(open_store("memory://import-test/out"), {})
+    stored = read_checkpoint(open_store("memory://import-test/out"))
     back = load_generator(stored, "cpu").state_dict()
     assert all(torch.equal(back[k], v) for k, v in learned(original).items())

@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import nn
 
-from flowreel.pipeline.importing.features import read_features
-from flowreel.pipeline.importing.pth import read_pth
+from flowreel.pipeline.generator.importing.feature_tables import read_features
+from flowreel.pipeline.generator.importing.pth import read_pth
 from flowreel.schemas.errors import CheckpointError
 
 STATE = OrderedDict({"a.weight": torch.arange(6.0).reshape(2, 3), "a.bias": torch.ones(2)})

@@ -9,14 +9,14 @@ from flowreel.jobs.import_checkpoint import Arguments
 from flowreel.pipeline.generator.config import GeneratorConfig
 from flowreel.pipeline.generator.image_config import EncoderConfig, ImageCheckpointConfig, ImageGeneratorConfig
 from flowreel.pipeline.generator.image_networks import Encoder, ImageGenerator
+from flowreel.pipeline.generator.importing.image_weights import image_facts
+from flowreel.pipeline.generator.importing.options import FLAGS, Options, Said, read_opt
+from flowreel.pipeline.generator.importing.presets import NAMES, preset
+from flowreel.pipeline.generator.importing.pth import Weights
+from flowreel.pipeline.generator.importing.reconcile import channels, check_claims, foreground_labels
+from flowreel.pipeline.generator.importing.video_weights import video_facts
 from flowreel.pipeline.generator.loading import wanted_shapes
 from flowreel.pipeline.generator.networks import VideoGenerator
-from flowreel.pipeline.importing.image import image_facts
-from flowreel.pipeline.importing.options import FLAGS, Options, Said, read_opt
-from flowreel.pipeline.importing.presets import NAMES, preset
-from flowreel.pipeline.importing.pth import Weights
-from flowreel.pipeline.importing.settle import channels, check_claims, foreground_labels
-from flowreel.pipeline.importing.video import video_facts
 from flowreel.schemas.errors import CheckpointError
 
 # vid2vid, street/test_2048, as the original prints it

@@ -26,7 +26,7 @@ class Killed(Exception):
 @pytest.fixture(params=["plain", "fast"])
 def engine(request: pytest.FixtureRequest, tiny_checkpoint: Path, one_thread: None) -> Engine:
     kind: Kind = request.param
-    checkpoint = read_checkpoint(checkpoint_store(str(tiny_checkpoint), {}), {})
+    checkpoint = read_checkpoint(checkpoint_store(str(tiny_checkpoint), {}))
     return engine_for(load_generator(checkpoint, "cpu"), "float32", kind)
 
 

@@ -68,7 +68,7 @@ def finished(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_leaves_a_checkpoint_that_loads(finished: Path) -> None:
-    checkpoint = read_checkpoint(open_store(str(finished)), {})
+    checkpoint = read_checkpoint(open_store(str(finished)))
     assert checkpoint.config.held_out == ("seq_2",) and checkpoint.config.fg_labels == (26,)
     generator = load_generator(checkpoint, "cpu")
     saved = newest(finished)["average"]
@@ -133,7 +133,7 @@ def test_damaged_state_is_named(source: Path, finished: Path, tmp_path: Path) ->
 def test_training_goes_on_from_a_checkpoint(source: Path, finished: Path, tmp_path: Path) -> None:
     plan = plan_of(source, tmp_path, generator={"init": str(finished)}, data={"hold_out": ["seq_2"]})
     first = dict(open_state(plan, "cpu").networks.generator.named_parameters())
-    loaded = load_generator(read_checkpoint(open_store(str(finished)), {}), "cpu")
+    loaded = load_generator(read_checkpoint(open_store(str(finished))), "cpu")
     assert all(torch.equal(first[name], value) for name, value in loaded.named_parameters())
     with pytest.raises(UsageError, match=r"another architecture: n_blocks is 2, the spec makes it 3"):
         plan_of(source, tmp_path, generator={"init": str(finished), "n_blocks": 3})

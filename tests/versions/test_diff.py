@@ -87,7 +87,7 @@ def test_every_part_of_the_spec_is_a_reason(two: Small, change: dict[str, Any], 
 def test_other_weights_and_another_format_are_reasons(
     two: Small, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    checkpoint = read_checkpoint(open_store(str(two.checkpoint)), {})
+    checkpoint = read_checkpoint(open_store(str(two.checkpoint)))
     generator = load_generator(checkpoint, "cpu")
     next(generator.parameters()).data += 1
     save_checkpoint(open_store(str(tmp_path / "other")), generator)

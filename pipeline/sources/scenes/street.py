@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from flowreel.pipeline.sources.scenes import bodies, scenery
-from flowreel.pipeline.sources.scenes.rare_events import add_rare_events
+from flowreel.pipeline.sources.scenes.rare_events import rare_events
 from flowreel.pipeline.sources.scenes.street_plan import BEHIND, LANE, PARKING, Side, draw_plan
 from flowreel.pipeline.sources.scenes.world import Camera, Label, Pose, Thing
 from flowreel.schemas.source import ProceduralSpec
@@ -38,7 +38,8 @@ class Street:
             self._crossing(start, end)
         self._traffic()
         self._cyclists()
-        add_rare_events(self)
+        for placement in rare_events(self.plan, like.rare, rng):
+            self.add_instance(*placement)
 
     def camera(self, frame: int, width: int, rows: int) -> Camera:
         """The camera at `frame`, for a picture of width x rows pixels."""

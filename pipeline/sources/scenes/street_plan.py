@@ -34,7 +34,7 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Plan:
+class StreetPlan:
     """What a street is like, before anything stands in it."""
 
     speed: float  # of the camera, m/s
@@ -69,12 +69,12 @@ class Plan:
         )
 
 
-def draw_plan(rng: np.random.Generator, like: ProceduralSpec) -> Plan:
+def draw_plan(rng: np.random.Generator, like: ProceduralSpec) -> StreetPlan:
     """A street long enough for `like.frames` frames of driving."""
     speed = rng.uniform(8.0, 10.0)
     drive = speed * like.frames / FRAMES_PER_SECOND
     length = drive + rng.uniform(*VIEW)
-    return Plan(
+    return StreetPlan(
         speed=speed,
         drive=drive,
         length=length,

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from flowreel.pipeline.importing.restricted import Array, load_arrays
+from flowreel.pipeline.generator.importing.safe_unpickle import Array, load_arrays
 from flowreel.schemas.errors import CheckpointError
 
 MAX_BYTES = 2**30  # the official one has 2 MB

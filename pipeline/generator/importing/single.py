@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from flowreel.pipeline.generator.image_config import EncoderConfig, ImageGeneratorConfig
-from flowreel.pipeline.importing.files import LATEST, Folder, SourceFile
-from flowreel.pipeline.importing.image import ImageFacts, encoder_facts, image_facts
-from flowreel.pipeline.importing.match import Part
-from flowreel.pipeline.importing.opened import Opened
-from flowreel.pipeline.importing.options import Said
-from flowreel.pipeline.importing.settle import check_claims
+from flowreel.pipeline.generator.importing.compare import Part
+from flowreel.pipeline.generator.importing.files import LATEST, Folder, SourceFile
+from flowreel.pipeline.generator.importing.image_weights import ImageFacts, encoder_facts, image_facts
+from flowreel.pipeline.generator.importing.open_files import Opened
+from flowreel.pipeline.generator.importing.options import Said
+from flowreel.pipeline.generator.importing.reconcile import check_claims
 from flowreel.schemas.errors import CheckpointError
 
 Tables = Mapping[int, NDArray[np.float32]]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from flowreel.pipeline.importing.pth import Weights
+from flowreel.pipeline.generator.importing.pth import Weights
 from flowreel.pipeline.weight_names import Shape, differences
 from flowreel.schemas.errors import CheckpointError
 

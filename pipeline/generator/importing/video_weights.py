@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flowreel.pipeline.importing import keys
-from flowreel.pipeline.importing.pth import Weights
+from flowreel.pipeline.generator.importing import weight_layout
+from flowreel.pipeline.generator.importing.pth import Weights
 from flowreel.schemas.errors import CheckpointError
 
 _FIRST = "the first convolution, which shows width and input channels"
@@ -71,23 +71,25 @@ def video_facts(scales: Sequence[Weights]) -> VideoFacts:
 
 
 def _scale_facts(weights: Weights, scale: int) -> ScaleFacts:
-    width, inputs = keys.shape_of(weights, "model_down_seg.1.weight", _FIRST)[:2]
-    foreground = keys.has(weights, "indv_down")
+    width, inputs = weight_layout.shape_of(weights, "model_down_seg.1.weight", _FIRST)[:2]
+    foreground = weight_layout.has(weights, "indv_down")
     return ScaleFacts(
         file=weights.name,
         width=width,
         inputs=inputs,
-        history=keys.shape_of(weights, "model_down_img.1.weight", "which shows how many images it looks back")[1],
-        foreground=keys.shape_of(weights, "indv_down.1.weight", _FIRST)[0] if foreground else None,
-        flow=keys.has(weights, "model_final_flow"),
-        blocks=_blocks(weights) if scale == 0 else len(keys.blocks(weights, "model_up_img")),
-        downs=keys.downs(weights, "model_down_seg"),
+        history=weight_layout.shape_of(weights, "model_down_img.1.weight", "which shows how many images it looks back")[
+            1
+        ],
+        foreground=weight_layout.shape_of(weights, "indv_down.1.weight", _FIRST)[0] if foreground else None,
+        flow=weight_layout.has(weights, "model_final_flow"),
+        blocks=_blocks(weights) if scale == 0 else len(weight_layout.blocks(weights, "model_up_img")),
+        downs=weight_layout.downs(weights, "model_down_seg"),
     )
 
 
 def _blocks(weights: Weights) -> int:
     """Residual blocks of the coarsest scale, which lie half before and half after labels and images are added."""
-    before, after = (len(keys.blocks(weights, module)) for module in ("model_down_seg", "model_res_img"))
+    before, after = (len(weight_layout.blocks(weights, module)) for module in ("model_down_seg", "model_res_img"))
     if before == 0 or before - after not in (0, 1):
         raise CheckpointError(
             f"{weights.name}: {before} residual blocks in model_down_seg and {after} in model_res_img; a coarsest scale"

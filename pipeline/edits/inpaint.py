@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from flowreel.pipeline.edits.maps import Ids, Maps, Mask, background, filled, ignored, members, without_instance
+from flowreel.pipeline.edits.instances import without_instance
+from flowreel.pipeline.edits.maps import Ids, Maps, Mask, background, filled, ignored, members
 from flowreel.schemas.label_space import LabelSpace
 
 REACH = 5  # frames before and after: beyond, a moving camera sees another place there

@@ -7,9 +7,9 @@ from torch import Tensor, from_numpy
 
 from flowreel.pipeline.generator.config import GeneratorConfig
 from flowreel.pipeline.generator.image_config import ImageCheckpointConfig
-from flowreel.pipeline.importing.match import Part
-from flowreel.pipeline.importing.single import Tables
-from flowreel.pipeline.importing.write import TABLES
+from flowreel.pipeline.generator.importing.compare import Part
+from flowreel.pipeline.generator.importing.single import Tables
+from flowreel.pipeline.generator.importing.write import TABLES
 from flowreel.schemas.errors import CheckpointError
 
 

@@ -7,16 +7,16 @@ import torch
 
 from flowreel.pipeline.generator.config import GeneratorConfig
 from flowreel.pipeline.generator.image_config import ImageCheckpointConfig
+from flowreel.pipeline.generator.importing.compare import check_match
+from flowreel.pipeline.generator.importing.draft import Draft
+from flowreel.pipeline.generator.importing.files import LATEST, Folder, look
+from flowreel.pipeline.generator.importing.image_draft import draft_image
+from flowreel.pipeline.generator.importing.open_files import Opened
+from flowreel.pipeline.generator.importing.options import MAX_OPT_BYTES, OPT_FILE, Options, Said, read_opt
+from flowreel.pipeline.generator.importing.presets import preset
+from flowreel.pipeline.generator.importing.video_draft import draft_video
+from flowreel.pipeline.generator.importing.write import Written, check_free, check_numbers, write_checkpoint
 from flowreel.pipeline.generator.loading import wanted_shapes
-from flowreel.pipeline.importing.draft import Draft
-from flowreel.pipeline.importing.files import LATEST, Folder, look
-from flowreel.pipeline.importing.image_draft import draft_image
-from flowreel.pipeline.importing.match import check_match
-from flowreel.pipeline.importing.opened import Opened
-from flowreel.pipeline.importing.options import MAX_OPT_BYTES, OPT_FILE, Options, Said, read_opt
-from flowreel.pipeline.importing.presets import preset
-from flowreel.pipeline.importing.video_draft import draft_video
-from flowreel.pipeline.importing.write import Written, check_free, check_numbers, write_checkpoint
 from flowreel.pipeline.storage import open_store
 
 

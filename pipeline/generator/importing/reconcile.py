@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flowreel.pipeline.importing.options import Said, flag_of, shown
+from flowreel.pipeline.generator.importing.options import Said, flag_of, shown
 from flowreel.schemas.errors import CheckpointError
 
 _PICTURES = {3: "pose", 6: "pose", 15: "face"}  # channels of an encoded frame -> what the official ones of it show

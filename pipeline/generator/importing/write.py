@@ -11,7 +11,7 @@ from safetensors.torch import save as serialize_weights
 from torch import Tensor
 
 from flowreel.pipeline.generator.checkpoint import CONFIG_FILE, WEIGHTS_FILE
-from flowreel.pipeline.importing.pth import Weights
+from flowreel.pipeline.generator.importing.pth import Weights
 from flowreel.pipeline.storage import Store
 from flowreel.pipeline.weight_names import LISTED
 from flowreel.schemas.errors import CheckpointError

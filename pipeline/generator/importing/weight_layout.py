@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from flowreel.pipeline.importing.pth import Weights
+from flowreel.pipeline.generator.importing.pth import Weights
 from flowreel.pipeline.weight_names import Shape
 from flowreel.schemas.errors import CheckpointError
 

@@ -3,12 +3,12 @@
 from pydantic import ValidationError
 
 from flowreel.pipeline.generator.image_config import ImageCheckpointConfig
-from flowreel.pipeline.importing.draft import Draft, impossible
-from flowreel.pipeline.importing.files import Folder, single_folder
-from flowreel.pipeline.importing.opened import Opened
-from flowreel.pipeline.importing.options import Said
-from flowreel.pipeline.importing.settle import channels
-from flowreel.pipeline.importing.single import choose, read_single
+from flowreel.pipeline.generator.importing.draft import Draft, impossible
+from flowreel.pipeline.generator.importing.files import Folder, single_folder
+from flowreel.pipeline.generator.importing.open_files import Opened
+from flowreel.pipeline.generator.importing.options import Said
+from flowreel.pipeline.generator.importing.reconcile import channels
+from flowreel.pipeline.generator.importing.single import choose, read_single
 
 
 def draft_image(folder: Folder, epoch: str, single: str | None, said: Said, opened: Opened) -> Draft:

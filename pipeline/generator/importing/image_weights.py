@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from flowreel.pipeline.generator.image_config import EncoderConfig
-from flowreel.pipeline.importing import keys
-from flowreel.pipeline.importing.pth import Weights
+from flowreel.pipeline.generator.importing import weight_layout
+from flowreel.pipeline.generator.importing.pth import Weights
 from flowreel.schemas.errors import CheckpointError
 
 Kind = Literal["global", "local", "global_with_features", "local_with_features"]
@@ -33,23 +33,23 @@ class ImageFacts:
 def image_facts(weights: Weights) -> ImageFacts:
     """Raises CheckpointError for a file that is no such generator."""
     enhancers = 0
-    while keys.has(weights, f"model{enhancers + 1}_1"):
+    while weight_layout.has(weights, f"model{enhancers + 1}_1"):
         enhancers += 1
-    if keys.has(weights, "model_downsample"):
+    if weight_layout.has(weights, "model_downsample"):
         return _with_features(weights, enhancers)
-    if not keys.has(weights, "model"):
+    if not weight_layout.has(weights, "model"):
         raise CheckpointError(f"{weights.name} is no single-image generator: no keys model.* or model_downsample.*")
-    wide, inputs = keys.shape_of(weights, "model.1.weight", _FIRST)[:2]
-    down = keys.downs(weights, "model")
-    n = keys.shape_of(weights, f"model{enhancers}_1.1.weight", _FIRST)[0] if enhancers else wide
+    wide, inputs = weight_layout.shape_of(weights, "model.1.weight", _FIRST)[:2]
+    down = weight_layout.downs(weights, "model")
+    n = weight_layout.shape_of(weights, f"model{enhancers}_1.1.weight", _FIRST)[0] if enhancers else wide
     return ImageFacts(
         file=weights.name,
         kind="local" if enhancers else "global",
         inputs=inputs,
         ngf=n,
         n_downsample=down,
-        n_blocks=len(keys.blocks(weights, "model")),
-        n_blocks_local=len(keys.blocks(weights, "model1_2")) if enhancers else None,
+        n_blocks=len(weight_layout.blocks(weights, "model")),
+        n_blocks_local=len(weight_layout.blocks(weights, "model1_2")) if enhancers else None,
         n_local_enhancers=enhancers or None,
         feat_num=None,
         width_limit=_width_limit(weights, f"model.{1 + 3 * down}.weight", wide * 2**down),
@@ -57,11 +57,11 @@ def image_facts(weights: Weights) -> ImageFacts:
 
 
 def _with_features(weights: Weights, enhancers: int) -> ImageFacts:
-    wide, inputs = keys.shape_of(weights, "model_downsample.1.weight", _FIRST)[:2]
-    down = keys.downs(weights, "model_downsample")
+    wide, inputs = weight_layout.shape_of(weights, "model_downsample.1.weight", _FIRST)[:2]
+    down = weight_layout.downs(weights, "model_downsample")
     last = "model_final.1.weight" if enhancers else "model_upsample_conv.1.weight"
-    n = keys.shape_of(weights, f"model{enhancers}_1.1.weight", _FIRST)[0] if enhancers else wide
-    feat_num = keys.shape_of(weights, last, _LAST)[1] - n
+    n = weight_layout.shape_of(weights, f"model{enhancers}_1.1.weight", _FIRST)[0] if enhancers else wide
+    feat_num = weight_layout.shape_of(weights, last, _LAST)[1] - n
     if not 0 < feat_num < inputs:
         raise CheckpointError(
             f"{weights.name}: {last} reads {feat_num + n} channels and the network has base width {n}: no room for a"
@@ -73,8 +73,8 @@ def _with_features(weights: Weights, enhancers: int) -> ImageFacts:
         inputs=inputs - feat_num,
         ngf=n,
         n_downsample=down,
-        n_blocks=len(keys.blocks(weights, "model_resnet")),
-        n_blocks_local=len(keys.blocks(weights, "model1_2")) if enhancers else None,
+        n_blocks=len(weight_layout.blocks(weights, "model_resnet")),
+        n_blocks_local=len(weight_layout.blocks(weights, "model1_2")) if enhancers else None,
         n_local_enhancers=enhancers or None,
         feat_num=feat_num,
         width_limit=_width_limit(weights, f"model_downsample.{1 + 3 * down}.weight", wide * 2**down),
@@ -89,12 +89,12 @@ def _width_limit(weights: Weights, widest: str, uncapped: int) -> int | None:
 
 def encoder_facts(weights: Weights) -> EncoderConfig:
     """The encoder's layout: as many ups as downs, a 7x7 convolution at each end."""
-    n, inputs = keys.shape_of(weights, "model.1.weight", _FIRST)[:2]
-    steps = keys.convolutions(weights, "model")
-    if inputs != 3 or keys.blocks(weights, "model") or len(steps) < 4 or len(steps) % 2:
+    n, inputs = weight_layout.shape_of(weights, "model.1.weight", _FIRST)[:2]
+    steps = weight_layout.convolutions(weights, "model")
+    if inputs != 3 or weight_layout.blocks(weights, "model") or len(steps) < 4 or len(steps) % 2:
         raise CheckpointError(
             f"{weights.name} is no feature encoder: that reads an RGB image and has as many steps up as down, no"
             " residual blocks"
         )
-    last = keys.shape_of(weights, f"model.{steps[-1]}.weight", _LAST)
+    last = weight_layout.shape_of(weights, f"model.{steps[-1]}.weight", _LAST)
     return EncoderConfig(ngf=n, n_downsample=(len(steps) - 2) // 2, output_nc=last[0])

@@ -8,9 +8,9 @@ from hashlib import sha256
 import numpy as np
 from numpy.typing import NDArray
 
-from flowreel.pipeline.importing.features import MAX_BYTES, read_features
-from flowreel.pipeline.importing.files import SourceFile
-from flowreel.pipeline.importing.pth import Weights, read_pth
+from flowreel.pipeline.generator.importing.feature_tables import MAX_BYTES, read_features
+from flowreel.pipeline.generator.importing.files import SourceFile
+from flowreel.pipeline.generator.importing.pth import Weights, read_pth
 
 
 @dataclass

@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from pydantic import ValidationError
 
 from flowreel.pipeline.generator.config import GeneratorConfig
-from flowreel.pipeline.importing.converted import read_converted
-from flowreel.pipeline.importing.draft import Draft, impossible
-from flowreel.pipeline.importing.files import LATEST, Folder, SourceFile, sibling, single_folder
-from flowreel.pipeline.importing.match import Part
-from flowreel.pipeline.importing.opened import Opened
-from flowreel.pipeline.importing.options import Options, Said
-from flowreel.pipeline.importing.settle import Channels, channels, check_claims, foreground_labels
-from flowreel.pipeline.importing.single import Single, choose, read_single
-from flowreel.pipeline.importing.video import VideoFacts, video_facts
+from flowreel.pipeline.generator.importing.compare import Part
+from flowreel.pipeline.generator.importing.draft import Draft, impossible
+from flowreel.pipeline.generator.importing.files import LATEST, Folder, SourceFile, sibling, single_folder
+from flowreel.pipeline.generator.importing.imported_single import read_converted
+from flowreel.pipeline.generator.importing.open_files import Opened
+from flowreel.pipeline.generator.importing.options import Options, Said
+from flowreel.pipeline.generator.importing.reconcile import Channels, channels, check_claims, foreground_labels
+from flowreel.pipeline.generator.importing.single import Single, choose, read_single
+from flowreel.pipeline.generator.importing.video_weights import VideoFacts, video_facts
 from flowreel.schemas.errors import CheckpointError
 
 _PICTURE_SINGLES = {15: "edge2face_single"}  # channels of a picture -> folder of its generator of first frames

@@ -6,12 +6,12 @@ from safetensors.torch import load_file
 
 from flowreel.pipeline.generator.checkpoint import CONFIG_FILE, WEIGHTS_FILE
 from flowreel.pipeline.generator.image_config import ImageCheckpointConfig
-from flowreel.pipeline.importing.files import Folder
-from flowreel.pipeline.importing.match import Part
-from flowreel.pipeline.importing.opened import Opened
-from flowreel.pipeline.importing.pth import Weights
-from flowreel.pipeline.importing.single import Single
-from flowreel.pipeline.importing.write import TABLES
+from flowreel.pipeline.generator.importing.compare import Part
+from flowreel.pipeline.generator.importing.files import Folder
+from flowreel.pipeline.generator.importing.open_files import Opened
+from flowreel.pipeline.generator.importing.pth import Weights
+from flowreel.pipeline.generator.importing.single import Single
+from flowreel.pipeline.generator.importing.write import TABLES
 from flowreel.schemas.errors import CheckpointError
 
 _MAX_CONFIG = 2**20

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flowreel.pipeline.importing.options import Options
+from flowreel.pipeline.generator.importing.options import Options
 from flowreel.schemas.errors import CheckpointError
 
 _VID2VID: dict[str, Any] = {"n_frames": 3, "n_blocks": 9, "n_blocks_local": 3, "flow": True}
