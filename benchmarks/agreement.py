@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from flowreel.pipeline.generator.conditioning import from_uint8
-from flowreel.pipeline.training.segmenter import IGNORED, Segmenter, targets
+from flowreel.pipeline.quality.segmenter_network import IGNORED, Segmenter, targets
 
 BATCH = 8  # frames at once
 

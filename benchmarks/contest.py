@@ -8,8 +8,8 @@ from benchmarks.methods import Method, Rgb, load, open_checkpoint, size_of
 from benchmarks.real_video import RealData, RealVideo, open_data
 from benchmarks.segmenter import Tell, train_segmenter
 from flowreel.pipeline.generator.checkpoint import Checkpoint
+from flowreel.pipeline.quality.segmenter_network import Segmenter, load_segmenter
 from flowreel.pipeline.storage import open_file
-from flowreel.pipeline.training.segmenter import Segmenter, load_segmenter
 from flowreel.schemas.errors import CheckpointError, UsageError
 
 OURS, REAL, LABEL = "ours", "real", "label"

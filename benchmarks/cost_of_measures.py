@@ -19,11 +19,11 @@ from benchmarks.subject import Subject, build_generator, make_clips
 from flowreel.pipeline.generator.checkpoint import BUNDLED
 from flowreel.pipeline.generator.clips import How, render_clips
 from flowreel.pipeline.generator.engine import engine_for
-from flowreel.pipeline.quality.fingerprint import phash
-from flowreel.pipeline.quality.labels import frozen, label_edges
-from flowreel.pipeline.quality.look import drift, look
+from flowreel.pipeline.quality.frame_stats import drift, look
+from flowreel.pipeline.quality.label_edges import frozen, label_edges
 from flowreel.pipeline.quality.measure import measure
 from flowreel.pipeline.quality.motion import motion
+from flowreel.pipeline.quality.perceptual_hash import phash
 from flowreel.schemas.errors import FlowreelError
 
 FPS = 17

@@ -21,8 +21,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flowreel.jobs.progress import Display
 from flowreel.jobs.render import render
+from flowreel.jobs.terminal.progress import Display
 from flowreel.pipeline.codec import encode_ids
 from flowreel.pipeline.generator.checkpoint import Checkpoint
 from flowreel.pipeline.generator.config import GeneratorConfig

@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks.contest import OURS, REAL, Contest
 from benchmarks.measures import Drift, Measures, diversity, drift, measure, there_and_back
 from benchmarks.methods import Rgb, Tick
-from flowreel.jobs.progress import Display
+from flowreel.jobs.terminal.progress import Display
 
 SHORT, LONG = 30, 120  # frames that drift is looked for in
 SAID_EVERY_S = 10.0

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from flowreel.pipeline.clip_source import ClipMaps, fetch_clip
 from flowreel.pipeline.generator.clips import How, render_clips
 from flowreel.pipeline.generator.engine import Engine, load_engine
 from flowreel.pipeline.pictures import color_labels
-from flowreel.pipeline.prepare import Prepared, prepare
+from flowreel.pipeline.planning.prepare import Prepared, prepare
+from flowreel.pipeline.render.fetch import ClipMaps, fetch_clip
 from flowreel.schemas.spec import Spec
 
 FRAMES = 4  # rendered; the last one is shown

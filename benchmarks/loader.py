@@ -108,9 +108,9 @@ def memory(root: str, batch: int, epochs: int) -> list[int]:
     """MB that this process and its workers hold alone, at the end of each epoch of Flowreel's loader."""
     from torch.utils.data import DataLoader
 
-    from flowreel.pipeline.reader import open_dataset
-    from flowreel.pipeline.torch_dataset import Samples
-    from flowreel.pipeline.torch_stream import ClipStream
+    from flowreel.pipeline.reader.dataset import open_dataset
+    from flowreel.pipeline.reader.torch_dataset import Samples
+    from flowreel.pipeline.reader.torch_stream import ClipStream
 
     stream = ClipStream(Samples(open_dataset(f"{root}/flowreel")))
     loader, held = DataLoader(stream, batch_size=batch, num_workers=2, persistent_workers=True), []

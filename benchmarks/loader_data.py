@@ -11,16 +11,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from flowreel.pipeline import publish
-from flowreel.pipeline.clip_source import fetch_clip
 from flowreel.pipeline.codec import decode_ids, decode_image, encode_ids
-from flowreel.pipeline.data_file import build, describe
-from flowreel.pipeline.encode import encode_clip
+from flowreel.pipeline.dataset.data_file import build, describe
+from flowreel.pipeline.dataset.runs.ledger import Ledger
 from flowreel.pipeline.generator.clip_data import ClipFrames
 from flowreel.pipeline.identity import shard_id
-from flowreel.pipeline.ledger import Ledger
-from flowreel.pipeline.prepare import prepare
-from flowreel.pipeline.reader import Dataset, open_dataset
+from flowreel.pipeline.planning.prepare import prepare
+from flowreel.pipeline.publish import commit
+from flowreel.pipeline.publish.draft import draft_version
+from flowreel.pipeline.reader.dataset import Dataset, open_dataset
+from flowreel.pipeline.render.encode import encode_clip
+from flowreel.pipeline.render.fetch import fetch_clip
 from flowreel.schemas.outcome import Rendered, ShardOutcome
 from flowreel.schemas.spec import Spec
 
@@ -64,7 +65,7 @@ def publish_real(source: Path, target: Path) -> Dataset:
         job.dataset.write(file.path, data)
         outcomes.append(ShardOutcome(shard.shard_id, file, tuple(Rendered(e.clip_id, len(e.rows)) for e in encoded)))
     done = Ledger(plan.shards, outcomes)
-    publish.commit(job, plan, publish.draft(job, plan, done, None))
+    commit.commit(job, plan, draft_version(job, plan, done, None))
     return open_dataset(str(target))
 
 

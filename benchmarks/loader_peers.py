@@ -21,9 +21,9 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from flowreel.pipeline.reader import open_dataset
-from flowreel.pipeline.torch_dataset import Samples
-from flowreel.pipeline.torch_stream import ClipStream
+from flowreel.pipeline.reader.dataset import open_dataset
+from flowreel.pipeline.reader.torch_dataset import Samples
+from flowreel.pipeline.reader.torch_stream import ClipStream
 
 Sample = dict[str, torch.Tensor]
 Batches = Iterable[Sample]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from benchmarks.agreement import Agreement, agreement
 from flowreel.pipeline.quality import warp_errors
-from flowreel.pipeline.training.segmenter import Segmenter
+from flowreel.pipeline.quality.segmenter_network import Segmenter
 
 Video = NDArray[np.uint8]  # (T, H, W, 3)
 LEVELS = 255

@@ -22,12 +22,12 @@ import numpy as np
 from benchmarks.arguments import count, size
 from benchmarks.busy import BUSY
 from benchmarks.sections import README, circumstances, put_section, table
-from flowreel.jobs.progress import Display
 from flowreel.jobs.render import render
+from flowreel.jobs.terminal.progress import Display
 from flowreel.pipeline.codec import encode_ids
 from flowreel.pipeline.generator.checkpoint import BUNDLED
-from flowreel.pipeline.memory import memory
-from flowreel.pipeline.prepare import prepare
+from flowreel.pipeline.planning.memory_estimate import memory
+from flowreel.pipeline.planning.prepare import prepare
 from flowreel.schemas.spec import Spec
 
 ACTOR, BOUND, CLIPS, CLASSES = b"ray::RenderActor", 0.2, 8, (7, 8, 11, 13, 21, 22, 23, 24)

@@ -23,7 +23,7 @@ from benchmarks.contest import LABEL, REAL, Contest, prepare
 from benchmarks.evaluation import evaluate, render
 from benchmarks.methods import Rgb
 from benchmarks.quality_table import markdown
-from flowreel.jobs.progress import Display
+from flowreel.jobs.terminal.progress import Display
 from flowreel.pipeline.pictures import color_labels, h264
 from flowreel.schemas.errors import FlowreelError
 

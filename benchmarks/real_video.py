@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from flowreel.pipeline.sources.template import Template
 from flowreel.pipeline.storage import Store, open_file, open_store
-from flowreel.pipeline.training.frames import read_frames
-from flowreel.pipeline.training.sources import TrainingSource, open_source
+from flowreel.pipeline.training.data.frames import read_frames
+from flowreel.pipeline.training.data.sources import TrainingSource, open_source
 from flowreel.schemas.errors import UsageError
 from flowreel.schemas.label_space import LabelSpace
 from flowreel.schemas.parse import check, parse_yaml

@@ -27,21 +27,22 @@ from benchmarks.synthetic import (
     synthetic_sequences,
     write_data_files,
 )
-from flowreel.jobs.progress import Display
 from flowreel.jobs.render import render
-from flowreel.pipeline import publish
+from flowreel.jobs.terminal.progress import Display
+from flowreel.pipeline.dataset.manifest_writer import write_manifest
+from flowreel.pipeline.dataset.runs.ledger import Ledger
+from flowreel.pipeline.dataset.runs.plan_file import save_plan
+from flowreel.pipeline.dataset.versions import FAILURES_FILE, MANIFEST_FILE, SHARDS_FILE, folder
 from flowreel.pipeline.generator.checkpoint import checkpoint_store, read_checkpoint
-from flowreel.pipeline.job import RenderJob
-from flowreel.pipeline.ledger import Ledger
-from flowreel.pipeline.manifest_file import write_manifest
 from flowreel.pipeline.parquet import parquet_bytes
-from flowreel.pipeline.plan_file import save_plan
-from flowreel.pipeline.planner import SHARD_FRAMES, Held, Inputs, plan
-from flowreel.pipeline.prepare import prepare
+from flowreel.pipeline.planning.planner import SHARD_FRAMES, Held, Inputs, plan
+from flowreel.pipeline.planning.prepare import prepare
+from flowreel.pipeline.publish import commit
+from flowreel.pipeline.publish.draft import draft_version
+from flowreel.pipeline.render.job import RenderJob
 from flowreel.pipeline.sources.file_index import save_index
 from flowreel.pipeline.sources.label_spaces import open_label_space
 from flowreel.pipeline.storage import open_store
-from flowreel.pipeline.versions import FAILURES_FILE, MANIFEST_FILE, SHARDS_FILE, folder
 from flowreel.schemas.manifest import FAILURES, SHARDS
 from flowreel.schemas.outcome import DataFile, Rendered, ShardOutcome
 from flowreel.schemas.plan import Plan, RenderSettings
@@ -114,13 +115,13 @@ def publish_synthetic(clips: int, root: Path) -> None:
         sequences=sequences, clips=clips, frames=totals.frames, shards=len(shards), bytes=0,
         rendered=clips, reused=0, dropped=0, failed=0, rejected=0,
     )  # fmt: skip
-    files = {MANIFEST_FILE: publish.file_record(place)}
+    files = {MANIFEST_FILE: commit.file_record(place)}
     dataset.upload(f"{folder(1)}/{MANIFEST_FILE}", place)
     for name, schema in ((FAILURES_FILE, FAILURES), (SHARDS_FILE, SHARDS)):
         data = parquet_bytes(schema.empty_table())
         files[name] = FileRecord(size=len(data), sha256=hashlib.sha256(data).hexdigest())
         dataset.write(f"{folder(1)}/{name}", data)
-    record = publish._record(prepared.job, prepared.plan, 1, counts, files)
+    record = commit._record(prepared.job, prepared.plan, 1, counts, files)
     dataset.write(f"{folder(1)}/version.json", record.model_dump_json().encode())
 
 
@@ -158,7 +159,7 @@ def measure_publishing(settings: RenderSettings, shards: int, root: Path) -> lis
     assert len(planned.shards) == shards
     with measured("publish", shards, costs):
         done = Ledger(planned.shards, outcomes(planned.shards, root / "files.jsonl"))
-        version = publish.commit(job, planned, publish.draft(job, planned, done, None))
+        version = commit.commit(job, planned, draft_version(job, planned, done, None))
     assert version.record.counts.frames == planned.frame_count
     return costs
 

@@ -24,7 +24,7 @@ from benchmarks.agreement import Agreement, agreement
 from benchmarks.arguments import size
 from benchmarks.real_video import RealData, RealVideo, open_data
 from flowreel.pipeline.generator.conditioning import from_uint8
-from flowreel.pipeline.training.segmenter import IGNORED, Segmenter, SegmenterFacts, save_segmenter, targets
+from flowreel.pipeline.quality.segmenter_network import IGNORED, Segmenter, SegmenterFacts, save_segmenter, targets
 from flowreel.schemas.errors import FlowreelError, UsageError
 
 BATCH, PEAK_RATE, DECAY = 4, 3e-3, 1e-4

@@ -25,8 +25,8 @@ from benchmarks.faults.cluster import Nodes
 from benchmarks.faults.engine import Load
 from benchmarks.faults.place import Place, Undisturbed
 from benchmarks.sections import put
-from flowreel.jobs.progress import Display
 from flowreel.jobs.render import render
+from flowreel.jobs.terminal.progress import Display
 from flowreel.schemas.errors import FlowreelError
 from flowreel.schemas.parse import parse_spec
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from fsspec.spec import AbstractFileSystem
 
-from flowreel.pipeline.data_file import describe, pack, path_of
+from flowreel.pipeline.dataset.data_file import describe, pack, path_of
 from flowreel.pipeline.identity import to_hex
 from flowreel.pipeline.sources.file_index import INDEX, keys_of
 from flowreel.schemas.lineage import SOURCES

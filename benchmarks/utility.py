@@ -23,10 +23,10 @@ from benchmarks.agreement import Agreement, agreement
 from benchmarks.arguments import count, size
 from benchmarks.real_video import RealData, RealVideo, open_data
 from benchmarks.segmenter import ZOOM, Frame, SegmenterTraining
-from flowreel.pipeline import reader
+from flowreel.pipeline.dataset.versions import Version, open_version, split_uri
+from flowreel.pipeline.quality.segmenter_network import SegmenterFacts
+from flowreel.pipeline.reader import dataset
 from flowreel.pipeline.storage import open_store
-from flowreel.pipeline.training.segmenter import SegmenterFacts
-from flowreel.pipeline.versions import Version, open_version, split_uri
 from flowreel.schemas.errors import FlowreelError, UsageError
 
 SURE = 0.95
@@ -94,7 +94,7 @@ def synthetic_frames(version: Version, data: RealData, most: int) -> list[Frame]
     step = max(1, -(-version.record.counts.frames // most))
     frames = (
         (c.image_THW3[t], c.label_THW[t])
-        for c in reader.read_version(version).clips()
+        for c in dataset.read_version(version).clips()
         for t in range(len(c.image_THW3))
     )
     return [frame for k, frame in enumerate(frames) if k % step == 0]

@@ -1,8 +1,8 @@
 """`python -m flowreel COMMAND`: the same as `flowreel COMMAND`; what a Ray job's entrypoint uses."""
 
-from flowreel.jobs import job_env
 from flowreel.jobs.cli import main
+from flowreel.jobs.submission import environment
 
 if __name__ == "__main__":
-    job_env.load()
+    environment.load()
     main()

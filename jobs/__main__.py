@@ -1,8 +1,8 @@
 """`python -m jobs COMMAND`: for a checkout; the same as `python -m flowreel COMMAND`."""
 
-from flowreel.jobs import job_env
 from flowreel.jobs.cli import main
+from flowreel.jobs.submission import environment
 
 if __name__ == "__main__":
-    job_env.load()
+    environment.load()
     main()

@@ -5,7 +5,7 @@ import sys
 import typer
 
 from flowreel.jobs import dataset_commands, export, import_checkpoint, report, spec_commands, submit
-from flowreel.jobs.leaving import leave
+from flowreel.jobs.terminal.exit import leave
 from flowreel.schemas.errors import FlowreelError
 
 app = typer.Typer(

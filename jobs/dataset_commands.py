@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flowreel.jobs.options import DatasetArg, Grace, Json, PlaceArg
+from flowreel.jobs.terminal.options import DatasetArg, Grace, Json, PlaceArg
 from flowreel.schemas.spec import GRACE_H
 
 
@@ -23,8 +23,8 @@ def gc(
     Safe beside runs and readers: who has opened a version that is dropped keeps its files for the grace period.
     """
     from flowreel.jobs import gc as collecting
-    from flowreel.jobs.progress import Display
-    from flowreel.pipeline.gc import Policy
+    from flowreel.jobs.terminal.progress import Display
+    from flowreel.pipeline.maintenance.gc import Policy
     from flowreel.pipeline.storage import open_store
 
     store, policy = open_store(dataset), Policy(keep, grace * 3600)
@@ -44,8 +44,8 @@ def status(
     """Versions, sizes, and runs that are under way or interrupted; of one clip or source file, the lineage."""
     from flowreel.jobs import lineage
     from flowreel.jobs import status as state
+    from flowreel.pipeline.dataset.versions import open_version, split_uri
     from flowreel.pipeline.storage import open_store
-    from flowreel.pipeline.versions import open_version, split_uri
 
     uri, number = split_uri(dataset)
     store = open_store(uri)
@@ -68,9 +68,9 @@ def verify(
 ) -> None:
     """Re-reads a version: hashes, pairing, counts, decodability. Exits 1 and lists every problem if there is one."""
     from flowreel.jobs import verify as verifying
-    from flowreel.jobs.progress import Display
+    from flowreel.jobs.terminal.progress import Display
+    from flowreel.pipeline.dataset.versions import open_version, split_uri
     from flowreel.pipeline.storage import open_store
-    from flowreel.pipeline.versions import open_version, split_uri
 
     uri, number = split_uri(dataset)
     version, display = open_version(open_store(uri), number), Display()
@@ -87,9 +87,9 @@ def diff(
 ) -> None:
     """Clips added, removed and changed from version A to B, and why: labels, label space, range, variant, ..."""
     from flowreel.jobs import diff as differences
-    from flowreel.pipeline.diff import diff
+    from flowreel.pipeline.dataset.versions import open_version
+    from flowreel.pipeline.maintenance.diff import diff
     from flowreel.pipeline.storage import open_store
-    from flowreel.pipeline.versions import open_version
 
     store = open_store(dataset)
     found = diff(open_version(store, before), open_version(store, after))

@@ -9,21 +9,23 @@ from pathlib import Path
 import yaml
 from PIL import Image
 
-from flowreel.jobs.progress import Display
 from flowreel.jobs.render import Exit, render, render_by
 from flowreel.jobs.report import write_comparison
 from flowreel.jobs.spec_file import open_spec
-from flowreel.pipeline import pictures, reader
+from flowreel.jobs.terminal.progress import Display
 from flowreel.pipeline.codec import encode_ids
+from flowreel.pipeline.dataset.runs.ledger import Ledger
+from flowreel.pipeline.dataset.versions import Version
 from flowreel.pipeline.generator.engine import load_engine
-from flowreel.pipeline.ledger import Ledger
-from flowreel.pipeline.prepare import Prepared
-from flowreel.pipeline.render import ShardRenderer
+from flowreel.pipeline.maintenance.verify import verify
+from flowreel.pipeline.pictures import h264
+from flowreel.pipeline.planning.prepare import Prepared
+from flowreel.pipeline.reader.contact_sheet import contact_sheet, panels
+from flowreel.pipeline.reader.dataset import read_version
+from flowreel.pipeline.render.shard import ShardRenderer
 from flowreel.pipeline.report.page import REPORT
 from flowreel.pipeline.sources.scenes import street_scene
 from flowreel.pipeline.storage import Store, open_store
-from flowreel.pipeline.verify import verify
-from flowreel.pipeline.versions import Version
 from flowreel.schemas.errors import FlowreelError
 from flowreel.schemas.label_space import LabelSpace
 from flowreel.schemas.outcome import ShardOutcome
@@ -130,11 +132,11 @@ def leave_pictures(version: Version, space: LabelSpace, out: Store) -> tuple[str
     """A contact sheet of all clips and a video of them one after the other. Returns their names in ``out``."""
     manifest = version.manifest(["clip_id", "edits"]).to_pylist()
     edits = {row["clip_id"]: ", ".join(row["edits"]) or "as it is" for row in manifest}
-    clips = list(reader.read_version(version).clips())
-    sheet = pictures.contact_sheet([(f"{c.sequence_id}: {edits[c.clip_id]}", c) for c in clips], space)
+    clips = list(read_version(version).clips())
+    sheet = contact_sheet([(f"{c.sequence_id}: {edits[c.clip_id]}", c) for c in clips], space)
     out.write("contact-sheet.png", _png(sheet))
-    frames = (panel for clip in clips for panel in pictures.panels(clip, space))
-    out.write("demo.mp4", pictures.h264(frames, FPS))
+    frames = (panel for clip in clips for panel in panels(clip, space))
+    out.write("demo.mp4", h264(frames, FPS))
     return "contact-sheet.png", "demo.mp4"
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from flowreel.pipeline.diff import Diff
+from flowreel.pipeline.maintenance.diff import Diff
 
 SHOWN = 10  # sequences or clips per kind
 

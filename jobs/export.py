@@ -19,10 +19,10 @@ def command(
     name: Annotated[FormatName, typer.Option("--format", help="layout of the files")],
 ) -> None:
     """Writes a version in another format. Interrupted, the same command goes on."""
-    from flowreel.jobs.progress import Display
+    from flowreel.jobs.terminal.progress import Display
     from flowreel.pipeline.export.formats import FORMATS
     from flowreel.pipeline.export.run import export
-    from flowreel.pipeline.reader import open_dataset
+    from flowreel.pipeline.reader.dataset import open_dataset
     from flowreel.pipeline.storage import open_store
 
     opened, store, display = open_dataset(dataset), open_store(target), Display()

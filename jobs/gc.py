@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from flowreel.jobs.progress import Display
-from flowreel.pipeline import compaction, gc
-from flowreel.pipeline.gc import Garbage, Policy
-from flowreel.pipeline.lease import Stalled
+from flowreel.jobs.terminal.progress import Display
+from flowreel.pipeline.dataset.runs.lease import Stalled
+from flowreel.pipeline.dataset.versions import newest
+from flowreel.pipeline.maintenance import compaction, gc
+from flowreel.pipeline.maintenance.gc import Garbage, Policy
 from flowreel.pipeline.storage import Store
-from flowreel.pipeline.versions import newest
 from flowreel.schemas.errors import FlowreelError
 
 

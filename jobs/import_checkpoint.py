@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from flowreel.jobs.command_options import takes
+from flowreel.jobs.terminal.dataclass_options import takes
 from flowreel.pipeline.generator.config import GeneratorConfig
 from flowreel.pipeline.generator.importing.options import Options, fg_labels_of, flag_of
 from flowreel.pipeline.generator.importing.presets import NAMES

@@ -5,8 +5,8 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from flowreel.pipeline.provenance import Origin, origins, rendered_from
-from flowreel.pipeline.versions import LINEAGE_FILE, RECORD, Version
+from flowreel.pipeline.dataset.versions import LINEAGE_FILE, RECORD, Version
+from flowreel.pipeline.maintenance.provenance import Origin, origins, rendered_from
 
 SHOWN = 20  # clips
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from flowreel.pipeline.estimate import Estimate, estimate
+from flowreel.pipeline.dataset.runs.plan_file import save_plan
 from flowreel.pipeline.generator.checks import check_weights
-from flowreel.pipeline.memory import memory
-from flowreel.pipeline.plan_file import save_plan
-from flowreel.pipeline.prepare import Prepared, prepare
+from flowreel.pipeline.planning.memory_estimate import memory
+from flowreel.pipeline.planning.prepare import Prepared, prepare
+from flowreel.pipeline.planning.time_estimate import Estimate, estimate
 from flowreel.pipeline.storage import open_file
 from flowreel.schemas.errors import FlowreelError
 from flowreel.schemas.spec import Spec

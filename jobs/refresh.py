@@ -1,11 +1,11 @@
 """`flowreel refresh`: what a scheduler calls. Renders what changed, publishes, then retention."""
 
 from flowreel.jobs import gc as collecting
-from flowreel.jobs.on_ray import on_ray
-from flowreel.jobs.progress import Display
+from flowreel.jobs.engine.run_shards import on_ray
 from flowreel.jobs.render import Exit, Rendering, Result, render_by
-from flowreel.pipeline.gc import Garbage, Policy
-from flowreel.pipeline.retention import overdue
+from flowreel.jobs.terminal.progress import Display
+from flowreel.pipeline.maintenance.gc import Garbage, Policy
+from flowreel.pipeline.maintenance.retention import overdue
 from flowreel.pipeline.storage import open_store
 from flowreel.schemas.spec import Spec
 

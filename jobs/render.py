@@ -12,21 +12,25 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from flowreel.jobs.on_ray import on_ray
-from flowreel.jobs.progress import Display
-from flowreel.jobs.renderer import Load, open_renderer
+from flowreel.jobs.engine.renderer import Load, open_renderer
+from flowreel.jobs.engine.run_shards import on_ray
 from flowreel.jobs.report import leave_report
-from flowreel.pipeline import publish, runs, summary, versions
+from flowreel.jobs.terminal.progress import Display
+from flowreel.pipeline.dataset import versions
+from flowreel.pipeline.dataset.runs import records, summary
+from flowreel.pipeline.dataset.runs.lease import RUNS, Lease, Stalled, secure
+from flowreel.pipeline.dataset.runs.ledger import Ledger
+from flowreel.pipeline.dataset.runs.plan_file import save_plan
+from flowreel.pipeline.dataset.runs.work_log import WorkLog
+from flowreel.pipeline.dataset.versions import Version
 from flowreel.pipeline.generator.checks import check_weights
 from flowreel.pipeline.identity import as_clip_ids
-from flowreel.pipeline.lease import RUNS, Lease, Stalled, secure
-from flowreel.pipeline.ledger import Ledger
-from flowreel.pipeline.plan_file import save_plan
-from flowreel.pipeline.prepare import Prepared, prepare
+from flowreel.pipeline.planning.prepare import Prepared, prepare
+from flowreel.pipeline.publish import commit
+from flowreel.pipeline.publish.claim import Conflict
+from flowreel.pipeline.publish.draft import changes_nothing, draft_version
 from flowreel.pipeline.sources.file_index import forget_index
 from flowreel.pipeline.storage import NotFound
-from flowreel.pipeline.versions import Version
-from flowreel.pipeline.work_log import WorkLog
 from flowreel.schemas.errors import SourceError, StorageError
 from flowreel.schemas.outcome import Failed, ShardOutcome
 from flowreel.schemas.run import RunSummary
@@ -86,7 +90,7 @@ def render_by(rendering: Rendering, spec: Spec, display: Display) -> Result:
         result = _until_published(prepared, lease, counted, display)
         for plan_id in lease.plan_ids:
             if result.exit != Exit.OVER_BUDGET or plan_id != lease.plan_ids[-1]:
-                runs.end_run(dataset, plan_id)
+                records.end_run(dataset, plan_id)
     _leave_summary(prepared, result, tally, display)
     if result.published and result.version and spec.dataset.report:
         leave_report(result.version, display)
@@ -119,7 +123,7 @@ def _until_published(prepared: Prepared, lease: Lease, rendering: Rendering, dis
     while True:
         try:
             return _run(prepared, lease, rendering, display)
-        except (publish.Conflict, Stalled) as conflict:
+        except (Conflict, Stalled) as conflict:
             prepared = _again(conflict, prepared, display)
         if _up_to_date(prepared):
             return Result(Exit.DONE, prepared.base, published=False)
@@ -159,13 +163,13 @@ def _run(prepared: Prepared, lease: Lease, rendering: Rendering, display: Displa
     job, plan = prepared.job, prepared.plan
     lease.hold(plan_ids=[plan.plan_id])
     if job.spec.failure.retry_failed:
-        runs.forget_losses(job.dataset, plan.plan_id)
+        records.forget_losses(job.dataset, plan.plan_id)
     log = WorkLog()
-    done = Ledger(plan.shards, log.noted(runs.load_outcomes(job.dataset, plan.plan_id)))
-    runs.save_run(
+    done = Ledger(plan.shards, log.noted(records.load_outcomes(job.dataset, plan.plan_id)))
+    records.save_run(
         job.dataset, plan, {"started": datetime.now(UTC).isoformat(timespec="seconds"), "host": platform.node()}
     )
-    save_plan(job.dataset, runs.plan_path(plan.plan_id), plan.shards)
+    save_plan(job.dataset, records.plan_path(plan.plan_id), plan.shards)
     display.resumed(done.clip_count)
     frames = 0
     while True:
@@ -178,7 +182,7 @@ def _run(prepared: Prepared, lease: Lease, rendering: Rendering, display: Displa
         if not gone:
             return _publish(prepared, done, log, frames, display, lease)
         display.say(f"{len(gone):,} finished data files were deleted meanwhile: rendering them again")
-        done = Ledger(plan.shards, runs.load_outcomes(job.dataset, plan.plan_id))
+        done = Ledger(plan.shards, records.load_outcomes(job.dataset, plan.plan_id))
 
 
 def _publish(prepared: Prepared, done: Ledger, log: WorkLog, frames: int, display: Display, lease: Lease) -> Result:
@@ -202,13 +206,13 @@ def _committed(prepared: Prepared, done: Ledger, log: WorkLog) -> Version:
     """The next version, or the base if that says the same already."""
     job, plan, base = prepared.job, prepared.plan, prepared.base
     try:
-        draft = publish.draft(job, plan, done, base)
-        if base and publish.changes_nothing(draft, base):
+        draft = draft_version(job, plan, done, base)
+        if base and changes_nothing(draft, base):
             return base
-        return publish.commit(job, plan, draft, log.work())
+        return commit.commit(job, plan, draft, log.work())
     except NotFound:
         newest = max(versions.numbers(job.dataset), default=0)
         if newest <= (plan.base_version or 0):
             raise
         # The version that this run builds on was past retention.
-        raise publish.Conflict(f"version {newest} was published meanwhile") from None
+        raise Conflict(f"version {newest} was published meanwhile") from None

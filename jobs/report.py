@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flowreel.jobs.progress import Display
+from flowreel.jobs.terminal.progress import Display
 from flowreel.pipeline.storage import open_file, open_store
 from flowreel.schemas.errors import UsageError
 
 if TYPE_CHECKING:
+    from flowreel.pipeline.dataset.versions import Version
     from flowreel.pipeline.report.page import Wanted
-    from flowreel.pipeline.versions import Version
 
 AT_MOST = 100_000  # clips of a version whose report is written as it is published: it takes seconds
 PLAYERS, AT_ONCE = 64, 16  # at most; of that report
@@ -44,7 +44,7 @@ def command(
 
 def open_named(dataset: str, number: int | None = None) -> "Version":
     """DATASET[@N]. Raises UsageError where ``number`` says otherwise."""
-    from flowreel.pipeline.versions import open_version, split_uri
+    from flowreel.pipeline.dataset.versions import open_version, split_uri
 
     uri, named = split_uri(dataset)
     if named and number and named != number:

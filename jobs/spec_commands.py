@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from flowreel.jobs.options import NONE, RETRY, Grace, Json, Retry, Set, SpecArg, TrainSpecArg
+from flowreel.jobs.terminal.options import NONE, RETRY, Grace, Json, Retry, Set, SpecArg, TrainSpecArg
 from flowreel.schemas.spec import GRACE_H
 
 if TYPE_CHECKING:
-    from flowreel.jobs.progress import Display
+    from flowreel.jobs.terminal.progress import Display
 
 
 def plan(
@@ -23,8 +23,8 @@ def plan(
 ) -> None:
     """Dry run: checks the spec, storage and every label map, prints what would be rendered. Needs no GPU."""
     from flowreel.jobs import plan as planning
-    from flowreel.jobs.progress import Display
     from flowreel.jobs.spec_file import open_spec
+    from flowreel.jobs.terminal.progress import Display
 
     display = Display()
     prepared, figures = planning.plan(open_spec(spec, set_, display), out or None, price)
@@ -41,10 +41,10 @@ def render(spec: SpecArg, set_: Set = NONE, retry_failed: Retry = False) -> None
     Exit codes: 0 done; 1 failed; 2 bad usage, spec or input; 3 published, but clips failed within the allowed
     budget; 4 not published, over the budget.
     """
-    from flowreel.jobs.ending import tell
-    from flowreel.jobs.progress import Display
     from flowreel.jobs.render import render
+    from flowreel.jobs.render_summary import tell
     from flowreel.jobs.spec_file import open_spec
+    from flowreel.jobs.terminal.progress import Display
 
     display = Display()
     checked = open_spec(spec, set_ + RETRY * retry_failed, display)
@@ -60,10 +60,10 @@ def refresh(spec: SpecArg, set_: Set = NONE, retry_failed: Retry = False, grace:
     Exits 0 without a new version when nothing changed. Keeps dataset.keep_versions; exit codes are those of render.
     """
     from flowreel.jobs import gc as collecting
-    from flowreel.jobs.ending import tell
-    from flowreel.jobs.progress import Display
     from flowreel.jobs.refresh import refresh
+    from flowreel.jobs.render_summary import tell
     from flowreel.jobs.spec_file import open_spec
+    from flowreel.jobs.terminal.progress import Display
 
     display = Display()
     checked = open_spec(spec, set_ + RETRY * retry_failed, display)
@@ -77,8 +77,8 @@ def refresh(spec: SpecArg, set_: Set = NONE, retry_failed: Retry = False, grace:
 
 def train(spec: TrainSpecArg, set_: Set = NONE) -> None:
     """Trains a generator on paired video and writes a checkpoint directory. Interrupted, the same command goes on."""
-    from flowreel.jobs.progress import Display
     from flowreel.jobs.spec_file import open_train_spec
+    from flowreel.jobs.terminal.progress import Display
 
     display = Display()
     checked = open_train_spec(spec, set_, display)
@@ -104,7 +104,7 @@ def demo(
 ) -> None:
     """Everything on this machine in one go: makes street scenes, renders, publishes, verifies, and leaves pictures."""
     from flowreel.jobs.demo import run_demo
-    from flowreel.jobs.progress import Display
+    from flowreel.jobs.terminal.progress import Display
 
     display = Display()
     with interruptible(display):

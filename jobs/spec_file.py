@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from flowreel.jobs.cluster import fit_execution
-from flowreel.jobs.progress import Display
+from flowreel.jobs.engine.cluster import fit_execution
+from flowreel.jobs.terminal.progress import Display
 from flowreel.pipeline.storage import NotFound, open_file
 from flowreel.schemas.errors import UsageError
 from flowreel.schemas.parse import parse, parse_spec

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from flowreel.pipeline import runs, versions
+from flowreel.pipeline.dataset import versions
+from flowreel.pipeline.dataset.runs import records
 from flowreel.pipeline.storage import Store
 
 
@@ -13,7 +14,7 @@ def status(dataset: Store) -> dict[str, Any]:
     for number in versions.numbers(dataset):
         record = versions.load(dataset, number).record
         published.append({"version": number, "created": record.created, **record.counts.model_dump()})
-    return {"dataset": dataset.uri, "versions": published, "unfinished_runs": runs.unfinished_runs(dataset)}
+    return {"dataset": dataset.uri, "versions": published, "unfinished_runs": records.unfinished_runs(dataset)}
 
 
 def lines(figures: dict[str, Any]) -> list[str]:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flowreel.jobs import job_env
-from flowreel.jobs.command_options import takes
-from flowreel.jobs.job_package import SPEC_NAME, check_travels, pack
+from flowreel.jobs.submission import environment
+from flowreel.jobs.submission.package import SPEC_NAME, check_travels, pack
+from flowreel.jobs.terminal.dataclass_options import takes
 from flowreel.schemas.errors import FlowreelError, UsageError
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def command(arguments: Arguments) -> None:
     if arguments.detach:
         print(job_id)
         return
-    from flowreel.jobs.job_log import follow  # asyncio and Ray, after all that can be wrong
+    from flowreel.jobs.submission.follow import follow  # asyncio and Ray, after all that can be wrong
 
     try:
         code = follow(client, job_id)
@@ -123,8 +123,8 @@ def send(client: "JobSubmissionClient", arguments: Arguments) -> str:
     entrypoint = shlex.join(["python", "-m", "flowreel", job, SPEC_NAME if local else spec, *sets])
     with tempfile.TemporaryDirectory(prefix="flowreel-job-") as folder:
         pack(Path(folder), text, code=arguments.code == Code.SEND)
-        job_env.write(Path(folder), env)
-        runtime = {"working_dir": folder, "worker_process_setup_hook": f"{job_env.__name__}.load"}
+        environment.write(Path(folder), env)
+        runtime = {"working_dir": folder, "worker_process_setup_hook": f"{environment.__name__}.load"}
         deadline = time.monotonic() + STARTING_S
         while True:
             try:

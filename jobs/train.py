@@ -13,13 +13,13 @@ import ray
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
 
-from flowreel.jobs.bulletin import open_bulletin
-from flowreel.jobs.cluster import ray_session
-from flowreel.jobs.progress import Display
-from flowreel.jobs.train_progress import TrainProgress
-from flowreel.jobs.train_worker import train_worker
+from flowreel.jobs.engine.cluster import ray_session
+from flowreel.jobs.engine.train_news import open_bulletin
+from flowreel.jobs.engine.train_worker import train_worker
+from flowreel.jobs.terminal.progress import Display
+from flowreel.jobs.terminal.train_progress import TrainProgress
 from flowreel.pipeline.sources.file_index import forget_index
-from flowreel.pipeline.training.loader import open_loader
+from flowreel.pipeline.training.data.loader import open_loader
 from flowreel.pipeline.training.plan import TrainPlan, prepare
 from flowreel.schemas.errors import FlowreelError, SourceError
 from flowreel.schemas.training import TrainSpec

@@ -1,8 +1,8 @@
 """`flowreel verify`: re-reads a version; `--rerender N` renders N of its clips again and compares."""
 
-from flowreel.jobs.progress import Display
-from flowreel.pipeline.verify import verify
-from flowreel.pipeline.versions import Version
+from flowreel.jobs.terminal.progress import Display
+from flowreel.pipeline.dataset.versions import Version
+from flowreel.pipeline.maintenance.verify import verify
 from flowreel.schemas.errors import FlowreelError
 
 SHOWN = 20  # problems: --rerender and damage may give thousands
@@ -21,7 +21,7 @@ def check(version: Version, display: Display) -> str:
 
 def again(version: Version, count: int, seed: int, display: Display) -> str:
     """One line if clips rendered again are what is published. Raises FlowreelError with the differences."""
-    from flowreel.pipeline.rerender import rerender  # PyTorch, which reading alone does without
+    from flowreel.pipeline.maintenance.rerender import rerender  # PyTorch, which reading alone does without
 
     with display.task(f"rendering clips of version {version.number} again") as progress:
         found = rerender(version, count, seed, progress)

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from flowreel.jobs.leaving import leave
+from flowreel.jobs.terminal.exit import leave
 
 if TYPE_CHECKING:
-    from flowreel.pipeline.prepare import Prepared
-    from flowreel.pipeline.versions import Version
+    from flowreel.pipeline.dataset.versions import Version
+    from flowreel.pipeline.planning.prepare import Prepared
     from flowreel.schemas.clip import Shard
     from flowreel.schemas.outcome import ShardOutcome
     from flowreel.schemas.spec import Spec
@@ -199,7 +199,7 @@ class LocalRun:
         return Spec.model_validate(tree)
 
     def prepare(self, **groups: Any) -> "Prepared":
-        from flowreel.pipeline.prepare import prepare
+        from flowreel.pipeline.planning.prepare import prepare
 
         prepared = prepare(self.spec(**groups))
         prepared.catalog.check()
@@ -208,7 +208,7 @@ class LocalRun:
     def render(self, prepared: "Prepared", shards: "Iterable[Shard] | None" = None) -> "list[ShardOutcome]":
         """Renders, stores and records shards: the plan's, if none are given."""
         from flowreel.pipeline.generator.engine import load_engine
-        from flowreel.pipeline.render import ShardRenderer
+        from flowreel.pipeline.render.shard import ShardRenderer
 
         job = prepared.job
         renderer = ShardRenderer(job, prepared.plan.plan_id, load_engine(job.checkpoint, job.settings))
@@ -216,13 +216,15 @@ class LocalRun:
 
     def publish(self, prepared: "Prepared", outcomes: "Iterable[ShardOutcome] | None" = None) -> "Version":
         """Commits a version; renders the plan before if no outcomes are given."""
-        from flowreel.pipeline import publish, runs
-        from flowreel.pipeline.ledger import Ledger
+        from flowreel.pipeline.dataset.runs import records
+        from flowreel.pipeline.dataset.runs.ledger import Ledger
+        from flowreel.pipeline.publish import commit
+        from flowreel.pipeline.publish.draft import draft_version
 
         done = Ledger(prepared.plan.shards, self.render(prepared) if outcomes is None else outcomes)
-        draft = publish.draft(prepared.job, prepared.plan, done, prepared.base)
-        version = publish.commit(prepared.job, prepared.plan, draft)
-        runs.end_run(prepared.job.dataset, prepared.plan.plan_id)
+        draft = draft_version(prepared.job, prepared.plan, done, prepared.base)
+        version = commit.commit(prepared.job, prepared.plan, draft)
+        records.end_run(prepared.job.dataset, prepared.plan.plan_id)
         return version
 
 

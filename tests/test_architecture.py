@@ -5,12 +5,23 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path, PurePosixPath
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS = ("schemas", "pipeline", "jobs")  # each may import those before it
+SHELF = "shelf"  # the files right in pipeline/: small tools that many rooms use
+ROOMS = (  # each may import those before it; folders of pipeline/, and the other packages as one room each
+    *("schemas", SHELF, "storage", "edits", "sources", "generator", "quality", "dataset", "reader", "render"),
+    *("report", "export", "planning", "publish", "maintenance", "training", "jobs", "flowreel"),
+)
+STRANGERS = (  # rooms of which neither imports the other, and one-way bans within the order
+    *(("generator", "sources"), ("quality", "sources"), ("quality", "generator")),
+    *(("training", "render"), ("training", "planning")),
+)
+MAX_ROOMS, MAX_DEPTH = 30, 10
 
 MAX_FILE_LINES = 250
 MAX_FUNCTION_LINES = 45
@@ -33,9 +44,21 @@ class Source:
     def layer(self) -> str:
         return PurePosixPath(self.path).parts[0]
 
+    @property
+    def room(self) -> str:
+        return room_of(self.path)
+
     @cached_property
     def tree(self) -> ast.Module:
         return ast.parse(self.text, self.path)
+
+
+def room_of(path: str) -> str:
+    """The room of a file by its path in the repository."""
+    first, *rest = PurePosixPath(path).parts
+    if first != "pipeline":
+        return first
+    return rest[0] if len(rest) > 1 else SHELF
 
 
 Rule = Callable[[Source], Iterator[Finding]]
@@ -65,6 +88,29 @@ def imports_of(source: Source, forbidden: Iterable[str]) -> Iterator[Finding]:
 
 def imports_of_higher_layers(source: Source) -> Iterator[Finding]:
     return imports_of(source, LAYERS[LAYERS.index(source.layer) + 1 :])
+
+
+def imports_of_later_rooms(source: Source) -> Iterator[Finding]:
+    for line, other in rooms_imported(source):
+        if ROOMS.index(other) > ROOMS.index(source.room) or (source.room, other) in STRANGERS:
+            yield line, f"{source.room} imports {other}"
+
+
+def rooms_imported(source: Source) -> Iterator[Finding]:
+    """Other rooms that a file imports, with the line."""
+    for line, name in imported_modules(source):
+        path = module_path(name)
+        if path and room_of(path) != source.room:
+            yield line, room_of(path)
+
+
+def module_path(name: str) -> str | None:
+    """Where one of Flowreel's own modules lies in the repository; None for others' modules."""
+    parts = name.split(".")
+    if parts[0] not in (*LAYERS, "flowreel"):
+        return None
+    place = ROOT.joinpath(*parts)
+    return "/".join(parts) + ("/__init__.py" if place.is_dir() else ".py")
 
 
 def jobs_only_imports(source: Source) -> Iterator[Finding]:
@@ -116,6 +162,7 @@ def prints(source: Source) -> Iterator[Finding]:
 
 RULES: list[Rule] = [
     imports_of_higher_layers,
+    imports_of_later_rooms,
     jobs_only_imports,
     torch_imports,
     storage_imports,
@@ -142,11 +189,45 @@ def test_the_code_keeps_the_house_rules(rule: Rule) -> None:
     assert not found, "\n" + "\n".join(found)
 
 
+def test_rooms_are_few_and_shallow() -> None:
+    rooms = {source.room for source in sources()}
+    assert rooms == set(ROOMS) - {"flowreel"} and len(rooms) <= MAX_ROOMS
+    below = {room: {other for s in sources() if s.room == room for _, other in rooms_imported(s)} for room in ROOMS}
+    depth: dict[str, int] = {}
+    for room in ROOMS:
+        depth[room] = 1 + max((depth[other] for other in below[room]), default=0)
+    assert max(depth.values()) <= MAX_DEPTH, depth
+
+
+def test_no_file_imports_itself_through_others() -> None:
+    """Imports in functions count too: a circle that only works because one of its arrows waits is a circle."""
+    imported = {s.path: {path for _, name in imported_files(s) if (path := name) != s.path} for s in sources()}
+    known = set(imported)
+    try:
+        list(TopologicalSorter({path: others & known for path, others in imported.items()}).static_order())
+    except CycleError as circle:
+        pytest.fail(" <- ".join(circle.args[1]))
+
+
+def imported_files(source: Source) -> Iterator[Finding]:
+    """Paths of Flowreel's own files that a file imports, with the line."""
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("flowreel."):
+            package = node.module.removeprefix("flowreel.")
+            for name in node.names:
+                inner = module_path(f"{package}.{name.name}")
+                path = inner if inner and (ROOT / inner).is_file() else module_path(package)
+                if path:
+                    yield node.lineno, path
+
+
 def test_there_is_code_in_every_layer() -> None:
     assert {source.layer for source in sources()} == set(LAYERS)
 
 
-UPWARD, ARGUMENTS = imports_of_higher_layers, "    async def f(a, b, c, /, d, e, f, *, g, h): ..."
+UPWARD, LATER = imports_of_higher_layers, imports_of_later_rooms
+QUALITY = "pipeline/quality/a.py"
+ARGUMENTS = "    async def f(a, b, c, /, d, e, f, *, g, h): ..."
 
 
 @pytest.mark.parametrize(
@@ -155,14 +236,33 @@ UPWARD, ARGUMENTS = imports_of_higher_layers, "    async def f(a, b, c, /, d, e,
         (
             UPWARD,
             "schemas/a.py",
-            "import os\nimport flowreel.pipeline.render",
-            ["schemas/a.py:2 imports pipeline.render"],
+            "import os\nimport flowreel.pipeline.x",
+            ["schemas/a.py:2 imports pipeline.x"],
         ),
         (UPWARD, "pipeline/a.py", "def f():\n    from flowreel.jobs import cli", ["pipeline/a.py:2 imports jobs"]),
         (UPWARD, "pipeline/b/a.py", "from ...jobs.cli import main", ["pipeline/b/a.py:1 imports jobs.cli"]),
         (UPWARD, "pipeline/a.py", "from .. import jobs, schemas", ["pipeline/a.py:1 imports jobs"]),
         (UPWARD, "pipeline/b/a.py", "from . import jobs\nfrom ..d import jobs\nimport flowreel.schemas.spec", []),
         (UPWARD, "jobs/a.py", "import flowreel.schemas.spec\nfrom flowreel.pipeline import render", []),
+        (LATER, "pipeline/edits/a.py", "from flowreel.pipeline.codec import x\nimport flowreel.schemas.spec", []),
+        (
+            LATER,
+            "pipeline/codec.py",
+            "from flowreel.pipeline.reader import x",
+            ["pipeline/codec.py:1 shelf imports reader"],
+        ),
+        (
+            LATER,
+            "pipeline/training/a.py",
+            "def f():\n    from flowreel.pipeline.render.shard import x",
+            ["pipeline/training/a.py:2 training imports render"],
+        ),
+        (
+            LATER,
+            "pipeline/edits/a.py",
+            "from ..storage import x\nfrom ..sources.find import y",
+            ["pipeline/edits/a.py:2 edits imports sources"],
+        ),
         (jobs_only_imports, "pipeline/a.py", "import ray.exceptions as e", ["pipeline/a.py:1 imports ray.exceptions"]),
         (jobs_only_imports, "pipeline/a.py", "import raymarch", []),
         (jobs_only_imports, "jobs/a.py", "import ray, rich, typer", []),

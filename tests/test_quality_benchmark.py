@@ -20,7 +20,7 @@ from benchmarks.segmenter import SegmenterTraining
 from flowreel.pipeline.codec import decode_ids, encode_image
 from flowreel.pipeline.generator.checkpoint import CONFIG_FILE, WEIGHTS_FILE
 from flowreel.pipeline.pictures import color_labels
-from flowreel.pipeline.training.segmenter import Segmenter, SegmenterFacts, load_segmenter
+from flowreel.pipeline.quality.segmenter_network import Segmenter, SegmenterFacts, load_segmenter
 from flowreel.schemas.errors import SourceError, UsageError
 from flowreel.schemas.label_spaces import BUILT_IN
 from tests.conftest import MakeSource

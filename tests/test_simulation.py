@@ -15,7 +15,7 @@ from benchmarks.sections import put_section
 from benchmarks.simulation.model import Run, driver_share, fitted, predicted_cpu_s
 from benchmarks.simulation.run import Stage, Start
 from flowreel.jobs import plan as planning
-from flowreel.pipeline.memory import memory
+from flowreel.pipeline.planning.memory_estimate import memory
 
 
 def stage(actors: int, shards: int, wall_s: float) -> Stage:

@@ -10,12 +10,12 @@ import json
 import sys
 
 from benchmarks.faults.engine import Load, Sickness
-from flowreel.jobs.ending import tell
-from flowreel.jobs.leaving import leave
-from flowreel.jobs.options import RETRY
-from flowreel.jobs.progress import Display
 from flowreel.jobs.render import render
+from flowreel.jobs.render_summary import tell
 from flowreel.jobs.spec_file import open_spec
+from flowreel.jobs.terminal.exit import leave
+from flowreel.jobs.terminal.options import RETRY
+from flowreel.jobs.terminal.progress import Display
 from flowreel.schemas.errors import FlowreelError
 
 

@@ -14,17 +14,17 @@ import torch
 import yaml
 
 from benchmarks.faults.engine import Load
-from flowreel.jobs.progress import Display
 from flowreel.jobs.render import render_by
+from flowreel.jobs.terminal.progress import Display
 from flowreel.pipeline.codec import encode_ids
+from flowreel.pipeline.dataset.runs.ledger import Ledger
+from flowreel.pipeline.dataset.versions import FAILURES_FILE, Version, open_version
 from flowreel.pipeline.generator.config import GeneratorConfig
 from flowreel.pipeline.generator.loading import save_checkpoint
 from flowreel.pipeline.generator.networks import VideoGenerator
-from flowreel.pipeline.ledger import Ledger
-from flowreel.pipeline.prepare import Prepared
-from flowreel.pipeline.render import ShardRenderer
+from flowreel.pipeline.planning.prepare import Prepared
+from flowreel.pipeline.render.shard import ShardRenderer
 from flowreel.pipeline.storage import open_store
-from flowreel.pipeline.versions import FAILURES_FILE, Version, open_version
 from flowreel.schemas.outcome import ShardOutcome
 from flowreel.schemas.parse import parse_spec
 

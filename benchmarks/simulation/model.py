@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.simulation.run import Stage, Start
-from flowreel.pipeline.planner import SHARD_FRAMES
+from flowreel.pipeline.planning.planner import SHARD_FRAMES
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import ray
 
-from flowreel.pipeline.job import Lanes
+from flowreel.pipeline.render.job import Lanes
 
 IN_FLIGHT = Lanes().in_flight
 CALLS = 1000  # at least

@@ -16,12 +16,12 @@ from benchmarks.scale import VARIANTS, make_spec
 from benchmarks.simulation.probe import bare_cpu_s
 from benchmarks.simulation.stub import Sleeping
 from benchmarks.synthetic import synthetic_index
-from flowreel.jobs.actor import start_actor
-from flowreel.jobs.dispatch import Dispatcher
-from flowreel.jobs.metrics import DriverMetrics
-from flowreel.jobs.progress import Display
-from flowreel.pipeline.ledger import Ledger
-from flowreel.pipeline.prepare import Prepared, prepare
+from flowreel.jobs.engine.actor import start_actor
+from flowreel.jobs.engine.dispatch import Dispatcher
+from flowreel.jobs.engine.metrics import DriverMetrics
+from flowreel.jobs.terminal.progress import Display
+from flowreel.pipeline.dataset.runs.ledger import Ledger
+from flowreel.pipeline.planning.prepare import Prepared, prepare
 from flowreel.pipeline.sources.file_index import save_index
 from flowreel.pipeline.storage import open_store
 from flowreel.schemas.clip import Shard

@@ -5,9 +5,9 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from flowreel.pipeline.data_file import path_of
-from flowreel.pipeline.job import RenderJob, Tick
-from flowreel.pipeline.runs import save_outcome
+from flowreel.pipeline.dataset.data_file import path_of
+from flowreel.pipeline.dataset.runs.records import save_outcome
+from flowreel.pipeline.render.job import RenderJob, Tick
 from flowreel.schemas.clip import Shard
 from flowreel.schemas.outcome import DataFile, Rendered, ShardOutcome
 

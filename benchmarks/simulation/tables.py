@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from benchmarks.sections import table
 from benchmarks.simulation.model import Costs, Run, driver_share, predicted_cpu_s
 from benchmarks.simulation.run import Stage, Start
-from flowreel.pipeline.estimate import SECONDS_PER_MEGAPIXEL
+from flowreel.pipeline.planning.time_estimate import SECONDS_PER_MEGAPIXEL
 
 GOAL = Run(1000, 10_000_000, 30, 1 / (SECONDS_PER_MEGAPIXEL["cuda"] * 512 * 256 / 1e6))
 

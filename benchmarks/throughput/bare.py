@@ -8,11 +8,11 @@ import torch
 
 from benchmarks.throughput.told import Told
 from benchmarks.throughput.work import Work, read_work
-from flowreel.pipeline.clip_source import fetch_clip
 from flowreel.pipeline.generator.clip_data import Conditioning
 from flowreel.pipeline.generator.clips import How, render_clips
 from flowreel.pipeline.generator.engine import load_engine
-from flowreel.pipeline.prepare import prepare
+from flowreel.pipeline.planning.prepare import prepare
+from flowreel.pipeline.render.fetch import fetch_clip
 
 
 def run(work: Work, at_once: bool = False) -> Told:

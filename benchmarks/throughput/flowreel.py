@@ -7,13 +7,13 @@ from contextlib import closing
 
 from benchmarks.throughput.told import Told
 from benchmarks.throughput.work import Work, read_work
-from flowreel.jobs.cluster import fit_execution
-from flowreel.jobs.leaving import leave
-from flowreel.jobs.on_ray import on_ray
-from flowreel.jobs.progress import Display
+from flowreel.jobs.engine.cluster import fit_execution
+from flowreel.jobs.engine.run_shards import on_ray
 from flowreel.jobs.render import render_by
-from flowreel.pipeline.ledger import Ledger
-from flowreel.pipeline.prepare import Prepared
+from flowreel.jobs.terminal.exit import leave
+from flowreel.jobs.terminal.progress import Display
+from flowreel.pipeline.dataset.runs.ledger import Ledger
+from flowreel.pipeline.planning.prepare import Prepared
 from flowreel.schemas.outcome import ShardOutcome
 
 

@@ -14,7 +14,7 @@ from flowreel.pipeline.codec import encode_ids, encode_image
 from flowreel.pipeline.export.clip import ExportClip, Ids, instances_in_sight
 from flowreel.pipeline.export.run import Put, Record, Unit
 from flowreel.pipeline.pictures import color_labels
-from flowreel.pipeline.reader import Dataset
+from flowreel.pipeline.reader.dataset import Dataset
 from flowreel.schemas.label_space import LabelSpace
 
 PER_CLASS = 1000  # instanceIds: class x 1000 + number of the instance

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from flowreel.pipeline.codec import decode_ids
 from flowreel.pipeline.edits.instances import NO_INSTANCE
-from flowreel.pipeline.reader import Dataset
+from flowreel.pipeline.reader.dataset import Dataset
 from flowreel.schemas.label_space import LabelSpace
 
 Ids = NDArray[np.integer]

@@ -19,7 +19,7 @@ from flowreel.pipeline.codec import encode_image
 from flowreel.pipeline.export.clip import ExportClip, Segment, segments
 from flowreel.pipeline.export.coco_keypoints import keypoint_annotations, keypoint_category
 from flowreel.pipeline.export.run import Put, Record, Unit
-from flowreel.pipeline.reader import Dataset
+from flowreel.pipeline.reader.dataset import Dataset
 from flowreel.schemas.label_space import LabelSpace
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from flowreel.pipeline.concurrency import prefetch
-from flowreel.pipeline.reader import Dataset
+from flowreel.pipeline.dataset.versions import MANIFEST_FILE
+from flowreel.pipeline.reader.dataset import Dataset
 from flowreel.pipeline.storage import NotFound, Store
-from flowreel.pipeline.versions import MANIFEST_FILE
 from flowreel.schemas.errors import UsageError
 
 MARKS = ".flowreel"  # folder of the destination

@@ -15,7 +15,7 @@ from flowreel.pipeline.codec import decode_image
 from flowreel.pipeline.export.clip import ExportClip, Ids
 from flowreel.pipeline.export.run import Put, Record, Unit
 from flowreel.pipeline.pictures import h264
-from flowreel.pipeline.reader import Dataset
+from flowreel.pipeline.reader.dataset import Dataset
 
 _PIXELS = {np.dtype(np.uint8): "gray", np.dtype(np.uint16): "gray16le"}
 

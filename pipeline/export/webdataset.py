@@ -12,7 +12,7 @@ from typing import Any
 
 from flowreel.pipeline.export.clip import ExportClip
 from flowreel.pipeline.export.run import Put, Record, Unit
-from flowreel.pipeline.reader import Dataset
+from flowreel.pipeline.reader.dataset import Dataset
 from flowreel.schemas.manifest import MEDIA_COLUMNS
 
 TAR_FRAMES = 1000  # a tar is put together in memory: some 50 MB of 512x256

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from flowreel.pipeline.quality.fingerprint import phash
-from flowreel.pipeline.quality.labels import frozen, label_edges
-from flowreel.pipeline.quality.look import drift, look
+from flowreel.pipeline.quality.frame_stats import drift, look
+from flowreel.pipeline.quality.label_edges import frozen, label_edges
 from flowreel.pipeline.quality.motion import motion
+from flowreel.pipeline.quality.perceptual_hash import phash
 
 Rgb = NDArray[np.uint8]
 Ids = NDArray[np.integer]

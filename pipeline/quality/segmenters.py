@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from flowreel.pipeline.quality.segmenter_network import load_segmenter
 from flowreel.pipeline.storage import open_file
 from flowreel.pipeline.storage.errors import Unavailable
-from flowreel.pipeline.training.segmenter import load_segmenter
 from flowreel.schemas.errors import StorageError, UsageError
 from flowreel.schemas.label_space import LabelSpace
 from flowreel.schemas.spec import Spec

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from flowreel.pipeline.quality.gates import bounds_of
-from flowreel.pipeline.report.choose import near_duplicates
 from flowreel.pipeline.report.facts import ClipFacts, Histogram
 from flowreel.pipeline.report.measures import Measure
+from flowreel.pipeline.report.pick_clips import near_duplicates
 from flowreel.pipeline.report.players import Player
 from flowreel.schemas.quality import QualitySpec
 

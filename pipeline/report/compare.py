@@ -11,15 +11,15 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from flowreel.pipeline.codec import decode_image
+from flowreel.pipeline.dataset.versions import Version
 from flowreel.pipeline.quality.motion import warp_errors
 from flowreel.pipeline.report.browser import browser, plots
-from flowreel.pipeline.report.choose import shown
 from flowreel.pipeline.report.facts import ClipFacts, Histogram, gather
 from flowreel.pipeline.report.measures import Measure
 from flowreel.pipeline.report.page import VIDEO_BYTES
+from flowreel.pipeline.report.pick_clips import shown
 from flowreel.pipeline.report.players import PANEL_WIDTH, Player, colored, grid, packed, read_clip, shrunk
 from flowreel.pipeline.report.template import fill
-from flowreel.pipeline.versions import Version
 from flowreel.schemas.errors import UsageError
 from flowreel.schemas.label_space import LabelSpace
 

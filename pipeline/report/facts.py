@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from flowreel.pipeline.dataset.versions import Version
 from flowreel.pipeline.report.measures import MEASURES
-from flowreel.pipeline.versions import Version
 from flowreel.schemas.manifest import completed
 
 SAMPLED = 1_000_000  # frames that distributions are drawn from; of more, every n-th

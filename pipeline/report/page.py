@@ -6,14 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from flowreel.pipeline.dataset.versions import Version
 from flowreel.pipeline.report import sections, styles
 from flowreel.pipeline.report.browser import browser, plots
-from flowreel.pipeline.report.choose import outliers, shown
 from flowreel.pipeline.report.facts import ClipFacts, gather
 from flowreel.pipeline.report.measures import MEASURES
+from flowreel.pipeline.report.pick_clips import outliers, shown
 from flowreel.pipeline.report.players import Player, player, read_clip, series_of
 from flowreel.pipeline.report.template import fill
-from flowreel.pipeline.versions import Version
 from flowreel.schemas.label_space import LabelSpace
 from flowreel.schemas.version import VersionRecord
 

@@ -11,12 +11,12 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from flowreel.pipeline.codec import encode_image
+from flowreel.pipeline.dataset.versions import Version
 from flowreel.pipeline.optical_flow import rough_flow
 from flowreel.pipeline.pictures import color_flow, color_labels, h264
-from flowreel.pipeline.reader import ClipData, decode_clip
+from flowreel.pipeline.reader.dataset import ClipData, decode_clip
 from flowreel.pipeline.report.facts import ClipFacts
 from flowreel.pipeline.report.measures import MEASURES
-from flowreel.pipeline.versions import Version
 from flowreel.schemas.label_space import LabelSpace
 from flowreel.schemas.manifest import completed
 

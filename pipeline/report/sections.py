@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import yaml
 
-from flowreel.pipeline import versions
+from flowreel.pipeline.dataset import versions
+from flowreel.pipeline.dataset.versions import FAILURES_FILE, Version
 from flowreel.pipeline.report.facts import ClassFacts
-from flowreel.pipeline.versions import FAILURES_FILE, Version
 from flowreel.schemas.label_space import LabelSpace
 from flowreel.schemas.version import VersionRecord, Work
 

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flowreel.pipeline.quality.style import StyleStrength, style_strength
+from flowreel.pipeline.dataset.versions import Version
+from flowreel.pipeline.quality.style_distance import StyleStrength, style_strength
 from flowreel.pipeline.report.facts import Facts
 from flowreel.pipeline.report.players import read_clip
-from flowreel.pipeline.versions import Version
 
 SCENES = 3  # looked at
 VARIANTS = 8

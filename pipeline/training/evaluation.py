@@ -16,7 +16,7 @@ from flowreel.pipeline.generator.engine import engine_for
 from flowreel.pipeline.generator.networks import VideoGenerator
 from flowreel.pipeline.quality import warp_errors
 from flowreel.pipeline.storage import Store
-from flowreel.pipeline.training.clip import TrainingClip
+from flowreel.pipeline.training.data.training_clip import TrainingClip
 from flowreel.schemas.label_space import LabelSpace
 
 FOLDER = "samples"

@@ -11,11 +11,11 @@ from flowreel.pipeline.generator.config import GeneratorConfig
 from flowreel.pipeline.storage import NotFound, Store, open_store
 from flowreel.pipeline.training import state
 from flowreel.pipeline.training.architecture import generator_config
-from flowreel.pipeline.training.perceptual import open_perceptual
-from flowreel.pipeline.training.reference_flow import open_method
-from flowreel.pipeline.training.sampling import Draw, Sampling, draw_round
+from flowreel.pipeline.training.data.reference_flow import open_method
+from flowreel.pipeline.training.data.sampling import Draw, Sampling, draw_round
+from flowreel.pipeline.training.data.sources import TrainingSource, open_source
+from flowreel.pipeline.training.objective.perceptual import open_perceptual
 from flowreel.pipeline.training.schedule import Stage, last_epoch, stage
-from flowreel.pipeline.training.sources import TrainingSource, open_source
 from flowreel.schemas.errors import UsageError
 from flowreel.schemas.training import TrainSpec
 

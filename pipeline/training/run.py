@@ -8,18 +8,18 @@ import torch
 
 from flowreel.pipeline.generator.cpu_features import multiplies_bfloat16
 from flowreel.pipeline.training import evaluation, state
-from flowreel.pipeline.training.clip import TrainingClip
-from flowreel.pipeline.training.loader import open_loader
+from flowreel.pipeline.training.data.loader import open_loader
+from flowreel.pipeline.training.data.reference_flow import flow_between
+from flowreel.pipeline.training.data.sampling import Draw, whole
+from flowreel.pipeline.training.data.training_clip import TrainingClip
+from flowreel.pipeline.training.data_parallel import Worker
 from flowreel.pipeline.training.log import Log, Record
-from flowreel.pipeline.training.objective import LoadOptions, Objective, start
-from flowreel.pipeline.training.perceptual import open_perceptual
+from flowreel.pipeline.training.objective.objective import LoadOptions, Objective, start
+from flowreel.pipeline.training.objective.perceptual import open_perceptual
 from flowreel.pipeline.training.plan import TrainPlan, record_spec
-from flowreel.pipeline.training.reference_flow import flow_between
-from flowreel.pipeline.training.sampling import Draw, whole
 from flowreel.pipeline.training.schedule import Stage, last_epoch
 from flowreel.pipeline.training.state import State
 from flowreel.pipeline.training.step import add_gradients
-from flowreel.pipeline.training.worker import Worker
 
 SAMPLE_FRAMES, SAMPLE_FPS = 30, 12
 Post = Callable[[Record], object]

@@ -11,7 +11,7 @@ import torch
 from flowreel.pipeline.generator.loading import save_checkpoint
 from flowreel.pipeline.generator.networks import VideoGenerator
 from flowreel.pipeline.storage import Store
-from flowreel.pipeline.training.networks import Networks
+from flowreel.pipeline.training.objective.networks import Networks
 from flowreel.pipeline.training.schedule import Stage
 from flowreel.pipeline.training.step import Optimisers
 from flowreel.schemas.errors import CheckpointError

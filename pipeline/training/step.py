@@ -7,8 +7,8 @@ from typing import Self
 from torch.nn import Parameter
 from torch.optim import Adam, Optimizer
 
-from flowreel.pipeline.training.networks import Networks
-from flowreel.pipeline.training.objective import Losses
+from flowreel.pipeline.training.objective.networks import Networks
+from flowreel.pipeline.training.objective.objective import Losses
 from flowreel.schemas.training import OptimiserSpec
 
 BETA2 = 0.999

@@ -13,7 +13,7 @@ import torch
 
 from flowreel.pipeline.export.formats import FORMATS
 from flowreel.pipeline.export.run import export
-from flowreel.pipeline.reader import Dataset, open_dataset
+from flowreel.pipeline.reader.dataset import Dataset, open_dataset
 from flowreel.pipeline.storage import open_store
 from tests.conftest import LocalRun, _write_source
 

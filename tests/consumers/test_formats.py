@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flowreel.pipeline.reader import ClipData, Dataset
+from flowreel.pipeline.reader.dataset import ClipData, Dataset
 
 FRAMES = 300
 SPLITS = ("train", "val")

@@ -10,13 +10,13 @@ import torch
 from flowreel.pipeline.generator.config import GeneratorConfig
 from flowreel.pipeline.generator.loading import save_checkpoint
 from flowreel.pipeline.generator.networks import VideoGenerator
-from flowreel.pipeline.reader import ClipData, open_dataset
+from flowreel.pipeline.maintenance.verify import verify
+from flowreel.pipeline.reader.dataset import ClipData, open_dataset
 from flowreel.pipeline.storage import open_store
-from flowreel.pipeline.training.begin import open_state
+from flowreel.pipeline.training.data_parallel import Worker
+from flowreel.pipeline.training.initial_state import open_state
 from flowreel.pipeline.training.plan import prepare as prepare_training
 from flowreel.pipeline.training.run import Run
-from flowreel.pipeline.training.worker import Worker
-from flowreel.pipeline.verify import verify
 from flowreel.schemas.parse import parse, parse_spec
 from flowreel.schemas.spec import Spec
 from flowreel.schemas.training import TrainSpec

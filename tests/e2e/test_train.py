@@ -12,10 +12,10 @@ import pytest
 import torch
 import yaml
 
-from flowreel.pipeline.training.begin import open_state
+from flowreel.pipeline.training.data_parallel import Worker
+from flowreel.pipeline.training.initial_state import open_state
 from flowreel.pipeline.training.plan import prepare
 from flowreel.pipeline.training.run import Run
-from flowreel.pipeline.training.worker import Worker
 from flowreel.schemas.training import TrainSpec
 from tests.training.paired import write_paired
 

@@ -16,7 +16,7 @@ from flowreel.pipeline.edits.instances import NO_INSTANCE
 from flowreel.pipeline.export.formats import FORMATS
 from flowreel.pipeline.export.run import Summary, export
 from flowreel.pipeline.export.video import ffv1
-from flowreel.pipeline.reader import ClipData, Dataset, open_dataset
+from flowreel.pipeline.reader.dataset import ClipData, Dataset, open_dataset
 from flowreel.pipeline.storage import TEMPORARY_SUFFIX, Store, open_store
 from flowreel.schemas.errors import StorageError, UsageError
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from flowreel.jobs.attempts import MAX_OUTAGES, MAX_REFUSALS, Attempts
+from flowreel.jobs.engine.attempts import MAX_OUTAGES, MAX_REFUSALS, Attempts
 from flowreel.schemas.clip import Clip, Shard
 from flowreel.schemas.errors import FlowreelError
 from flowreel.schemas.outcome import Failed

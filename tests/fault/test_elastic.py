@@ -13,8 +13,8 @@ from ray import cloudpickle
 from ray.cluster_utils import Cluster
 from ray.exceptions import ActorUnavailableError
 
-from flowreel.jobs import dispatch
-from flowreel.jobs.dispatch import Dispatcher, Worker
+from flowreel.jobs.engine import dispatch
+from flowreel.jobs.engine.dispatch import Dispatcher, Worker
 from flowreel.schemas.clip import Clip, Shard
 from flowreel.schemas.errors import FlowreelError
 from flowreel.schemas.outcome import Rendered, ShardOutcome

@@ -12,8 +12,8 @@ from benchmarks.faults.engine import Load
 from benchmarks.faults.place import Place, Undisturbed, data_files
 from benchmarks.faults.processes import Driver
 from benchmarks.faults.world import rendered_again
+from flowreel.pipeline.dataset.versions import numbers
 from flowreel.pipeline.storage import open_store
-from flowreel.pipeline.versions import numbers
 
 pytestmark = [pytest.mark.slow, pytest.mark.chaos]
 SLOWLY = Load(pause_s=0.05)

@@ -8,7 +8,7 @@ from benchmarks.faults.cluster import Nodes
 from benchmarks.faults.engine import Load
 from benchmarks.faults.place import LENGTHS, Place, Undisturbed, data_files
 from benchmarks.faults.processes import Driver
-from flowreel.pipeline.job import Lanes
+from flowreel.pipeline.render.job import Lanes
 
 pytestmark = [pytest.mark.slow, pytest.mark.chaos]
 NODES, CLIPS_PER_SHARD = 4, 3

@@ -11,8 +11,8 @@ from benchmarks.faults.engine import Load, Sickness
 from benchmarks.faults.place import Place, Undisturbed
 from benchmarks.faults.processes import Driver
 from flowreel.pipeline.codec import decode_ids
+from flowreel.pipeline.dataset.versions import FAILURES_FILE, open_version
 from flowreel.pipeline.storage import open_store
-from flowreel.pipeline.versions import FAILURES_FILE, open_version
 
 from .conftest import SICK
 

@@ -7,8 +7,8 @@ import pytest
 import s3fs
 
 from benchmarks.faults.proxy import KINDS, FaultProxy
-from flowreel.jobs.progress import Display
 from flowreel.jobs.render import Exit, render
+from flowreel.jobs.terminal.progress import Display
 from flowreel.schemas.errors import FlowreelError
 from flowreel.schemas.spec import Spec
 

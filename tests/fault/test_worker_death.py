@@ -12,12 +12,12 @@ import pytest
 import torch
 from ray import cloudpickle
 
-from flowreel.jobs.progress import Display
 from flowreel.jobs.render import Exit, render
+from flowreel.jobs.terminal.progress import Display
 from flowreel.pipeline.codec import encode_ids
+from flowreel.pipeline.dataset.versions import FAILURES_FILE
 from flowreel.pipeline.generator.checkpoint import Checkpoint
 from flowreel.pipeline.generator.engine import Engine, load_engine
-from flowreel.pipeline.versions import FAILURES_FILE
 from flowreel.schemas.plan import RenderSettings
 from flowreel.schemas.spec import Spec
 

@@ -13,14 +13,14 @@ import pytest
 import torch
 from torch import nn
 
-from flowreel.pipeline.training import (
+from flowreel.pipeline.training import step
+from flowreel.pipeline.training.objective import (
     discriminators,
     face_crop,
     frame_groups,
     losses,
     objective,
-    step,
-    temporal,
+    temporal_groups,
 )
 from tests.golden import training as golden_training
 from tests.golden.training import Run, train
@@ -97,7 +97,7 @@ def test_what_nothing_is_compared_with_is_said(vector: Vector, run: Run) -> None
     assert unknown_contents(other, run) == ["unknown array step1_flow", "unknown log entry loss_H"]
 
 
-def dense_but_first(*given: Any, choose: Any = temporal.choose) -> Any:
+def dense_but_first(*given: Any, choose: Any = temporal_groups.choose) -> Any:
     chosen, stores = choose(*given)
     return [groups[:1] for groups in chosen[:1]], stores
 
@@ -110,7 +110,7 @@ RULES: dict[str, tuple[Any, str, Any]] = {
     "another part is the face": (face_crop, "HEAD", 0.5),
     "slower moments": (step, "BETA2", 0.99),
     "another eps": (discriminators.nn, "BatchNorm2d", partial(nn.BatchNorm2d, eps=1e-3)),
-    "one time scale": (temporal, "choose", dense_but_first),
+    "one time scale": (temporal_groups, "choose", dense_but_first),
     "features of the last layer too": (losses, "feature_matching", lambda fake, real: fake[0][-1].abs().mean()),
     "gradients of a single frame": (golden_training, "backprop_frames", lambda *_: 1),
 }

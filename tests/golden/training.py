@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from flowreel.pipeline.generator.conditioning import from_uint8
-from flowreel.pipeline.training.clip import TrainingClip
-from flowreel.pipeline.training.face_crop import FaceCrop
-from flowreel.pipeline.training.generate import Rendered
-from flowreel.pipeline.training.networks import Networks
-from flowreel.pipeline.training.objective import LoadOptions, Losses, Objective, start
+from flowreel.pipeline.training.data.training_clip import TrainingClip
+from flowreel.pipeline.training.objective.face_crop import FaceCrop
+from flowreel.pipeline.training.objective.generate import Rendered
+from flowreel.pipeline.training.objective.networks import Networks
+from flowreel.pipeline.training.objective.objective import LoadOptions, Losses, Objective, start
 from flowreel.pipeline.training.step import add_gradients, optimisers
 from flowreel.schemas.training import DiscriminatorSpec, LossSpec, OptimiserSpec
 from tests.golden.networks import fill, pictures, video_config

@@ -13,16 +13,17 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flowreel.pipeline import runs, versions
-from flowreel.pipeline.data_file import stored
-from flowreel.pipeline.decode import decode_column
-from flowreel.pipeline.footers import read_footers
+from flowreel.pipeline.dataset import versions
+from flowreel.pipeline.dataset.data_file import stored
+from flowreel.pipeline.dataset.lineage_file import lineage_parts
+from flowreel.pipeline.dataset.runs import records
+from flowreel.pipeline.dataset.runs.lease import RUNS, held_by
+from flowreel.pipeline.dataset.runs.ledger import Ledger
 from flowreel.pipeline.generator.checkpoint import read_checkpoint
 from flowreel.pipeline.generator.loading import load_generator
-from flowreel.pipeline.lease import RUNS, held_by
-from flowreel.pipeline.ledger import Ledger
-from flowreel.pipeline.lineage import lineage_parts
-from flowreel.pipeline.row_groups import RowGroups
+from flowreel.pipeline.publish.footers import read_footers
+from flowreel.pipeline.reader.decode import decode_column
+from flowreel.pipeline.reader.row_groups import RowGroups
 from flowreel.pipeline.sources.file_index import load_index
 from flowreel.pipeline.sources.label_spaces import open_label_space
 from flowreel.pipeline.storage import Store, open_store
@@ -49,7 +50,7 @@ class Damaged:
         run.publish(prepared, outcomes)
         self.store: Store = prepared.job.dataset
         for outcome in outcomes:
-            runs.save_outcome(self.store, PLAN, outcome)
+            records.save_outcome(self.store, PLAN, outcome)
         self.store.write(f"runs/{PLAN}/run.json", b'{"started": "2026-01-01", "host": "here", "clips": 4}')
         self.store.write(f"{RUNS}/x.json", json.dumps({"beat": 1, "plan_ids": [PLAN], "files": ["data/a"]}).encode())
         self.dataset, self.checkpoint = Path(self.store.uri), run.root / "checkpoint"
@@ -83,8 +84,8 @@ class Damaged:
         list(read_footers(self.store, [self.data]))
 
     def read_runs(self) -> None:
-        runs.unfinished_runs(self.store)
-        ledger = Ledger(self.shards, runs.load_outcomes(self.store, PLAN))
+        records.unfinished_runs(self.store)
+        ledger = Ledger(self.shards, records.load_outcomes(self.store, PLAN))
         assert len(list(ledger.losses())) + len(ledger.files()[0]) + len(list(ledger.left())) >= 1
 
     def read_checkpoint(self) -> None:

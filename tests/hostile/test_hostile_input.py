@@ -14,13 +14,13 @@ import s3fs
 import torch
 
 from flowreel.pipeline.codec import encode_ids
+from flowreel.pipeline.dataset.versions import MANIFEST_FILE, RECORD, SHARDS_FILE, load
 from flowreel.pipeline.generator.checkpoint import read_checkpoint
-from flowreel.pipeline.prepare import prepare
-from flowreel.pipeline.reader import open_dataset
-from flowreel.pipeline.row_groups import RowGroups
+from flowreel.pipeline.maintenance.verify import verify
+from flowreel.pipeline.planning.prepare import prepare
+from flowreel.pipeline.reader.dataset import open_dataset
+from flowreel.pipeline.reader.row_groups import RowGroups
 from flowreel.pipeline.storage import open_store
-from flowreel.pipeline.verify import verify
-from flowreel.pipeline.versions import MANIFEST_FILE, RECORD, SHARDS_FILE, load
 from flowreel.schemas.errors import CheckpointError, FlowreelError, StorageError, UsageError
 from flowreel.schemas.outcome import Failed, Rendered
 from flowreel.schemas.parse import parse_spec

@@ -102,7 +102,9 @@ def test_the_install_steps_give_a_working_flowreel(tmp_path: Path) -> None:
     env = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")} | {"PATH": f"{venv}/bin:/usr/bin:/bin"}
     for command in (["flowreel", "schema"], ["ray", "--version"], ["python", "-m", "flowreel", "submit", "--help"]):
         subprocess.run(command, cwd=tmp_path, env=env, check=True, stdout=subprocess.DEVNULL)
-    code = "import torch, s3fs, ray.job_submission, flowreel.jobs.actor as a; print(torch.__version__, a.__file__)"
+    code = (
+        "import torch, s3fs, ray.job_submission, flowreel.jobs.engine.actor as a; print(torch.__version__, a.__file__)"
+    )
     done = subprocess.run(["python", "-c", code], cwd=tmp_path, env=env, check=True, capture_output=True, text=True)
     version, place = done.stdout.split()
     assert version.startswith(re.findall(r"^torch==(.+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)[0])

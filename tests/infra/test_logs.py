@@ -4,19 +4,19 @@ import json
 import subprocess
 import sys
 
-from flowreel.jobs.progress import Display
+from flowreel.jobs.terminal.progress import Display
 from flowreel.schemas.outcome import Failed, ShardOutcome
 
 WORKER = """
 import logging
 from flowreel.jobs.logs import log_as_json
 log_as_json({"run": "r1", "worker": "host:1"})
-log = logging.getLogger("flowreel.jobs.actor")
+log = logging.getLogger("flowreel.jobs.engine.actor")
 log.warning("%s", "bad frame", extra={"shard": "s1", "clip": "c1", "kind": "input"})
 try:
     1 / 0
 except ZeroDivisionError:
-    logging.getLogger("flowreel.pipeline.lease").exception("late")
+    logging.getLogger("flowreel.pipeline.dataset.runs.lease").exception("late")
 """
 
 
@@ -25,7 +25,7 @@ def test_a_workers_lines_carry_run_shard_and_clip() -> None:
     first, second = map(json.loads, done.stderr.splitlines())
     assert first | {"time": ""} == {
         "time": "", "level": "warning", "message": "bad frame", "run": "r1", "worker": "host:1",
-        "shard": "s1", "clip": "c1", "kind": "input", "logger": "flowreel.jobs.actor",
+        "shard": "s1", "clip": "c1", "kind": "input", "logger": "flowreel.jobs.engine.actor",
     }  # fmt: skip
     assert second["run"] == "r1" and "ZeroDivisionError" in second["traceback"]
     assert first["time"].endswith("Z") and first["time"] <= second["time"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from flowreel.jobs.metrics import METRICS
+from flowreel.jobs.engine.metrics import METRICS
 
 from .manifests import INFRA
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from flowreel.jobs import job_env, job_package, submit
+from flowreel.jobs import submit
+from flowreel.jobs.submission import environment, package
 from flowreel.jobs.submit import Arguments, Job
 from flowreel.schemas.errors import UsageError
 
@@ -36,25 +37,25 @@ def test_what_must_not_travel_is_refused(
     groups: dict[str, Any], overrides: list[str], told: str, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match=told) as refused:
-        job_package.check_travels("render", written(tmp_path, **groups), overrides, local=True)
+        package.check_travels("render", written(tmp_path, **groups), overrides, local=True)
     assert "hunter2" not in str(refused.value)
 
 
 def test_a_spec_of_urls_travels_as_it_is(tmp_path: Path) -> None:
     place = written(tmp_path, storage_options={"endpoint_url": "http://127.0.0.1:9000"})
-    assert job_package.check_travels("render", place, ["clips.frames=3"], local=True) == Path(place).read_text()
+    assert package.check_travels("render", place, ["clips.frames=3"], local=True) == Path(place).read_text()
 
 
 def test_packed_code_runs_without_an_installed_flowreel(tmp_path: Path) -> None:
-    job_package.pack(tmp_path, "a: 1", code=True)
-    job_env.write(tmp_path, {"FLOWREEL_TOLD": "yes"})
+    package.pack(tmp_path, "a: 1", code=True)
+    environment.write(tmp_path, {"FLOWREEL_TOLD": "yes"})
     code = (
         "import os, flowreel, importlib.metadata as m; from flowreel.jobs import job_env; job_env.load();"
         " print(flowreel.__file__, m.version('flowreel'), os.environ['FLOWREEL_TOLD'])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True)
     assert done.stdout.split() == [str(tmp_path / "flowreel/__init__.py"), metadata.version("flowreel"), "yes"]
-    assert (tmp_path / job_package.SPEC_NAME).read_text() == "a: 1"
+    assert (tmp_path / package.SPEC_NAME).read_text() == "a: 1"
     assert (tmp_path / "flowreel/pipeline/bundled/model.safetensors").is_file() and not list(
         tmp_path.rglob("__pycache__/*.pyc")
     )

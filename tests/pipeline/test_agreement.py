@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flowreel.pipeline.codec import decode_ids, decode_image, resize_ids, resize_image
-from flowreel.pipeline.quality.agreement import label_agreement
+from flowreel.pipeline.quality.label_agreement import label_agreement
 from flowreel.pipeline.quality.segmenters import open_segmenter
 from flowreel.pipeline.sources.label_spaces import open_label_space
 from flowreel.schemas.errors import UsageError

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from flowreel.jobs.plan import lines, summary
-from flowreel.pipeline.prepare import Prepared, prepare
+from flowreel.pipeline.planning.prepare import Prepared, prepare
 from flowreel.schemas.errors import UsageError
 from flowreel.schemas.spec import Spec
 

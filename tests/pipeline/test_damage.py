@@ -8,8 +8,8 @@ import pytest
 from numpy.typing import NDArray
 
 from flowreel.pipeline.codec import decode_ids, decode_image, resize_ids, resize_image
-from flowreel.pipeline.quality.fingerprint import apart
 from flowreel.pipeline.quality.measure import Columns, measure
+from flowreel.pipeline.quality.perceptual_hash import apart
 from flowreel.schemas.manifest import QUALITY
 
 Rgb, Ids = NDArray[np.uint8], NDArray[np.integer]

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from flowreel.pipeline.data_file import EncodedClip, build, clip_sources, manifest_rows, path_of
+from flowreel.pipeline.dataset.data_file import EncodedClip, build, clip_sources, manifest_rows, path_of
 from flowreel.schemas.lineage import SOURCES
 from flowreel.schemas.manifest import completed
 

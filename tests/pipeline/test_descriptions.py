@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 import yaml
 
-from flowreel.pipeline import about
-from flowreel.pipeline.about import About
-from flowreel.pipeline.card import dataset_card
-from flowreel.pipeline.croissant import croissant
-from flowreel.pipeline.manifest_file import Totals
+from flowreel.pipeline.dataset.manifest_writer import Totals
+from flowreel.pipeline.dataset.versions import SHARDS_FILE, Version, open_version
+from flowreel.pipeline.publish import version_facts
+from flowreel.pipeline.publish.card import dataset_card
+from flowreel.pipeline.publish.croissant import croissant
+from flowreel.pipeline.publish.version_facts import About
 from flowreel.pipeline.storage import open_store
-from flowreel.pipeline.versions import SHARDS_FILE, Version, open_version
 from flowreel.schemas.label_space import LabelSpace
 from flowreel.schemas.manifest import DATA, MANIFEST
 from flowreel.schemas.version import FileRecord
@@ -85,6 +85,6 @@ def test_croissant_has_every_column_and_file(version: Version, known: About) -> 
 
 
 def test_more_files_than_a_description_should_list(known: About, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(about, "LISTED_FILES", 1)
+    monkeypatch.setattr(version_facts, "LISTED_FILES", 1)
     assert [c["config_name"] for c in front_matter(dataset_card(known))["configs"]] == ["manifest"]
     assert [r["@id"] for r in croissant(known, MANIFEST_RECORD)["recordSet"]] == ["frames"]

@@ -16,7 +16,7 @@ from flowreel.pipeline.generator.config import GeneratorConfig
 from flowreel.pipeline.generator.engine import Engine, PlainEngine, engine_for
 from flowreel.pipeline.generator.loading import load_generator
 from flowreel.pipeline.generator.networks import VideoGenerator
-from flowreel.pipeline.render import ShardRenderer
+from flowreel.pipeline.render.shard import ShardRenderer
 from flowreel.schemas.errors import DeviceLost
 from flowreel.schemas.outcome import Rendered
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from flowreel.pipeline.codec import decode_ids, encode_ids
+from flowreel.pipeline.dataset.versions import Version
 from flowreel.pipeline.edits import Maps, apply_edits
-from flowreel.pipeline.provenance import rendered_from
-from flowreel.pipeline.reader import ClipData, read_version
-from flowreel.pipeline.rerender import rerender
-from flowreel.pipeline.versions import Version
+from flowreel.pipeline.maintenance.provenance import rendered_from
+from flowreel.pipeline.maintenance.rerender import rerender
+from flowreel.pipeline.reader.dataset import ClipData, read_version
 from flowreel.schemas.errors import UsageError
 from flowreel.schemas.label_spaces import BUILT_IN
 from flowreel.schemas.parse import check

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from flowreel.jobs import plan as planning
-from flowreel.pipeline import summary
-from flowreel.pipeline.estimate import SECONDS_PER_MEGAPIXEL, Estimate, estimate
+from flowreel.pipeline.dataset.runs import summary
+from flowreel.pipeline.planning.time_estimate import SECONDS_PER_MEGAPIXEL, Estimate, estimate
 from flowreel.schemas.run import RunSummary
 
 

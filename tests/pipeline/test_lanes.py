@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from flowreel.jobs.renderer import open_renderer
+from flowreel.jobs.engine.renderer import open_renderer
 from flowreel.pipeline.generator.engine import load_engine
-from flowreel.pipeline.job import MANY, Lanes, lanes_for
-from flowreel.pipeline.prepare import Prepared
-from flowreel.pipeline.render import ShardRenderer
+from flowreel.pipeline.planning.prepare import Prepared
+from flowreel.pipeline.render.job import MANY, Lanes, lanes_for
+from flowreel.pipeline.render.shard import ShardRenderer
 
 Run = Any  # the fixture's type lies in conftest, which is not importable
 MEET_S = 60

@@ -9,12 +9,14 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from flowreel.pipeline import claim, manifest_file, publish
+from flowreel.pipeline.dataset import manifest_writer
+from flowreel.pipeline.dataset.runs.ledger import Ledger
+from flowreel.pipeline.dataset.runs.plan_file import save_plan
 from flowreel.pipeline.identity import IdSearch, id_array
-from flowreel.pipeline.ledger import Ledger
-from flowreel.pipeline.plan_file import save_plan
+from flowreel.pipeline.maintenance.verify import verify
+from flowreel.pipeline.publish import claim
+from flowreel.pipeline.publish.claim import Conflict
 from flowreel.pipeline.storage import open_store
-from flowreel.pipeline.verify import verify
 from flowreel.schemas.outcome import DataFile, Failed, Rendered, ShardOutcome
 from flowreel.schemas.plan import PLAN
 
@@ -77,7 +79,7 @@ def test_new_clips_come_among_those_that_stay(
     local_run: Run, make_source: Any, monkeypatch: pytest.MonkeyPatch, rows: int
 ) -> None:
     """The same version in one run or two, whatever the sizes of parts: but for the data files that hold the clips."""
-    monkeypatch.setattr(manifest_file, "GROUP_ROWS", rows)
+    monkeypatch.setattr(manifest_writer, "GROUP_ROWS", rows)
     make_source(local_run.source, sequences=5)
     at_once, stepwise = local_run.into("at-once"), local_run.into("stepwise")
     whole = at_once.publish(at_once.prepare())
@@ -133,6 +135,6 @@ def test_a_claim_that_was_taken_over_is_noticed(local_run: Run) -> None:
             store.write("runs/claims/000001.json", b"another's")
             mine.check()
 
-    with pytest.raises(publish.Conflict, match="version 1 was taken over by another run"):
+    with pytest.raises(Conflict, match="version 1 was taken over by another run"):
         write()
     assert [info.path for info in store.list("runs/claims")] == ["runs/claims/000001.json"]

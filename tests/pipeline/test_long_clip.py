@@ -12,7 +12,7 @@ from flowreel.pipeline.generator.clip_data import ClipFrames, Conditioning
 from flowreel.pipeline.generator.clips import How, render_clips
 from flowreel.pipeline.generator.engine import Engine, Kind, engine_for
 from flowreel.pipeline.generator.loading import load_generator
-from flowreel.pipeline.long_clip import Pieces, render_long
+from flowreel.pipeline.render.long_clips import Pieces, render_long
 from flowreel.pipeline.storage import Store, open_store
 
 FRAMES, EVERY = 11, 4

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from flowreel.pipeline.pieces import spans
-from flowreel.pipeline.planner import SHARD_FRAMES, Held, Inputs, plan, published_frames
+from flowreel.pipeline.planning.planner import SHARD_FRAMES, Held, Inputs, plan, published_frames
+from flowreel.pipeline.planning.spans import spans
 from flowreel.pipeline.sources.template import natural
 from flowreel.schemas.clip import CLIP_ID, Clip, Exemplar
 from flowreel.schemas.label_spaces import BUILT_IN

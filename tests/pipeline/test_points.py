@@ -15,14 +15,14 @@ from flowreel.pipeline.export.run import export
 from flowreel.pipeline.generator.config import GeneratorConfig
 from flowreel.pipeline.generator.loading import save_checkpoint
 from flowreel.pipeline.generator.networks import VideoGenerator
-from flowreel.pipeline.reader import ClipData, open_dataset
-from flowreel.pipeline.rerender import rerender
+from flowreel.pipeline.maintenance.rerender import rerender
+from flowreel.pipeline.maintenance.verify import verify
+from flowreel.pipeline.reader.dataset import ClipData, open_dataset
 from flowreel.pipeline.sources.keypoints.crop import central_cut, following_cuts
 from flowreel.pipeline.sources.keypoints.openpose import BODY, COUNTS, Person
 from flowreel.pipeline.sources.keypoints.published import PERSON
 from flowreel.pipeline.sources.keypoints.tracking import track_people
 from flowreel.pipeline.storage import open_store
-from flowreel.pipeline.verify import verify
 from flowreel.schemas.errors import SourceError, UsageError
 from flowreel.schemas.parse import check
 from flowreel.schemas.spec import Spec

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from flowreel.pipeline.edits import Ids
-from flowreel.pipeline.reader import open_dataset
-from flowreel.pipeline.rerender import rerender
+from flowreel.pipeline.maintenance.rerender import rerender
+from flowreel.pipeline.maintenance.verify import verify
+from flowreel.pipeline.reader.dataset import open_dataset
 from flowreel.pipeline.sources.procedural import draw_maps, procedural_catalog
 from flowreel.pipeline.sources.scenes import Drive, Label, Scene
-from flowreel.pipeline.verify import verify
 from flowreel.schemas.errors import SourceError
 from flowreel.schemas.source import ProceduralSpec
 from flowreel.schemas.spec import Spec

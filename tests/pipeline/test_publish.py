@@ -12,13 +12,15 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from flowreel.pipeline import claim, publish
-from flowreel.pipeline.data_file import manifest_rows
-from flowreel.pipeline.ledger import Ledger
-from flowreel.pipeline.prepare import Prepared, prepare
+from flowreel.pipeline.dataset.data_file import manifest_rows
+from flowreel.pipeline.dataset.runs.ledger import Ledger
+from flowreel.pipeline.dataset.versions import Version, newest, numbers, open_version
+from flowreel.pipeline.maintenance.verify import verify
+from flowreel.pipeline.planning.prepare import Prepared, prepare
+from flowreel.pipeline.publish import claim, commit
+from flowreel.pipeline.publish.claim import Conflict
+from flowreel.pipeline.publish.draft import Draft, changes_nothing, draft_version
 from flowreel.pipeline.storage import open_store
-from flowreel.pipeline.verify import verify
-from flowreel.pipeline.versions import Version, newest, numbers, open_version
 from flowreel.schemas.errors import UsageError
 from flowreel.schemas.outcome import Failed, Rejected, Rendered, ShardOutcome
 
@@ -47,8 +49,8 @@ def columns(found: pa.Table) -> dict[str, pa.DataType]:
     return dict(zip(found.schema.names, found.schema.types, strict=True))
 
 
-def drafted(prepared: Prepared, outcomes: list[ShardOutcome]) -> publish.Draft:
-    return publish.draft(prepared.job, prepared.plan, Ledger(prepared.plan.shards, outcomes), prepared.base)
+def drafted(prepared: Prepared, outcomes: list[ShardOutcome]) -> Draft:
+    return draft_version(prepared.job, prepared.plan, Ledger(prepared.plan.shards, outcomes), prepared.base)
 
 
 # What a version says
@@ -197,15 +199,15 @@ def test_no_later_run_changes_a_published_data_file(local_run: Run, make_source:
 def test_nothing_new_changes_nothing(local_run: Run, make_source: Any) -> None:
     first = local_run.prepare()
     fresh = drafted(first, local_run.render(first))
-    assert not publish.changes_nothing(fresh, None)
+    assert not changes_nothing(fresh, None)
     version = local_run.publish(first)
-    assert publish.changes_nothing(fresh, version)
+    assert changes_nothing(fresh, version)
     again = local_run.prepare()
     assert again.plan.shards == ()
-    assert publish.changes_nothing(drafted(again, []), again.base)
+    assert changes_nothing(drafted(again, []), again.base)
     make_source(local_run.source, sequences=3)
     more = local_run.prepare()
-    assert not publish.changes_nothing(drafted(more, local_run.render(more)), more.base)
+    assert not changes_nothing(drafted(more, local_run.render(more)), more.base)
 
 
 def test_other_failures_are_a_change(local_run: Run) -> None:
@@ -218,9 +220,9 @@ def test_other_failures_are_a_change(local_run: Run) -> None:
     again = local_run.prepare(failure={"retry_failed": True})
     assert {c.clip_id for s in again.plan.shards for c in s.clips} == {c.clip_id for c in lost}
     same = [ShardOutcome(s.shard_id, None, first.clips) for s in again.plan.shards]
-    assert publish.changes_nothing(drafted(again, same), version)
+    assert changes_nothing(drafted(again, same), version)
     other = [ShardOutcome(s.shard_id, None, tuple(Failed(c.clip_id, "flood") for c in lost)) for s in again.plan.shards]
-    assert not publish.changes_nothing(drafted(again, other), version)
+    assert not changes_nothing(drafted(again, other), version)
 
 
 # The commit
@@ -259,8 +261,8 @@ def test_of_two_writers_at_once_one_wins_and_the_other_is_told(local_run: Run) -
     def writer() -> None:
         start.wait()
         try:
-            ended.append(publish.commit(prepared.job, prepared.plan, draft))
-        except publish.Conflict as conflict:
+            ended.append(commit.commit(prepared.job, prepared.plan, draft))
+        except Conflict as conflict:
             ended.append(conflict)
 
     threads = [threading.Thread(target=writer) for _ in range(4)]
@@ -269,7 +271,7 @@ def test_of_two_writers_at_once_one_wins_and_the_other_is_told(local_run: Run) -
     for thread in threads:
         thread.join()
     (version,) = [e for e in ended if isinstance(e, Version)]
-    conflicts = [str(e) for e in ended if isinstance(e, publish.Conflict)]
+    conflicts = [str(e) for e in ended if isinstance(e, Conflict)]
     assert conflicts == ["version 1 was published meanwhile"] * 3
     assert open_version(prepared.job.dataset).record == version.record and not verify(version).problems
     assert not list((local_run.dataset / "runs/claims").iterdir())
@@ -279,8 +281,8 @@ def test_who_comes_later_plans_again_and_finds_nothing_to_do(local_run: Run) -> 
     slow = local_run.prepare()
     outcomes = local_run.render(slow)
     local_run.publish(local_run.prepare())
-    with pytest.raises(publish.Conflict, match="version 1 was published meanwhile"):
-        publish.commit(slow.job, slow.plan, drafted(slow, outcomes))
+    with pytest.raises(Conflict, match="version 1 was published meanwhile"):
+        commit.commit(slow.job, slow.plan, drafted(slow, outcomes))
     again = local_run.prepare()
     assert again.plan.shards == () and again.plan.base_version == 1
     assert numbers(again.job.dataset) == [1]
@@ -291,8 +293,8 @@ def test_a_conflict_leaves_the_winner_s_files_alone(local_run: Run) -> None:
     slow = local_run.prepare()
     outcomes = local_run.render(slow)
     version = local_run.publish(local_run.prepare())
-    with pytest.raises(publish.Conflict):
-        publish.commit(slow.job, slow.plan, drafted(slow, outcomes[:1]))
+    with pytest.raises(Conflict):
+        commit.commit(slow.job, slow.plan, drafted(slow, outcomes[:1]))
     assert not verify(version).problems
 
 
@@ -329,7 +331,7 @@ def test_secrets_of_storage_options_are_in_no_file(local_run: Run) -> None:
     outcomes = local_run.render(prepared)
     kinds = {type(c) for o in outcomes for c in o.clips}
     assert Failed in kinds and kinds & {Rejected, Rendered}
-    publish.commit(prepared.job, prepared.plan, drafted(prepared, outcomes))  # the run's records stay
+    commit.commit(prepared.job, prepared.plan, drafted(prepared, outcomes))  # the run's records stay
     files = [f for f in local_run.dataset.rglob("*") if f.is_file()]
     names = {f.name for f in files}
     assert {"version.json", "README.md", "sources.parquet", *TABLES} <= names and len(files) >= 8

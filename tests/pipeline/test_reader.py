@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from flowreel.pipeline.reader import open_dataset
+from flowreel.pipeline.reader.dataset import open_dataset
 from flowreel.pipeline.storage import Store
 from flowreel.schemas.errors import IntegrityError, UsageError
 

@@ -15,12 +15,12 @@ import torch
 from PIL import Image
 
 from flowreel.pipeline.codec import decode_image
+from flowreel.pipeline.dataset.runs.records import load_outcomes
 from flowreel.pipeline.generator.engine import engine_for
 from flowreel.pipeline.generator.loading import load_generator
 from flowreel.pipeline.identity import shard_id
-from flowreel.pipeline.prepare import Prepared
-from flowreel.pipeline.render import ShardRenderer
-from flowreel.pipeline.runs import load_outcomes
+from flowreel.pipeline.planning.prepare import Prepared
+from flowreel.pipeline.render.shard import ShardRenderer
 from flowreel.pipeline.storage import Unavailable, open_store
 from flowreel.schemas.clip import Clip
 from flowreel.schemas.outcome import Failed, Rejected, Rendered, ShardOutcome

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from flowreel.pipeline import runs
-from flowreel.pipeline.ledger import Ledger
-from flowreel.pipeline.prepare import Prepared
-from flowreel.pipeline.verify import verify
+from flowreel.pipeline.dataset.runs import records
+from flowreel.pipeline.dataset.runs.ledger import Ledger
+from flowreel.pipeline.maintenance.verify import verify
+from flowreel.pipeline.planning.prepare import Prepared
 from flowreel.schemas.clip import Shard
 from flowreel.schemas.outcome import DataFile, Failed, Rejected, Rendered, ShardOutcome
 
@@ -18,7 +18,7 @@ NAME = "ab" * 16  # of a data file
 
 
 def done(prepared: Prepared) -> dict[str, ShardOutcome]:
-    return {o.shard_id: o for o in runs.load_outcomes(prepared.job.dataset, prepared.plan.plan_id)}
+    return {o.shard_id: o for o in records.load_outcomes(prepared.job.dataset, prepared.plan.plan_id)}
 
 
 def left(prepared: Prepared) -> list[Shard]:
@@ -43,9 +43,9 @@ def test_outcomes_come_back_as_they_were(local_run: Run) -> None:
     ]
     assert done(prepared) == {}
     for outcome in outcomes:
-        runs.save_outcome(prepared.job.dataset, prepared.plan.plan_id, outcome)
+        records.save_outcome(prepared.job.dataset, prepared.plan.plan_id, outcome)
     assert done(prepared) == {"s1": outcomes[0], "s2": outcomes[1]}
-    assert list(runs.load_outcomes(prepared.job.dataset, "another-plan")) == []
+    assert list(records.load_outcomes(prepared.job.dataset, "another-plan")) == []
 
 
 def test_a_finished_shard_is_not_rendered_again(local_run: Run) -> None:
@@ -113,7 +113,7 @@ def test_of_a_shard_that_was_split_the_rest_is_rendered_one_by_one(local_run: Ru
     shard = prepared.plan.shards[1]
     culprit, mate = shard.clips
     lost = ShardOutcome("alone", None, (Failed(culprit.clip_id, "its worker died", attempts=3),))
-    runs.save_outcome(prepared.job.dataset, prepared.plan.plan_id, lost)
+    records.save_outcome(prepared.job.dataset, prepared.plan.plan_id, lost)
     first, single = left(prepared)
     assert first == prepared.plan.shards[0]
     assert single.clips == (mate,) and single.shard_id != shard.shard_id
@@ -132,7 +132,7 @@ def test_lost_clips_are_tried_again_after_they_were_forgotten(local_run: Run) ->
     outcomes = local_run.render(prepared)
     assert [len(o.lost) for o in outcomes] == [1, 0]
     assert left(prepared) == []
-    runs.forget_losses(prepared.job.dataset, prepared.plan.plan_id)
+    records.forget_losses(prepared.job.dataset, prepared.plan.plan_id)
     assert left(prepared) == [prepared.plan.shards[0]]
     gone.write_bytes(data)
     (second,) = local_run.render(prepared, left(prepared))
@@ -150,16 +150,16 @@ def test_other_gates_are_another_run(local_run: Run) -> None:
 def test_an_unfinished_run_can_be_seen_until_it_ends(local_run: Run) -> None:
     prepared = local_run.prepare()
     dataset, plan = prepared.job.dataset, prepared.plan
-    assert runs.unfinished_runs(dataset) == []
-    runs.save_run(dataset, plan, {"host": "here"})
+    assert records.unfinished_runs(dataset) == []
+    records.save_run(dataset, plan, {"host": "here"})
     outcomes = local_run.render(prepared, plan.shards[:1])
-    assert runs.unfinished_runs(dataset) == [
+    assert records.unfinished_runs(dataset) == [
         {"plan_id": plan.plan_id, "host": "here", "clips": 4, "frames": 10, "shards": 2, "shards_done": 1}
     ]
     stored = json.loads(next(local_run.dataset.glob("runs/*/outcomes/*.json")).read_text())
     assert stored["shard_id"] == outcomes[0].shard_id
-    runs.end_run(dataset, plan.plan_id)
-    assert runs.unfinished_runs(dataset) == [] and done(prepared) == {}
+    records.end_run(dataset, plan.plan_id)
+    assert records.unfinished_runs(dataset) == [] and done(prepared) == {}
     assert (local_run.dataset / outcomes[0].file.path).exists()
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load, save
 
-from flowreel.pipeline.training.segmenter import (
+from flowreel.pipeline.quality.segmenter_network import (
     IGNORED,
     Segmenter,
     SegmenterFacts,

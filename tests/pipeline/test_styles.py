@@ -10,13 +10,13 @@ import pytest
 from PIL import Image
 
 from flowreel.pipeline.edits import Maps
-from flowreel.pipeline.light import lit
-from flowreel.pipeline.matrix import drawn, pairs
+from flowreel.pipeline.maintenance.rerender import rerender
 from flowreel.pipeline.pictures import color_labels
-from flowreel.pipeline.pieces import Pieces
-from flowreel.pipeline.quality.style import style_strength
-from flowreel.pipeline.reader import read_version
-from flowreel.pipeline.rerender import rerender
+from flowreel.pipeline.planning.spans import Pieces
+from flowreel.pipeline.planning.variant_matrix import drawn, pairs
+from flowreel.pipeline.quality.style_distance import style_strength
+from flowreel.pipeline.reader.dataset import read_version
+from flowreel.pipeline.render.lighting import lit
 from flowreel.schemas.errors import SourceError, UsageError
 from flowreel.schemas.label_spaces import BUILT_IN
 from flowreel.schemas.light import Light

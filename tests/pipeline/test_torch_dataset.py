@@ -11,10 +11,10 @@ import torch
 from torch.utils.data import DataLoader
 from torchdata.stateful_dataloader import StatefulDataLoader
 
-from flowreel.pipeline.reader import open_dataset
+from flowreel.pipeline.reader.dataset import open_dataset
+from flowreel.pipeline.reader.torch_dataset import ClipDataset, Samples
+from flowreel.pipeline.reader.torch_stream import ClipStream
 from flowreel.pipeline.storage import Store, open_store
-from flowreel.pipeline.torch_dataset import ClipDataset, Samples
-from flowreel.pipeline.torch_stream import ClipStream
 from flowreel.schemas.errors import UsageError
 from tests.conftest import LocalRun
 

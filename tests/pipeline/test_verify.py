@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from flowreel.pipeline.dataset.versions import open_version
+from flowreel.pipeline.maintenance.verify import Verdict, verify
 from flowreel.pipeline.storage import open_store
-from flowreel.pipeline.verify import Verdict, verify
-from flowreel.pipeline.versions import open_version
 
 VERSION = "versions/000001"
 Rows = list[dict[str, Any]]

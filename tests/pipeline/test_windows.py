@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowreel.pipeline.windows import Part, cut, order
+from flowreel.pipeline.reader.windows import Part, cut, order
 from flowreel.schemas.errors import UsageError
 
 EDGES = np.array([0, 5, 5, 9])  # clips of 5, 0 and 4 frames

@@ -1,6 +1,6 @@
 """The log of who rendered what and when."""
 
-from flowreel.pipeline.work_log import PAUSE_S, WorkLog
+from flowreel.pipeline.dataset.runs.work_log import PAUSE_S, WorkLog
 from flowreel.schemas.outcome import Rendered, ShardOutcome
 
 

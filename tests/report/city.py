@@ -4,14 +4,14 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-from flowreel.jobs.progress import Display
 from flowreel.jobs.render import render_by
+from flowreel.jobs.terminal.progress import Display
+from flowreel.pipeline.dataset.runs.ledger import Ledger
+from flowreel.pipeline.dataset.versions import Version
 from flowreel.pipeline.generator.engine import engine_for
 from flowreel.pipeline.generator.loading import load_generator
-from flowreel.pipeline.ledger import Ledger
-from flowreel.pipeline.prepare import Prepared
-from flowreel.pipeline.render import ShardRenderer
-from flowreel.pipeline.versions import Version
+from flowreel.pipeline.planning.prepare import Prepared
+from flowreel.pipeline.render.shard import ShardRenderer
 from flowreel.schemas.outcome import ShardOutcome
 from flowreel.schemas.spec import Spec
 

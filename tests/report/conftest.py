@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from flowreel.pipeline.versions import Version
+from flowreel.pipeline.dataset.versions import Version
 
 from .city import rendered, spec_of
 

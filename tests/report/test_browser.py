@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from flowreel.jobs.report import PLAYERS
+from flowreel.pipeline.dataset.versions import Version
 from flowreel.pipeline.report.compare import compare
 from flowreel.pipeline.report.page import VIDEO_BYTES, Wanted, report
-from flowreel.pipeline.versions import Version
 
 from .city import rendered, spec_of
 

@@ -7,11 +7,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from flowreel.pipeline.quality.fingerprint import apart
-from flowreel.pipeline.report.choose import FEW, near_duplicates, outliers, shown
+from flowreel.pipeline.dataset.versions import Version
+from flowreel.pipeline.quality.perceptual_hash import apart
 from flowreel.pipeline.report.facts import ClassFacts, Facts, gather, whole_clips
 from flowreel.pipeline.report.measures import MEASURES
-from flowreel.pipeline.versions import Version
+from flowreel.pipeline.report.pick_clips import FEW, near_duplicates, outliers, shown
 
 
 def test_clips_are_the_manifests_rows_put_together(city: Version) -> None:

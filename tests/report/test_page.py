@@ -11,10 +11,10 @@ import pytest
 from typer.testing import CliRunner
 
 from flowreel.jobs.cli import app
+from flowreel.pipeline.dataset.versions import Version, load
 from flowreel.pipeline.report import page
 from flowreel.pipeline.report.compare import compare
 from flowreel.pipeline.report.page import REPORT, Wanted, report
-from flowreel.pipeline.versions import Version, load
 from flowreel.schemas.errors import UsageError
 
 from .city import NAME, rendered, spec_of

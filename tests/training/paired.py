@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowreel.pipeline.codec import encode_ids, encode_image
-from flowreel.pipeline.training.sources import TrainingSource, open_source
+from flowreel.pipeline.training.data.sources import TrainingSource, open_source
 from flowreel.schemas.training import TrainSpec
 
 WIDTH, HEIGHT = 96, 64

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from flowreel.pipeline.generator.config import GeneratorConfig
-from flowreel.pipeline.training.clip import TrainingClip
-from flowreel.pipeline.training.networks import Networks, build
-from flowreel.pipeline.training.objective import LoadOptions, Losses, Memory, Objective, start
+from flowreel.pipeline.training.data.training_clip import TrainingClip
+from flowreel.pipeline.training.objective.networks import Networks, build
+from flowreel.pipeline.training.objective.objective import LoadOptions, Losses, Memory, Objective, start
 from flowreel.schemas.training import DiscriminatorSpec, LossSpec
 
 SIDE, CLASSES = 32, 3

@@ -2,7 +2,7 @@
 
 import torch
 
-from flowreel.pipeline.training.face_crop import FaceCrop, face_crop
+from flowreel.pipeline.training.objective.face_crop import FaceCrop, face_crop
 
 from .small import config
 

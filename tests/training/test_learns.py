@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from flowreel.pipeline.training.begin import open_state
+from flowreel.pipeline.training.data_parallel import Worker
+from flowreel.pipeline.training.initial_state import open_state
 from flowreel.pipeline.training.log import read_log
 from flowreel.pipeline.training.plan import prepare
 from flowreel.pipeline.training.run import Run
-from flowreel.pipeline.training.worker import Worker
 from flowreel.schemas.training import TrainSpec
 
 

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from flowreel.pipeline.generator.warp import warp
 from flowreel.pipeline.storage import open_store
-from flowreel.pipeline.training.clip import TrainingClip
-from flowreel.pipeline.training.loader import ClipLoader, open_loader
-from flowreel.pipeline.training.memory import Memory
-from flowreel.pipeline.training.sampling import Draw, Sampling, draw, whole
-from flowreel.pipeline.training.sources import open_source
+from flowreel.pipeline.training.data.decoded_cache import Memory
+from flowreel.pipeline.training.data.loader import ClipLoader, open_loader
+from flowreel.pipeline.training.data.sampling import Draw, Sampling, draw, whole
+from flowreel.pipeline.training.data.sources import open_source
+from flowreel.pipeline.training.data.training_clip import TrainingClip
 from flowreel.schemas.errors import SourceError
 from flowreel.schemas.training import TrainSpec
 

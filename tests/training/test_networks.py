@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from flowreel.pipeline.training.discriminators import MultiScaleDiscriminator
-from flowreel.pipeline.training.networks import build
+from flowreel.pipeline.training.objective.discriminators import MultiScaleDiscriminator
+from flowreel.pipeline.training.objective.networks import build
 from flowreel.schemas.training import DiscriminatorSpec
 
 from .small import CLASSES, config, networks

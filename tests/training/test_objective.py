@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from flowreel.pipeline.training.generate import generate
-from flowreel.pipeline.training.losses import feature_matching, gan
-from flowreel.pipeline.training.objective import LoadOptions, start
+from flowreel.pipeline.training.objective.generate import generate
+from flowreel.pipeline.training.objective.losses import feature_matching, gan
+from flowreel.pipeline.training.objective.objective import LoadOptions, start
 from flowreel.pipeline.training.step import add_gradients
 
 from .small import JUDGES, Walk, walk

@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from flowreel.pipeline.training.perceptual import Perceptual, load_perceptual
-from flowreel.pipeline.training.segmenter import Segmenter, SegmenterFacts, save_segmenter
+from flowreel.pipeline.quality.segmenter_network import Segmenter, SegmenterFacts, save_segmenter
+from flowreel.pipeline.training.objective.perceptual import Perceptual, load_perceptual
 from flowreel.schemas.errors import CheckpointError
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -9,9 +9,9 @@ import pytest
 
 from flowreel.pipeline.codec import decode_image, encode_image
 from flowreel.pipeline.sources.keypoints.crop import central_cut
-from flowreel.pipeline.training.loader import open_loader
+from flowreel.pipeline.training.data.loader import open_loader
+from flowreel.pipeline.training.data.sampling import whole
 from flowreel.pipeline.training.plan import prepare
-from flowreel.pipeline.training.sampling import whole
 from flowreel.schemas.errors import SourceError
 from flowreel.schemas.training import TrainSpec
 from tests.pipeline.test_points import FRAMES, OWN, landmarks, write_poses

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from flowreel.pipeline import reader
-from flowreel.pipeline.training.loader import open_loader
-from flowreel.pipeline.training.sampling import whole
-from flowreel.pipeline.training.sources import open_source
+from flowreel.pipeline.reader import dataset as reader
+from flowreel.pipeline.training.data.loader import open_loader
+from flowreel.pipeline.training.data.sampling import whole
+from flowreel.pipeline.training.data.sources import open_source
 from flowreel.schemas.errors import SourceError, UsageError
 from flowreel.schemas.training import TrainSpec
 

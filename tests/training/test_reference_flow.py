@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from flowreel.pipeline.optical_flow import Flow
 from flowreel.pipeline.storage import open_store
-from flowreel.pipeline.training import reference_flow
-from flowreel.pipeline.training.flow_cache import FLOW_FORMAT, PAIRS, FlowCache
-from flowreel.pipeline.training.reference_flow import Raft, dis, flow_between, open_method
-from flowreel.pipeline.training.sources import TrainingSource
+from flowreel.pipeline.training.data import reference_flow
+from flowreel.pipeline.training.data.flow_cache import FLOW_FORMAT, PAIRS, FlowCache
+from flowreel.pipeline.training.data.reference_flow import Raft, dis, flow_between, open_method
+from flowreel.pipeline.training.data.sources import TrainingSource
 from flowreel.schemas.errors import CheckpointError, SourceError, UsageError
 from flowreel.schemas.training import DataSpec
 

@@ -11,11 +11,11 @@ import torch
 from flowreel.pipeline.generator.checkpoint import read_checkpoint
 from flowreel.pipeline.generator.loading import load_generator
 from flowreel.pipeline.storage import open_store
-from flowreel.pipeline.training.begin import open_state
+from flowreel.pipeline.training.data_parallel import Worker
+from flowreel.pipeline.training.initial_state import open_state
 from flowreel.pipeline.training.log import Record, read_log
 from flowreel.pipeline.training.plan import TrainPlan, prepare
 from flowreel.pipeline.training.run import Run
-from flowreel.pipeline.training.worker import Worker
 from flowreel.schemas.errors import CheckpointError, UsageError
 
 from .paired import train_spec, write_paired

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from flowreel.pipeline.training.sampling import Draw, Sampling, draw, draw_round, least_frames, whole
+from flowreel.pipeline.training.data.sampling import Draw, Sampling, draw, draw_round, least_frames, whole
 
 HOW = Sampling(context=2, clip_frames=6, load_frames=2, size=(96, 64))
 LENGTHS = (30, 9, 12)

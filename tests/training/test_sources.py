@@ -13,8 +13,8 @@ from PIL import Image
 from flowreel.pipeline.codec import encode_ids, encode_image
 from flowreel.pipeline.sources.file_index import load_index
 from flowreel.pipeline.storage import Store, open_store
-from flowreel.pipeline.training.frames import read_frames
-from flowreel.pipeline.training.sources import open_source
+from flowreel.pipeline.training.data.frames import read_frames
+from flowreel.pipeline.training.data.sources import open_source
 from flowreel.schemas.errors import SourceError, UsageError
 
 from .paired import HEIGHT, WIDTH, opened, panned, put, train_spec, write_paired

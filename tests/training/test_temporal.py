@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from flowreel.pipeline.training.temporal import Group, choose
+from flowreel.pipeline.training.objective.temporal_groups import Group, choose
 from flowreel.schemas.training import DiscriminatorSpec
 
 

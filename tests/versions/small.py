@@ -11,19 +11,19 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from flowreel.jobs.progress import Display
 from flowreel.jobs.refresh import refresh
 from flowreel.jobs.render import Result
-from flowreel.pipeline import summary
+from flowreel.jobs.terminal.progress import Display
 from flowreel.pipeline.codec import encode_ids
-from flowreel.pipeline.gc import Garbage
+from flowreel.pipeline.dataset.runs import summary
+from flowreel.pipeline.dataset.runs.ledger import Ledger
+from flowreel.pipeline.dataset.versions import MANIFEST_FILE, SHARDS_FILE, Version
 from flowreel.pipeline.generator.engine import Engine, engine_for
 from flowreel.pipeline.generator.loading import load_generator
-from flowreel.pipeline.ledger import Ledger
-from flowreel.pipeline.prepare import Prepared
-from flowreel.pipeline.render import ShardRenderer
+from flowreel.pipeline.maintenance.gc import Garbage
+from flowreel.pipeline.planning.prepare import Prepared
+from flowreel.pipeline.render.shard import ShardRenderer
 from flowreel.pipeline.storage import Store, open_store
-from flowreel.pipeline.versions import MANIFEST_FILE, SHARDS_FILE, Version
 from flowreel.schemas.outcome import ShardOutcome
 from flowreel.schemas.spec import Spec
 

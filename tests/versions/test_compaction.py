@@ -7,14 +7,14 @@ from typer.testing import CliRunner
 
 from flowreel.jobs.cli import app
 from flowreel.jobs.render import render_by
-from flowreel.pipeline import compaction, gc
-from flowreel.pipeline.diff import diff
-from flowreel.pipeline.gc import Policy
-from flowreel.pipeline.prepare import prepare
-from flowreel.pipeline.reader import read_version
-from flowreel.pipeline.rerender import rerender
-from flowreel.pipeline.verify import verify
-from flowreel.pipeline.versions import Version, numbers, open_version
+from flowreel.pipeline.dataset.versions import Version, numbers, open_version
+from flowreel.pipeline.maintenance import compaction, gc
+from flowreel.pipeline.maintenance.diff import diff
+from flowreel.pipeline.maintenance.gc import Policy
+from flowreel.pipeline.maintenance.rerender import rerender
+from flowreel.pipeline.maintenance.verify import verify
+from flowreel.pipeline.planning.prepare import prepare
+from flowreel.pipeline.reader.dataset import read_version
 
 from .small import Quiet, Small, missing, render_here
 from .test_gc import Killed, killed_after
@@ -29,7 +29,7 @@ def published(small: Small) -> Version:
 @pytest.fixture
 def worn(small: Small, monkeypatch: pytest.MonkeyPatch) -> Small:
     """Version 2 names two files of four clips each for one live clip, and one of two new clips."""
-    monkeypatch.setattr("flowreel.pipeline.planner.SHARD_FRAMES", {"cpu": 4})
+    monkeypatch.setattr("flowreel.pipeline.planning.planner.SHARD_FRAMES", {"cpu": 4})
     for i in range(8):
         small.add(f"seq_{i}", i)
     published(small)

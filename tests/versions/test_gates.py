@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from flowreel.jobs.render import Exit
-from flowreel.pipeline.versions import FAILURES_FILE, MANIFEST_FILE, Version, newest
+from flowreel.pipeline.dataset.versions import FAILURES_FILE, MANIFEST_FILE, Version, newest
 
 from .small import Small
 

@@ -8,16 +8,19 @@ from pathlib import Path
 import pytest
 
 from flowreel.jobs import render as rendering
-from flowreel.pipeline import gc, lease, publish, runs
-from flowreel.pipeline.gc import Policy
-from flowreel.pipeline.lease import RUNS, SWEEPS, Lease
-from flowreel.pipeline.ledger import Ledger
-from flowreel.pipeline.prepare import prepare
-from flowreel.pipeline.publish import Conflict
+from flowreel.pipeline.dataset.runs import lease, records
+from flowreel.pipeline.dataset.runs.lease import RUNS, SWEEPS, Lease
+from flowreel.pipeline.dataset.runs.ledger import Ledger
+from flowreel.pipeline.dataset.runs.work_log import WorkLog
+from flowreel.pipeline.dataset.versions import numbers, open_version
+from flowreel.pipeline.maintenance import gc
+from flowreel.pipeline.maintenance.gc import Policy
+from flowreel.pipeline.maintenance.verify import verify
+from flowreel.pipeline.planning.prepare import prepare
+from flowreel.pipeline.publish import commit
+from flowreel.pipeline.publish.claim import Conflict
+from flowreel.pipeline.publish.draft import draft_version
 from flowreel.pipeline.storage import Store
-from flowreel.pipeline.verify import verify
-from flowreel.pipeline.versions import numbers, open_version
-from flowreel.pipeline.work_log import WorkLog
 from flowreel.schemas.errors import IntegrityError, UsageError
 
 from .small import Quiet, Small, missing, render_here, run_records
@@ -135,7 +138,7 @@ def test_what_a_live_run_has_finished_stays(small: Small) -> None:
         alive.renew()
         gc.collect(small.store, Policy(grace_s=0))
         assert outcome.file and data(small) == {outcome.file.path}
-        runs.end_run(small.store, prepared.plan.plan_id)  # another driver of the same plan ends
+        records.end_run(small.store, prepared.plan.plan_id)  # another driver of the same plan ends
         alive.hold(files=[outcome.file.path])  # and this one is about to publish
         gc.collect(small.store, Policy(grace_s=0))
         assert data(small) == {outcome.file.path}
@@ -146,14 +149,14 @@ def test_what_a_live_run_has_finished_stays(small: Small) -> None:
 def test_an_interrupted_run_is_kept_for_the_grace_period_then_forgotten(small: Small) -> None:
     small.add("a", 1)
     prepared = prepare(small.spec())
-    runs.save_run(small.store, prepared.plan, {})
+    records.save_run(small.store, prepared.plan, {})
     list(render_here(prepared, Ledger(prepared.plan.shards), Quiet()))
     pass_time(small, 47)
     assert not gc.collect(small.store, Policy(grace_s=48 * HOUR)).any
-    assert list(runs.load_outcomes(small.store, prepared.plan.plan_id))
+    assert list(records.load_outcomes(small.store, prepared.plan.plan_id))
     pass_time(small, 2)
     gc.collect(small.store, Policy(grace_s=48 * HOUR))
-    assert runs.unfinished_runs(small.store) == [] and data(small) == set()
+    assert records.unfinished_runs(small.store) == [] and data(small) == set()
 
 
 def test_a_run_renders_again_what_was_deleted_under_it(small: Small) -> None:
@@ -241,9 +244,9 @@ def test_a_version_whose_base_is_dropped_meanwhile_is_planned_again(small: Small
         rendering._committed(slow, done, WorkLog())
     small.add("c", 6)
     small.refresh(dataset={"uri": small.dataset, "keep_versions": 1})
-    kept = publish.draft(slow.job, slow.plan, done, open_version(small.store, 3))
+    kept = draft_version(slow.job, slow.plan, done, open_version(small.store, 3))
     with pytest.raises(Conflict):  # its number was given, though no version has it any more
-        publish.commit(slow.job, slow.plan, kept)
+        commit.commit(slow.job, slow.plan, kept)
     assert numbers(small.store) == [3] and not missing(open_version(small.store, 3))
 
 

@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from flowreel.jobs.render import render_by
-from flowreel.pipeline import compaction, gc, lease
-from flowreel.pipeline.gc import Policy
+from flowreel.pipeline.dataset.runs import lease
+from flowreel.pipeline.dataset.versions import Version, numbers, open_version
+from flowreel.pipeline.maintenance import compaction, gc
+from flowreel.pipeline.maintenance.gc import Policy
 from flowreel.pipeline.storage import Store
-from flowreel.pipeline.versions import Version, numbers, open_version
 
 from .small import Quiet, Small, missing, render_here
 from .test_gc import CHANGES, HOUR, Killed, killed_after

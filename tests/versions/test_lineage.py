@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 from flowreel.jobs.cli import app, run
 from flowreel.jobs.render import render_by
 from flowreel.pipeline.codec import encode_ids
+from flowreel.pipeline.dataset.versions import Version, open_version
 from flowreel.pipeline.identity import RENDER_FORMAT
-from flowreel.pipeline.provenance import origins, rendered_from
-from flowreel.pipeline.rerender import pick, rerender
-from flowreel.pipeline.versions import Version, open_version
+from flowreel.pipeline.maintenance.provenance import origins, rendered_from
+from flowreel.pipeline.maintenance.rerender import pick, rerender
 from flowreel.schemas.errors import UsageError
 from flowreel.schemas.lineage import LINEAGE
 
@@ -126,7 +126,7 @@ def test_a_wrong_picture_or_label_is_named(two: Small) -> None:
     file.write_bytes(wrong)
     origin.sources["label_files"][0]["sha256"] = hashlib.sha256(wrong).hexdigest()  # as if the record had said so
     from flowreel.pipeline.generator.engine import load_engine
-    from flowreel.pipeline.rerender import _differences, open_job
+    from flowreel.pipeline.maintenance.rerender import _differences, open_job
 
     job = open_job(version)
     found = dict(_differences(version, origin, job, load_engine(job.checkpoint, job.settings)))

@@ -9,8 +9,8 @@ from uuid import uuid4
 import pytest
 
 from flowreel.jobs.render import Exit, Result
-from flowreel.pipeline import lease
-from flowreel.pipeline.versions import numbers, open_version
+from flowreel.pipeline.dataset.runs import lease
+from flowreel.pipeline.dataset.versions import numbers, open_version
 
 from .small import Quiet, Small, clip_ids, missing, run_records
 

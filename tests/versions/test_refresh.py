@@ -6,9 +6,9 @@ import pytest
 import ray
 
 from flowreel.jobs import render as rendering
+from flowreel.pipeline.dataset.versions import numbers, open_version
+from flowreel.pipeline.maintenance.verify import verify
 from flowreel.pipeline.storage import open_store
-from flowreel.pipeline.verify import verify
-from flowreel.pipeline.versions import numbers, open_version
 
 from .small import Quiet, Small, clip_ids
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from flowreel.pipeline import gc, summary
-from flowreel.pipeline.gc import Policy
-from flowreel.pipeline.prepare import prepare
+from flowreel.pipeline.dataset.runs import summary
+from flowreel.pipeline.maintenance import gc
+from flowreel.pipeline.maintenance.gc import Policy
+from flowreel.pipeline.planning.prepare import prepare
 from flowreel.schemas.outcome import SHARD_FAILED, WORKER_DIED, Failed, Rejected
 
 from .small import Small

@@ -1,0 +1,77 @@
+"""The Ray actor: one generator on one GPU (or a share of one, or some CPUs) that renders whole shards."""
+
+import logging
+import os
+import pickle
+import platform
+import threading
+from typing import Any
+
+import ray
+
+from flowreel.jobs.engine.metrics import WorkerMetrics
+from flowreel.jobs.engine.renderer import Opening
+from flowreel.jobs.terminal.json_logs import log_as_json
+from flowreel.pipeline.render.job import RenderJob
+from flowreel.schemas.clip import Shard
+from flowreel.schemas.errors import DeviceLost
+from flowreel.schemas.outcome import ShardOutcome
+from flowreel.schemas.spec import ExecutionSpec
+
+log = logging.getLogger(__name__)
+
+
+class RenderActor:
+    """Loads the generator once. ``render`` calls overlap; those that the device has no lane for wait."""
+
+    def __init__(self, job: RenderJob, plan_id: str, opening: Opening) -> None:
+        self._frames, self._count = 0, threading.Lock()
+        self._renderer = opening(job, plan_id, self._tick)
+        self._name = f"{platform.node()}:{os.getpid()}"
+        self._metrics = WorkerMetrics(job.spec.dataset.title, job.lanes.count)
+        self._node = ray.get_runtime_context().get_node_id()
+        log_as_json({"run": plan_id, "worker": self._name, "node": self._node})
+
+    @ray.method(concurrency_group="status", max_task_retries=-1)
+    def ready(self) -> tuple[str, str]:
+        """The worker's name and Ray's id of its node, once its generator is loaded."""
+        return self._name, self._node
+
+    @ray.method(concurrency_group="status")
+    def frames(self) -> int:
+        """Frames generated so far, also of shards that are not finished."""
+        return self._frames
+
+    def render(self, packed: bytes) -> ShardOutcome:
+        """``packed``: a `Shard`, pickled."""
+        shard: Shard = pickle.loads(packed)
+        try:
+            outcome = self._renderer.render(shard, self._name)
+        except DeviceLost as error:  # Ray starts the process anew, and what ran in it is tried again
+            log.error("%s", error, extra={"shard": shard.shard_id})
+            os._exit(1)
+        self._metrics.finished(outcome)
+        for loss in outcome.lost:
+            log.warning("%s", loss.reason, extra={"shard": shard.shard_id, "clip": loss.clip_id, "kind": loss.kind})
+        done = {"shard": shard.shard_id, "frames": outcome.frames, "seconds": outcome.seconds}
+        log.info("shard done: %d of %d clips", len(shard.clips) - len(outcome.lost), len(shard.clips), extra=done)
+        return outcome
+
+    def _tick(self, frames: int) -> None:
+        self._metrics.generated(frames)
+        with self._count:
+            self._frames += frames
+
+
+def start_actor(job: RenderJob, plan_id: str, opening: Opening) -> Any:
+    """An actor handle; Ray places it, and restarts it when it dies."""
+    execution: ExecutionSpec = job.spec.execution
+    remote: Any = ray.remote  # its stubs do not know the options of actors
+    actor = remote(
+        num_gpus=execution.num_gpus,
+        num_cpus=execution.num_cpus,
+        max_restarts=-1,
+        max_concurrency=job.lanes.in_flight,
+        concurrency_groups={"status": 2},
+    )(RenderActor)
+    return actor.remote(job, plan_id, opening)

@@ -1,0 +1,246 @@
+"""Shards to actors, outcomes back. Decides only who gets what; what a failure means is in `attempts`."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from threading import Event
+from typing import Any
+
+import ray
+from ray.exceptions import ActorUnavailableError, OutOfMemoryError, RayActorError, RayError, RayTaskError
+
+from flowreel.jobs.engine.attempts import MAX_OUTAGES, MAX_REFUSALS, Attempt, Attempts, packed
+from flowreel.jobs.engine.ray_errors import alive, cause, death, given_up
+from flowreel.pipeline.render.job import Lanes
+from flowreel.pipeline.storage.errors import Full, Unavailable
+from flowreel.schemas.clip import Shard
+from flowreel.schemas.errors import FlowreelError, Stopped, StorageError
+from flowreel.schemas.outcome import SHARD_FAILED, WORKER_DIED, ShardOutcome
+from flowreel.schemas.spec import Spec
+
+POLL_S = 1.0
+POLLS = 4  # workers that are asked for their frames at once, at least: asking takes as much as handing out a shard
+STARTS = 3  # of an actor that Ray gives up
+IDLE_S = 30.0  # without any shard left to hand out: then workers that have none go
+
+
+@dataclass(eq=False)
+class Worker:
+    """An actor as the driver sees it."""
+
+    handle: Any
+    name: str = ""  # empty until its generator is loaded
+    most: int = Lanes().in_flight  # shards that it is given at once
+    node: str = ""  # Ray's id of the machine that it is on
+    attempts: dict[Any, Attempt] = field(default_factory=dict)  # by the running call
+    frames: int = 0
+    moved_s: float = 0.0  # monotonic time of its last frame, shard or hand-out
+    deaths: int = 0
+    starts: int = 1
+    hung: str = ""  # why it was killed
+
+    @property
+    def room(self) -> bool:
+        """Whether it can take a shard more."""
+        if not self.name or any(a.suspect for a in self.attempts.values()):
+            return False
+        return len(self.attempts) < self.most
+
+
+# What is called with a call that has ended.
+Ended = Callable[[Worker, "Future[Any]"], Iterator[ShardOutcome]]
+
+
+class Dispatcher:
+    """Hands out shards until all have an outcome, or until it is told to stop.
+
+    A shard takes the same time however many workers there are: Ray tells of each call that has ended, and only workers
+    that have room since are looked at. What looks at all of them is done once a second.
+    """
+
+    def __init__(
+        self,
+        start: Callable[[], Any],
+        workers: int,
+        spec: Spec,
+        stop: Event | None = None,
+        in_flight: int = Lanes().in_flight,
+    ) -> None:
+        """``in_flight``: shards that a worker is given at once."""
+        self._start, self._in_flight = start, in_flight
+        self.workers = [Worker(start(), most=in_flight) for _ in range(workers)]
+        self._least, self._failure, self._grace_s = spec.execution.workers[0], spec.failure, spec.execution.grace_s
+        self._stop = stop or Event()
+        self._handed_out_s = 0.0
+        self._ended: SimpleQueue[tuple[Ended, Worker, Future[Any]]] = SimpleQueue()
+        self._starting = dict[Any, Worker]()  # by the call that waits for it
+        self._polls = dict[Any, Worker]()
+        self._room = dict[int, Worker]()  # all that have room, and perhaps some that have none any more
+        self._next_poll, self._beat_s = 0, 0.0
+        self._attempts = Attempts((), spec.failure.max_attempts)
+        for worker in self.workers:
+            self._ask(worker)
+
+    def run(self, shards: Iterable[Shard], *beats: Callable[[list[Worker]], None]) -> Iterator[ShardOutcome]:
+        """Outcomes as they come; ``beats`` are called each second or so.
+
+        Raises FlowreelError if no worker starts or the store stays away, Stopped when it was told to stop: what
+        workers finished within the grace period has been given by then, the rest is handed back to the next run.
+        """
+        self._attempts = Attempts(shards, self._failure.max_attempts)
+        self._handed_out_s = time.monotonic()
+        deadline_s = float("inf")
+        while True:
+            if not self._stop.is_set():
+                self._attempts.draw((self._in_flight + 1) * len(self.workers))
+                self._hand_out()
+                self._release()
+            else:
+                deadline_s = min(deadline_s, time.monotonic() + self._grace_s)
+            busy = any(w.attempts for w in self.workers)
+            if self._stop.is_set() and (not busy or time.monotonic() > deadline_s):
+                raise Stopped("told to stop: finished shards are kept, the same command goes on from there")
+            if not busy and not len(self._attempts):
+                return
+            yield from self._wait()
+            if time.monotonic() - self._beat_s > POLL_S:
+                self._beat_s = time.monotonic()
+                for call in [call for call in self._starting if call.done()]:  # could not be reached
+                    self._ask(self._starting.pop(call))
+                self._poll()
+                self._kill_the_hung()
+                for beat in beats:
+                    beat(self.workers)
+
+    def stop(self) -> None:
+        for worker in self.workers:
+            ray.kill(worker.handle)
+
+    def _call(self, method: Any, worker: Worker, then: Ended, *arguments: object) -> Any:
+        """Calls a method of the worker's actor; ``then`` is called with the result by `_wait`. Gives what it gets."""
+        call: Future[Any] = method.remote(*arguments).future()
+        call.add_done_callback(lambda ended: self._ended.put((then, worker, ended)))
+        return call
+
+    def _ask(self, worker: Worker) -> None:
+        """Whether it has started."""
+        self._starting[self._call(worker.handle.ready, worker, self._started)] = worker
+
+    def _wait(self) -> Iterator[ShardOutcome]:
+        """Until a call has ended, for a second at most."""
+        # While all that is left waits for its next try, or for a worker, nothing ends.
+        patience_s = POLL_S if any(w.attempts for w in self.workers) else POLL_S / 5
+        try:
+            then, worker, ended = self._ended.get(timeout=patience_s)
+            while True:
+                yield from then(worker, ended)
+                then, worker, ended = self._ended.get_nowait()
+        except Empty:
+            pass
+
+    def _hand_out(self) -> None:
+        """One shard to every worker before anyone gets a second one; the last ones wait for workers still starting."""
+        starting = len(self._starting)
+        for depth in range(self._in_flight):
+            for worker in list(self._room.values()):
+                if len(self._attempts) <= (starting if depth else 0):
+                    return
+                if not worker.room:
+                    del self._room[id(worker)]
+                elif len(worker.attempts) == depth and (attempt := self._attempts.take(alone=not depth)):
+                    sent, attempt.packed = attempt.packed or packed(attempt.shard), b""
+                    worker.attempts[self._call(worker.handle.render, worker, self._finished, sent)] = attempt
+                    worker.moved_s = time.monotonic()
+
+    def _release(self) -> None:
+        """Ends workers that have nothing to do any more, first those that still wait for a node: a cluster that scales
+        by what is asked of it takes back its nodes while the last shards are rendered, and brings no new ones."""
+        if len(self._attempts):
+            self._handed_out_s = time.monotonic()
+        elif time.monotonic() - self._handed_out_s > IDLE_S:
+            idle = sorted((w for w in self.workers if not w.attempts), key=lambda w: bool(w.name))
+            for worker in idle[: max(0, len(self.workers) - self._least)]:
+                ray.kill(worker.handle)
+                self.workers.remove(worker)
+                self._room.pop(id(worker), None)
+                for calls in (self._starting, self._polls):
+                    for call in [call for call, of in calls.items() if of is worker]:
+                        del calls[call]
+
+    def _started(self, worker: Worker, ended: "Future[Any]") -> Iterator[ShardOutcome]:
+        if self._starting.pop(ended, None) is None:
+            return  # released meanwhile
+        try:
+            worker.name, worker.node = ended.result()
+            worker.hung = ""
+            self._room[id(worker)] = worker
+        except ActorUnavailableError:
+            self._starting[ended] = worker  # its node is gone and Ray does not know yet: the next beat asks again
+        except RayError as error:
+            if given_up(error) and worker.starts < STARTS:
+                worker.starts, worker.handle = worker.starts + 1, self._start()
+                self._ask(worker)
+                return
+            self.workers.remove(worker)
+            for attempt in worker.attempts.values():
+                self._attempts.put_back(attempt)
+            worker.attempts.clear()
+            if not self.workers:
+                raise FlowreelError(f"no worker could start; the last one said: {cause(error)}") from None
+        yield from ()
+
+    def _finished(self, worker: Worker, ended: "Future[Any]") -> Iterator[ShardOutcome]:
+        attempt = worker.attempts.pop(ended, None)
+        if attempt is None:
+            return  # put back when its worker did not come back
+        worker.moved_s = time.monotonic()
+        self._room[id(worker)] = worker
+        try:
+            yield ended.result()
+        except Full as error:
+            raise FlowreelError(f"{cause(error)}\n  nothing is lost: the same command goes on from here") from None
+        except StorageError as error:  # of the dataset: a clip's own troubles come within its outcome
+            lasting = not isinstance(error, Unavailable)
+            self._attempts.outage(attempt, cause(error), MAX_REFUSALS if lasting else MAX_OUTAGES)
+        except RayTaskError as error:
+            yield from self._attempts.failed(attempt, SHARD_FAILED + cause(error))
+        except (RayActorError, OutOfMemoryError) as error:
+            worker.deaths += 1
+            worker.name = ""
+            if worker not in self._starting.values():
+                self._ask(worker)
+            if getattr(error, "preempted", False) or not alive(worker.node):
+                self._attempts.outage(attempt, f"nodes of the cluster keep going away: {cause(error)}")
+            else:
+                yield from self._attempts.died(attempt, WORKER_DIED + (worker.hung or death(error)))
+
+    def _poll(self) -> None:
+        """Asks workers in turn for their frames, unless they have not answered yet: all of them often enough to know
+        those that hang."""
+        asked = set(map(id, self._polls.values()))
+        count = max(POLLS, int(4 * len(self.workers) * POLL_S / self._failure.stall_s) + 1)
+        for _ in range(min(count, len(self.workers))):
+            self._next_poll = (self._next_poll + 1) % len(self.workers)
+            worker = self.workers[self._next_poll]
+            if worker.name and id(worker) not in asked:
+                self._polls[self._call(worker.handle.frames, worker, self._polled)] = worker
+
+    def _polled(self, worker: Worker, ended: "Future[Any]") -> Iterator[ShardOutcome]:
+        self._polls.pop(ended, None)
+        try:
+            frames = ended.result()
+        except RayError:
+            frames = 0  # it is being restarted; `_finished` sees to its shards
+        if frames != worker.frames:
+            worker.frames, worker.moved_s = frames, time.monotonic()
+        yield from ()
+
+    def _kill_the_hung(self) -> None:
+        """A worker that has made no frame and finished no shard for long; its shards are tried again, then alone."""
+        for worker in self.workers:
+            if worker.name and worker.attempts and time.monotonic() - worker.moved_s > self._failure.stall_s:
+                worker.moved_s = time.monotonic()
+                worker.hung = f"hung: no frame and no shard for {self._failure.stall_s:g} s (failure.stall_s)"
+                ray.kill(worker.handle, no_restart=False)

@@ -1,0 +1,37 @@
+"""What an actor opens to render with. PyTorch is imported where the generator is loaded: drivers, and actors that stand
+for real ones in simulations, do without."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from flowreel.pipeline.render.job import RenderJob, Tick
+from flowreel.schemas.clip import Shard
+from flowreel.schemas.outcome import ShardOutcome
+from flowreel.schemas.plan import RenderSettings
+
+if TYPE_CHECKING:
+    from flowreel.pipeline.generator.checkpoint import Checkpoint
+    from flowreel.pipeline.generator.engine import Engine
+
+Load = Callable[["Checkpoint", RenderSettings], "Engine"]
+
+
+class Renderer(Protocol):
+    """Renders shards; several threads may at once."""
+
+    def render(self, shard: Shard, worker: str) -> ShardOutcome: ...
+
+
+Opening = Callable[[RenderJob, str, Tick], Renderer]  # given the plan's id
+
+
+def open_renderer(job: RenderJob, plan_id: str, tick: Tick, load: Load | None = None) -> Renderer:
+    """A loaded generator. ``load``: what loads it, if not `load_engine`."""
+    from flowreel.pipeline.generator.engine import load_engine
+    from flowreel.pipeline.render.device import set_up_device, use_threads
+    from flowreel.pipeline.render.shard import ShardRenderer
+
+    set_up_device(job.spec.execution.num_cpus, job.spec.execution.num_gpus)
+    engine = (load or load_engine)(job.checkpoint, job.settings)  # with all threads
+    use_threads(job.lanes.threads if engine.concurrent else job.spec.execution.num_cpus)
+    return ShardRenderer(job, plan_id, engine, tick)

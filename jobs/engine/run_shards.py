@@ -1,0 +1,44 @@
+"""Rendering by workers on Ray: on the cluster that RAY_ADDRESS names, or on this machine.
+
+Ray is imported as it is needed: a command that finds nothing to render does without.
+"""
+
+from collections.abc import Generator
+
+from flowreel.jobs.engine.renderer import Opening, open_renderer
+from flowreel.jobs.engine.stop_signal import told_to_stop
+from flowreel.jobs.terminal.progress import Display
+from flowreel.pipeline.dataset.runs import records
+from flowreel.pipeline.dataset.runs.ledger import Ledger
+from flowreel.pipeline.planning.prepare import Prepared
+from flowreel.schemas.outcome import ShardOutcome
+
+
+def on_ray(
+    prepared: Prepared, done: Ledger, display: Display, opening: Opening = open_renderer
+) -> Generator[ShardOutcome, None, None]:
+    """Outcomes of the shards that are left, as they come. ``opening``: what workers render with."""
+    from flowreel.jobs.engine.actor import start_actor
+    from flowreel.jobs.engine.cluster import ray_session, waiting_for, worker_count
+    from flowreel.jobs.engine.dispatch import Dispatcher
+    from flowreel.jobs.engine.metrics import DriverMetrics
+
+    job, plan_id, execution = prepared.job, prepared.plan.plan_id, prepared.job.spec.execution
+    shards, frames = done.size_left()
+    with ray_session(), told_to_stop(display.say, execution.grace_s) as stop:
+        if hint := waiting_for(execution):
+            display.say(hint)
+        workers = worker_count(execution, shards)
+        in_flight = job.lanes.in_flight
+        dispatcher = Dispatcher(lambda: start_actor(job, plan_id, opening), workers, job.spec, stop, in_flight)
+        metrics = DriverMetrics(job.spec.dataset.title, shards)
+        try:
+            with display.rendering(frames) as progress:
+                for outcome in dispatcher.run(done.left(), progress.beat, metrics.beat):
+                    if outcome.worker == "":  # it failed outside of any worker: nobody has recorded it yet
+                        records.save_outcome(job.dataset, plan_id, outcome)
+                    progress.finished(outcome)
+                    metrics.finished(outcome)
+                    yield outcome
+        finally:
+            dispatcher.stop()

@@ -1,0 +1,89 @@
+"""What travels with a job to a cluster: the code, the spec; and what must not: secrets, paths of this machine."""
+
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from importlib import metadata
+from pathlib import Path
+
+from flowreel.jobs.spec_file import spec_text
+from flowreel.schemas.errors import UsageError
+from flowreel.schemas.parse import parse
+from flowreel.schemas.spec import Spec
+from flowreel.schemas.training import TrainSpec
+from flowreel.schemas.variants import GENERATE
+
+SPEC_NAME = "spec.yaml"
+BUNDLED = "bundled"
+_SECRET = re.compile("key|secret|token|password|credential|sas|connection_string", re.IGNORECASE)
+
+
+def check_travels(job: str, place: str, overrides: Sequence[str], *, local: bool) -> str:
+    """The text of a spec on this machine, empty for one that the job fetches itself. Raises UsageError for a wrong
+    spec, for paths that mean something here only, and for secrets: they would be kept with the job."""
+    for override in overrides:
+        if override.startswith("storage_options"):
+            raise UsageError("--set storage_options...: the cluster shows a job's command line; use --env NAME")
+    if not local:
+        return ""
+    text = spec_text(place)
+    spec: Spec | TrainSpec
+    spec = parse(TrainSpec, text, overrides, place) if job == "train" else parse(Spec, text, overrides, place)
+    for name in _names(spec.storage_options):
+        if _SECRET.search(name):
+            raise UsageError(
+                f"{place}: storage_options.{name}: secrets do not travel in specs; leave it out, and give the job"
+                " credentials by --env NAME or by the cloud identity of its nodes"
+            )
+    for name, uri in _uris(spec):
+        if "://" not in uri and not uri.startswith("/"):
+            raise UsageError(
+                f"{place}: {name} '{uri}' is relative to this machine's folder; the job runs elsewhere: give a bucket"
+                " URL, or an absolute path that all nodes have"
+            )
+    return text
+
+
+def pack(folder: Path, spec: str, *, code: bool) -> None:
+    """Fills the job's working directory. With ``code``, Flowreel's packages too, and what says its version."""
+    if spec:
+        (folder / SPEC_NAME).write_text(spec)
+    if not code:
+        return
+    package = Path(__file__).parents[2]  # in a checkout it holds links to the folders at its top: they are followed
+    shutil.copytree(package, folder / package.name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+    about = metadata.distribution("flowreel")
+    record = folder / f"flowreel-{about.version}.dist-info"
+    record.mkdir()
+    (record / "METADATA").write_text(about.read_text("METADATA") or about.read_text("PKG-INFO") or "")
+
+
+def _names(options: object) -> Iterator[str]:
+    if isinstance(options, dict):
+        for name, value in options.items():
+            yield str(name)
+            yield from _names(value)
+
+
+def _uris(spec: Spec | TrainSpec) -> Iterator[tuple[str, str]]:
+    """Places that a spec names, by field."""
+    if spec.source and not spec.source.procedural:
+        yield "source.uri", spec.source.uri
+        if "/" in spec.source.label_space or "." in spec.source.label_space:
+            yield "source.label_space", spec.source.label_space
+    if isinstance(spec, TrainSpec):
+        named = {
+            "output": spec.output,
+            "dataset": spec.dataset,
+            "generator.init": spec.generator.init,
+            "data.flow_weights": spec.data.flow_weights,
+            "losses.perceptual_weights": spec.losses.perceptual_weights,
+        }
+        yield from ((name, uri) for name, uri in named.items() if uri)
+        return
+    yield "dataset.uri", spec.dataset.uri
+    if spec.generator.checkpoint != BUNDLED:
+        yield "generator.checkpoint", spec.generator.checkpoint
+    for place, style in spec.styles():
+        if style != GENERATE:
+            yield place, style

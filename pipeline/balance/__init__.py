@@ -1,5 +1,0 @@
-"""Class balance: which clips get which edits, so that classes reach their shares of the dataset's pixels."""
-
-from flowreel.pipeline.balance.plan import Balanced, balanced
-
-__all__ = ["Balanced", "balanced"]

@@ -1,0 +1,108 @@
+"""Gates on clips that a version holds already, or has turned down before: the spec's bounds may have changed since."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from flowreel.pipeline.codec import decode_image, thumbnail
+from flowreel.pipeline.dataset.versions import FAILURES_FILE, LINEAGE_FILE, Version
+from flowreel.pipeline.identity import as_clip_ids, ids_from_hex
+from flowreel.pipeline.quality.gates import bounds_of, gate
+from flowreel.schemas.clip import CLIP_ID
+from flowreel.schemas.manifest import FAILURES, QUALITY
+from flowreel.schemas.quality import QualitySpec
+from flowreel.schemas.spec import Spec
+
+PICTURED = 500  # rejected clips that get a thumbnail: each costs a read of its images
+
+
+def turned_down(version: Version, clip_ids: pa.Array, spec: Spec) -> pa.Array:
+    """CLIP_ID of clips that must not be rendered or published. ``clip_ids``: of the version, in its order.
+
+    Those that failed for good, if ``spec`` does not say otherwise: with the same input and settings they would again.
+    Where the gates are the same, those that they rejected: rendering them would only show the same. Else, those of the
+    version's clips that have a frame beyond a bound; what was not measured passes.
+    """
+    lost = version.table(FAILURES_FILE, ["clip_id", "kind"])
+    same = version.record.spec.quality == spec.quality
+    kinds = [*(["rejected"] if same else []), *([] if spec.failure.retry_failed else ["failed"])]
+    down = lost.filter(pc.is_in(lost["kind"], value_set=pa.array(kinds, pa.string())))["clip_id"]
+    before = as_clip_ids(ids_from_hex(down)) if len(down) else pa.array([], CLIP_ID)
+    if same:
+        return before
+    return pa.concat_arrays([pc.filter(clip_ids, pa.array(_beyond(version, len(clip_ids), spec.quality))), before])
+
+
+def losses(version: Version) -> pa.Table:
+    """What it says of clips that it lost: columns FAILURES."""
+    table = version.table(FAILURES_FILE)
+    if "thumbnail" not in table.column_names:  # of an older release
+        table = table.append_column("thumbnail", pa.nulls(len(table), pa.binary()))
+    return table
+
+
+def rejected_now(version: Version, clip_ids: pa.Array, quality: QualitySpec) -> pa.Table:
+    """Rows of FAILURES for clips of a version that ``quality`` turns down."""
+    if not len(clip_ids):
+        return FAILURES.empty_table()
+    wanted = pa.array([clip_id.hex() for clip_id in clip_ids.to_pylist()])
+    lineage = version.table(LINEAGE_FILE, ["clip_id", "sequence_id", "variant", "start", "frames"])
+    places = {row["clip_id"]: row for row in _of(lineage, wanted)}
+    rows: list[dict[str, Any]] = []
+    for frames in _by_clip(version, wanted):
+        picture = _pictured(version, frames[0]) if len(rows) < PICTURED else None
+        columns = {name: [frame.get(name) for frame in frames] for name in QUALITY}
+        rows.append(
+            places[frames[0]["clip_id"]]
+            | {"kind": "rejected", "reason": gate(columns, quality), "error": "", "attempts": 1, "thumbnail": picture}
+        )
+    return pa.Table.from_pylist(rows, schema=FAILURES)
+
+
+def _beyond(version: Version, count: int, quality: QualitySpec) -> NDArray[np.bool_]:
+    """Per clip of the manifest, whether a frame is beyond a bound."""
+    beyond_C, before = np.zeros(count, np.bool_), -1
+    there = set(version.manifest_columns())
+    bounds = [bound for bound in bounds_of(quality) if bound.column in there]
+    if not bounds:
+        return beyond_C
+    for part in version.manifest_parts(["frame_index", *{bound.column for bound in bounds}]):
+        clip = before + np.cumsum(part["frame_index"].to_numpy() == 0)
+        before = int(clip[-1])
+        for bound in bounds:
+            compare = pc.greater if bound.side == "max" else pc.less
+            # In the column's precision: what `gate` let through when it was rendered may be rounded to above.
+            found = compare(part[bound.column], pa.scalar(bound.value, pa.float32()))
+            beyond_C[clip[found.fill_null(False).to_numpy()]] = True
+    return beyond_C
+
+
+def _by_clip(version: Version, wanted: pa.Array) -> Iterator[list[dict[str, Any]]]:
+    """Manifest rows of some clips, clip by clip."""
+    there = set(version.manifest_columns())
+    columns = ["clip_id", "shard", "row_group", *(name for name in QUALITY if name in there)]
+    held: list[dict[str, Any]] = []
+    for part in version.manifest_parts(columns):
+        for row in _of(part, wanted):
+            if held and held[0]["clip_id"] != row["clip_id"]:
+                yield held
+                held = []
+            held.append(row)
+    if held:
+        yield held
+
+
+def _of(rows: pa.Table, wanted: pa.Array) -> list[dict[str, Any]]:
+    return rows.filter(pc.is_in(rows["clip_id"], value_set=wanted)).to_pylist()
+
+
+def _pictured(version: Version, row: dict[str, Any]) -> bytes:
+    with version.dataset.open_input(row["shard"]) as source:
+        images = pq.ParquetFile(source).read_row_group(row["row_group"], ["image"])["image"].to_pylist()
+    chosen = (images[t]["bytes"] for t in (0, len(images) // 2, -1))
+    return thumbnail(np.stack([decode_image(data) for data in chosen]))

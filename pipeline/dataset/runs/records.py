@@ -1,0 +1,122 @@
+"""An unfinished run's records, ``runs/<plan_id>/``: what an interrupted render needs to go on."""
+
+import json
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from pydantic import TypeAdapter
+
+from flowreel.pipeline.dataset.data_file import path_of
+from flowreel.pipeline.identity import IdSearch, id_array
+from flowreel.pipeline.storage import NotFound, Store
+from flowreel.schemas.errors import IntegrityError
+from flowreel.schemas.outcome import ClipOutcome, Failed, Rejected, Rendered, ShardOutcome
+from flowreel.schemas.plan import Plan
+
+READERS = 16
+BLOCK = 1024  # records under way at once
+_KINDS: dict[str, TypeAdapter[ClipOutcome]] = {
+    kind.__name__.lower(): TypeAdapter(kind) for kind in (Rendered, Rejected, Failed)
+}
+_OUTCOME = TypeAdapter(ShardOutcome)
+
+
+def folder(plan_id: str) -> str:
+    return f"runs/{plan_id}"
+
+
+def plan_path(plan_id: str) -> str:
+    """Where a run's plan is kept (columns `flowreel.schemas.plan.PLAN`)."""
+    return f"{folder(plan_id)}/plan.parquet"
+
+
+def save_run(dataset: Store, plan: Plan, about: dict[str, Any]) -> None:
+    """Notes that a run of this plan has begun, for `flowreel status`."""
+    size = {"clips": plan.clip_count, "frames": plan.frame_count, "shards": len(plan.shards)}
+    dataset.write(f"{folder(plan.plan_id)}/run.json", json.dumps({**about, **size}, indent=2).encode())
+
+
+def save_outcome(dataset: Store, plan_id: str, outcome: ShardOutcome) -> None:
+    """Records a shard's outcome; it counts once the data file that it names exists too."""
+    tree = asdict(outcome) | {"clips": [{"kind": type(c).__name__.lower(), **asdict(c)} for c in outcome.clips]}
+    dataset.write(f"{folder(plan_id)}/outcomes/{outcome.shard_id}.json", json.dumps(tree).encode())
+
+
+def load_outcomes(dataset: Store, plan_id: str) -> Iterator[ShardOutcome]:
+    """Outcomes of all shards that are done: recorded, and their data file is there in full length. A record that does
+    not read counts for nothing: its shard is looked at again."""
+    sizes: _Sizes | None = None
+    with ThreadPoolExecutor(READERS) as pool:
+        for page in dataset.pages(f"{folder(plan_id)}/outcomes"):
+            for first in range(0, len(page), BLOCK):
+                outcomes = pool.map(lambda i: _parse(dataset.read(i.path, size=i.size)), page[first : first + BLOCK])
+                for outcome in filter(None, outcomes):
+                    sizes = sizes or _Sizes(dataset)
+                    if outcome.file is None or sizes.of(outcome.file.path) == outcome.file.size:
+                        yield outcome
+
+
+class _Sizes:
+    """Of all data files of a dataset, which may be millions."""
+
+    def __init__(self, dataset: Store) -> None:
+        names, sizes = [b""], [np.empty(0, np.int64)]
+        for page in dataset.pages(path_of("").rpartition("/")[0]):
+            ours = [(name, info.size) for info in page if (name := _shard_of(info.path))]
+            names.append(bytes.fromhex("".join(name for name, _ in ours)))
+            sizes.append(np.array([size for _, size in ours], np.int64))
+        self._places, self._sizes = IdSearch(id_array(b"".join(names))), np.concatenate(sizes)
+
+    def of(self, path: str) -> int | None:
+        place = self._places.find(_shard_of(path))
+        return None if place is None else int(self._sizes[place])
+
+
+def _shard_of(path: str) -> str:
+    """The id that names a data file; empty for other files."""
+    found = re.fullmatch(re.escape(path_of("ID")).replace("ID", "([0-9a-f]{32})"), path)
+    return found[1] if found else ""
+
+
+def forget_losses(dataset: Store, plan_id: str) -> None:
+    """Drops the records of shards with failed clips, so that those clips are tried again."""
+    for outcome in load_outcomes(dataset, plan_id):
+        if any(isinstance(clip, Failed) for clip in outcome.clips):
+            dataset.delete(f"{folder(plan_id)}/outcomes/{outcome.shard_id}.json")
+
+
+def end_run(dataset: Store, plan_id: str) -> None:
+    """Removes a run's records, once its version is published."""
+    for page in dataset.pages(folder(plan_id)):
+        dataset.delete(*(info.path for info in page))
+
+
+def unfinished_runs(dataset: Store) -> list[dict[str, Any]]:
+    """What `save_run` noted of every run that has not ended, with the number of its recorded shards."""
+    runs = []
+    for info in dataset.list("runs", "runs/*/run.json"):
+        try:
+            about = dict(json.loads(dataset.read(info.path)))
+        except NotFound:  # it has just ended
+            continue
+        except (ValueError, TypeError, RecursionError):
+            raise IntegrityError(f"{dataset.url(info.path)}: damaged; delete it, the run itself goes on") from None
+        plan_id = info.path.split("/")[1]
+        runs.append(
+            {"plan_id": plan_id, **about, "shards_done": sum(map(len, dataset.pages(f"{folder(plan_id)}/outcomes")))}
+        )
+    return runs
+
+
+def _parse(data: bytes) -> ShardOutcome | None:
+    """None for a damaged record."""
+    try:
+        tree = json.loads(data)
+        tree["clips"] = tuple(_KINDS[clip.pop("kind")].validate_python(clip) for clip in tree["clips"])
+        return _OUTCOME.validate_python(tree)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None

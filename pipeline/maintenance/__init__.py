@@ -1,0 +1,1 @@
+"""What operators do to published versions: verify, render again, compare, trace, collect, compact."""

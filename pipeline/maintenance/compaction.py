@@ -1,0 +1,210 @@
+"""Data files that hold mostly clips which no longer count, rewritten without them. Nothing is rendered.
+
+The rows of the clips that count are copied as they are into new data files, and a new version names those. Older
+versions go on naming the old files, which stay until the last of them is dropped.
+"""
+
+import platform
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from flowreel.pipeline.dataset.data_file import clip_sources, describe, manifest_rows, pack, stored
+from flowreel.pipeline.dataset.manifest_writer import write_manifest
+from flowreel.pipeline.dataset.runs import records
+from flowreel.pipeline.dataset.runs.lease import RUNS, Lease, secure
+from flowreel.pipeline.dataset.versions import (
+    FAILURES_FILE,
+    LINEAGE_FILE,
+    MANIFEST_FILE,
+    SHARDS_FILE,
+    Version,
+    newest,
+)
+from flowreel.pipeline.identity import digest, shard_id
+from flowreel.pipeline.parquet import parquet_bytes
+from flowreel.pipeline.publish.claim import Conflict
+from flowreel.pipeline.publish.commit import commit_files, file_record
+from flowreel.pipeline.publish.descriptions import descriptions
+from flowreel.pipeline.publish.version_facts import About
+from flowreel.pipeline.storage import Store
+from flowreel.schemas.errors import IntegrityError
+from flowreel.schemas.label_space import LabelSpace
+from flowreel.schemas.manifest import MANIFEST, SHARDS, completed
+from flowreel.schemas.outcome import DataFile, Rendered, ShardOutcome
+from flowreel.schemas.version import FileRecord, VersionRecord
+
+READERS = 16
+LIVE_SHARE = 0.5  # of a file's bytes; below, it is rewritten
+FILE_BYTES = 256 * 2**20  # of a new data file, about: it is held in memory whole
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Wasteful:
+    """A data file of which little counts."""
+
+    path: str
+    size: int
+    live_bytes: int
+    clips: tuple[tuple[str, int, int], ...]  # those that count: id, row group, bytes
+
+    @property
+    def dead_bytes(self) -> int:
+        return self.size - self.live_bytes
+
+
+@dataclass(frozen=True)
+class _Moved:
+    """A new data file, and the clips in it."""
+
+    file: DataFile
+    clip_ids: tuple[str, ...]
+
+
+def wasteful(version: Version) -> list[Wasteful]:
+    """Data files of a version that hold mostly what it does not name. Reads their footers."""
+    live: dict[str, list[tuple[str, int]]] = {}
+    for part in version.manifest_parts(["clip_id", "shard", "row_group", "row"]):
+        heads = part.filter(pc.equal(part["row"], 0))
+        columns = (heads[name].to_pylist() for name in ("clip_id", "shard", "row_group"))
+        for clip_id, shard, group in zip(*columns, strict=True):
+            live.setdefault(shard, []).append((clip_id, group))
+    sizes = dict(zip(*(version.table(SHARDS_FILE)[name].to_pylist() for name in ("path", "size")), strict=True))
+
+    def look(path: str) -> Wasteful | None:
+        with version.dataset.open_input(path) as file:
+            footer = pq.read_metadata(file)
+        groups = [footer.row_group(i).total_byte_size for i in range(footer.num_row_groups)]
+        kept = tuple((clip_id, group, groups[group]) for clip_id, group in live[path])
+        alive = sum(size for _, _, size in kept)
+        return Wasteful(path, sizes[path], alive, kept) if alive < LIVE_SHARE * sum(groups) else None
+
+    with ThreadPoolExecutor(READERS) as pool:
+        return [found for found in pool.map(look, sorted(live)) if found]
+
+
+def compact(dataset: Store, say: Say) -> Version | None:
+    """Publishes a version without wasteful data files; None if there is nothing to gain, or another writer was first:
+    then the next call sees to it."""
+    base = newest(dataset)
+    files = wasteful(base) if base else []
+    if base is None or not files:
+        return None
+    dataset.check_writable()
+    plan_id = digest(["compaction", base.number, [f.path for f in files]])
+    with Lease(dataset, RUNS) as lease:
+        lease.hold(plan_ids=[plan_id])
+        moved = [_rewritten(base, plan_id, group) for group in _groups(files)]
+        if secure(lease, dataset, (m.file.path for m in moved), say):
+            return None  # a collector took this process for gone
+        lease.check()
+        try:
+            version = _published(base, plan_id, files, moved)
+        except Conflict as conflict:
+            say(f"{conflict}: data files are compacted next time")
+            version = None
+        records.end_run(dataset, plan_id)
+    return version
+
+
+def _groups(files: Sequence[Wasteful]) -> Iterator[list[tuple[str, str, int]]]:
+    """(path, clip, row group) of all clips that count, for one new file each."""
+    group, size = list[tuple[str, str, int]](), 0
+    for file in files:
+        for clip_id, row_group, clip_bytes in file.clips:
+            if group and size + clip_bytes > FILE_BYTES:
+                yield group
+                group, size = [], 0
+            group.append((file.path, clip_id, row_group))
+            size += clip_bytes
+    if group:
+        yield group
+
+
+def _rewritten(base: Version, plan_id: str, clips: Sequence[tuple[str, str, int]]) -> _Moved:
+    """One new data file. Recorded before it is written, as every data file."""
+    dataset, clip_ids = base.dataset, tuple(clip_id for _, clip_id, _ in clips)
+    name = shard_id(clip_ids)
+    there = stored(dataset, name)
+    data = b"" if there else _packed(base, name, clips)
+    file = there[0] if there else describe(name, data)
+    outcome = ShardOutcome(name, file, tuple(Rendered(clip_id, 0) for clip_id in clip_ids))
+    records.save_outcome(dataset, plan_id, outcome)
+    if not there:
+        dataset.write_checked(file.path, data)
+    return _Moved(file, clip_ids)
+
+
+def _packed(base: Version, name: str, clips: Sequence[tuple[str, str, int]]) -> bytes:
+    rows, manifest, sources = [], [], []
+    for path in dict.fromkeys(path for path, _, _ in clips):
+        with base.dataset.open_input(path) as source:
+            file = pq.ParquetFile(source)
+            named, noted = manifest_rows(file.metadata, path), clip_sources(file.metadata, path)
+            for clip_id, group in [(c, g) for p, c, g in clips if p == path]:
+                rows.append(file.read_row_group(group))
+                if rows[-1]["clip_id"].unique().to_pylist() != [clip_id]:
+                    raise IntegrityError(f"{base.dataset.url(path)}: row group {group} is not clip {clip_id}")
+                manifest.append(named.filter(pc.equal(named["clip_id"], clip_id)))
+                sources.append(noted.filter(pc.equal(noted["clip_id"], clip_id)))
+    return pack(name, rows, manifest, pa.concat_tables(sources).combine_chunks(), rows[0].schema)
+
+
+def _published(base: Version, plan_id: str, old: Sequence[Wasteful], moved: Sequence[_Moved]) -> Version:
+    """The same clips as in ``base``, of which some lie elsewhere. Raises Conflict."""
+    number, shards = base.number + 1, _shards(base.table(SHARDS_FILE), old, moved)
+    files = {name: base.read(name) for name in (FAILURES_FILE, LINEAGE_FILE)}
+    files[SHARDS_FILE] = parquet_bytes(shards)
+    changed = {
+        "shards": len(shards), "bytes": pc.sum(shards["size"]).as_py() or 0,
+        "rendered": 0, "reused": base.record.counts.clips, "dropped": 0,
+    }  # fmt: skip
+    counts = base.record.counts.model_copy(update=changed)
+
+    def record(found: dict[str, FileRecord]) -> VersionRecord:
+        about = {
+            "number": number, "base_version": base.number, "plan_id": plan_id, "files": found,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"), "host": platform.node(),
+            "token": uuid.uuid4().hex, "flowreel": metadata.version("flowreel"),
+            "counts": counts,
+        }  # fmt: skip
+        return base.record.model_copy(update=about)
+
+    with tempfile.TemporaryDirectory(prefix="flowreel-") as folder:
+        manifest = Path(folder) / MANIFEST_FILE
+        totals = write_manifest(manifest, _pointing(base, moved))
+        large = {manifest: file_record(manifest)}
+        space = LabelSpace.model_validate(base.record.label_space)
+        about = About(number, base.record.spec, space, base.record.settings, counts, totals, shards)
+        return commit_files(base.dataset, number, large, files | descriptions(about, large[manifest]), record)
+
+
+def _pointing(base: Version, moved: Sequence[_Moved]) -> Iterator[pa.Table]:
+    """The manifest with the new places of the clips that moved, a part at a time."""
+    ids = pa.array([clip_id for m in moved for clip_id in m.clip_ids], pa.string())
+    shards = pa.array([m.file.path for m in moved for _ in m.clip_ids], pa.string())
+    groups = pa.array([group for m in moved for group in range(len(m.clip_ids))], pa.int32())
+    for part in map(completed, base.manifest_parts()):
+        index = pc.index_in(part["clip_id"], value_set=ids)
+        columns = {name: part[name] for name in MANIFEST.names}
+        for name, places in (("shard", shards), ("row_group", groups)):
+            columns[name] = pc.coalesce(pc.take(places, index), part[name])
+        yield pa.table(list(columns.values()), schema=MANIFEST)
+
+
+def _shards(table: pa.Table, old: Sequence[Wasteful], moved: Sequence[_Moved]) -> pa.Table:
+    gone = {file.path for file in old}
+    rows = [row for row in table.to_pylist() if row["path"] not in gone]
+    rows += [{"path": m.file.path, "size": m.file.size, "sha256": m.file.sha256} for m in moved]
+    return pa.Table.from_pylist(sorted(rows, key=lambda row: row["path"]), schema=SHARDS)

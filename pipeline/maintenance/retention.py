@@ -1,0 +1,88 @@
+"""Which versions a dataset keeps, and how one is dropped: at once for who opens it, after a grace period for who has.
+
+A version exists while its ``version.json`` does, so that goes first. Its record stays as ``dropped.json``, whose age is
+the time since it was dropped; until the grace period ends, what the version names stays too. The newest version is
+always kept: it bears the highest number, so no number is given twice.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from flowreel.pipeline.dataset.versions import RECORD, folder
+from flowreel.pipeline.storage import FileInfo, NotFound, Store
+
+DROPPED_FILE = "dropped.json"
+
+
+@dataclass
+class Folder:
+    """What lies below ``versions/NNNNNN``."""
+
+    number: int
+    files: dict[str, FileInfo] = field(default_factory=dict)  # by name in the folder
+
+    @property
+    def exists(self) -> bool:
+        """Whether it is a published version."""
+        return RECORD in self.files
+
+    @property
+    def dropped(self) -> FileInfo | None:
+        return None if self.exists else self.files.get(DROPPED_FILE)
+
+    def path(self, name: str) -> str:
+        return f"{folder(self.number)}/{name}"
+
+
+def folders(dataset: Store) -> list[Folder]:
+    """All folders of versions, published or not, by rising number."""
+    found: dict[int, dict[str, FileInfo]] = defaultdict(dict)
+    for info in dataset.list("versions"):
+        if named := re.fullmatch(r"versions/(\d{6,})/(.+)", info.path):
+            found[int(named[1])][named[2]] = info
+    return [Folder(number, found[number]) for number in sorted(found)]
+
+
+def past_retention(published: Sequence[int], keep: int) -> list[int]:
+    """Which of the published versions to drop so that the ``keep`` newest remain; never the newest."""
+    return sorted(published)[: -max(1, keep)]
+
+
+def overdue(dataset: Store, keep: int) -> bool:
+    """Whether there are versions past retention, or some whose grace period runs."""
+    found = folders(dataset)
+    return bool(past_retention([v.number for v in found if v.exists], keep)) or any(v.dropped for v in found)
+
+
+def drop(dataset: Store, number: int) -> None:
+    """Ends a version's existence; nothing that it names is touched."""
+    record = f"{folder(number)}/{RECORD}"
+    try:
+        data = dataset.read(record)
+    except NotFound:  # dropped by someone else
+        return
+    dataset.write(f"{folder(number)}/{DROPPED_FILE}", data)  # also where a kill left an old one: its age begins now
+    dataset.delete(record)
+
+
+def removable(versions: Sequence[Folder], now_s: float, grace_s: float, dead_s: float) -> Iterator[str]:
+    """Files below ``versions`` that nobody needs: of versions dropped for ``grace_s``, and of commits that were broken
+    off and whose numbers are taken. What marks a version as dropped comes last. ``dead_s``: a writer silent for so
+    long is gone."""
+    newest = max((v.number for v in versions if v.exists), default=0)
+    for version in versions:
+        if version.exists or version.number > newest:  # those above may be commits under way
+            continue
+        if version.dropped:
+            expired = age(version.dropped, now_s) >= grace_s
+        else:
+            expired = all(age(info, now_s) >= max(grace_s, dead_s) for info in version.files.values())
+        if expired:
+            yield from (version.path(name) for name in sorted(version.files, key=lambda name: name == DROPPED_FILE))
+
+
+def age(info: FileInfo, now_s: float) -> float:
+    """Seconds since it was written; 0 where the store does not say."""
+    return max(0.0, now_s - info.modified_s) if info.modified_s else 0.0

@@ -1,0 +1,164 @@
+"""Spec -> everything opened and checked, and the plan. All that can be known before a GPU starts is found out here."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from flowreel.pipeline.dataset import versions
+from flowreel.pipeline.dataset.regate import turned_down
+from flowreel.pipeline.dataset.versions import Version
+from flowreel.pipeline.edits import remap_table
+from flowreel.pipeline.edits.check import check_edits
+from flowreel.pipeline.generator.checkpoint import checkpoint_store, read_checkpoint
+from flowreel.pipeline.generator.checks import check_fits
+from flowreel.pipeline.planning.auto_settings import settle
+from flowreel.pipeline.planning.balance import Balanced, balanced
+from flowreel.pipeline.planning.donors import donors_of
+from flowreel.pipeline.planning.exemplars import exemplar
+from flowreel.pipeline.planning.planner import Held, Inputs, plan
+from flowreel.pipeline.planning.spans import uncut
+from flowreel.pipeline.planning.variant_matrix import drawn, pairs
+from flowreel.pipeline.render.job import RenderJob, lanes_for
+from flowreel.pipeline.sources.catalog import Catalog
+from flowreel.pipeline.sources.file_index import INDEX, facts_in, fingerprint_of, index_of, load_index, save_index
+from flowreel.pipeline.sources.find import find_sequences, open_source
+from flowreel.pipeline.sources.keypoints.frames import channels
+from flowreel.pipeline.sources.label_spaces import open_label_space
+from flowreel.pipeline.storage import NotFound, Store, open_store
+from flowreel.schemas.clip import Exemplar
+from flowreel.schemas.errors import UsageError
+from flowreel.schemas.label_space import LabelSpace
+from flowreel.schemas.plan import Plan
+from flowreel.schemas.spec import Spec
+from flowreel.schemas.variants import GENERATE, Balance, Matrix, Variant
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A job that is ready to run."""
+
+    job: RenderJob
+    catalog: Catalog
+    base: Version | None
+    plan: Plan
+    balance: Balanced | None = None  # where the spec asks for one
+
+
+def prepare(spec: Spec, progress: Progress | None = None, *, dry: bool = False) -> Prepared:
+    """Opens and checks all that the spec names and plans on top of the newest version. ``dry``: write nothing.
+
+    Raises a UsageError of the fitting kind for the first thing that is wrong; problems of the source are collected,
+    and `Catalog.check` raises them.
+    """
+    spec, options = _spelled_out(spec), spec.storage_options
+    source, dataset = open_source(spec.source, options), open_store(spec.dataset.uri, options)
+    space = open_label_space(spec.source.label_space_name, options)
+    _check_classes(spec, space)
+    if source:
+        source.check_readable()
+    if dry or versions.numbers(dataset):  # a run that finds nothing to do leaves no trace
+        _check_place(dataset)
+    else:
+        dataset.check_writable()
+    index = load_index(dataset)
+    weights = checkpoint_store(spec.generator.checkpoint, options)
+    known = facts_in(index.filter(pc.starts_with(index["key"], f"other|{weights.uri}")))
+    checkpoint = read_checkpoint(weights, lambda store, file: fingerprint_of(store, file, known))
+    settings = settle(spec, checkpoint)
+    check_fits(checkpoint, space, settings.size, channels(spec.source) if spec.source.kind in ("pose", "face") else 0)
+    if spec.output.flow and not checkpoint.config.flow:
+        raise UsageError("output.flow: true, but this generator has no flow; set it to false")
+    if spec.quality.segmenter:
+        from flowreel.pipeline.quality.segmenters import open_segmenter  # torch: for those who have a segmenter only
+
+        open_segmenter(spec, space)
+    exemplars = {v.style: exemplar(v.style, spec, space, settings.size) for v in spec.variants if v.style != GENERATE}
+    catalog = find_sequences(source, spec.source, space, index, settings.size, progress)
+    used = pa.concat_tables([catalog.facts, index_of(known.items())])
+    if not dry and not used.equals(index):
+        save_index(dataset, used)
+    job, facts = RenderJob(spec, space, settings, checkpoint, source, dataset), catalog.facts
+    catalog = replace(catalog, facts=INDEX.empty_table())  # saved; a driver does not carry it through its run
+    del index, used
+    job, inputs, balance = _variants(job, catalog, facts, exemplars)
+    base, held = _newest(dataset, job.spec)
+    planned = plan(catalog.sequences, inputs, held)
+    lanes = lanes_for(settings.device, spec.execution.num_cpus, len(planned.shards))
+    return Prepared(replace(job, lanes=lanes), catalog, base, planned, balance)
+
+
+def _variants(
+    job: RenderJob, catalog: Catalog, facts: pa.Table, exemplars: dict[str, Exemplar]
+) -> tuple[RenderJob, Inputs, Balanced | None]:
+    """The job with the variants that a rule of its spec gives, and what decides its plan."""
+    rule, config, balance, chosen_PK = job.spec.variants_by, job.checkpoint.config, None, None
+    if isinstance(rule, Matrix):
+        seed = job.spec.clips.seed if rule.seed is None else rule.seed
+        chosen_PK = drawn(rule, uncut(catalog.sequences, job.spec.clips), seed)
+    if isinstance(rule, Balance) and not catalog.problems:
+        pieces = uncut(catalog.sequences, job.spec.clips)
+        skip = 0 if job.spec.clips.lead_in == "repeat" else config.n_frames - 1
+        balance = balanced(rule, job, pieces, facts, skip)
+        job = replace(job, spec=job.spec.model_copy(update={"variants": balance.variants}))
+        chosen_PK = balance.chosen_P[:, None]
+    inputs = Inputs(job.spec, job.space, job.settings, config.n_frames, config.use_instance, exemplars)
+    if not catalog.problems:  # else it is planned to say what is there, and not rendered
+        inputs = replace(inputs, donors=donors_of(job, catalog.sequences))
+    return job, replace(inputs, chosen_PK=chosen_PK), balance
+
+
+def _spelled_out(spec: Spec) -> Spec:
+    """With the variants that a rule gives without the source; for balance, the look that all of them have."""
+    match spec.variants_by:
+        case Matrix() as rule:
+            return spec.model_copy(update={"variants": pairs(rule)})
+        case Balance() as rule:
+            return spec.model_copy(update={"variants": (Variant(style=rule.style, seed=rule.seed),)})
+    return spec
+
+
+def _check_place(dataset: Store) -> None:
+    """A dry run writes nothing: a bucket must be there, a local folder need not be yet."""
+    try:
+        dataset.check_readable()
+    except NotFound:
+        if "://" in dataset.uri:
+            raise
+
+
+def _newest(dataset: Store, spec: Spec) -> tuple[Version | None, Held]:
+    """The newest version and what it holds; another one if it is dropped meanwhile, which takes a newer one."""
+    while True:
+        base = versions.newest(dataset)
+        try:
+            return base, _held(base, spec)
+        except NotFound:
+            if base and max(versions.numbers(dataset), default=0) <= base.number:
+                raise
+
+
+def _held(base: Version | None, spec: Spec) -> Held:
+    if base is None:
+        return Held()
+    clip_ids = base.clips()["clip_id"].combine_chunks()
+    return Held(base.number, clip_ids, turned_down(base, clip_ids, spec))
+
+
+def _check_classes(spec: Spec, space: LabelSpace) -> None:
+    """Raises UsageError for a remap or an edit that names no class of the label space."""
+    try:
+        remap_table(spec.source.remap, space)
+    except ValueError as error:
+        raise UsageError(f"source.remap: {error}") from None
+    if isinstance(spec.variants_by, Balance):
+        for key in spec.variants_by.balance:
+            try:
+                space.resolve(key)
+            except ValueError as error:
+                raise UsageError(f"variants.balance: {error}") from None
+    for i, variant in enumerate(spec.variants):
+        check_edits(variant, f"variants[{i}]", space, instances=spec.source.has_instances)

@@ -1,0 +1,1 @@
+"""Outcomes -> manifest -> version. Read `draft.py`, then `commit.py`."""

@@ -1,0 +1,116 @@
+"""The dataset card: what a version holds, for people who find the folder, and for the Hugging Face hub."""
+
+from typing import Any
+
+import numpy as np
+import yaml
+
+from flowreel.pipeline.dataset.versions import MANIFEST_FILE
+from flowreel.pipeline.publish.version_facts import About
+
+_CARD = """---
+{front}---
+
+# {name}, version {number}
+
+Synthetic, paired video: every image was rendered by a vid2vid generator from the label map beside it.
+
+| | |
+| --- | --- |
+| clips | {clips:,} |
+| frames | {frames:,} of {width}x{height} |
+| sequences | {sequences:,} |
+| splits | {splits} |
+| label space | {space} |
+| generator | `{generator}` |
+| licence | {license} |
+| failed, rejected clips | {failed:,}, {rejected:,} (`failures.parquet`) |
+
+`manifest.parquet` has one row per frame; `shard`, `row_group` and `row` say where in the dataset its image, label,
+instance map and flow lie. Plain pyarrow reads them:
+
+```python
+import pyarrow.parquet as pq
+
+frame = pq.read_table("manifest.parquet").to_pylist()[0]
+rows = pq.ParquetFile("../../" + frame["shard"]).read_row_group(frame["row_group"])
+jpeg = rows["image"][frame["row"]]["bytes"].as_py()
+```
+
+`shards.parquet` lists the data files of this version with sizes and SHA-256, `lineage.parquet` what every clip was
+rendered from, `croissant.json` the columns.
+
+## Classes
+
+| id | class | share of pixels | frames that show it |
+| --- | --- | --- | --- |
+{classes}
+
+## Made by
+
+```yaml
+{spec}```
+
+Labels come from the source named above; its licence and the generator's apply to what is derived from them.
+"""
+_SIZES = ("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M", "100M<n<1B", "1B<n<10B")
+
+
+def dataset_card(about: About) -> str:
+    """Markdown with Hugging Face's YAML front matter; the same for the same version."""
+    spec, splits = about.spec, about.totals.split_frames
+    return _CARD.format(
+        front=_front_matter(about),
+        name=spec.dataset.title,
+        number=about.number,
+        width=about.settings.size[0],
+        height=about.settings.size[1],
+        splits=", ".join(f"{name}: {splits[name]:,} frames" for name in sorted(splits)),
+        space=f"{about.space.name}, version {about.space.version}",
+        generator=about.settings.generator,
+        license=spec.dataset.license,
+        classes="\n".join(_class_lines(about)),
+        spec=yaml.safe_dump(spec.model_dump(mode="json", by_alias=True), sort_keys=False),
+        **about.counts.model_dump(include={"clips", "frames", "sequences", "failed", "rejected"}),
+    )
+
+
+def _front_matter(about: About) -> str:
+    """Two configurations: frames with media, and the manifest. `load_dataset(FOLDER OF THE VERSION, NAME)`."""
+    spec, frames = about.spec, about.counts.frames
+    terms = {"license": spec.dataset.license}
+    if about.license_is_url:
+        terms = {"license": "other", "license_name": "custom", "license_link": spec.dataset.license}
+    tree: dict[str, Any] = {
+        "pretty_name": spec.dataset.title,
+        **terms,
+        "annotations_creators": ["machine-generated"],
+        "source_datasets": ["original"],
+        "task_categories": ["image-segmentation", "image-to-image"],
+        "tags": ["synthetic", "video", "vid2vid", "croissant"],
+        "size_categories": [_SIZES[min(len(_SIZES) - 1, max(0, len(str(frames)) - 3))]],
+        "provenance": {
+            "source": spec.source.place,
+            "label_space": f"{about.space.name} {about.space.version}",
+            "generator": about.settings.generator,
+            "version": about.number,
+        },
+    }
+    return yaml.safe_dump(tree, sort_keys=False) + "configs:\n" + _configs(about.listed)
+
+
+def _configs(listed: list[str]) -> str:
+    """YAML of one line per data file, put together by hand: there may be thousands."""
+    manifest = f"- config_name: manifest\n  data_files:\n  - split: published\n    path: {MANIFEST_FILE}\n"
+    if not listed:
+        return manifest
+    files = "".join(f"    - ../../{path}\n" for path in listed)
+    return f"- config_name: frames\n  default: true\n  data_files:\n  - split: published\n    path:\n{files}" + manifest
+
+
+def _class_lines(about: About) -> list[str]:
+    pixels, frames = about.totals.class_pixels, about.totals.class_frames
+    return [
+        f"| {i} | {about.space.by_id[i].name} | {pixels[i] / pixels.sum():.2%} | {frames[i]:,} |"
+        for i in np.flatnonzero(pixels).tolist()
+    ]

@@ -1,0 +1,89 @@
+"""Who may write below a version's number: one writer at a time, as long as it shows that it is alive."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+
+from flowreel.pipeline.dataset import versions
+from flowreel.pipeline.storage import NotFound, Store
+from flowreel.schemas.errors import StorageError
+
+LEASE_S = 300.0  # a writer that has not shown up for so long is gone
+BEATS = 10  # signs of life per lease
+WAIT_S = 0.5
+
+
+class Conflict(Exception):
+    """Another writer has published meanwhile: plan again on top of its version."""
+
+
+class Claim:
+    """The right to write below one number. ``body`` tells writers apart: the same plan writes the same bytes, so a
+    rerun may go on where it was."""
+
+    def __init__(self, dataset: Store, number: int, body: bytes) -> None:
+        self.dataset, self.number, self.body = dataset, number, body
+        self.path = f"runs/claims/{number:06d}.json"
+        self._beat = _beat_of(self.path, body)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Waits for the number, and renews the lease until the block ends. Raises Conflict if it is published."""
+        self._take()
+        ended = threading.Event()
+        thread = threading.Thread(target=self._renew, args=(ended,), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+            self.dataset.delete(self._beat)
+        self.dataset.delete(self.path)  # not if writing failed: the same writer may go on at once
+
+    def check(self) -> None:
+        """Raises Conflict if another writer has taken the number over: what it has written must stay."""
+        if self.dataset.exists(f"{versions.folder(self.number)}/{versions.RECORD}"):
+            raise Conflict(f"version {self.number} was published meanwhile")
+        if self._content(self.path) != self.body:
+            raise Conflict(f"version {self.number} was taken over by another run")
+
+    def _take(self) -> None:
+        """Returns once the number is ours. A claim without a sign of life for LEASE_S is taken over."""
+        seen, since = (b"", b""), time.monotonic()
+        while True:
+            holder = self.body if self.dataset.put_if_absent(self.path, self.body) else self._content(self.path)
+            if max(versions.numbers(self.dataset), default=0) >= self.number:
+                if holder == self.body:
+                    self.dataset.delete(self.path)
+                raise Conflict(f"version {self.number} was published meanwhile")
+            if holder == self.body:
+                return
+            beat = _beat_of(self.path, holder)
+            if (holder, sign := self._content(beat)) != seen:
+                seen, since = (holder, sign), time.monotonic()
+            elif time.monotonic() - since > LEASE_S:
+                self.dataset.delete(self.path, beat)
+            time.sleep(WAIT_S)
+
+    def _renew(self, ended: threading.Event) -> None:
+        """A file of its own: writing the claim again could undo that another writer took it over."""
+        count = 0
+        while not ended.wait(LEASE_S / BEATS):
+            count += 1
+            try:
+                self.dataset.write(self._beat, str(count).encode())
+            except StorageError:  # the next one may come through; `check` has the last word
+                continue
+
+    def _content(self, path: str) -> bytes:
+        try:
+            return self.dataset.read(path)
+        except NotFound:
+            return b""
+
+
+def _beat_of(claim: str, body: bytes) -> str:
+    return f"{claim.removesuffix('.json')}-{sha256(body).hexdigest()[:16]}.alive"

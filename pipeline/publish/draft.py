@@ -1,0 +1,89 @@
+"""A finished plan and its outcomes -> what the next version will hold, before it has a number."""
+
+import base64
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from flowreel.pipeline.dataset.regate import losses, rejected_now
+from flowreel.pipeline.dataset.runs.ledger import Ledger
+from flowreel.pipeline.dataset.versions import CLIPS, FAILURES_FILE, Version
+from flowreel.pipeline.identity import as_clip_ids
+from flowreel.pipeline.publish.merge import Merge
+from flowreel.pipeline.render.job import RenderJob
+from flowreel.schemas.manifest import FAILURES
+from flowreel.schemas.outcome import Failed
+from flowreel.schemas.plan import Plan
+from flowreel.schemas.quality import QualitySpec
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A version's content, before it has a number: a few bytes per clip, the rows stay where they are."""
+
+    rows: Merge
+    failures: pa.Table
+
+
+def draft_version(job: RenderJob, plan: Plan, done: Ledger, base: Version | None) -> Draft:
+    """What the version that a finished plan gives will hold; the same in whatever order its outcomes came."""
+    files, file_C = done.files()
+    rendered = np.flatnonzero(file_C >= 0)
+    base_clips = base.clips() if base else CLIPS.empty_table()
+    kept = np.asarray(pc.is_in(base_clips["clip_id"], value_set=plan.reused)).astype(np.bool_)
+    rows = Merge(base, base_clips, kept, _new_clips(job, plan, rendered), file_C[rendered], files)
+    lost = [_failures(plan, done), *(_turned_down(plan, base, base_clips, job.spec.quality) if base else ())]
+    in_order = [("sequence_id", "ascending"), ("variant", "ascending"), ("start", "ascending")]
+    return Draft(rows, pa.concat_tables(lost).sort_by(in_order))
+
+
+def _new_clips(job: RenderJob, plan: Plan, rows: NDArray[np.int64]) -> pa.Table:
+    """Clips of the plan as they are published."""
+    shards, spec = plan.shards, job.spec
+    unpublished = 0 if spec.clips.lead_in == "repeat" else job.checkpoint.config.n_frames - 1  # label frames at first
+    sequence = pa.DictionaryArray.from_arrays(pa.array(shards.sequence_C[rows]), shards.sequences.ids)
+    start_s = (shards.start_C[rows].astype(np.int64) + unpublished * shards.stride_C[rows]) / spec.source.fps
+    frames = (shards.frames_C[rows] - unpublished).astype(np.int32)
+    clip_ids = as_clip_ids(shards.clip_C16[rows])
+    return pa.table([clip_ids, sequence, shards.variant_C[rows], start_s, frames], schema=CLIPS)
+
+
+def changes_nothing(new: Draft, base: Version | None) -> bool:
+    """Whether the base version says the same already."""
+    if base is None:
+        return False
+    return new.rows.clips()["clip_id"].equals(base.clips()["clip_id"]) and new.failures.equals(
+        base.table(FAILURES_FILE)
+    )
+
+
+def _failures(plan: Plan, done: Ledger) -> pa.Table:
+    def rows() -> Iterator[dict[str, object]]:
+        for row, loss in done.losses():
+            clip = plan.shards.clip(row)
+            failed = isinstance(loss, Failed)
+            yield {
+                "clip_id": clip.clip_id, "sequence_id": clip.sequence_id, "variant": clip.variant,
+                "start": clip.start, "frames": len(clip.frames),
+                "kind": "failed" if failed else "rejected", "reason": loss.reason,
+                "error": loss.error if isinstance(loss, Failed) else "",
+                "attempts": loss.attempts if isinstance(loss, Failed) else 1,
+                "thumbnail": None if isinstance(loss, Failed) else base64.b64decode(loss.thumbnail) or None,
+            }  # fmt: skip
+
+    return pa.Table.from_pylist(list(rows()), schema=FAILURES)
+
+
+def _turned_down(plan: Plan, base: Version, clips: pa.Table, quality: QualitySpec) -> list[pa.Table]:
+    """Clips that the plan does not even render: those lost before, and those that were held until now."""
+    if not len(plan.turned_down):
+        return []
+    was_held = pc.is_in(plan.turned_down, value_set=clips["clip_id"].combine_chunks())
+    before = pa.array([clip_id.hex() for clip_id in plan.turned_down.filter(pc.invert(was_held)).to_pylist()])
+    known = losses(base)
+    again = known.filter(pc.is_in(known["clip_id"], value_set=before.cast(pa.string()))).select(FAILURES.names)
+    return [again.cast(FAILURES), rejected_now(base, plan.turned_down.filter(was_held), quality)]

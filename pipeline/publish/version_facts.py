@@ -1,0 +1,35 @@
+"""What is known of a version that is about to be published: its descriptions are written from this."""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from flowreel.pipeline.dataset.manifest_writer import Totals
+from flowreel.schemas.label_space import LabelSpace
+from flowreel.schemas.plan import RenderSettings
+from flowreel.schemas.spec import Spec
+from flowreel.schemas.version import Counts
+
+LISTED_FILES = 10_000  # data files that a description lists; shards.parquet lists any number
+
+
+@dataclass(frozen=True)
+class About:
+    """A version that is about to be published."""
+
+    number: int
+    spec: Spec
+    space: LabelSpace
+    settings: RenderSettings
+    counts: Counts
+    totals: Totals
+    shards: pa.Table  # flowreel.schemas.manifest.SHARDS
+
+    @property
+    def listed(self) -> list[str]:
+        """Paths of its data files; [] if there are too many to list."""
+        return self.shards["path"].to_pylist() if len(self.shards) <= LISTED_FILES else []
+
+    @property
+    def license_is_url(self) -> bool:
+        return "://" in self.spec.dataset.license

@@ -1,0 +1,96 @@
+"""`where`: which frames of a manifest are wanted, pushed down to its row groups."""
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+from numpy.typing import NDArray
+
+from flowreel.pipeline.dataset.versions import MANIFEST_FILE, Version
+from flowreel.schemas.errors import IntegrityError, UsageError
+from flowreel.schemas.label_space import LabelSpace
+from flowreel.schemas.manifest import MANIFEST
+
+Expression: TypeAlias = Any  # pyarrow.compute.Expression: pyarrow has no types
+Where: TypeAlias = Expression | Mapping[str, Any] | None
+CLASSES = "classes"  # key of `where`: class (name or id) -> least pixels of it in a frame
+WHOLE_BYTES = 2**20
+_LISTS = ["class_ids", "class_pixels"]
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Conditions that all have to hold for a frame."""
+
+    expression: Expression | None
+    least_pixels: dict[int, int]  # per class id
+
+    @classmethod
+    def of(cls, where: Where, space: LabelSpace) -> "Filter":
+        """``where``: an expression over manifest columns, or {column: value or list of values}, with the key
+        ``classes`` for {class: least pixels}. Raises UsageError for unknown columns and classes."""
+        if where is None or isinstance(where, pc.Expression):
+            return cls(where, {})
+        parts, least = [], {}
+        for name, wanted in where.items():
+            if name == CLASSES:
+                least = {_class_id(space, key): int(pixels) for key, pixels in wanted.items()}
+                continue
+            if name not in MANIFEST.names or pa.types.is_list(MANIFEST.field(name).type):
+                scalar = [f.name for f in MANIFEST if not pa.types.is_list(f.type)]
+                raise UsageError(f"where: {name!r} is none of {', '.join([*scalar, CLASSES])}")
+            values = wanted if isinstance(wanted, (list, tuple, set, frozenset)) else [wanted]
+            parts.append(pc.field(name).isin(pa.array(list(values), MANIFEST.field(name).type)))
+        expression = None
+        for part in parts:
+            expression = part if expression is None else expression & part
+        return cls(expression, least)
+
+    def read(self, version: Version, columns: list[str]) -> pa.Table:
+        """Columns of the manifest rows that pass, in manifest order. Row groups that cannot hold any are not read."""
+        wanted = columns + [name for name in _LISTS if self.least_pixels and name not in columns]
+        where = version.path(MANIFEST_FILE)
+        parts = [MANIFEST.empty_table().select(wanted)]
+        try:
+            with _opened(version) as source:
+                fragment = ds.ParquetFileFormat().make_fragment(pa.PythonFile(source, "r"))
+                for batch in fragment.scanner(columns=wanted, filter=self.expression, use_threads=False).to_batches():
+                    rows = pa.Table.from_batches([batch])
+                    parts.append(rows.filter(pa.array(self._enough(rows))) if self.least_pixels else rows)
+        except pa.ArrowInvalid as error:
+            raise UsageError(f"where does not fit the columns of {version.dataset.url(where)}: {error}") from None
+        except pa.ArrowException as error:
+            raise IntegrityError(f"{version.dataset.url(where)}: damaged: {error}") from None
+        return pa.concat_tables(parts).select(columns)
+
+    def _enough(self, rows: pa.Table) -> NDArray[np.bool_]:
+        """Which frames hold enough pixels of every wanted class."""
+        ids_list = rows["class_ids"].combine_chunks()
+        pixels = rows["class_pixels"].combine_chunks().flatten().to_numpy()
+        ids, row = ids_list.flatten().to_numpy(), pc.list_parent_indices(ids_list).to_numpy()
+        enough = np.ones(len(rows), np.bool_)
+        for class_id, least in self.least_pixels.items():
+            found = np.zeros(len(rows), np.int64)
+            found[row[ids == class_id]] = pixels[ids == class_id]
+            enough &= found >= least
+        return enough
+
+
+def _opened(version: Version) -> io.IOBase:
+    """A small manifest comes in one request; of a large one, what is needed."""
+    size = version.record.files[MANIFEST_FILE].size
+    if size <= WHOLE_BYTES:
+        return io.BytesIO(version.read(MANIFEST_FILE))
+    return version.dataset.open_input(version.path(MANIFEST_FILE), size)
+
+
+def _class_id(space: LabelSpace, key: int | str) -> int:
+    try:
+        return space.resolve(key)
+    except ValueError as error:
+        raise UsageError(f"where: {error}") from None

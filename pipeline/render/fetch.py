@@ -1,0 +1,130 @@
+"""A clip's source files -> the maps it is rendered from: read, checked against the plan, remapped, resized, edited."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flowreel.pipeline.codec import decode_ids, decode_image, resize_ids, resize_image
+from flowreel.pipeline.edits import Ids, Maps, apply_edits, remap_table, thing_regions
+from flowreel.pipeline.generator.clip_data import Conditioning
+from flowreel.pipeline.render.job import RenderJob
+from flowreel.pipeline.sources.keypoints.clip_crops import cuts_of
+from flowreel.pipeline.sources.keypoints.frames import (
+    Given,
+    PointFrame,
+    conditioning,
+    decode_frame,
+    instance_map,
+    label_map,
+)
+from flowreel.pipeline.sources.keypoints.published import People, keypoints_of
+from flowreel.pipeline.sources.procedural import draw_maps, draw_truth
+from flowreel.pipeline.sources.scenes import Truth
+from flowreel.pipeline.sources.verified_read import read_all_unchanged, read_unchanged
+from flowreel.pipeline.storage import Store, open_file
+from flowreel.schemas.clip import Clip, Exemplar
+from flowreel.schemas.edit import applied_in
+from flowreel.schemas.errors import SourceError
+from flowreel.schemas.sequence import Frame, SourceFile
+
+READERS = 8  # requests under way at once, per shard
+DECODERS = 2  # threads, per shard: more would take the processors from the generator
+
+
+@dataclass(frozen=True)
+class ClipMaps:
+    """What is published as labels, and what conditions the generator."""
+
+    label_THW: NDArray[np.integer]  # ids of the label space, uint8 if all its ids fit
+    instance_THW: NDArray[np.integer] | None  # None where the source has none
+    conditioning: Conditioning
+    keypoints: list[People] | None = None  # of poses and faces, per frame
+    truth: Truth | None = None  # of procedural scenes, as they are: edits of maps do not move what was drawn
+
+
+def fetch_clip(clip: Clip, job: RenderJob) -> ClipMaps:
+    """Raises SourceError if a file is gone, has changed since it was checked, or does not decode."""
+    if job.spec.source.kind in ("pose", "face"):
+        return _points(clip, job)
+    wants_instances = job.needs_instances and all(f.instance for f in clip.frames)
+    maps = fetch_maps(clip.frames, job, instances=wants_instances)
+    edits = applied_in(job.spec.variants[clip.variant].edits, clip.sequence_id)
+    donors = [fetch_maps(donor.frames, job, instances=True) for donor in clip.donors]
+    label_THW, instance_THW = apply_edits(*maps, edits, job.space, donors)
+    edges = instance_THW
+    if job.checkpoint.config.use_instance and edges is None:
+        edges = thing_regions(label_THW, job.space)
+    exemplar = fetch_exemplar(clip.exemplar, job) if clip.exemplar else None
+    return ClipMaps(label_THW, instance_THW, Conditioning(label_THW, edges, exemplar), truth=_truth(clip, job))
+
+
+def _points(clip: Clip, job: RenderJob) -> ClipMaps:
+    assert job.source is not None
+    store, source = job.source, job.spec.source
+
+    def decoded(frame: Frame) -> PointFrame:
+        guide, mask = (read_unchanged(store, f) if f else None for f in (frame.guide, frame.instance))
+        main = read_unchanged(store, frame.label)
+        try:
+            return decode_frame(source, Given(main, guide, mask))
+        except ValueError as error:
+            raise SourceError(f"{store.url(frame.label.path)}: {error}") from None
+
+    with ThreadPoolExecutor(READERS) as pool:
+        frames = list(pool.map(decoded, clip.frames))
+    cuts = cuts_of(source, frames, job.settings.size)
+    pairs = list(zip(frames, cuts, strict=True))
+    label_THW = np.stack([label_map(*pair) for pair in pairs])
+    instances = [found for pair in pairs if (found := instance_map(*pair)) is not None]
+    instance_THW = np.stack(instances) if instances else None
+    edges = thing_regions(label_THW, job.space) if instance_THW is None else instance_THW
+    picture_TLHW = np.stack([conditioning(source, *pair) for pair in pairs])
+    exemplar = fetch_exemplar(clip.exemplar, job) if clip.exemplar else None
+    given = Conditioning(label_THW, edges, exemplar, picture_TLHW=picture_TLHW)
+    return ClipMaps(label_THW, instance_THW, given, keypoints_of(frames, cuts))
+
+
+def _truth(clip: Clip, job: RenderJob) -> Truth | None:
+    like, output = job.spec.source.procedural, job.spec.output
+    if like is None or not (output.flow or output.depth) or job.spec.variants[clip.variant].edits:
+        return None
+    return draw_truth(like, clip.frames, job.settings.size)
+
+
+def fetch_maps(frames: Sequence[Frame], job: RenderJob, *, instances: bool) -> Maps:
+    """The maps of frames as they are before any edit: remapped, and resized to the rendered size."""
+    maps = _read(frames, job, instances=instances)
+    size, count = job.settings.size, len(frames)
+    table = remap_table(job.spec.source.remap, job.space)
+    kind = np.uint8 if max(job.space.ids) < 256 else np.uint16
+    label_THW: Ids = np.stack([resize_ids(table[m], size) for m in maps[:count]]).astype(kind)
+    return Maps(label_THW, np.stack([resize_ids(m, size) for m in maps[count:]]) if instances else None)
+
+
+def _read(frames: Sequence[Frame], job: RenderJob, *, instances: bool) -> list[NDArray[np.integer]]:
+    """Label maps, then instance maps if they are wanted; drawn ones have the rendered size."""
+    if like := job.spec.source.procedural:
+        label_THW, instance_THW = draw_maps(like, frames, job.settings.size)
+        return [*label_THW, *(instance_THW if instances else ())]
+    assert job.source is not None
+    store, files = job.source, [f.label for f in frames] + [f.instance for f in frames if instances and f.instance]
+    with ThreadPoolExecutor(DECODERS) as pool:
+        return list(pool.map(partial(_ids, store), files, read_all_unchanged(store, files)))
+
+
+def fetch_exemplar(exemplar: Exemplar, job: RenderJob) -> NDArray[np.uint8]:
+    """The exemplar image at the rendered size, (H, W, 3) RGB."""
+    store, name = open_file(exemplar.uri, job.spec.storage_options)
+    data = read_unchanged(store, SourceFile(name, exemplar.digest))
+    return resize_image(decode_image(data), job.settings.size)
+
+
+def _ids(store: Store, file: SourceFile, data: bytes) -> NDArray[np.integer]:
+    try:
+        return decode_ids(data)
+    except ValueError as error:
+        raise SourceError(f"{store.url(file.path)}: {error}") from None

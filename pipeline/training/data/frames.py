@@ -1,0 +1,76 @@
+"""Frames as networks are trained on them: read, decoded, remapped, resized (vid2vid-spec, section 3.5)."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flowreel.pipeline.codec import decode_ids, decode_image, resize_ids, resize_image
+from flowreel.pipeline.edits import remap_table, thing_regions
+from flowreel.pipeline.sources.keypoints.frames import Given
+from flowreel.pipeline.storage import Store
+from flowreel.pipeline.training.data.frame_data import FrameData
+from flowreel.pipeline.training.data.keypoint_frames import point_frame
+from flowreel.pipeline.training.data.read_media import READERS, read_media
+from flowreel.pipeline.training.data.sequences import Medium, TrainingFrame
+from flowreel.pipeline.training.data.sources import TrainingSource
+from flowreel.schemas.errors import SourceError
+
+T = TypeVar("T")
+Rgb = NDArray[np.uint8]
+
+
+def read_frames(source: TrainingSource, frames: Sequence[TrainingFrame], size: tuple[int, int]) -> list[FrameData]:
+    """Frames at ``size`` (width, height). Raises SourceError for what is gone, changed, damaged or of a wrong id."""
+    wanted = [m for f in frames for m in (f.label, f.image, f.instance, f.guide) if m is not None]
+    media, table = read_media(source.store, wanted), remap_table(source.remap, source.space)
+
+    def one(frame: TrainingFrame) -> FrameData:
+        if source.points and frame.cut:
+            found = _point_frame(source, frame, media)
+            return replace(found, image_HW3=_image(source.store, frame, media, size))
+        raw_HW = _decoded(source.store, frame.label, media, decode_ids)
+        label_HW = resize_ids(table[raw_HW], size)
+        unknown = set(np.unique(label_HW).tolist()) - source.space.ids
+        if unknown:
+            name, ids = source.store.url(frame.label.path), sorted(unknown)
+            raise SourceError(f"{name}: label ids {ids} are unknown in label space '{source.space.name}'")
+        image_HW3 = _image(source.store, frame, media, size)
+        if frame.instance is None or media[frame.instance] is None:
+            return FrameData(label_HW, thing_regions(label_HW, source.space), image_HW3)
+        instance_HW = resize_ids(_decoded(source.store, frame.instance, media, decode_ids), size)
+        return FrameData(label_HW, instance_HW, image_HW3)
+
+    with ThreadPoolExecutor(READERS) as pool:
+        return list(pool.map(one, frames))
+
+
+def read_images(store: Store, frames: Sequence[TrainingFrame], size: tuple[int, int]) -> list[Rgb]:
+    """The frames' images alone. Raises SourceError as `read_frames` does."""
+    media = read_media(store, [f.image for f in frames])
+    with ThreadPoolExecutor(READERS) as pool:
+        return list(pool.map(lambda f: _image(store, f, media, size), frames))
+
+
+def _image(store: Store, frame: TrainingFrame, media: dict[Medium, bytes | None], size: tuple[int, int]) -> Rgb:
+    image_HW3 = _decoded(store, frame.image, media, decode_image)
+    return frame.cut.smooth(image_HW3) if frame.cut else resize_image(image_HW3, size)
+
+
+def _point_frame(source: TrainingSource, frame: TrainingFrame, media: dict[Medium, bytes | None]) -> FrameData:
+    assert source.points and frame.cut
+    guide, mask = (media[m] if m else None for m in (frame.guide, frame.instance))
+    try:
+        return point_frame(source.points, source.space, Given(media[frame.label] or b"", guide, mask), frame.cut)
+    except ValueError as error:
+        raise SourceError(f"{source.store.url(frame.label.path)}: {error}") from None
+
+
+def _decoded(store: Store, medium: Medium, media: dict[Medium, bytes | None], decode: Callable[[bytes], T]) -> T:
+    try:
+        return decode(media[medium] or b"")
+    except ValueError as error:
+        raise SourceError(f"{store.url(medium.path)}: {error}") from None

@@ -1,0 +1,138 @@
+"""Draw -> clip: fetched, decoded, augmented, as tensors on the CPU."""
+
+from collections import deque
+from collections.abc import Generator, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from flowreel.pipeline.generator.conditioning import from_uint8
+from flowreel.pipeline.optical_flow import Flow
+from flowreel.pipeline.storage import open_store
+from flowreel.pipeline.training.data.decoded_cache import Memory
+from flowreel.pipeline.training.data.flow_cache import FlowCache
+from flowreel.pipeline.training.data.frame_data import FrameData
+from flowreel.pipeline.training.data.frames import read_frames
+from flowreel.pipeline.training.data.read_media import READERS
+from flowreel.pipeline.training.data.reference_flow import open_method
+from flowreel.pipeline.training.data.sampling import Draw
+from flowreel.pipeline.training.data.sequences import TrainingFrame, TrainingSequence
+from flowreel.pipeline.training.data.sources import TrainingSource
+from flowreel.pipeline.training.data.training_clip import TrainingClip
+from flowreel.schemas.training import TrainSpec
+
+MEMORY_BYTES = 512 * 2**20  # of decoded frames and flows: 600 frames at 512x256 with flow
+Pair = tuple[TrainingFrame, TrainingFrame]  # current, previous
+
+
+def open_loader(spec: TrainSpec, source: TrainingSource) -> "ClipLoader":
+    """The loader of a spec. Raises UsageError for flow weights that cannot be used."""
+    run = open_store(spec.output, spec.storage_options)
+    flows = FlowCache(run, source.store, spec.data.size, open_method(spec.data, spec.storage_options))
+    return ClipLoader(source, flows, spec.data.crop)
+
+
+@dataclass
+class ClipLoader:
+    """Loads clips of one source. Only the frames that are drawn are read; threads may share it."""
+
+    source: TrainingSource
+    flows: FlowCache  # its size is that of the frames
+    crop: tuple[int, int] | None = None  # width, height of the piece that a draw names the corner of
+    memory: Memory = field(default_factory=lambda: Memory(MEMORY_BYTES))
+
+    def clips(
+        self, sequences: Sequence[TrainingSequence], draws: Iterable[Draw], ahead: int = 2
+    ) -> Generator[TrainingClip, None, None]:
+        """One clip per draw from ``sequences``, in order; ``ahead`` of them are loaded while the caller computes."""
+        waiting: deque[Future[TrainingClip]] = deque()
+        with ThreadPoolExecutor(ahead) as pool:
+            try:
+                for draw in draws:
+                    waiting.append(pool.submit(self.load, sequences[draw.sequence], draw))
+                    if len(waiting) > ahead:
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                for clip in waiting:
+                    clip.cancel()
+
+    def load(self, sequence: TrainingSequence, draw: Draw) -> TrainingClip:
+        """Raises SourceError for what is gone, changed or damaged, StorageError if the store keeps failing."""
+        shown = [sequence.frames[i] for i in draw.indices]
+        data = self._frames(list(dict.fromkeys(shown)))
+        pairs = [(current, previous) for previous, current in pairwise(shown)]
+        flows = self._flows([pair for pair in dict.fromkeys(pairs) if pair[0] != pair[1]], data)
+        size = self.flows.size
+        still = (np.zeros((size[1], size[0], 2), np.float32), np.zeros((size[1], size[0]), np.bool_))
+        moved = [still, *(flows.get(pair, still) for pair in pairs)]
+        cut = _Cut(draw, self.crop or size)
+        flow_THW2 = cut(np.stack([flow for flow, _ in moved])).copy()
+        if draw.flip:
+            flow_THW2[..., 0] *= -1
+        sure_THW = cut(np.stack([sure for _, sure in moved])) & _inside(flow_THW2)
+        return TrainingClip(
+            frames=_given(cut(np.stack([data[f].given for f in shown]))),
+            instance_THW=_tensor(cut(np.stack([data[f].instance_HW for f in shown])).astype(np.int32)),
+            real_T3HW=from_uint8(_tensor(cut(np.stack([data[f].image_HW3 for f in shown]))).movedim(-1, 1)),
+            flow_T2HW=_tensor(flow_THW2).movedim(-1, 1).contiguous(),
+            sure_T1HW=_tensor(sure_THW).unsqueeze(1).float(),
+            starts_empty=draw.empty,
+        )
+
+    def _frames(self, frames: list[TrainingFrame]) -> dict[TrainingFrame, FrameData]:
+        found = {frame: self.memory.get(frame) for frame in frames}
+        new = [frame for frame in frames if found[frame] is None]
+        for frame, data in zip(new, read_frames(self.source, new, self.flows.size), strict=True):
+            self.memory.put(frame, data, data.nbytes)
+            found[frame] = data
+        return {frame: data for frame, data in found.items() if data is not None}
+
+    def _flows(self, pairs: list[Pair], data: dict[TrainingFrame, FrameData]) -> dict[Pair, Flow]:
+        def one(pair: Pair) -> Flow:
+            current, previous = pair
+            kept = self.flows.kept(current, previous)
+            return kept or self.flows.found(current, previous, data[current].image_HW3, data[previous].image_HW3)
+
+        found = {pair: self.memory.get(pair) for pair in pairs}
+        new = [pair for pair in pairs if found[pair] is None]
+        with ThreadPoolExecutor(READERS) as pool:
+            for pair, flow in zip(new, pool.map(one, new), strict=True):
+                self.memory.put(pair, flow, flow[0].nbytes + flow[1].nbytes)
+                found[pair] = flow
+        return {pair: flow for pair, flow in found.items() if flow is not None}
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """What a draw does to the (T, H, W, ...) of anything: mirror, then piece."""
+
+    draw: Draw
+    size: tuple[int, int]
+
+    def __call__(self, values_THW: NDArray[Any]) -> NDArray[Any]:
+        (left, top), (width, height) = self.draw.crop, self.size
+        mirrored = values_THW[:, :, ::-1] if self.draw.flip else values_THW
+        return mirrored[:, top : top + height, left : left + width]
+
+
+def _inside(flow_THW2: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Where flow leads to a pixel of the picture: what a crop or the camera moved out of sight cannot be warped."""
+    h, w = flow_THW2.shape[1:3]
+    x, y = np.arange(w) + flow_THW2[..., 0], np.arange(h)[:, None] + flow_THW2[..., 1]
+    return np.asarray((x >= -0.5) & (x <= w - 0.5) & (y >= -0.5) & (y <= h - 0.5))
+
+
+def _given(values: NDArray[Any]) -> torch.Tensor:
+    """Label ids (T, H, W), or pictures (T, H, W, L) as (T, L, H, W)."""
+    return _tensor(values).long() if values.ndim == 3 else _tensor(np.moveaxis(values, -1, 1))
+
+
+def _tensor(values: NDArray[Any]) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(values))

@@ -1,0 +1,48 @@
+"""Bytes of frames: from files of a source, or from data files of a published dataset."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from flowreel.pipeline.sources.verified_read import read_unchanged
+from flowreel.pipeline.storage import Store
+from flowreel.pipeline.training.data.sequences import Cell, Medium
+from flowreel.schemas.errors import SourceError
+from flowreel.schemas.sequence import SourceFile
+
+READERS = 8  # requests under way at once, per clip
+
+
+def read_media(store: Store, media: Sequence[Medium]) -> dict[Medium, bytes | None]:
+    """The bytes of each; None for empty cells. A row group's column is read once, whatever is asked of it.
+
+    Raises SourceError for what is gone, has changed or is damaged.
+    """
+    files = dict.fromkeys(m for m in media if isinstance(m, SourceFile))
+    cells = sorted({m for m in media if isinstance(m, Cell)}, key=_column_of)
+    columns = [list(group) for _, group in groupby(cells, key=_column_of)]
+    with ThreadPoolExecutor(READERS) as pool:
+        found: dict[Medium, bytes | None] = dict(pool.map(lambda file: (file, read_unchanged(store, file)), files))
+        for parts in pool.map(lambda group: list(_cells(store, group)), columns):
+            found.update(parts)
+    return found
+
+
+def _column_of(cell: Cell) -> tuple[str, int, str]:
+    return cell.path, cell.row_group, cell.column
+
+
+def _cells(store: Store, cells: list[Cell]) -> Iterator[tuple[Cell, bytes | None]]:
+    """Cells of one column in one row group."""
+    path, row_group, column = _column_of(cells[0])
+    try:
+        with store.open_input(path) as data:
+            rows = pq.ParquetFile(data).read_row_group(row_group, columns=[column])[column]
+    except (pa.ArrowException, OSError) as error:
+        raise SourceError(f"{store.url(path)}: damaged: {error}; `flowreel verify` tells what is whole") from None
+    for cell in cells:
+        media = rows[cell.row].as_py()
+        yield cell, media["bytes"] if media else None

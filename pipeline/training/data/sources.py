@@ -1,0 +1,163 @@
+"""Where real frames come from: folders by a spec's templates, or a published dataset. Everything is checked here."""
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import pyarrow as pa
+
+from flowreel.pipeline.dataset.versions import open_version, split_uri
+from flowreel.pipeline.edits import remap_table
+from flowreel.pipeline.identity import digest
+from flowreel.pipeline.sources.catalog import nothing_found, problem_report, read_facts
+from flowreel.pipeline.sources.file_index import load_index, save_index
+from flowreel.pipeline.sources.find import find_sequences
+from flowreel.pipeline.sources.keypoints.crop import Cut
+from flowreel.pipeline.sources.label_spaces import open_label_space
+from flowreel.pipeline.sources.listing import list_matching
+from flowreel.pipeline.storage import Store, open_store
+from flowreel.pipeline.training.data.keypoint_frames import sequence_cuts
+from flowreel.pipeline.training.data.preflight import (
+    Picture,
+    hold_out_problems,
+    length_problems,
+    picture_problems,
+    spec_problems,
+)
+from flowreel.pipeline.training.data.published_dataset import published_sequences
+from flowreel.pipeline.training.data.sequences import TrainingFrame, TrainingSequence
+from flowreel.schemas.errors import SourceError, UsageError
+from flowreel.schemas.label_space import LabelSpace
+from flowreel.schemas.sequence import Sequence, SourceFile
+from flowreel.schemas.spec import SourceSpec
+from flowreel.schemas.training import TrainSpec
+
+__all__ = ["TrainingFrame", "TrainingSequence", "TrainingSource", "open_source"]
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class TrainingSource:
+    """All sequences that a spec names, and what is wrong with them. Processes may send it to each other."""
+
+    store: Store  # what the frames' paths are relative to
+    sequences: tuple[TrainingSequence, ...]
+    space: LabelSpace  # of the ids after the remap
+    remap: dict[int, int | str]  # source id -> id or class of the label space
+    hold_out: tuple[str, ...]
+    has_instances: bool  # instance maps; without them regions of things stand in, as in rendering
+    problems: tuple[str, ...]  # training must not start unless empty
+    points: SourceSpec | None = None  # what frames are drawn by, of poses and faces
+
+    def check(self) -> None:
+        """Raises SourceError if there is any problem."""
+        if self.problems:
+            raise SourceError(problem_report(self.problems, "trained on", "mend these first"))
+
+    @property
+    def label_nc(self) -> int:
+        """Channels that one-hot labels need."""
+        return max(self.space.ids) + 1
+
+    @cached_property
+    def trained(self) -> tuple[TrainingSequence, ...]:
+        return tuple(s for s in self.sequences if s.scene not in self.hold_out)
+
+    @cached_property
+    def held_out(self) -> tuple[TrainingSequence, ...]:
+        return tuple(s for s in self.sequences if s.scene in self.hold_out)
+
+    @property
+    def digest(self) -> str:
+        """Changes when any frame, the label space or the remap does: a resumed run sees other data then."""
+        frames = [
+            [s.name, [[f.label.digest, f.image.digest, f.instance and f.instance.digest] for f in s.frames]]
+            for s in self.sequences
+        ]
+        return digest([frames, self.space.digest, {str(k): v for k, v in self.remap.items()}, self.hold_out])
+
+
+def open_source(spec: TrainSpec, progress: Progress | None = None) -> TrainingSource:
+    """Lists and checks a spec's data. What was read is remembered in the run's storage (``spec.output``), so that
+    unchanged files are only listed the next time. ``progress(done, total)``: of files that must be read.
+
+    Raises SourceError if there are no frames at all, StorageError if something cannot be read, UsageError for a label
+    space, a remap or a dataset that is none. All else becomes one of the ``problems``.
+    """
+    found = _of_dataset(spec) if spec.source is None else _of_folders(spec.source, spec, progress)
+    more = (*spec_problems(spec, found.space), *hold_out_problems(spec, found.sequences))
+    short = (
+        *length_problems(spec, found.trained, held_out=False),
+        *length_problems(spec, found.held_out, held_out=True),
+    )
+    return TrainingSource(
+        found.store, found.sequences, found.space, found.remap, found.hold_out, found.has_instances,
+        (*more, *found.problems, *short), found.points,
+    )  # fmt: skip
+
+
+def _of_dataset(spec: TrainSpec) -> TrainingSource:
+    assert spec.dataset is not None  # the spec's validator has seen to it
+    uri, number = split_uri(spec.dataset)
+    version = open_version(open_store(uri, spec.storage_options), number)
+    space = LabelSpace.model_validate(version.record.label_space)
+    sequences, problems = published_sequences(version, space)
+    told = version.record.spec
+    instances = told.output.instances and told.source.has_instances
+    return TrainingSource(version.dataset, sequences, space, {}, spec.data.hold_out, instances, problems)
+
+
+def _of_folders(source: SourceSpec, spec: TrainSpec, progress: Progress | None) -> TrainingSource:
+    assert source.images is not None
+    store, run = open_store(source.uri, spec.storage_options), open_store(spec.output, spec.storage_options)
+    space = open_label_space(source.label_space_name, spec.storage_options)
+    try:
+        remap_table(source.remap, space)
+    except ValueError as error:
+        raise UsageError(f"source.remap: {error}") from None
+    known = load_index(run)
+    catalog = find_sequences(store, source, space, known, spec.data.size, progress)
+    (images,) = list_matching(store, [source.images])
+    if not len(images):
+        raise SourceError(nothing_found(store, "images", source.images))
+    facts, _ = read_facts(store, [(images, "image")], known, progress)
+    together = pa.concat_tables([catalog.facts, facts])
+    if not together.equals(known):
+        save_index(run, together)
+    pictures = _pictures(images, facts)
+    problems = (*catalog.problems, *picture_problems(catalog.sequences, pictures))
+    sequences = tuple(_sequence(s, pictures.get(s.sequence_id, {})) for s in catalog.sequences)
+    points = source if source.kind in ("pose", "face") else None
+    if points and not problems:
+        sequences = tuple(
+            _with_cuts(sequence, sequence_cuts(store, points, found.frames, spec.data.size))
+            for sequence, found in zip(sequences, catalog.sequences, strict=True)
+        )
+    instances = source.instances is not None
+    return TrainingSource(store, sequences, space, dict(source.remap), spec.data.hold_out, instances, problems, points)
+
+
+def _with_cuts(sequence: TrainingSequence, cuts: list[Cut]) -> TrainingSequence:
+    frames = (replace(frame, cut=cut) for frame, cut in zip(sequence.frames, cuts, strict=True))
+    return replace(sequence, frames=tuple(frames))
+
+
+def _pictures(images: pa.Table, facts: pa.Table) -> dict[str, dict[str, Picture]]:
+    """By sequence and frame; ``facts``: row by row of these files."""
+    found = defaultdict[str, dict[str, Picture]](dict)
+    for file, fact in zip(images.to_pylist(), facts.to_pylist(), strict=True):
+        source_file = SourceFile(file["path"], fact["digest"].hex())
+        found[file["sequence"]][file["frame"]] = Picture(source_file, (fact["width"], fact["height"]), fact["error"])
+    return found
+
+
+def _sequence(labelled: Sequence, pictures: dict[str, Picture]) -> TrainingSequence:
+    """Frames that have both; those that have not are among the problems."""
+    frames = (
+        TrainingFrame(f.name, f.label, pictures[f.name].file, f.instance, f.guide)
+        for f in labelled.frames
+        if f.name in pictures
+    )
+    return TrainingSequence(labelled.sequence_id, labelled.sequence_id, labelled.size, tuple(frames))
