@@ -17,9 +17,9 @@ import torch
 from benchmarks.arguments import count, size
 from benchmarks.subject import Subject, build_generator, make_clips
 from flowreel.pipeline.generator.checkpoint import BUNDLED
-from flowreel.pipeline.generator.clips import How, render_clips
+from flowreel.pipeline.generator.clips import RenderOptions, render_clips
 from flowreel.pipeline.generator.engine import engine_for
-from flowreel.pipeline.quality.frame_stats import drift, look
+from flowreel.pipeline.quality.frame_stats import drift, frame_stats
 from flowreel.pipeline.quality.label_edges import frozen, label_edges
 from flowreel.pipeline.quality.measure import measure
 from flowreel.pipeline.quality.motion import motion
@@ -34,14 +34,14 @@ def costs(subject: Subject, frames: int, rounds: int) -> dict[str, float]:
     generator = build_generator(subject)
     (clip,) = make_clips(subject, generator.config, 1, frames)
     engine = engine_for(generator)
-    image_THW3 = render_clips(engine, [clip], How())[0].image_THW3
+    image_THW3 = render_clips(engine, [clip], RenderOptions())[0].image_THW3
     label_THW = clip.label_THW
     pairs = list(zip(image_THW3, label_THW, strict=True))
     timed: dict[str, Callable[[], object]] = {
-        "render": lambda: render_clips(engine, [clip], How()),
+        "render": lambda: render_clips(engine, [clip], RenderOptions()),
         "all measures": lambda: measure(image_THW3, label_THW, FPS),
         "warp error and flicker": lambda: motion(image_THW3),
-        "sharpness, contrast, saturation": lambda: [look(image) for image in image_THW3],
+        "sharpness, contrast, saturation": lambda: [frame_stats(image) for image in image_THW3],
         "drift": lambda: drift(image_THW3, FPS),
         "label edges": lambda: [label_edges(image, label) for image, label in pairs],
         "frozen": lambda: frozen(image_THW3, label_THW),

@@ -11,7 +11,7 @@ from benchmarks.original import Kind, build_engine
 from benchmarks.subject import Subject, build_generator, make_clips
 from benchmarks.timing import PLAIN, Tell, Variant
 from flowreel.pipeline.generator.clip_data import Conditioning
-from flowreel.pipeline.generator.clips import How, render_clips
+from flowreel.pipeline.generator.clips import RenderOptions, render_clips
 from flowreel.pipeline.generator.engine import Engine, PlainEngine
 from flowreel.pipeline.generator.rollout import Frame, RolloutState
 
@@ -50,8 +50,8 @@ class Recorded:
     def encode(self, frame: Tensor, instance_BHW: Tensor | None) -> Any:
         return self.engine.encode(frame, instance_BHW)
 
-    def look(self, windows: Sequence[Sequence[Any]]) -> list[Any]:
-        return self.engine.look(windows)
+    def prepare(self, windows: Sequence[Sequence[Any]]) -> list[Any]:
+        return self.engine.prepare(windows)
 
     def step(self, state: RolloutState, looked: Any) -> tuple[RolloutState, Frame]:
         state, frame = self.engine.step(state, looked)
@@ -89,5 +89,5 @@ def psnr_db(image: Tensor, wanted: Tensor) -> float:
 
 def _images(engine: Engine, clip: Conditioning) -> list[Tensor]:
     recorded = Recorded(engine)
-    render_clips(recorded, [clip], How(lead_in="repeat"))
+    render_clips(recorded, [clip], RenderOptions(lead_in="repeat"))
     return recorded.images

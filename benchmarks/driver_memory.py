@@ -46,7 +46,7 @@ class GreyEngine:
     def encode(self, frame: Tensor, instance_BHW: Tensor | None) -> None:
         return None
 
-    def look(self, windows: Sequence[Any]) -> list[Any]:
+    def prepare(self, windows: Sequence[Any]) -> list[Any]:
         return list(windows)
 
     def step(self, state: RolloutState, looked: Any) -> tuple[RolloutState, Frame]:

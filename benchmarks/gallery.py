@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from flowreel.pipeline.generator.clips import How, render_clips
+from flowreel.pipeline.generator.clips import RenderOptions, render_clips
 from flowreel.pipeline.generator.engine import Engine, load_engine
 from flowreel.pipeline.pictures import color_labels
 from flowreel.pipeline.planning.prepare import Prepared, prepare
@@ -82,7 +82,7 @@ def _rendered(prepared: Prepared, engine: Engine, sequence: str, variant: int) -
     clips = (clip for shard in prepared.plan.shards for clip in shard.clips)
     clip = next(c for c in clips if (c.sequence_id, c.variant, c.start) == (sequence, variant, 0))
     maps = fetch_clip(clip, prepared.job)
-    (frames,) = render_clips(engine, [maps.conditioning], How())
+    (frames,) = render_clips(engine, [maps.conditioning], RenderOptions())
     return maps, frames.image_THW3[-1]
 
 

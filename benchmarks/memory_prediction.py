@@ -56,7 +56,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Peaks:
-    """Bytes, foretold and measured."""
+    """Bytes, predicted and measured."""
 
     actor_said: int
     actor: int
@@ -135,7 +135,7 @@ def _peak(proc: Path) -> int:
 
 
 def markdown(found: dict[Case, Peaks]) -> str:
-    told = "actor, foretold | measured | driver, foretold | measured | off by"
+    told = "actor, predicted | measured | driver, predicted | measured | off by"
     head = ["generator", "size", "batch", "precision", "CPUs", "clip", *told.split(" | ")]
     rows = [
         [

@@ -12,7 +12,7 @@ from benchmarks.real_video import RealVideo
 from flowreel.pipeline.generator.checkpoint import Checkpoint, checkpoint_store, read_checkpoint
 from flowreel.pipeline.generator.checks import check_fits
 from flowreel.pipeline.generator.clip_data import Conditioning
-from flowreel.pipeline.generator.clips import How, render_clips
+from flowreel.pipeline.generator.clips import RenderOptions, render_clips
 from flowreel.pipeline.generator.engine import Engine, load_engine
 from flowreel.schemas.errors import CheckpointError, UsageError
 from flowreel.schemas.label_space import LabelSpace
@@ -21,7 +21,7 @@ from flowreel.schemas.plan import RenderSettings
 Rgb = NDArray[np.uint8]
 Tick = Callable[[int], None]
 Precision = Literal["float32", "bfloat16", "float16"]
-REPEATED = How(lead_in="repeat")
+REPEATED = RenderOptions(lead_in="repeat")
 
 
 @dataclass(frozen=True)

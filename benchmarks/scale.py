@@ -35,7 +35,7 @@ from flowreel.pipeline.dataset.runs.plan_file import save_plan
 from flowreel.pipeline.dataset.versions import FAILURES_FILE, MANIFEST_FILE, SHARDS_FILE, folder
 from flowreel.pipeline.generator.checkpoint import checkpoint_store, read_checkpoint
 from flowreel.pipeline.parquet import parquet_bytes
-from flowreel.pipeline.planning.planner import SHARD_FRAMES, Held, Inputs, plan
+from flowreel.pipeline.planning.planner import SHARD_FRAMES, Inputs, Published, plan
 from flowreel.pipeline.planning.prepare import prepare
 from flowreel.pipeline.publish import commit
 from flowreel.pipeline.publish.draft import draft_version
@@ -81,7 +81,7 @@ def make_job(spec: Spec, settings: RenderSettings) -> RenderJob:
 def make_plan(clips: int, job: RenderJob) -> Plan:
     """Of clips that are all new."""
     inputs = Inputs(job.spec, job.space, job.settings, job.checkpoint.config.n_frames, False)
-    return plan(synthetic_sequences(clips // VARIANTS, FRAMES), inputs, Held())
+    return plan(synthetic_sequences(clips // VARIANTS, FRAMES), inputs, Published())
 
 
 def measure_planning(clips: int, root: Path) -> list[Cost]:
@@ -91,7 +91,7 @@ def measure_planning(clips: int, root: Path) -> list[Cost]:
     inputs = Inputs(job.spec, job.space, job.settings, job.checkpoint.config.n_frames, False)
     sequences = synthetic_sequences(clips // VARIANTS, FRAMES)
     with measured("plan", clips, costs):
-        planned = plan(sequences, inputs, Held())
+        planned = plan(sequences, inputs, Published())
     assert planned.clip_count == clips
     with measured("save the plan as Parquet", clips, costs):
         save_plan(job.dataset, "plan.parquet", planned.shards)

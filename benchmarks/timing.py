@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.original import Kind
 from benchmarks.subject import empty_generator
 from flowreel.pipeline.generator.clip_data import Conditioning
-from flowreel.pipeline.generator.clips import How, render_clips
+from flowreel.pipeline.generator.clips import RenderOptions, render_clips
 from flowreel.pipeline.generator.config import GeneratorConfig
 from flowreel.pipeline.generator.engine import DTYPES, Engine, engine_for
 from flowreel.pipeline.generator.networks import VideoGenerator
@@ -22,7 +22,7 @@ from flowreel.pipeline.generator.rollout import start_from, step
 
 MATMUL_SIDE, MATMULS = 2048, 3  # rows and columns; multiplications per round
 LEAST_FRAMES = 2  # to get to know a variant: the first one has nothing to warp
-FROM_MAPS = How(lead_in="drop")
+FROM_MAPS = RenderOptions(lead_in="drop")
 
 Tell = Callable[[str], None]  # of progress
 

@@ -5,7 +5,7 @@ import sys
 import typer
 
 from flowreel.jobs import dataset_commands, export, import_checkpoint, report, spec_commands, submit
-from flowreel.jobs.terminal.exit import leave
+from flowreel.jobs.terminal.exit import exit_process
 from flowreel.schemas.errors import FlowreelError
 
 app = typer.Typer(
@@ -42,4 +42,4 @@ def run() -> int:
 
 
 def main() -> None:
-    leave(run())
+    exit_process(run())

@@ -25,7 +25,7 @@ def collect(dataset: Store, policy: Policy, display: Display, *, dry: bool = Fal
 def compact(dataset: Store, display: Display, *, dry: bool = False) -> str:
     """Rewrites data files that hold mostly dead clips, as a new version; ``dry``: says what that would be."""
     base = newest(dataset)
-    files = compaction.wasteful(base) if base else []
+    files = compaction.compaction_candidates(base) if base else []
     if not files:
         return "nothing to compact"
     told = f"{len(files):,} data files of which {sum(f.dead_bytes for f in files):,} bytes are dead"

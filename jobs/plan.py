@@ -50,7 +50,7 @@ def summary(prepared: Prepared, price: float | None) -> dict[str, Any]:
         "clips_reused": len(plan.reused),
         "frames_reused": _frames_reused(prepared),
         "clips_dropped": plan.dropped,
-        "clips_turned_down": len(plan.turned_down),
+        "clips_turned_down": len(plan.excluded),
         "pieces_too_short": list(plan.too_short),
         "device": settings.device,
         "size": list(settings.size),

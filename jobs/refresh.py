@@ -1,7 +1,7 @@
 """`flowreel refresh`: what a scheduler calls. Renders what changed, publishes, then retention."""
 
 from flowreel.jobs import gc as collecting
-from flowreel.jobs.engine.run_shards import on_ray
+from flowreel.jobs.engine.run_shards import run_shards
 from flowreel.jobs.render import Exit, Rendering, Result, render_by
 from flowreel.jobs.terminal.progress import Display
 from flowreel.pipeline.maintenance.gc import Garbage, Policy
@@ -11,7 +11,7 @@ from flowreel.schemas.spec import Spec
 
 
 def refresh(
-    spec: Spec, grace_s: float, display: Display, rendering: Rendering = on_ray
+    spec: Spec, grace_s: float, display: Display, rendering: Rendering = run_shards
 ) -> tuple[Result, Garbage | None]:
     """How the render ended, and what retention then took, if anything. Writes nothing where nothing is to be done."""
     result = render_by(rendering, spec, display)

@@ -12,8 +12,8 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from flowreel.jobs.engine.renderer import Load, open_renderer
-from flowreel.jobs.engine.run_shards import on_ray
+from flowreel.jobs.engine.renderer import EngineLoader, open_renderer
+from flowreel.jobs.engine.run_shards import run_shards
 from flowreel.jobs.report import leave_report
 from flowreel.jobs.terminal.progress import Display
 from flowreel.pipeline.dataset import versions
@@ -62,12 +62,12 @@ class Result:
 Rendering = Callable[[Prepared, Ledger, Display], Generator[ShardOutcome, None, None]]
 
 
-def render(spec: Spec, display: Display, load: Load | None = None) -> Result:
+def render(spec: Spec, display: Display, load: EngineLoader | None = None) -> Result:
     """Runs until published, within the failure budget or not; raises FlowreelError for what stops it before.
 
     ``load``: what workers load their generator with, if not `load_engine`.
     """
-    return render_by(partial(on_ray, opening=partial(open_renderer, load=load)), spec, display)
+    return render_by(partial(run_shards, opening=partial(open_renderer, load=load)), spec, display)
 
 
 def render_by(rendering: Rendering, spec: Spec, display: Display) -> Result:
@@ -135,7 +135,7 @@ def _prepare(spec: Spec, display: Display) -> Prepared:
     prepared.catalog.check()
     if prepared.plan.clip_count:
         check_weights(prepared.job.checkpoint)
-    elif not len(prepared.plan.reused) + len(prepared.plan.turned_down):
+    elif not len(prepared.plan.reused) + len(prepared.plan.excluded):
         raise SourceError("nothing to render: every piece is too short for clips.lead_in: drop; set it to repeat")
     return prepared
 
@@ -187,7 +187,7 @@ def _run(prepared: Prepared, lease: Lease, rendering: Rendering, display: Displa
 
 def _publish(prepared: Prepared, done: Ledger, log: WorkLog, frames: int, display: Display, lease: Lease) -> Result:
     job, plan, base = prepared.job, prepared.plan, prepared.base
-    lost = [loss for _, loss in done.losses()]
+    lost = [loss for _, loss in done.unpublished()]
     failed = sum(isinstance(loss, Failed) for loss in lost)
     if failed:
         forget_index(job.dataset)  # it may have been wrong about a source: the next run reads all files again

@@ -6,7 +6,7 @@ from flowreel.jobs.render import Exit, Result
 from flowreel.schemas.spec import Spec
 
 
-def tell(result: Result, spec: Spec) -> None:
+def print_summary(result: Result, spec: Spec) -> None:
     """Says what was published, or why nothing was, and names the first clips that were lost."""
     for line in result.lost[:10]:
         print(line, file=sys.stderr)

@@ -42,7 +42,7 @@ def render(spec: SpecArg, set_: Set = NONE, retry_failed: Retry = False) -> None
     budget; 4 not published, over the budget.
     """
     from flowreel.jobs.render import render
-    from flowreel.jobs.render_summary import tell
+    from flowreel.jobs.render_summary import print_summary
     from flowreel.jobs.spec_file import open_spec
     from flowreel.jobs.terminal.progress import Display
 
@@ -50,7 +50,7 @@ def render(spec: SpecArg, set_: Set = NONE, retry_failed: Retry = False) -> None
     checked = open_spec(spec, set_ + RETRY * retry_failed, display)
     with interruptible(display):
         result = render(checked, display)
-    tell(result, checked)
+    print_summary(result, checked)
     raise typer.Exit(result.exit)
 
 
@@ -61,7 +61,7 @@ def refresh(spec: SpecArg, set_: Set = NONE, retry_failed: Retry = False, grace:
     """
     from flowreel.jobs import gc as collecting
     from flowreel.jobs.refresh import refresh
-    from flowreel.jobs.render_summary import tell
+    from flowreel.jobs.render_summary import print_summary
     from flowreel.jobs.spec_file import open_spec
     from flowreel.jobs.terminal.progress import Display
 
@@ -69,7 +69,7 @@ def refresh(spec: SpecArg, set_: Set = NONE, retry_failed: Retry = False, grace:
     checked = open_spec(spec, set_ + RETRY * retry_failed, display)
     with interruptible(display):
         result, garbage = refresh(checked, grace * 3600, display)
-    tell(result, checked)
+    print_summary(result, checked)
     if garbage and garbage.any:
         print("\n".join(collecting.lines(garbage, grace * 3600)))
     raise typer.Exit(result.exit)

@@ -14,7 +14,7 @@ from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
 
 from flowreel.jobs.engine.cluster import ray_session
-from flowreel.jobs.engine.train_news import open_bulletin
+from flowreel.jobs.engine.train_news import open_train_news
 from flowreel.jobs.engine.train_worker import train_worker
 from flowreel.jobs.terminal.progress import Display
 from flowreel.jobs.terminal.train_progress import TrainProgress
@@ -63,7 +63,7 @@ def _prepare_flow(plan: TrainPlan, display: Display) -> None:
 
 
 def _fit(plan: TrainPlan, display: Display) -> None:
-    bulletin, execution = open_bulletin(), plan.spec.execution
+    bulletin, execution = open_train_news(), plan.spec.execution
     with _fitting(plan, bulletin) as fitting, TrainProgress(display, plan) as progress:
         while fitting.is_alive():
             fitting.join(POLL_S)

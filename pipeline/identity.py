@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from flowreel.schemas.clip import CLIP_ID, ID_BYTES, Donor
 from flowreel.schemas.label_space import LabelSpace
 from flowreel.schemas.plan import RenderSettings
-from flowreel.schemas.shards import Look
+from flowreel.schemas.shards import VariantSettings
 from flowreel.schemas.spec import Spec
 from flowreel.schemas.variants import GENERATE, Variant
 
@@ -41,12 +41,12 @@ def digest(parts: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def look_digest(parts: dict[str, Any]) -> bytes:
+def variant_digest(parts: dict[str, Any]) -> bytes:
     """Of everything that decides all clips of a variant: generator, settings, style, edits."""
     return bytes.fromhex(digest({**parts, "render_format": RENDER_FORMAT}))
 
 
-def piece_digest(*parts: bytes | memoryview) -> bytes:
+def span_digest(*parts: bytes | memoryview) -> bytes:
     """Of everything that decides a piece of a sequence: whose frames, which ones, and the fingerprints of their maps.
 
     Parts are hashed one after the other: where each ends has to follow from what it or those before it say.
@@ -122,7 +122,7 @@ def split_of(sequence_id: str, split: dict[str, float]) -> str:
 
 
 def variant_parts(
-    variant: Variant, look: Look, spec: Spec, space: LabelSpace, settings: RenderSettings
+    variant: Variant, look: VariantSettings, spec: Spec, space: LabelSpace, settings: RenderSettings
 ) -> dict[str, Any]:
     """The parts of identity that all clips of a variant share."""
     exemplar, drawn = look.exemplar, spec.source.pose or spec.source.face

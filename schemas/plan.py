@@ -41,7 +41,7 @@ class Plan:
     shards: Shards  # to render
     reused: pa.Array  # CLIP_ID: clips that the base version holds and the spec still wants
     dropped: int  # clips of the base version that the spec no longer wants, or whose quality is beyond its bounds
-    turned_down: pa.Array  # CLIP_ID: wanted, but by what the base version says rejected by the gates, or failed before
+    excluded: pa.Array  # CLIP_ID: wanted, but by what the base version says rejected by the gates, or failed before
     too_short: tuple[str, ...]  # pieces of sequences that `lead_in: drop` leaves without any output
 
     @property

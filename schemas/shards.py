@@ -14,7 +14,7 @@ from flowreel.schemas.sequence import Frames, Sequences
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class VariantSettings:
     """What a variant gives to each of its clips."""
 
     seed: int
@@ -49,7 +49,7 @@ class Shards(Items[Shard]):
     span_C: NDArray[np.int32]  # label frames of the sequence, before edits of time
     sequences: Sequences
     splits: pa.Array  # string (dictionary), per sequence
-    looks: tuple[Look, ...]  # per variant
+    looks: tuple[VariantSettings, ...]  # per variant
 
     @property
     def clip_count(self) -> int:
@@ -139,7 +139,7 @@ def _clips(
     looks: dict[int, tuple[Any, ...]],
 ) -> tuple[Clip, ...]:
     """``pieces``: a sequence per clip, of its frames before edits of time. ``looks``: `Look.fields`."""
-    made = {variant: Look(*fields) for variant, fields in looks.items()}
+    made = {variant: VariantSettings(*fields) for variant, fields in looks.items()}
     places = zip(range(0, len(ids), ID_BYTES), pieces.ids.to_pylist(), splits, variants, starts, strict=True)
     return tuple(
         _clip(ids[at : at + ID_BYTES], name, split, (v, start), pieces.frames(c, 0, int(length)), made[v])
@@ -147,7 +147,9 @@ def _clips(
     )
 
 
-def _clip(clip_id: bytes, sequence_id: str, split: str, place: tuple[int, int], frames: Frames, look: Look) -> Clip:
+def _clip(
+    clip_id: bytes, sequence_id: str, split: str, place: tuple[int, int], frames: Frames, look: VariantSettings
+) -> Clip:
     """``place``: variant and start; ``frames`` before edits of time."""
     for step in look.steps:
         frames = frames[::step]

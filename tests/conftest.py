@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from flowreel.jobs.terminal.exit import leave
+from flowreel.jobs.terminal.exit import exit_process
 
 if TYPE_CHECKING:
     from flowreel.pipeline.dataset.versions import Version
@@ -41,7 +41,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     fault after that, with threads in it that Ray leaves of every cluster it was connected to."""
     if SESSION in config.stash and not hasattr(config, "workerinput"):  # those of xdist have more to tell
         config.get_terminal_writer().flush()
-        leave(config.stash[SESSION].exitstatus)
+        exit_process(config.stash[SESSION].exitstatus)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""That memory is foretold: `benchmarks.memory_prediction` on real runs, whose code is 1 beyond a fifth."""
+"""That memory is predicted: `benchmarks.memory_prediction` on real runs, whose code is 1 beyond a fifth."""
 
 from pathlib import Path
 

@@ -11,9 +11,9 @@ import sys
 
 from benchmarks.faults.engine import Load, Sickness
 from flowreel.jobs.render import render
-from flowreel.jobs.render_summary import tell
+from flowreel.jobs.render_summary import print_summary
 from flowreel.jobs.spec_file import open_spec
-from flowreel.jobs.terminal.exit import leave
+from flowreel.jobs.terminal.exit import exit_process
 from flowreel.jobs.terminal.options import RETRY
 from flowreel.jobs.terminal.progress import Display
 from flowreel.schemas.errors import FlowreelError
@@ -28,7 +28,7 @@ def run(place: str, load: Load, retry_failed: bool) -> int:
     except FlowreelError as error:
         print(f"flowreel: {error}", file=sys.stderr)
         return error.exit_code
-    tell(result, spec)
+    print_summary(result, spec)
     return result.exit
 
 
@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--retry-failed", action="store_true")
     options = parser.parse_args()
     sick = {int(label): Sickness(*how) for label, how in options.load["sick"].items()}
-    leave(run(options.spec, Load(options.load["pause_s"], sick, options.load["counts"]), options.retry_failed))
+    exit_process(run(options.spec, Load(options.load["pause_s"], sick, options.load["counts"]), options.retry_failed))
 
 
 if __name__ == "__main__":

@@ -67,8 +67,8 @@ class SickEngine:
                 encoded = KINDS[sickness.kind](encoded)
         return encoded
 
-    def look(self, windows: Any) -> list[Tensor]:
-        return self._real.look(windows)
+    def prepare(self, windows: Any) -> list[Tensor]:
+        return self._real.prepare(windows)
 
     def step(self, state: RolloutState, looked: Tensor) -> tuple[RolloutState, Frame]:
         time.sleep(self._load.pause_s)

@@ -24,7 +24,7 @@ class Costs:
 
 @dataclass(frozen=True)
 class Run:
-    """A run to be foretold."""
+    """A run to be predicted."""
 
     workers: int
     clips: int

@@ -1,4 +1,4 @@
-"""Simulated runs, and the run that is foretold from them, as Markdown."""
+"""Simulated runs, and the run that is predicted from them, as Markdown."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Publishing:
 
 def report(starts: Sequence[Start], stages: Sequence[Stage], costs: Costs, publishing: Publishing) -> str:
     """All tables with what they mean."""
-    return "\n\n".join([_stages(stages), _starts(starts), _model(stages, costs), *_foretold(costs, publishing)])
+    return "\n\n".join([_stages(stages), _starts(starts), _model(stages, costs), *_predicted(costs, publishing)])
 
 
 def _stages(stages: Sequence[Stage]) -> str:
@@ -75,7 +75,7 @@ def _model(stages: Sequence[Stage], costs: Costs) -> str:
     )
 
 
-def _foretold(costs: Costs, publishing: Publishing) -> Iterator[str]:
+def _predicted(costs: Costs, publishing: Publishing) -> Iterator[str]:
     run, share = GOAL, driver_share(GOAL, costs)
     planning, publish = run.clips * publishing.plan_per_clip, run.frames * publishing.publish_per_frame
     yield (

@@ -9,7 +9,7 @@ import torch
 from benchmarks.throughput.told import Told
 from benchmarks.throughput.work import Work, read_work
 from flowreel.pipeline.generator.clip_data import Conditioning
-from flowreel.pipeline.generator.clips import How, render_clips
+from flowreel.pipeline.generator.clips import RenderOptions, render_clips
 from flowreel.pipeline.generator.engine import load_engine
 from flowreel.pipeline.planning.prepare import prepare
 from flowreel.pipeline.render.fetch import fetch_clip
@@ -22,7 +22,7 @@ def run(work: Work, at_once: bool = False) -> Told:
     prepared = prepare(spec, dry=True)
     job = prepared.job
     clips = [fetch_clip(clip, job).conditioning for shard in prepared.plan.shards for clip in shard.clips]
-    engine, how = load_engine(job.checkpoint, job.settings), How(spec.clips.lead_in, spec.output.flow)
+    engine, how = load_engine(job.checkpoint, job.settings), RenderOptions(spec.clips.lead_in, spec.output.flow)
     told = Told(time.time())
 
     def render(clip: Conditioning) -> None:

@@ -8,9 +8,9 @@ from contextlib import closing
 from benchmarks.throughput.told import Told
 from benchmarks.throughput.work import Work, read_work
 from flowreel.jobs.engine.cluster import fit_execution
-from flowreel.jobs.engine.run_shards import on_ray
+from flowreel.jobs.engine.run_shards import run_shards
 from flowreel.jobs.render import render_by
-from flowreel.jobs.terminal.exit import leave
+from flowreel.jobs.terminal.exit import exit_process
 from flowreel.jobs.terminal.progress import Display
 from flowreel.pipeline.dataset.runs.ledger import Ledger
 from flowreel.pipeline.planning.prepare import Prepared
@@ -22,7 +22,7 @@ def run(work: Work) -> tuple[Told, int]:
     outcomes: list[ShardOutcome] = []
 
     def noted(prepared: Prepared, done: Ledger, display: Display) -> Generator[ShardOutcome, None, None]:
-        with closing(on_ray(prepared, done, display)) as coming:
+        with closing(run_shards(prepared, done, display)) as coming:
             for outcome in coming:
                 outcomes.append(outcome)
                 yield outcome
@@ -42,4 +42,4 @@ def run(work: Work) -> tuple[Told, int]:
 if __name__ == "__main__":
     told, code = run(read_work(sys.argv[1]))
     told.tell()
-    leave(code)
+    exit_process(code)

@@ -11,7 +11,7 @@ from benchmarks.throughput.files import open_files
 from benchmarks.throughput.told import Told
 from benchmarks.throughput.work import Work, read_work
 from flowreel.pipeline.generator.checkpoint import checkpoint_store, read_checkpoint
-from flowreel.pipeline.generator.clips import How, render_clips
+from flowreel.pipeline.generator.clips import RenderOptions, render_clips
 from flowreel.pipeline.generator.engine import engine_for
 from flowreel.pipeline.generator.loading import load_generator
 
@@ -28,7 +28,7 @@ class Renderer:
         for sequence in batch["item"]:
             done["began"].append(time.time())
             maps = self.files.load(sequence)
-            (frames,) = render_clips(self.engine, [maps], How())
+            (frames,) = render_clips(self.engine, [maps], RenderOptions())
             self.files.save(sequence, frames.image_THW3, maps, "jpg")
             done["done"].append(time.time())
             done["frames"].append(len(frames.image_THW3))

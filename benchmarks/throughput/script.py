@@ -7,7 +7,7 @@ from benchmarks.throughput.files import open_files
 from benchmarks.throughput.told import Told
 from benchmarks.throughput.work import Work, read_work
 from flowreel.pipeline.generator.checkpoint import checkpoint_store, read_checkpoint
-from flowreel.pipeline.generator.clips import How, render_clips
+from flowreel.pipeline.generator.clips import RenderOptions, render_clips
 from flowreel.pipeline.generator.engine import engine_for
 from flowreel.pipeline.generator.loading import load_generator
 
@@ -18,7 +18,7 @@ def run(work: Work) -> Told:
     told = Told(time.time())
     for sequence in files.sequences():
         maps = files.load(sequence)
-        (frames,) = render_clips(engine, [maps], How())
+        (frames,) = render_clips(engine, [maps], RenderOptions())
         files.save(sequence, frames.image_THW3, maps, "png")
         told.done.append((time.time(), len(frames.image_THW3)))
     return told

@@ -10,7 +10,7 @@ from typing import Any
 import ray
 
 from flowreel.jobs.engine.metrics import WorkerMetrics
-from flowreel.jobs.engine.renderer import Opening
+from flowreel.jobs.engine.renderer import RendererFactory
 from flowreel.jobs.terminal.json_logs import log_as_json
 from flowreel.pipeline.render.job import RenderJob
 from flowreel.schemas.clip import Shard
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 class RenderActor:
     """Loads the generator once. ``render`` calls overlap; those that the device has no lane for wait."""
 
-    def __init__(self, job: RenderJob, plan_id: str, opening: Opening) -> None:
+    def __init__(self, job: RenderJob, plan_id: str, opening: RendererFactory) -> None:
         self._frames, self._count = 0, threading.Lock()
         self._renderer = opening(job, plan_id, self._tick)
         self._name = f"{platform.node()}:{os.getpid()}"
@@ -63,7 +63,7 @@ class RenderActor:
             self._frames += frames
 
 
-def start_actor(job: RenderJob, plan_id: str, opening: Opening) -> Any:
+def start_actor(job: RenderJob, plan_id: str, opening: RendererFactory) -> Any:
     """An actor handle; Ray places it, and restarts it when it dies."""
     execution: ExecutionSpec = job.spec.execution
     remote: Any = ray.remote  # its stubs do not know the options of actors

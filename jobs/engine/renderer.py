@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from flowreel.pipeline.generator.checkpoint import Checkpoint
     from flowreel.pipeline.generator.engine import Engine
 
-Load = Callable[["Checkpoint", RenderSettings], "Engine"]
+EngineLoader = Callable[["Checkpoint", RenderSettings], "Engine"]
 
 
 class Renderer(Protocol):
@@ -22,10 +22,10 @@ class Renderer(Protocol):
     def render(self, shard: Shard, worker: str) -> ShardOutcome: ...
 
 
-Opening = Callable[[RenderJob, str, Tick], Renderer]  # given the plan's id
+RendererFactory = Callable[[RenderJob, str, Tick], Renderer]  # given the plan's id
 
 
-def open_renderer(job: RenderJob, plan_id: str, tick: Tick, load: Load | None = None) -> Renderer:
+def open_renderer(job: RenderJob, plan_id: str, tick: Tick, load: EngineLoader | None = None) -> Renderer:
     """A loaded generator. ``load``: what loads it, if not `load_engine`."""
     from flowreel.pipeline.generator.engine import load_engine
     from flowreel.pipeline.render.device import set_up_device, use_threads

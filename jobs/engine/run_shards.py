@@ -5,8 +5,8 @@ Ray is imported as it is needed: a command that finds nothing to render does wit
 
 from collections.abc import Generator
 
-from flowreel.jobs.engine.renderer import Opening, open_renderer
-from flowreel.jobs.engine.stop_signal import told_to_stop
+from flowreel.jobs.engine.renderer import RendererFactory, open_renderer
+from flowreel.jobs.engine.stop_signal import stop_signal
 from flowreel.jobs.terminal.progress import Display
 from flowreel.pipeline.dataset.runs import records
 from flowreel.pipeline.dataset.runs.ledger import Ledger
@@ -14,8 +14,8 @@ from flowreel.pipeline.planning.prepare import Prepared
 from flowreel.schemas.outcome import ShardOutcome
 
 
-def on_ray(
-    prepared: Prepared, done: Ledger, display: Display, opening: Opening = open_renderer
+def run_shards(
+    prepared: Prepared, done: Ledger, display: Display, opening: RendererFactory = open_renderer
 ) -> Generator[ShardOutcome, None, None]:
     """Outcomes of the shards that are left, as they come. ``opening``: what workers render with."""
     from flowreel.jobs.engine.actor import start_actor
@@ -25,7 +25,7 @@ def on_ray(
 
     job, plan_id, execution = prepared.job, prepared.plan.plan_id, prepared.job.spec.execution
     shards, frames = done.size_left()
-    with ray_session(), told_to_stop(display.say, execution.grace_s) as stop:
+    with ray_session(), stop_signal(display.say, execution.grace_s) as stop:
         if hint := waiting_for(execution):
             display.say(hint)
         workers = worker_count(execution, shards)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def told_to_stop(say: Callable[[str], None], grace_s: float) -> Iterator[threading.Event]:
+def stop_signal(say: Callable[[str], None], grace_s: float) -> Iterator[threading.Event]:
     """An event that SIGTERM sets. In other threads than the main one, which get no signals, nothing does."""
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():

@@ -8,7 +8,7 @@ from flowreel.pipeline.training.log import Record
 from flowreel.schemas.errors import FlowreelError
 
 
-class Bulletin:
+class TrainNews:
     """Holds the newest news; ``read`` empties it."""
 
     def __init__(self) -> None:
@@ -33,9 +33,9 @@ class Bulletin:
         return news
 
 
-def open_bulletin() -> Any:
+def open_train_news() -> Any:
     """The actor's handle. It lives where the driver is, so that it is not lost with a worker's node."""
     remote: Any = ray.remote
     here = ray.get_runtime_context().get_node_id()
     strategy = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(here, soft=True)
-    return remote(num_cpus=0, scheduling_strategy=strategy)(Bulletin).remote()
+    return remote(num_cpus=0, scheduling_strategy=strategy)(TrainNews).remote()

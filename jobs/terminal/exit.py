@@ -8,7 +8,7 @@ import sys
 from typing import NoReturn
 
 
-def leave(code: int) -> NoReturn:
+def exit_process(code: int) -> NoReturn:
     """Ends the process with ``code``: exit handlers run and what is printed gets out, but Python is not torn down.
 
     Tearing it down kills threads of pyarrow that are about to let go of a Python object, and with them the process:

@@ -54,9 +54,9 @@ class Display:
             f" {plan.frame_count:,} frames to render in {len(plan.shards):,} shards {on_top};"
             f" {len(plan.reused):,} clips reused, {plan.dropped:,} dropped"
         )
-        if len(plan.turned_down):
+        if len(plan.excluded):
             self.say(
-                f"{len(plan.turned_down):,} clips are not tried: the newest version lost them, or `quality` does"
+                f"{len(plan.excluded):,} clips are not tried: the newest version lost them, or `quality` does"
                 " not let them pass; --retry-failed tries those that failed"
             )
         if plan.too_short:

@@ -38,7 +38,7 @@ class LineageFile:
             part = self._rest.slice(0, clips)
             self._rest = self._rest.slice(len(part))
             clips -= len(part)
-            self._settle()
+            self._flush_new()
             self._waiting.append(part)
             self._write(len(part))
 
@@ -47,7 +47,7 @@ class LineageFile:
         self._new.append(sources)
         self._write(len(sources))
 
-    def _settle(self) -> None:
+    def _flush_new(self) -> None:
         """New clips get their last column many at a time: for one clip alone it takes longer than all else."""
         if self._new:
             new = pa.concat_tables(self._new)
@@ -59,14 +59,14 @@ class LineageFile:
         """Row groups have one size, whatever the rows come in: the same clips give the same bytes."""
         self._count += count
         if self._count >= GROUP_ROWS:
-            self._settle()
+            self._flush_new()
             whole = pa.concat_tables(self._waiting)
             full = len(whole) - len(whole) % GROUP_ROWS
             self._writer.write_table(whole.slice(0, full).combine_chunks(), row_group_size=GROUP_ROWS)
             self._waiting, self._count = [whole.slice(full)], len(whole) - full
 
     def _flush(self) -> None:
-        self._settle()
+        self._flush_new()
         if self._count:
             self._writer.write_table(pa.concat_tables(self._waiting).combine_chunks(), row_group_size=GROUP_ROWS)
         self._waiting, self._count = [], 0

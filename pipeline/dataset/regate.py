@@ -21,7 +21,7 @@ from flowreel.schemas.spec import Spec
 PICTURED = 500  # rejected clips that get a thumbnail: each costs a read of its images
 
 
-def turned_down(version: Version, clip_ids: pa.Array, spec: Spec) -> pa.Array:
+def excluded(version: Version, clip_ids: pa.Array, spec: Spec) -> pa.Array:
     """CLIP_ID of clips that must not be rendered or published. ``clip_ids``: of the version, in its order.
 
     Those that failed for good, if ``spec`` does not say otherwise: with the same input and settings they would again.
@@ -38,7 +38,7 @@ def turned_down(version: Version, clip_ids: pa.Array, spec: Spec) -> pa.Array:
     return pa.concat_arrays([pc.filter(clip_ids, pa.array(_beyond(version, len(clip_ids), spec.quality))), before])
 
 
-def losses(version: Version) -> pa.Table:
+def unpublished_clips(version: Version) -> pa.Table:
     """What it says of clips that it lost: columns FAILURES."""
     table = version.table(FAILURES_FILE)
     if "thumbnail" not in table.column_names:  # of an older release

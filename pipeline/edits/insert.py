@@ -3,7 +3,7 @@
 import numpy as np
 
 from flowreel.pipeline.edits.maps import Maps
-from flowreel.pipeline.edits.track import Track, cut_class, follow, free_id, moved, paste, scaled
+from flowreel.pipeline.edits.track import Track, extract_class, follow, free_id, moved, paste, scaled
 from flowreel.schemas.edit import Insert
 from flowreel.schemas.label_space import LabelSpace
 
@@ -12,7 +12,7 @@ def insert(maps: Maps, edit: Insert, donor: Maps, space: LabelSpace) -> Maps:
     """``donor``: the other sequence's maps from its frame ``edit.first`` on, at the same size; where it is shorter than
     the clip, the objects are gone at its end. They keep the rows where they stand, but for ``edit.by``."""
     if isinstance(edit.insert, str):
-        tracks = cut_class(donor, space.resolve(edit.insert))
+        tracks = extract_class(donor, space.resolve(edit.insert))
     else:
         tracks = [follow(donor, edit.insert, space)]
     for track in tracks:

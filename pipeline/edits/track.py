@@ -29,7 +29,7 @@ class Track:
         return int(rows[-1]) if len(rows) else -1
 
 
-def cut(maps: Maps, instance: int, space: LabelSpace) -> Track:
+def extract(maps: Maps, instance: int, space: LabelSpace) -> Track:
     """An instance's pixels of things: masks of real maps reach a little beyond their objects."""
     if maps.instance_THW is None:
         raise ValueError(f"instance {instance} cannot be cut out: there are no instance maps")
@@ -38,10 +38,10 @@ def cut(maps: Maps, instance: int, space: LabelSpace) -> Track:
 
 
 def follow(maps: Maps, instance: int, space: LabelSpace) -> Track:
-    """`cut`, but of the object that has the id where the id is seen first: where the id is at another place in the
+    """`extract`, but of the object that has the id where the id is seen first: where the id is at another place in the
     next frame, another id may be at this one. Some sources number their objects anew in each frame.
     """
-    whole = cut(maps, instance, space)
+    whole = extract(maps, instance, space)
     assert maps.instance_THW is not None
     thing_THW = members(maps.label_THW, space.things) & (maps.instance_THW != no_instance(maps.instance_THW))
     mask_THW = np.zeros_like(whole.mask_THW)
@@ -64,7 +64,7 @@ def _at_place(instance_HW: Ids, thing_HW: Mask, place_HW: Mask) -> Mask:
     return masks[best] if best >= 0 and covers[best] >= SAME else np.zeros_like(place_HW)
 
 
-def cut_class(maps: Maps, label: int) -> list[Track]:
+def extract_class(maps: Maps, label: int) -> list[Track]:
     """The largest objects of a class: its instances, and what hangs together over space and time where it has none."""
     from scipy import ndimage  # slow to import, and most specs have no such edit
 

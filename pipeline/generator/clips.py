@@ -15,13 +15,13 @@ from flowreel.pipeline.generator.clip_data import ClipFrames, Conditioning
 from flowreel.pipeline.generator.conditioning import check_ids, encode_frames, from_uint8, to_uint8
 from flowreel.pipeline.generator.config import GeneratorConfig
 from flowreel.pipeline.generator.engine import Engine
-from flowreel.pipeline.generator.first_frames import Looks, first_frames
+from flowreel.pipeline.generator.first_frames import FirstFrameStyle, first_frames
 from flowreel.pipeline.generator.networks import VideoGenerator
 from flowreel.pipeline.generator.rollout import RolloutState, start_empty, start_from
 
 
 @dataclass(frozen=True)
-class How:
+class RenderOptions:
     """Settings of a rendering."""
 
     lead_in: Literal["repeat", "drop"] = "repeat"
@@ -29,7 +29,7 @@ class How:
 
 
 @dataclass(frozen=True)
-class Piece:
+class Segment:
     """Frames of clips in lock-step, and what the frame after them needs."""
 
     start: int  # label frame of the first one
@@ -44,34 +44,34 @@ class Piece:
 
 
 def render_clips(
-    engine: Engine, clips: Sequence[Conditioning], how: How, tick: Callable[[int], None] | None = None
+    engine: Engine, clips: Sequence[Conditioning], options: RenderOptions, tick: Callable[[int], None] | None = None
 ) -> list[ClipFrames]:
     """Renders clips of one length, all with or all without exemplar; ``tick(n)`` is told of n more frames.
 
     Raises ValueError naming the frame if the network gives values that are not finite, or naming the nearest sizes if
     it cannot take the clips' size.
     """
-    return joined(list(render_pieces(engine, clips, how, tick)))
+    return joined(list(render_segments(engine, clips, options, tick)))
 
 
 @torch.inference_mode()
-def render_pieces(
+def render_segments(
     engine: Engine,
     clips: Sequence[Conditioning],
-    how: How,
+    options: RenderOptions,
     tick: Callable[[int], None] | None = None,
     every: int | None = None,
-    after: Piece | None = None,
-) -> Iterator[Piece]:
-    """`render_clips` in pieces of ``every`` frames, all in one without. ``after``: goes on from the end of a piece.
+    after: Segment | None = None,
+) -> Iterator[Segment]:
+    """`render_clips` in segments of ``every`` frames, all in one without. ``after``: goes on from the end of a segment.
 
-    A GPU is waited for at the end of a piece only: until then frames stay there, and nothing asks for their values.
+    A GPU is waited for at the end of a segment only: until then frames stay there, and nothing asks for their values.
     """
     generator, config, length = engine.generator, engine.config, _length(clips)
     config.check_size(clips[0].label_THW.shape[2], clips[0].label_THW.shape[1])
     for clip in clips if config.label_nc else ():
         check_ids(clip.label_THW, config)
-    first = after.stop if after else first_frame(how, config)
+    first = after.stop if after else first_frame(options, config)
     before = range(first - config.n_frames + 1, first)
     frames = (engine.encode(*_given(clips, max(0, t), generator)) for t in range(before.start, length))
     state = after.state if after else _start(generator, clips, before)
@@ -82,29 +82,29 @@ def render_pieces(
         state, frame = engine.step(state, looked)
         images.append(to_uint8(frame.image_B3HW).movedim(1, -1))
         finite.append(torch.isfinite(frame.image_B3HW).all())
-        if how.flow and frame.flow_B2HW is not None:
+        if options.flow and frame.flow_B2HW is not None:
             flows.append(frame.flow_B2HW.float().movedim(1, -1))
         if tick:
             tick(len(clips))
         if len(images) == every or t == length - 1:
             start = t + 1 - len(images)
             _check_finite(finite, start)
-            yield Piece(start, _together(images), _together(flows) if flows else None, state)
+            yield Segment(start, _together(images), _together(flows) if flows else None, state)
             images, finite, flows = [], [], []
 
 
-def first_frame(how: How, config: GeneratorConfig) -> int:
+def first_frame(options: RenderOptions, config: GeneratorConfig) -> int:
     """The label frame that is rendered first."""
-    return 0 if how.lead_in == "repeat" else config.n_frames - 1
+    return 0 if options.lead_in == "repeat" else config.n_frames - 1
 
 
-def joined(pieces: Sequence[Piece]) -> list[ClipFrames]:
-    """Whole clips of their pieces in order."""
-    image_BTHW3 = np.concatenate([piece.image_BTHW3 for piece in pieces], axis=1)
-    flows = [piece.flow_BTHW2 for piece in pieces if piece.flow_BTHW2 is not None]
+def joined(segments: Sequence[Segment]) -> list[ClipFrames]:
+    """Whole clips of their segments in order."""
+    image_BTHW3 = np.concatenate([segment.image_BTHW3 for segment in segments], axis=1)
+    flows = [segment.flow_BTHW2 for segment in segments if segment.flow_BTHW2 is not None]
     flow_BTHW2 = np.concatenate(flows, axis=1) if flows else None
     clips = zip(image_BTHW3, flow_BTHW2 if flow_BTHW2 is not None else [None] * len(image_BTHW3), strict=True)
-    return [ClipFrames(pieces[0].start, image, flow) for image, flow in clips]
+    return [ClipFrames(segments[0].start, image, flow) for image, flow in clips]
 
 
 def _looked(engine: Engine, frames: Iterator[Any]) -> Iterator[Any]:
@@ -117,7 +117,7 @@ def _looked(engine: Engine, frames: Iterator[Any]) -> Iterator[Any]:
             windows.append(tuple(window))
         if not windows:
             return
-        yield from engine.look(windows)
+        yield from engine.prepare(windows)
 
 
 def _given(clips: Sequence[Conditioning], t: int, generator: VideoGenerator) -> tuple[Tensor, Tensor | None]:
@@ -167,7 +167,7 @@ def _start(generator: VideoGenerator, clips: Sequence[Conditioning], before: ran
         first_BT3HW = from_uint8(torch.from_numpy(np.stack(first)).to(device).movedim(-1, 2))
         if not part:
             return start_from(config, first_BT3HW)
-        looks = Looks(first_BT3HW, torch.from_numpy(np.stack(part).astype(np.int64)).to(device))
+        looks = FirstFrameStyle(first_BT3HW, torch.from_numpy(np.stack(part).astype(np.int64)).to(device))
     if config.single:
         encoded = [encode_frames(*_given(clips, max(0, t), generator), config) for t in before]
         return start_from(config, first_frames(generator, torch.stack(encoded, dim=1), looks))

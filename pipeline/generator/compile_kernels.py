@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from flowreel.pipeline.generator.clip_data import Conditioning
-from flowreel.pipeline.generator.clips import How, render_clips
+from flowreel.pipeline.generator.clips import RenderOptions, render_clips
 from flowreel.pipeline.generator.config import GeneratorConfig
 from flowreel.pipeline.generator.fast.engine import FastEngine
 from flowreel.pipeline.generator.networks import VideoGenerator
@@ -16,7 +16,7 @@ def main() -> None:
     label_THW = np.zeros((3, 32, 32), np.int32)
     label_THW[:, 8:20, 8:20] = 26
     with torch.inference_mode():
-        render_clips(FastEngine(generator.requires_grad_(False)), [Conditioning(label_THW, label_THW)], How())
+        render_clips(FastEngine(generator.requires_grad_(False)), [Conditioning(label_THW, label_THW)], RenderOptions())
 
 
 if __name__ == "__main__":

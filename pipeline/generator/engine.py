@@ -33,7 +33,7 @@ class Engine(Protocol):
     def encode(self, frame: Tensor, instance_BHW: Tensor | None) -> Any:
         """One frame of all clips: label ids (B, H, W), checked before; pictures (B, L, H, W) without labels."""
 
-    def look(self, windows: Sequence[Sequence[Any]]) -> list[Any]:
+    def prepare(self, windows: Sequence[Sequence[Any]]) -> list[Any]:
         """For windows of T encoded frames: all work on their last frames that needs no frame before them."""
 
     def step(self, state: RolloutState, looked: Any) -> tuple[RolloutState, Frame]:
@@ -59,7 +59,7 @@ class PlainEngine:
         dtype = next(self.generator.parameters()).dtype
         return encode_frames(frame, instance_BHW, self.config).to(dtype)
 
-    def look(self, windows: Sequence[Sequence[Tensor]]) -> list[Tensor]:
+    def prepare(self, windows: Sequence[Sequence[Tensor]]) -> list[Tensor]:
         return [torch.stack(tuple(window), dim=1) for window in windows]
 
     def step(self, state: RolloutState, looked: Tensor) -> tuple[RolloutState, Frame]:

@@ -9,14 +9,14 @@ from flowreel.pipeline.generator.networks import VideoGenerator
 
 
 @dataclass(frozen=True)
-class Looks:
+class FirstFrameStyle:
     """What first frames shall look like, for generators with an encoder: real images and which part is where."""
 
     image_BT3HW: Tensor  # T-1 frames in [-1, 1]
     part_BTHW: Tensor  # part labels, integers
 
 
-def first_frames(generator: VideoGenerator, encoded_BTLHW: Tensor, looks: Looks | None = None) -> Tensor:
+def first_frames(generator: VideoGenerator, encoded_BTLHW: Tensor, looks: FirstFrameStyle | None = None) -> Tensor:
     """(B, T-1, 3, H, W) in [-1, 1] for as many encoded frames, each made from its own frame alone.
 
     A single-image generator that was trained without edge channel does not see it. Raises ValueError if there is no

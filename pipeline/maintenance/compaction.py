@@ -35,7 +35,7 @@ from flowreel.pipeline.parquet import parquet_bytes
 from flowreel.pipeline.publish.claim import Conflict
 from flowreel.pipeline.publish.commit import commit_files, file_record
 from flowreel.pipeline.publish.descriptions import descriptions
-from flowreel.pipeline.publish.version_facts import About
+from flowreel.pipeline.publish.version_facts import VersionFacts
 from flowreel.pipeline.storage import Store
 from flowreel.schemas.errors import IntegrityError
 from flowreel.schemas.label_space import LabelSpace
@@ -51,7 +51,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Wasteful:
+class Candidate:
     """A data file of which little counts."""
 
     path: str
@@ -72,7 +72,7 @@ class _Moved:
     clip_ids: tuple[str, ...]
 
 
-def wasteful(version: Version) -> list[Wasteful]:
+def compaction_candidates(version: Version) -> list[Candidate]:
     """Data files of a version that hold mostly what it does not name. Reads their footers."""
     live: dict[str, list[tuple[str, int]]] = {}
     for part in version.manifest_parts(["clip_id", "shard", "row_group", "row"]):
@@ -82,13 +82,13 @@ def wasteful(version: Version) -> list[Wasteful]:
             live.setdefault(shard, []).append((clip_id, group))
     sizes = dict(zip(*(version.table(SHARDS_FILE)[name].to_pylist() for name in ("path", "size")), strict=True))
 
-    def look(path: str) -> Wasteful | None:
+    def look(path: str) -> Candidate | None:
         with version.dataset.open_input(path) as file:
             footer = pq.read_metadata(file)
         groups = [footer.row_group(i).total_byte_size for i in range(footer.num_row_groups)]
         kept = tuple((clip_id, group, groups[group]) for clip_id, group in live[path])
         alive = sum(size for _, _, size in kept)
-        return Wasteful(path, sizes[path], alive, kept) if alive < LIVE_SHARE * sum(groups) else None
+        return Candidate(path, sizes[path], alive, kept) if alive < LIVE_SHARE * sum(groups) else None
 
     with ThreadPoolExecutor(READERS) as pool:
         return [found for found in pool.map(look, sorted(live)) if found]
@@ -98,7 +98,7 @@ def compact(dataset: Store, say: Say) -> Version | None:
     """Publishes a version without wasteful data files; None if there is nothing to gain, or another writer was first:
     then the next call sees to it."""
     base = newest(dataset)
-    files = wasteful(base) if base else []
+    files = compaction_candidates(base) if base else []
     if base is None or not files:
         return None
     dataset.check_writable()
@@ -118,7 +118,7 @@ def compact(dataset: Store, say: Say) -> Version | None:
     return version
 
 
-def _groups(files: Sequence[Wasteful]) -> Iterator[list[tuple[str, str, int]]]:
+def _groups(files: Sequence[Candidate]) -> Iterator[list[tuple[str, str, int]]]:
     """(path, clip, row group) of all clips that count, for one new file each."""
     group, size = list[tuple[str, str, int]](), 0
     for file in files:
@@ -161,7 +161,7 @@ def _packed(base: Version, name: str, clips: Sequence[tuple[str, str, int]]) -> 
     return pack(name, rows, manifest, pa.concat_tables(sources).combine_chunks(), rows[0].schema)
 
 
-def _published(base: Version, plan_id: str, old: Sequence[Wasteful], moved: Sequence[_Moved]) -> Version:
+def _published(base: Version, plan_id: str, old: Sequence[Candidate], moved: Sequence[_Moved]) -> Version:
     """The same clips as in ``base``, of which some lie elsewhere. Raises Conflict."""
     number, shards = base.number + 1, _shards(base.table(SHARDS_FILE), old, moved)
     files = {name: base.read(name) for name in (FAILURES_FILE, LINEAGE_FILE)}
@@ -183,14 +183,14 @@ def _published(base: Version, plan_id: str, old: Sequence[Wasteful], moved: Sequ
 
     with tempfile.TemporaryDirectory(prefix="flowreel-") as folder:
         manifest = Path(folder) / MANIFEST_FILE
-        totals = write_manifest(manifest, _pointing(base, moved))
+        totals = write_manifest(manifest, _relocated_manifest(base, moved))
         large = {manifest: file_record(manifest)}
         space = LabelSpace.model_validate(base.record.label_space)
-        about = About(number, base.record.spec, space, base.record.settings, counts, totals, shards)
+        about = VersionFacts(number, base.record.spec, space, base.record.settings, counts, totals, shards)
         return commit_files(base.dataset, number, large, files | descriptions(about, large[manifest]), record)
 
 
-def _pointing(base: Version, moved: Sequence[_Moved]) -> Iterator[pa.Table]:
+def _relocated_manifest(base: Version, moved: Sequence[_Moved]) -> Iterator[pa.Table]:
     """The manifest with the new places of the clips that moved, a part at a time."""
     ids = pa.array([clip_id for m in moved for clip_id in m.clip_ids], pa.string())
     shards = pa.array([m.file.path for m in moved for _ in m.clip_ids], pa.string())
@@ -203,7 +203,7 @@ def _pointing(base: Version, moved: Sequence[_Moved]) -> Iterator[pa.Table]:
         yield pa.table(list(columns.values()), schema=MANIFEST)
 
 
-def _shards(table: pa.Table, old: Sequence[Wasteful], moved: Sequence[_Moved]) -> pa.Table:
+def _shards(table: pa.Table, old: Sequence[Candidate], moved: Sequence[_Moved]) -> pa.Table:
     gone = {file.path for file in old}
     rows = [row for row in table.to_pylist() if row["path"] not in gone]
     rows += [{"path": m.file.path, "size": m.file.size, "sha256": m.file.sha256} for m in moved]

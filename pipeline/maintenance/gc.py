@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from flowreel.pipeline.dataset import versions
 from flowreel.pipeline.dataset.runs import records as runs
-from flowreel.pipeline.dataset.runs.lease import LEASE_S, RUNS, SWEEPS, Held, Lease, held_by, live
+from flowreel.pipeline.dataset.runs.lease import LEASE_S, RUNS, SWEEPS, InUse, Lease, in_use, live
 from flowreel.pipeline.maintenance.retention import Folder, age, drop, folders, past_retention, removable
 from flowreel.pipeline.parquet import read_parquet
 from flowreel.pipeline.storage import TEMPORARY_SUFFIX, FileInfo, NotFound, Store
@@ -57,7 +57,7 @@ class _Looked:
     temporaries: list[FileInfo]
     records: list[FileInfo]
     gone: list[FileInfo]
-    held: Held
+    held: InUse
     versions: list[Folder]
 
     @classmethod
@@ -67,7 +67,7 @@ class _Looked:
         records = dataset.list("runs", "runs/*/**")
         alive, gone = live(dataset, RUNS, now_s)
         _, gone_sweeps = live(dataset, SWEEPS, now_s)
-        return cls(data, temporaries, records, gone + gone_sweeps, held_by(dataset, alive), folders(dataset))
+        return cls(data, temporaries, records, gone + gone_sweeps, in_use(dataset, alive), folders(dataset))
 
 
 def find(dataset: Store, policy: Policy, now_s: float | None = None) -> Garbage:

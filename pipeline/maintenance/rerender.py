@@ -13,7 +13,7 @@ import torch
 from flowreel.pipeline.codec import decode_flow, decode_image
 from flowreel.pipeline.dataset.versions import LINEAGE_FILE, Version
 from flowreel.pipeline.generator.checkpoint import checkpoint_store, read_checkpoint
-from flowreel.pipeline.generator.clips import How, render_clips
+from flowreel.pipeline.generator.clips import RenderOptions, render_clips
 from flowreel.pipeline.generator.engine import Engine, load_engine
 from flowreel.pipeline.identity import RENDER_FORMAT
 from flowreel.pipeline.maintenance.provenance import Origin, origins
@@ -158,7 +158,7 @@ def _file(noted: dict[str, str] | None) -> SourceFile | None:
 
 def _rows(clip: Clip, job: RenderJob, engine: Engine) -> pa.Table:
     maps = fetch_clip(clip, job)
-    how = How(job.spec.clips.lead_in, job.spec.output.flow)
+    how = RenderOptions(job.spec.clips.lead_in, job.spec.output.flow)
     (frames,) = render_clips(engine, [maps.conditioning], how)
     frames = in_light(frames, job.spec.variants[clip.variant])
     encoded = encode_clip(clip, maps, frames, {}, job)  # what is compared is in the rows, not in the manifest

@@ -11,7 +11,7 @@ from flowreel.schemas.spec import Spec
 GPU_BATCH_PIXELS = 8 * 512 * 256  # lock-step pixels that fill a GPU with the official networks, as a first rule
 
 
-def settle(spec: Spec, checkpoint: Checkpoint) -> RenderSettings:
+def resolve_settings(spec: Spec, checkpoint: Checkpoint) -> RenderSettings:
     """Device, batch, precision and size for a spec. A rule over device, network and size, never a stopwatch."""
     device: Literal["cpu", "cuda"] = "cuda" if spec.execution.num_gpus > 0 else "cpu"
     size = spec.generator.size or checkpoint.config.size

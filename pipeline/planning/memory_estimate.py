@@ -1,4 +1,4 @@
-"""How much memory a run takes, foretold from its plan. Pure: constants, and what spec and checkpoint say.
+"""How much memory a run takes, predicted from its plan. Pure: constants, and what spec and checkpoint say.
 
 Those of CPUs, JPEG and the driver are fitted to renders of three small networks, and `benchmarks.memory_prediction`
 compares them with real runs. Those of GPUs, flow and other codecs are estimates.

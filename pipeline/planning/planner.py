@@ -14,14 +14,14 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from flowreel.pipeline.edits.check import inserts
-from flowreel.pipeline.identity import as_clip_ids, clip_ids, look_digest, shard_ids, split_of, variant_parts
-from flowreel.pipeline.planning.spans import Pieces, cut
+from flowreel.pipeline.identity import as_clip_ids, clip_ids, shard_ids, split_of, variant_digest, variant_parts
+from flowreel.pipeline.planning.spans import Spans, split_into_spans
 from flowreel.schemas.clip import CLIP_ID, Donor, Exemplar
 from flowreel.schemas.edit import Insert, frame_steps
 from flowreel.schemas.label_space import LabelSpace
 from flowreel.schemas.plan import Plan, RenderSettings
 from flowreel.schemas.sequence import Sequences
-from flowreel.schemas.shards import Look, Shards, every_nth
+from flowreel.schemas.shards import Shards, VariantSettings, every_nth
 from flowreel.schemas.spec import Spec
 from flowreel.schemas.variants import GENERATE
 
@@ -30,12 +30,12 @@ SHARD_FRAMES = {"cpu": 60, "cuda": 480}
 
 
 @dataclass(frozen=True)
-class Held:
+class Published:
     """What the newest version of the dataset holds."""
 
     version: int | None = None
     clip_ids: pa.Array = field(default_factory=lambda: pa.array([], CLIP_ID))
-    turned_down: pa.Array = field(default_factory=lambda: pa.array([], CLIP_ID))  # by the gates; or failed before
+    excluded: pa.Array = field(default_factory=lambda: pa.array([], CLIP_ID))  # by the gates; or failed before
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Inputs:
     uses_instances: bool  # the generator has an instance edge channel
     exemplars: Mapping[str, Exemplar] = field(default_factory=dict)  # per style uri
     donors: Mapping[Insert, Donor] = field(default_factory=dict)
-    chosen_PK: NDArray[np.int32] | None = None  # the K variants of each piece, as `cut` has them; None: all of them
+    chosen_PK: NDArray[np.int32] | None = None  # the K variants of each span; None: all of them
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class _Clips:
     variant_C: NDArray[np.int32]
 
 
-def plan(sequences: Sequences, inputs: Inputs, held: Held) -> Plan:
+def plan(sequences: Sequences, inputs: Inputs, held: Published) -> Plan:
     """All clips that the spec wants, less those that ``held`` has or has turned down, in lock-step shards.
 
     Clips that the version holds stay in their shards; new ones are packed in order of sequence, variant and start,
@@ -70,12 +70,12 @@ def plan(sequences: Sequences, inputs: Inputs, held: Held) -> Plan:
     spec = inputs.spec
     splits = [split_of(sequence_id, spec.split) for sequence_id in sequences.ids.to_pylist()]
     instances = inputs.uses_instances or spec.decided_by_instances or spec.source.kind == "pose"
-    pieces = cut(sequences, splits, spec.clips, instances=instances)
+    pieces = split_into_spans(sequences, splits, spec.clips, instances=instances)
     looks = tuple(_look(index, inputs) for index in range(len(spec.variants)))
     longest = max(look.stride for look in looks)
     too_short = tuple(pieces.names(published_frames(every_nth(pieces.frames_P, longest), inputs) < 1))
     clips = _clips(pieces, looks, inputs)
-    is_held, is_down = _among(clips.id_C16, held.clip_ids), _among(clips.id_C16, held.turned_down)
+    is_held, is_down = _among(clips.id_C16, held.clip_ids), _among(clips.id_C16, held.excluded)
     reused = as_clip_ids(clips.id_C16[is_held & ~is_down])
     order, first = _packed(pieces, clips, np.flatnonzero(~is_held & ~is_down), looks, inputs.settings)
     piece, id_C16 = clips.piece_C[order], clips.id_C16[order]
@@ -98,12 +98,12 @@ def plan(sequences: Sequences, inputs: Inputs, held: Held) -> Plan:
         shards=shards,
         reused=reused,
         dropped=len(held.clip_ids) - len(reused),
-        turned_down=as_clip_ids(clips.id_C16[is_down]),
+        excluded=as_clip_ids(clips.id_C16[is_down]),
         too_short=too_short,
     )
 
 
-def _plan_id(wanted: _Clips, held: Held, shards: Shards, spec: Spec) -> str:
+def _plan_id(wanted: _Clips, held: Published, shards: Shards, spec: Spec) -> str:
     """Names the run. The gates are in it, so that outcomes recorded under other bounds are not taken for its own."""
     counts = [len(wanted.id_C16), held.version, len(shards), spec.quality.model_dump(mode="json")]
     state = hashlib.sha256(json.dumps(counts, sort_keys=True).encode())
@@ -119,14 +119,14 @@ def published_frames(label_frames: NDArray[np.int32], inputs: Inputs) -> NDArray
     return np.maximum(0, label_frames - (inputs.window - 1)).astype(np.int32)
 
 
-def _clips(pieces: Pieces, looks: Sequence[Look], inputs: Inputs) -> _Clips:
+def _clips(pieces: Spans, looks: Sequence[VariantSettings], inputs: Inputs) -> _Clips:
     """Every piece in every variant, but for those that get no image."""
     found = []
     for index, look in enumerate(looks):
         long_enough = published_frames(every_nth(pieces.frames_P, look.stride), inputs) >= 1
         wanted = True if inputs.chosen_PK is None else (inputs.chosen_PK == index).any(axis=1)
         chosen = np.flatnonzero(long_enough & wanted)
-        ids = clip_ids(look_digest(_decides_look(index, look, inputs)), pieces.digest_P16[chosen])
+        ids = clip_ids(variant_digest(_decides_look(index, look, inputs)), pieces.digest_P16[chosen])
         found.append(_Clips(ids, chosen.astype(np.int32), np.full(len(chosen), index, np.int32)))
     id_C16, piece_C, variant_C = (
         np.concatenate([getattr(clips, name) for clips in found]) for name in ("id_C16", "piece_C", "variant_C")
@@ -137,15 +137,15 @@ def _clips(pieces: Pieces, looks: Sequence[Look], inputs: Inputs) -> _Clips:
     return _Clips(id_C16[order], piece_C[order], variant_C[order])
 
 
-def _look(index: int, inputs: Inputs) -> Look:
+def _look(index: int, inputs: Inputs) -> VariantSettings:
     variant = inputs.spec.variants[index]
     exemplar = None if variant.style == GENERATE else inputs.exemplars[variant.style]
     # a source with problems has none: it is planned to say what it holds, and not rendered
     donors = tuple(inputs.donors[edit] for edit in inserts(variant) if edit in inputs.donors)
-    return Look(inputs.spec.seed_of(variant), exemplar, donors, frame_steps(variant.edits))
+    return VariantSettings(inputs.spec.seed_of(variant), exemplar, donors, frame_steps(variant.edits))
 
 
-def _decides_look(index: int, look: Look, inputs: Inputs) -> dict[str, object]:
+def _decides_look(index: int, look: VariantSettings, inputs: Inputs) -> dict[str, object]:
     """The parts of identity that all clips of a variant share."""
     variant = inputs.spec.variants[index]
     return {"variant": index} | variant_parts(variant, look, inputs.spec, inputs.space, inputs.settings)
@@ -159,7 +159,7 @@ def _among(id_C16: NDArray[np.uint8], held: pa.Array) -> NDArray[np.bool_]:
 
 
 def _packed(
-    pieces: Pieces, clips: _Clips, new: NDArray[np.int64], looks: Sequence[Look], settings: RenderSettings
+    pieces: Spans, clips: _Clips, new: NDArray[np.int64], looks: Sequence[VariantSettings], settings: RenderSettings
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The new clips in order of shards, and where each shard begins.
 

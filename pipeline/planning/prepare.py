@@ -7,19 +7,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flowreel.pipeline.dataset import versions
-from flowreel.pipeline.dataset.regate import turned_down
+from flowreel.pipeline.dataset.regate import excluded
 from flowreel.pipeline.dataset.versions import Version
 from flowreel.pipeline.edits import remap_table
 from flowreel.pipeline.edits.check import check_edits
 from flowreel.pipeline.generator.checkpoint import checkpoint_store, read_checkpoint
 from flowreel.pipeline.generator.checks import check_fits
-from flowreel.pipeline.planning.auto_settings import settle
+from flowreel.pipeline.planning.auto_settings import resolve_settings
 from flowreel.pipeline.planning.balance import Balanced, balanced
 from flowreel.pipeline.planning.donors import donors_of
 from flowreel.pipeline.planning.exemplars import exemplar
-from flowreel.pipeline.planning.planner import Held, Inputs, plan
-from flowreel.pipeline.planning.spans import uncut
-from flowreel.pipeline.planning.variant_matrix import drawn, pairs
+from flowreel.pipeline.planning.planner import Inputs, Published, plan
+from flowreel.pipeline.planning.spans import spans_without_digests
+from flowreel.pipeline.planning.variant_matrix import all_combinations, sample
 from flowreel.pipeline.render.job import RenderJob, lanes_for
 from flowreel.pipeline.sources.catalog import Catalog
 from flowreel.pipeline.sources.file_index import INDEX, facts_in, fingerprint_of, index_of, load_index, save_index
@@ -68,7 +68,7 @@ def prepare(spec: Spec, progress: Progress | None = None, *, dry: bool = False) 
     weights = checkpoint_store(spec.generator.checkpoint, options)
     known = facts_in(index.filter(pc.starts_with(index["key"], f"other|{weights.uri}")))
     checkpoint = read_checkpoint(weights, lambda store, file: fingerprint_of(store, file, known))
-    settings = settle(spec, checkpoint)
+    settings = resolve_settings(spec, checkpoint)
     check_fits(checkpoint, space, settings.size, channels(spec.source) if spec.source.kind in ("pose", "face") else 0)
     if spec.output.flow and not checkpoint.config.flow:
         raise UsageError("output.flow: true, but this generator has no flow; set it to false")
@@ -98,9 +98,9 @@ def _variants(
     rule, config, balance, chosen_PK = job.spec.variants_by, job.checkpoint.config, None, None
     if isinstance(rule, Matrix):
         seed = job.spec.clips.seed if rule.seed is None else rule.seed
-        chosen_PK = drawn(rule, uncut(catalog.sequences, job.spec.clips), seed)
+        chosen_PK = sample(rule, spans_without_digests(catalog.sequences, job.spec.clips), seed)
     if isinstance(rule, Balance) and not catalog.problems:
-        pieces = uncut(catalog.sequences, job.spec.clips)
+        pieces = spans_without_digests(catalog.sequences, job.spec.clips)
         skip = 0 if job.spec.clips.lead_in == "repeat" else config.n_frames - 1
         balance = balanced(rule, job, pieces, facts, skip)
         job = replace(job, spec=job.spec.model_copy(update={"variants": balance.variants}))
@@ -115,7 +115,7 @@ def _spelled_out(spec: Spec) -> Spec:
     """With the variants that a rule gives without the source; for balance, the look that all of them have."""
     match spec.variants_by:
         case Matrix() as rule:
-            return spec.model_copy(update={"variants": pairs(rule)})
+            return spec.model_copy(update={"variants": all_combinations(rule)})
         case Balance() as rule:
             return spec.model_copy(update={"variants": (Variant(style=rule.style, seed=rule.seed),)})
     return spec
@@ -130,7 +130,7 @@ def _check_place(dataset: Store) -> None:
             raise
 
 
-def _newest(dataset: Store, spec: Spec) -> tuple[Version | None, Held]:
+def _newest(dataset: Store, spec: Spec) -> tuple[Version | None, Published]:
     """The newest version and what it holds; another one if it is dropped meanwhile, which takes a newer one."""
     while True:
         base = versions.newest(dataset)
@@ -141,11 +141,11 @@ def _newest(dataset: Store, spec: Spec) -> tuple[Version | None, Held]:
                 raise
 
 
-def _held(base: Version | None, spec: Spec) -> Held:
+def _held(base: Version | None, spec: Spec) -> Published:
     if base is None:
-        return Held()
+        return Published()
     clip_ids = base.clips()["clip_id"].combine_chunks()
-    return Held(base.number, clip_ids, turned_down(base, clip_ids, spec))
+    return Published(base.number, clip_ids, excluded(base, clip_ids, spec))
 
 
 def _check_classes(spec: Spec, space: LabelSpace) -> None:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from flowreel.pipeline.identity import id_array, piece_digest
+from flowreel.pipeline.identity import id_array, span_digest
 from flowreel.schemas.clip import ID_BYTES
 from flowreel.schemas.sequence import DIGEST_BYTES, Sequences
 from flowreel.schemas.spec import ClipsSpec
@@ -17,7 +17,7 @@ _BLOCK = 16_384  # pieces that are Python objects at one time
 
 
 @dataclass(frozen=True)
-class Pieces:
+class Spans:
     """P spans of frames, in order of their sequences and starts."""
 
     sequences: Sequences
@@ -29,10 +29,10 @@ class Pieces:
     def __len__(self) -> int:
         return len(self.sequence_P)
 
-    def where(self, mask_P: NDArray[np.bool_]) -> "Pieces":
+    def where(self, mask_P: NDArray[np.bool_]) -> "Spans":
         if mask_P.all():
             return self
-        return Pieces(
+        return Spans(
             self.sequences,
             self.sequence_P[mask_P],
             self.start_P[mask_P],
@@ -47,11 +47,11 @@ class Pieces:
             yield f"{self.sequences.ids[int(self.sequence_P[p])].as_py()} frames {start}..{stop - 1}"
 
 
-def cut(sequences: Sequences, splits: Sequence[str], clips: ClipsSpec, *, instances: bool) -> Pieces:
+def split_into_spans(sequences: Sequences, splits: Sequence[str], clips: ClipsSpec, *, instances: bool) -> Spans:
     """All pieces of the sequences; ``instances``: whether instance maps decide what is rendered from them."""
-    sequence_P, start_P, stop_P = spans(sequences.length_S, clips.frames, clips.stride)
+    sequence_P, start_P, stop_P = span_bounds(sequences.length_S, clips.frames, clips.stride)
     heads = b"".join(  # no path and no template holds a line break
-        piece_digest(f"{sequence_id}\n{split}\n{sequences.labels}".encode())
+        span_digest(f"{sequence_id}\n{split}\n{sequences.labels}".encode())
         for sequence_id, split in zip(sequences.ids.to_pylist(), splits, strict=True)
     )
     digests = np.empty((len(sequence_P), ID_BYTES), np.uint8)
@@ -64,17 +64,17 @@ def cut(sequences: Sequences, splits: Sequence[str], clips: ClipsSpec, *, instan
             heads[i * ID_BYTES : (i + 1) * ID_BYTES] + spots[k * 16 : k * 16 + 16] for k, i in enumerate(s.tolist())
         )
         digests[part] = _digests(sequences, rows, known, instances)
-    return Pieces(sequences, sequence_P, start_P.astype(np.int32), (stop_P - start_P).astype(np.int32), digests)
+    return Spans(sequences, sequence_P, start_P.astype(np.int32), (stop_P - start_P).astype(np.int32), digests)
 
 
-def uncut(sequences: Sequences, clips: ClipsSpec) -> Pieces:
-    """The pieces that `cut` gives, without digests."""
-    sequence_P, start_P, stop_P = spans(sequences.length_S, clips.frames, clips.stride)
+def spans_without_digests(sequences: Sequences, clips: ClipsSpec) -> Spans:
+    """The pieces that `split_into_spans` gives, without digests."""
+    sequence_P, start_P, stop_P = span_bounds(sequences.length_S, clips.frames, clips.stride)
     nothing = np.empty((len(sequence_P), 0), np.uint8)
-    return Pieces(sequences, sequence_P, start_P.astype(np.int32), (stop_P - start_P).astype(np.int32), nothing)
+    return Spans(sequences, sequence_P, start_P.astype(np.int32), (stop_P - start_P).astype(np.int32), nothing)
 
 
-def spans(
+def span_bounds(
     length_S: NDArray[np.int64], frames: int, stride: int | None
 ) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
     """(sequence, start, stop) of all pieces of sequences of so many frames, each to its end: its last one may be
@@ -110,7 +110,7 @@ def _digests(
         x, y = a * DIGEST_BYTES, b * DIGEST_BYTES
         of_instances = instance[x:y] if instance is not None else bytes(y - x) if instances else b""
         head = known[k * 32 : k * 32 + 32]
-        found.append(piece_digest(head, names[offsets[a] : offsets[b]], label[x:y], of_instances, guide[x:y]))
+        found.append(span_digest(head, names[offsets[a] : offsets[b]], label[x:y], of_instances, guide[x:y]))
     return id_array(b"".join(found))
 
 

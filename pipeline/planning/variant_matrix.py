@@ -6,11 +6,11 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from flowreel.pipeline.planning.spans import Pieces
+from flowreel.pipeline.planning.spans import Spans
 from flowreel.schemas.variants import Matrix, Variant
 
 
-def pairs(rule: Matrix) -> tuple[Variant, ...]:
+def all_combinations(rule: Matrix) -> tuple[Variant, ...]:
     """All variants of a matrix: each style with each list of edits."""
     return tuple(
         Variant(style=style.style, edits=edited.edits, seed=style.seed, light=style.light)
@@ -18,7 +18,7 @@ def pairs(rule: Matrix) -> tuple[Variant, ...]:
     )
 
 
-def drawn(rule: Matrix, pieces: Pieces, seed: int) -> NDArray[np.int32]:
+def sample(rule: Matrix, pieces: Spans, seed: int) -> NDArray[np.int32]:
     """(P, K): K different variants per piece, by their weights (Efraimidis and Spirakis, 2006). A piece's follow from
     its name, so that they stay when other sequences come or go."""
     weight_V = np.array([style.weight * edited.weight for style, edited in product(rule.styles, rule.edits)])

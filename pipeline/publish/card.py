@@ -6,7 +6,7 @@ import numpy as np
 import yaml
 
 from flowreel.pipeline.dataset.versions import MANIFEST_FILE
-from flowreel.pipeline.publish.version_facts import About
+from flowreel.pipeline.publish.version_facts import VersionFacts
 
 _CARD = """---
 {front}---
@@ -56,7 +56,7 @@ Labels come from the source named above; its licence and the generator's apply t
 _SIZES = ("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M", "100M<n<1B", "1B<n<10B")
 
 
-def dataset_card(about: About) -> str:
+def dataset_card(about: VersionFacts) -> str:
     """Markdown with Hugging Face's YAML front matter; the same for the same version."""
     spec, splits = about.spec, about.totals.split_frames
     return _CARD.format(
@@ -75,7 +75,7 @@ def dataset_card(about: About) -> str:
     )
 
 
-def _front_matter(about: About) -> str:
+def _front_matter(about: VersionFacts) -> str:
     """Two configurations: frames with media, and the manifest. `load_dataset(FOLDER OF THE VERSION, NAME)`."""
     spec, frames = about.spec, about.counts.frames
     terms = {"license": spec.dataset.license}
@@ -108,7 +108,7 @@ def _configs(listed: list[str]) -> str:
     return f"- config_name: frames\n  default: true\n  data_files:\n  - split: published\n    path:\n{files}" + manifest
 
 
-def _class_lines(about: About) -> list[str]:
+def _class_lines(about: VersionFacts) -> list[str]:
     pixels, frames = about.totals.class_pixels, about.totals.class_frames
     return [
         f"| {i} | {about.space.by_id[i].name} | {pixels[i] / pixels.sum():.2%} | {frames[i]:,} |"

@@ -29,7 +29,7 @@ class Claim:
         self._beat = _beat_of(self.path, body)
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def hold(self) -> Iterator[None]:
         """Waits for the number, and renews the lease until the block ends. Raises Conflict if it is published."""
         self._take()
         ended = threading.Event()

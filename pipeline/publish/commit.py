@@ -31,7 +31,7 @@ from flowreel.pipeline.publish.claim import Claim, Conflict
 from flowreel.pipeline.publish.descriptions import descriptions
 from flowreel.pipeline.publish.draft import Draft
 from flowreel.pipeline.publish.merge import Merge
-from flowreel.pipeline.publish.version_facts import About
+from flowreel.pipeline.publish.version_facts import VersionFacts
 from flowreel.pipeline.render.job import RenderJob
 from flowreel.pipeline.storage import NotFound, Store
 from flowreel.schemas.errors import StorageError
@@ -58,7 +58,7 @@ def commit(job: RenderJob, plan: Plan, new: Draft, work: tuple[Work, ...] = ()) 
         files = {FAILURES_FILE: parquet_bytes(new.failures), SHARDS_FILE: parquet_bytes(shards)}
         counts = _counts(plan, new.failures, shards, totals)
         large = {place: file_record(place) for place in (manifest, lineage)}
-        about = About(number, job.spec, job.space, job.settings, counts, totals, shards)
+        about = VersionFacts(number, job.spec, job.space, job.settings, counts, totals, shards)
         files |= descriptions(about, large[manifest])
         record = lambda found: _record(job, plan, number, counts, found).model_copy(update={"work": work})  # noqa: E731
         return commit_files(job.dataset, number, large, files, record)
@@ -79,7 +79,7 @@ def commit_files(
     records |= {n: FileRecord(size=len(b), sha256=hashlib.sha256(b).hexdigest()) for n, b in files.items()}
     record, folder = record_of(records), versions.folder(number)
     claim = Claim(dataset, number, _signed(records))
-    with claim.held():
+    with claim.hold():
         for place in large:
             claim.check()
             _upload(dataset, f"{folder}/{place.name}", place, records[place.name])

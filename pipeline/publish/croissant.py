@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 from flowreel.pipeline.dataset.versions import MANIFEST_FILE
-from flowreel.pipeline.publish.version_facts import About
+from flowreel.pipeline.publish.version_facts import VersionFacts
 from flowreel.schemas.manifest import MANIFEST, MEDIA_COLUMNS, SHARDS, data_schema
 from flowreel.schemas.spec import Spec
 from flowreel.schemas.version import FileRecord
@@ -27,7 +27,7 @@ _CONTEXT: dict[str, Any] = {
 _CONTEXT["examples"] = {"@id": "cr:examples", "@type": "@json"}
 
 
-def croissant(about: About, manifest: FileRecord) -> dict[str, Any]:
+def croissant(about: VersionFacts, manifest: FileRecord) -> dict[str, Any]:
     """The JSON-LD tree. Paths in it are relative to the version's folder."""
     spec, listed = about.spec, about.listed
     distribution = [_file(MANIFEST_FILE, MANIFEST_FILE, manifest.size, manifest.sha256)]

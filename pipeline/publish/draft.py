@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from flowreel.pipeline.dataset.regate import losses, rejected_now
+from flowreel.pipeline.dataset.regate import rejected_now, unpublished_clips
 from flowreel.pipeline.dataset.runs.ledger import Ledger
 from flowreel.pipeline.dataset.versions import CLIPS, FAILURES_FILE, Version
 from flowreel.pipeline.identity import as_clip_ids
@@ -36,7 +36,7 @@ def draft_version(job: RenderJob, plan: Plan, done: Ledger, base: Version | None
     base_clips = base.clips() if base else CLIPS.empty_table()
     kept = np.asarray(pc.is_in(base_clips["clip_id"], value_set=plan.reused)).astype(np.bool_)
     rows = Merge(base, base_clips, kept, _new_clips(job, plan, rendered), file_C[rendered], files)
-    lost = [_failures(plan, done), *(_turned_down(plan, base, base_clips, job.spec.quality) if base else ())]
+    lost = [_failures(plan, done), *(_excluded(plan, base, base_clips, job.spec.quality) if base else ())]
     in_order = [("sequence_id", "ascending"), ("variant", "ascending"), ("start", "ascending")]
     return Draft(rows, pa.concat_tables(lost).sort_by(in_order))
 
@@ -63,7 +63,7 @@ def changes_nothing(new: Draft, base: Version | None) -> bool:
 
 def _failures(plan: Plan, done: Ledger) -> pa.Table:
     def rows() -> Iterator[dict[str, object]]:
-        for row, loss in done.losses():
+        for row, loss in done.unpublished():
             clip = plan.shards.clip(row)
             failed = isinstance(loss, Failed)
             yield {
@@ -78,12 +78,12 @@ def _failures(plan: Plan, done: Ledger) -> pa.Table:
     return pa.Table.from_pylist(list(rows()), schema=FAILURES)
 
 
-def _turned_down(plan: Plan, base: Version, clips: pa.Table, quality: QualitySpec) -> list[pa.Table]:
+def _excluded(plan: Plan, base: Version, clips: pa.Table, quality: QualitySpec) -> list[pa.Table]:
     """Clips that the plan does not even render: those lost before, and those that were held until now."""
-    if not len(plan.turned_down):
+    if not len(plan.excluded):
         return []
-    was_held = pc.is_in(plan.turned_down, value_set=clips["clip_id"].combine_chunks())
-    before = pa.array([clip_id.hex() for clip_id in plan.turned_down.filter(pc.invert(was_held)).to_pylist()])
-    known = losses(base)
+    was_held = pc.is_in(plan.excluded, value_set=clips["clip_id"].combine_chunks())
+    before = pa.array([clip_id.hex() for clip_id in plan.excluded.filter(pc.invert(was_held)).to_pylist()])
+    known = unpublished_clips(base)
     again = known.filter(pc.is_in(known["clip_id"], value_set=before.cast(pa.string()))).select(FAILURES.names)
-    return [again.cast(FAILURES), rejected_now(base, plan.turned_down.filter(was_held), quality)]
+    return [again.cast(FAILURES), rejected_now(base, plan.excluded.filter(was_held), quality)]

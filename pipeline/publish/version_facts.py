@@ -14,7 +14,7 @@ LISTED_FILES = 10_000  # data files that a description lists; shards.parquet lis
 
 
 @dataclass(frozen=True)
-class About:
+class VersionFacts:
     """A version that is about to be published."""
 
     number: int

@@ -10,7 +10,7 @@ Rgb = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Look:
+class FrameStats:
     """Of one frame."""
 
     sharpness: float  # mean absolute Laplacian of grey in 8-bit levels: blur lowers it, noise raises it
@@ -18,14 +18,14 @@ class Look:
     saturation: float  # mean distance of the strongest channel from the weakest, 0 (grey) to 1
 
 
-def look(image_HW3: Rgb) -> Look:
+def frame_stats(image_HW3: Rgb) -> FrameStats:
     """Statistics of a frame."""
     grey = cv2.cvtColor(image_HW3, cv2.COLOR_RGB2GRAY)
     sharpness = float(np.abs(cv2.Laplacian(grey, cv2.CV_16S)).mean())
     red, green, blue = cv2.split(image_HW3)
     strongest, weakest = cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue)
     chroma = float(cv2.subtract(strongest, weakest).mean()) / 255
-    return Look(sharpness, float(grey.std()) / 255, chroma)
+    return FrameStats(sharpness, float(grey.std()) / 255, chroma)
 
 
 def drift(image_THW3: Rgb, second: int) -> list[float]:

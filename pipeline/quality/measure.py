@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from flowreel.pipeline.quality.frame_stats import drift, look
+from flowreel.pipeline.quality.frame_stats import drift, frame_stats
 from flowreel.pipeline.quality.label_edges import frozen, label_edges
 from flowreel.pipeline.quality.motion import motion
 from flowreel.pipeline.quality.perceptual_hash import phash
@@ -19,7 +19,7 @@ Columns = dict[str, list[float | None]]  # per column, a value per frame; null w
 def measure(image_THW3: Rgb, label_THW: Ids, fps: float, agreement: Agreement | None = None) -> Columns:
     """Of a clip's published frames and their labels. ``agreement``: of a segmenter, where there is one."""
     moving = motion(image_THW3)
-    looks = [look(frame) for frame in image_THW3]
+    looks = [frame_stats(frame) for frame in image_THW3]
     pairs = zip(image_THW3, label_THW, strict=True)
     return {
         "warp_error": moving.warp_error,

@@ -49,7 +49,7 @@ class Samples:
     def windows(self) -> Windows:
         index = self.dataset.index
         stride = max(1, self.frames) if self.stride is None else self.stride
-        return windows.cut(index.edge_C, index.row_F, self.frames, stride)
+        return windows.cut_windows(index.edge_C, index.row_F, self.frames, stride)
 
     def rows(self, clip: int) -> pa.Table:
         """A clip's rows, media as they are stored."""

@@ -30,7 +30,7 @@ class Windows:
         return len(self.clip_W)
 
 
-def cut(edge_C: Indices, row_F: Indices, frames: int, stride: int) -> Windows:
+def cut_windows(edge_C: Indices, row_F: Indices, frames: int, stride: int) -> Windows:
     """Windows of ``frames`` frames (0: all that follow each other), starting every ``stride`` frames.
 
     ``edge_C``: where each clip's frames begin in the index, and the end; ``row_F``: a frame's number in its clip.

@@ -7,12 +7,12 @@ from flowreel.pipeline.identity import RENDER_FORMAT, SETTINGS, by_reason, diges
 from flowreel.pipeline.render.job import RenderJob
 from flowreel.schemas.clip import Clip, Donor
 from flowreel.schemas.sequence import SourceFile
-from flowreel.schemas.shards import Look
+from flowreel.schemas.shards import VariantSettings
 
 
 def clip_sources(clip: Clip, job: RenderJob) -> dict[str, Any]:
     """Gives a clip's row of ``flowreel.schemas.lineage.SOURCES``."""
-    look = Look(clip.seed, clip.exemplar, clip.donors)
+    look = VariantSettings(clip.seed, clip.exemplar, clip.donors)
     shared = by_reason(variant_parts(job.spec.variants[clip.variant], look, job.spec, job.space, job.settings))
     instances = [f.instance and f.instance.digest for f in clip.frames]
     labels = [f.label for f in clip.frames] + [f.guide for f in clip.frames if f.guide]

@@ -12,7 +12,7 @@ from flowreel.pipeline.codec import decode_ids, decode_image, resize_ids, resize
 from flowreel.pipeline.edits import Ids, Maps, apply_edits, remap_table, thing_regions
 from flowreel.pipeline.generator.clip_data import Conditioning
 from flowreel.pipeline.render.job import RenderJob
-from flowreel.pipeline.sources.keypoints.clip_crops import cuts_of
+from flowreel.pipeline.sources.keypoints.clip_crops import crops_of
 from flowreel.pipeline.sources.keypoints.frames import (
     Given,
     PointFrame,
@@ -76,7 +76,7 @@ def _points(clip: Clip, job: RenderJob) -> ClipMaps:
 
     with ThreadPoolExecutor(READERS) as pool:
         frames = list(pool.map(decoded, clip.frames))
-    cuts = cuts_of(source, frames, job.settings.size)
+    cuts = crops_of(source, frames, job.settings.size)
     pairs = list(zip(frames, cuts, strict=True))
     label_THW = np.stack([label_map(*pair) for pair in pairs])
     instances = [found for pair in pairs if (found := instance_map(*pair)) is not None]

@@ -13,7 +13,7 @@ from flowreel.schemas.outcome import Failed
 T = TypeVar("T")
 
 
-def tried(clip_id: str, call: Callable[[], T], most: int) -> T | Failed:
+def with_retries(clip_id: str, call: Callable[[], T], most: int) -> T | Failed:
     """What ``call`` gives, at the latest when called for the ``most``-th time.
 
     Errors that Flowreel raises on purpose would only come again. Raises Unavailable for a store that is down, which is

@@ -24,7 +24,7 @@ from flowreel.pipeline.concurrency import background_pool
 from flowreel.pipeline.dataset.data_file import EncodedClip, build, describe, stored
 from flowreel.pipeline.dataset.runs.records import save_outcome
 from flowreel.pipeline.generator.clip_data import ClipFrames
-from flowreel.pipeline.generator.clips import How, render_clips
+from flowreel.pipeline.generator.clips import RenderOptions, render_clips
 from flowreel.pipeline.generator.engine import Engine
 from flowreel.pipeline.identity import shard_id
 from flowreel.pipeline.quality.gates import bounds_of, gate
@@ -35,8 +35,8 @@ from flowreel.pipeline.render.encode import encode_clip
 from flowreel.pipeline.render.fetch import ClipMaps, fetch_clip
 from flowreel.pipeline.render.job import RenderJob, Tick
 from flowreel.pipeline.render.lighting import in_light
-from flowreel.pipeline.render.long_clips import Pieces, render_long
-from flowreel.pipeline.render.retry import tried
+from flowreel.pipeline.render.long_clips import ClipCheckpoints, render_long
+from flowreel.pipeline.render.retry import with_retries
 from flowreel.schemas.clip import Clip, Shard
 from flowreel.schemas.edit import frame_stride
 from flowreel.schemas.errors import DeviceLost
@@ -129,7 +129,9 @@ class ShardRenderer:
         """``call`` for every clip, with failures put among the lost. ``each``: `map`, or that of threads."""
         done: dict[str, T] = {}
         most = self.job.spec.failure.max_attempts
-        for clip, result in zip(clips, each(lambda c: tried(c.clip_id, partial(call, c), most), clips), strict=True):
+        for clip, result in zip(
+            clips, each(lambda c: with_retries(c.clip_id, partial(call, c), most), clips), strict=True
+        ):
             if isinstance(result, Failed):
                 lost[clip.clip_id] = result
             else:
@@ -145,7 +147,7 @@ class ShardRenderer:
         One that the device has no memory for is halved, and so are all after it: then nothing was wrong with a clip.
         """
         spec = self.job.spec
-        how = How(spec.clips.lead_in, spec.output.flow)
+        how = RenderOptions(spec.clips.lead_in, spec.output.flow)
 
         def together(group: Sequence[Clip]) -> list[ClipFrames]:
             return render_clips(self.engine, [maps[c.clip_id].conditioning for c in group], how, self.tick)
@@ -182,8 +184,8 @@ class ShardRenderer:
     def _is_long(self, clip: Clip) -> bool:
         return len(clip.frames) > self.job.spec.execution.checkpoint_frames
 
-    def _pieces(self, clip: Clip) -> Pieces:
-        return Pieces(self.job.dataset, self.plan_id, clip.clip_id, self.job.spec.execution.checkpoint_frames)
+    def _pieces(self, clip: Clip) -> ClipCheckpoints:
+        return ClipCheckpoints(self.job.dataset, self.plan_id, clip.clip_id, self.job.spec.execution.checkpoint_frames)
 
     def _encoded(self, clip: Clip, maps: ClipMaps, frames: ClipFrames) -> EncodedClip | Rejected:
         label_THW = maps.label_THW[frames.first :]

@@ -11,7 +11,7 @@ from PIL import Image
 
 from flowreel.pipeline import pictures
 from flowreel.pipeline.generator.clip_data import ClipFrames, Conditioning
-from flowreel.pipeline.generator.clips import How, render_clips
+from flowreel.pipeline.generator.clips import RenderOptions, render_clips
 from flowreel.pipeline.generator.engine import engine_for
 from flowreel.pipeline.generator.networks import VideoGenerator
 from flowreel.pipeline.quality import warp_errors
@@ -29,7 +29,9 @@ def evaluate(generator: VideoGenerator, clip: TrainingClip, empty: bool) -> tupl
     """Renders the clip's labels, from nothing if ``empty``, else from its first real frame as an exemplar.
     ``held_out_l1``: mean absolute difference from the real frames in [-1, 1];
        ``held_out_warp_error`` and ``real_warp_error``: means over frames, as published datasets have them."""
-    frames = render_clips(engine_for(generator), [_conditioning(clip, empty)], How(flow=generator.config.flow))[0]
+    frames = render_clips(
+        engine_for(generator), [_conditioning(clip, empty)], RenderOptions(flow=generator.config.flow)
+    )[0]
     real_THW3 = _real(clip)
     apart = np.abs(frames.image_THW3.astype(np.float32) - real_THW3).mean() / 127.5
     figures = {

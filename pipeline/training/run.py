@@ -14,7 +14,7 @@ from flowreel.pipeline.training.data.sampling import Draw, whole
 from flowreel.pipeline.training.data.training_clip import TrainingClip
 from flowreel.pipeline.training.data_parallel import Worker
 from flowreel.pipeline.training.log import Log, Record
-from flowreel.pipeline.training.objective.objective import LoadOptions, Objective, start
+from flowreel.pipeline.training.objective.objective import ChunkOptions, Objective, start
 from flowreel.pipeline.training.objective.perceptual import open_perceptual
 from flowreel.pipeline.training.plan import TrainPlan, record_spec
 from flowreel.pipeline.training.schedule import Stage, last_epoch
@@ -65,7 +65,7 @@ class Run:
         that nothing of a clip belongs to them."""
         networks, position = self.state.networks, self.state.position
         before = position.step
-        how = LoadOptions(now.adversarial, now.backprop_frames, now.finest_only)
+        how = ChunkOptions(now.adversarial, now.backprop_frames, now.finest_only)
         memories = [start(networks, clip) for clip in held]
         for frames in self.plan.loads(position.epoch, drawn[0]):
             for i, clip in enumerate(held):

@@ -8,7 +8,7 @@ import torch
 
 from flowreel.pipeline.codec import resize_image
 from flowreel.pipeline.generator.conditioning import from_uint8
-from flowreel.pipeline.sources.keypoints.crop import central_columns, central_cut, target_size
+from flowreel.pipeline.sources.keypoints.crop import central_columns, central_crop, target_size
 from flowreel.pipeline.sources.keypoints.face_pictures import (
     FaceOptions,
     draw_edges,
@@ -56,7 +56,7 @@ def check_pose(vector: Vector) -> Encoded:
         "skeleton": lambda: _stack(draw_skeleton(p, own_size) for p in people),
         "skeleton_basic": lambda: _stack(draw_skeleton(p, own_size, basic=True) for p in people),
         "A": lambda: _stack(
-            encode_pose(PoseFrame(own_size, d, p), central_cut(own_size, size), _pose_options(vector))
+            encode_pose(PoseFrame(own_size, d, p), central_crop(own_size, size), _pose_options(vector))
             for d, p in zip(densepose_THW3, people, strict=True)
         ),
         "B_frame0": lambda: _real(vector, None, size)[:, :, central_columns(size[0])],

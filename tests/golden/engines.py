@@ -11,7 +11,7 @@ from torch import Tensor
 from flowreel.pipeline.generator import engine
 from flowreel.pipeline.generator.conditioning import check_ids, encode_frames
 from flowreel.pipeline.generator.fast.engine import FastEngine
-from flowreel.pipeline.generator.first_frames import Looks, first_frames
+from flowreel.pipeline.generator.first_frames import FirstFrameStyle, first_frames
 from flowreel.pipeline.generator.networks import VideoGenerator
 from flowreel.pipeline.generator.rollout import RolloutState, start_empty, start_from
 
@@ -62,7 +62,7 @@ def _start(generator: VideoGenerator, clip: Clip) -> tuple[RolloutState, Tensor 
     if clip.begin != "single":
         assert first is not None
         return start_from(config, first), None
-    looks = None if first is None or clip.part_THW is None else Looks(first, clip.part_THW[None])
+    looks = None if first is None or clip.part_THW is None else FirstFrameStyle(first, clip.part_THW[None])
     instance_THW = None if clip.instance_THW is None else clip.instance_THW[:before]
     encoded_TLHW = encode_frames(clip.frames[:before], instance_THW, config).to(like.dtype)
     generated_BT3HW = first_frames(generator, encoded_TLHW[None], looks)
@@ -75,7 +75,7 @@ def _looked(renderer: engine.Engine, clip: Clip) -> Iterator[Any]:
     size = renderer.config.n_frames
     windows = [encoded[t : t + size] for t in range(len(encoded) - size + 1)]
     for i in range(0, len(windows), renderer.ahead):
-        yield from renderer.look(windows[i : i + renderer.ahead])
+        yield from renderer.prepare(windows[i : i + renderer.ahead])
 
 
 plain: Engine = partial(rendered, engine.PlainEngine)

@@ -13,7 +13,7 @@ from flowreel.pipeline.training.data.training_clip import TrainingClip
 from flowreel.pipeline.training.objective.face_crop import FaceCrop
 from flowreel.pipeline.training.objective.generate import Rendered
 from flowreel.pipeline.training.objective.networks import Networks
-from flowreel.pipeline.training.objective.objective import LoadOptions, Losses, Objective, start
+from flowreel.pipeline.training.objective.objective import ChunkOptions, Losses, Objective, start
 from flowreel.pipeline.training.step import add_gradients, optimisers
 from flowreel.schemas.training import DiscriminatorSpec, LossSpec, OptimiserSpec
 from tests.golden.networks import fill, pictures, video_config
@@ -107,7 +107,7 @@ def train(vector: Vector, weights: ModuleType, dtype: torch.dtype) -> Run:
     face = FaceCrop(s.get("fineSize", 512) // 32 * 8, s.get("openpose_only", False)) if s.get("add_face_disc") else None
     objective = Objective(loss_spec(s), discriminator_spec(s), flow_formula, face=face)
     load, context = s.get("max_frames_per_gpu", 1), networks.generator.config.n_frames - 1
-    how = LoadOptions(backprop=backprop_frames(s, load), finest_only=finest_only)
+    how = ChunkOptions(backprop=backprop_frames(s, load), finest_only=finest_only)
     memory = start(networks, clip)
     for first in range(context, len(clip.real_T3HW) - load + 1, load):
         losses, memory, made = objective(networks, clip, range(first, first + load), memory, how)

@@ -17,7 +17,7 @@ from flowreel.pipeline.dataset import versions
 from flowreel.pipeline.dataset.data_file import stored
 from flowreel.pipeline.dataset.lineage_file import lineage_parts
 from flowreel.pipeline.dataset.runs import records
-from flowreel.pipeline.dataset.runs.lease import RUNS, held_by
+from flowreel.pipeline.dataset.runs.lease import RUNS, in_use
 from flowreel.pipeline.dataset.runs.ledger import Ledger
 from flowreel.pipeline.generator.checkpoint import read_checkpoint
 from flowreel.pipeline.generator.loading import load_generator
@@ -100,7 +100,7 @@ class Damaged:
             "index": (self.dataset / "cache/sources.parquet", lambda: load_index(self.store)),
             "run": (run / "run.json", self.read_runs),
             "outcome": (sorted(run.glob("outcomes/*.json"))[0], self.read_runs),
-            "lease": (self.dataset / RUNS / "x.json", lambda: held_by(self.store, self.store.list(RUNS))),
+            "lease": (self.dataset / RUNS / "x.json", lambda: in_use(self.store, self.store.list(RUNS))),
             "config": (self.checkpoint / "config.json", self.read_checkpoint),
             "weights": (self.checkpoint / "model.safetensors", self.read_checkpoint),
             "label space": (self.label_space, lambda: open_label_space(str(self.label_space), {})),

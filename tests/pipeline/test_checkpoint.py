@@ -288,14 +288,14 @@ def test_a_side_that_quality_cannot_be_measured_at_is_refused(tmp_path: Path) ->
 
 def test_the_smallest_size_that_is_let_through_renders(folder: Path) -> None:
     from flowreel.pipeline.generator.clip_data import Conditioning
-    from flowreel.pipeline.generator.clips import How, render_clips
+    from flowreel.pipeline.generator.clips import RenderOptions, render_clips
     from flowreel.pipeline.generator.engine import engine_for
     from flowreel.pipeline.sources.scenes import street_scene
 
     scene = street_scene(0, 2, (32, 32))
     small = Conditioning(scene.label_THW[:, :16, :16], scene.instance_THW[:, :16, :16])
     check_fits(read(folder), STREET, (16, 16))
-    assert render_clips(engine_for(load(folder)), [small], How())[0].image_THW3.shape == (2, 16, 16, 3)
+    assert render_clips(engine_for(load(folder)), [small], RenderOptions())[0].image_THW3.shape == (2, 16, 16, 3)
 
 
 def test_another_label_space_is_refused_with_the_way_out(folder: Path) -> None:

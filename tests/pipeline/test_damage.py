@@ -107,7 +107,7 @@ def test_warp_error_orders_real_video_renders_single_frames_and_shuffled_ones(
 ) -> None:
     from flowreel.pipeline.generator.checkpoint import checkpoint_store, read_checkpoint
     from flowreel.pipeline.generator.clip_data import Conditioning
-    from flowreel.pipeline.generator.clips import How, render_clips
+    from flowreel.pipeline.generator.clips import RenderOptions, render_clips
     from flowreel.pipeline.generator.engine import engine_for
     from flowreel.pipeline.generator.loading import load_generator
 
@@ -118,7 +118,7 @@ def test_warp_error_orders_real_video_renders_single_frames_and_shuffled_ones(
 
     def render(frames: slice) -> Rgb:
         given = Conditioning(label_THW[frames], instance_THW[frames])
-        return render_clips(engine, [given], How())[0].image_THW3
+        return render_clips(engine, [given], RenderOptions())[0].image_THW3
 
     single = np.concatenate([render(slice(t, t + 1)) for t in range(FRAMES)])
     shuffled = image_THW3[[0, 5, 2, 7, 4, 1, 6, 3]]

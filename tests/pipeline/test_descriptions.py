@@ -13,7 +13,7 @@ from flowreel.pipeline.dataset.versions import SHARDS_FILE, Version, open_versio
 from flowreel.pipeline.publish import version_facts
 from flowreel.pipeline.publish.card import dataset_card
 from flowreel.pipeline.publish.croissant import croissant
-from flowreel.pipeline.publish.version_facts import About
+from flowreel.pipeline.publish.version_facts import VersionFacts
 from flowreel.pipeline.storage import open_store
 from flowreel.schemas.label_space import LabelSpace
 from flowreel.schemas.manifest import DATA, MANIFEST
@@ -28,18 +28,18 @@ def version(published: Path) -> Version:
 
 
 @pytest.fixture(scope="module")
-def known(version: Version) -> About:
+def known(version: Version) -> VersionFacts:
     record, totals = version.record, Totals()
     totals.add(version.manifest(), None)
     space = LabelSpace.model_validate(record.label_space)
-    return About(1, record.spec, space, record.settings, record.counts, totals, version.table(SHARDS_FILE))
+    return VersionFacts(1, record.spec, space, record.settings, record.counts, totals, version.table(SHARDS_FILE))
 
 
 def front_matter(card: str) -> dict[str, Any]:
     return yaml.safe_load(card.split("---\n")[1])
 
 
-def test_the_card_is_that_of_the_version(known: About, version: Version) -> None:
+def test_the_card_is_that_of_the_version(known: VersionFacts, version: Version) -> None:
     card = version.read("README.md").decode()
     assert card == dataset_card(known)
     manifest = version.manifest().to_pylist()
@@ -48,7 +48,7 @@ def test_the_card_is_that_of_the_version(known: About, version: Version) -> None
     assert f"| 26 | car | {share:.2%} | {sum(c > 0 for c in cars)} |" in card
 
 
-def test_its_front_matter_lists_the_data_files_of_the_version(known: About) -> None:
+def test_its_front_matter_lists_the_data_files_of_the_version(known: VersionFacts) -> None:
     front = front_matter(dataset_card(known))
     frames, manifest = front["configs"]
     assert frames["data_files"][0]["path"] == [f"../../{p}" for p in known.shards["path"].to_pylist()]
@@ -64,7 +64,7 @@ def test_its_front_matter_lists_the_data_files_of_the_version(known: About) -> N
         ("https://a.b/terms", {"license": "other", "license_name": "custom", "license_link": "https://a.b/terms"}),
     ],
 )
-def test_the_licence_is_the_specs(known: About, license: str, expected: dict[str, str]) -> None:
+def test_the_licence_is_the_specs(known: VersionFacts, license: str, expected: dict[str, str]) -> None:
     dataset = known.spec.dataset.model_copy(update={"license": license})
     licensed = replace(known, spec=known.spec.model_copy(update={"dataset": dataset}))
     front = front_matter(dataset_card(licensed))
@@ -72,7 +72,7 @@ def test_the_licence_is_the_specs(known: About, license: str, expected: dict[str
     assert croissant(licensed, MANIFEST_RECORD)["license"] == license
 
 
-def test_croissant_has_every_column_and_file(version: Version, known: About) -> None:
+def test_croissant_has_every_column_and_file(version: Version, known: VersionFacts) -> None:
     tree = json.loads(version.read("croissant.json"))
     assert tree == croissant(known, version.record.files["manifest.parquet"])
     fields = {r["@id"]: [f["name"] for f in r["field"]] for r in tree["recordSet"]}
@@ -84,7 +84,7 @@ def test_croissant_has_every_column_and_file(version: Version, known: About) -> 
     }
 
 
-def test_more_files_than_a_description_should_list(known: About, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_files_than_a_description_should_list(known: VersionFacts, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(version_facts, "LISTED_FILES", 1)
     assert [c["config_name"] for c in front_matter(dataset_card(known))["configs"]] == ["manifest"]
     assert [r["@id"] for r in croissant(known, MANIFEST_RECORD)["recordSet"]] == ["frames"]

@@ -11,7 +11,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from flowreel.pipeline.generator.clip_data import Conditioning
-from flowreel.pipeline.generator.clips import How, render_clips
+from flowreel.pipeline.generator.clips import RenderOptions, render_clips
 from flowreel.pipeline.generator.config import GeneratorConfig
 from flowreel.pipeline.generator.engine import Engine, PlainEngine, engine_for
 from flowreel.pipeline.generator.loading import load_generator
@@ -45,7 +45,7 @@ def test_no_frame_waits_for_the_device() -> None:
     for frames in (4, 8):
         label_THW = np.random.default_rng(0).integers(0, 34, (frames, 32, 64))
         with Calls() as calls:
-            render_clips(engine, [Conditioning(label_THW, label_THW)], How(flow=True))
+            render_clips(engine, [Conditioning(label_THW, label_THW)], RenderOptions(flow=True))
         assert sum(n for name, n in calls.count.items() if "conv" in name) > frames
         looks.append(calls.count[LOOKS])
     assert looks[0] == looks[1] <= 1

@@ -15,7 +15,7 @@ from flowreel.pipeline.edits import Maps, apply_edits
 from flowreel.pipeline.edits.inpaint import REACH
 from flowreel.pipeline.edits.instances import no_instance
 from flowreel.pipeline.edits.maps import background
-from flowreel.pipeline.edits.track import Track, cut, follow, moved, scaled
+from flowreel.pipeline.edits.track import Track, extract, follow, moved, scaled
 from flowreel.schemas.edit import Edit
 from flowreel.schemas.label_spaces import BUILT_IN
 
@@ -111,7 +111,7 @@ def test_keeping_cars_removes_all_other_things_or_hides_all_else(seed: int) -> N
 def test_a_moved_instance_is_where_it_went_and_others_stay(seed: int, by: tuple[float, float]) -> None:
     maps = street(seed)
     for instance in set(np.unique(maps.instance_THW)) - {0}:
-        old = cut(maps, int(instance), SPACE)
+        old = extract(maps, int(instance), SPACE)
         new = moved(old, by)
         label_THW, instance_THW = applied(maps, edit(move=int(instance), by=by))
         check_pasted(maps, old, new, int(instance), label_THW, instance_THW)
@@ -122,7 +122,7 @@ def test_a_moved_instance_is_where_it_went_and_others_stay(seed: int, by: tuple[
 def test_a_scaled_instance_stands_where_it_stood(seed: int, factor: float) -> None:
     maps = street(seed)
     for instance in set(np.unique(maps.instance_THW)) - {0}:
-        old = cut(maps, int(instance), SPACE)
+        old = extract(maps, int(instance), SPACE)
         new = scaled(old, factor)
         if factor >= 1:
             assert [new.ground(t) for t in range(len(old.mask_THW))] == [

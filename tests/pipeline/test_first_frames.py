@@ -14,7 +14,7 @@ from torch import Tensor
 from flowreel.pipeline.generator.checkpoint import WEIGHTS_FILE, read_checkpoint
 from flowreel.pipeline.generator.checks import check_weights
 from flowreel.pipeline.generator.clip_data import Conditioning
-from flowreel.pipeline.generator.clips import How, render_clips
+from flowreel.pipeline.generator.clips import RenderOptions, render_clips
 from flowreel.pipeline.generator.conditioning import encode, encode_pictures, to_uint8
 from flowreel.pipeline.generator.config import GeneratorConfig
 from flowreel.pipeline.generator.engine import PlainEngine
@@ -117,7 +117,7 @@ def test_a_clip_starts_from_generated_frames(street_generator: VideoGenerator, l
     state = start_from(STREET, first_frames(street_generator, frames_BTLHW[:, before]))
     window = [*before, 0 if lead_in == "repeat" else T - 1]
     _, out = step(street_generator, state, frames_BTLHW[:, window])
-    found = render_clips(PlainEngine(street_generator), [street()], How(lead_in=lead_in))[0].image_THW3  # type: ignore[arg-type]
+    found = render_clips(PlainEngine(street_generator), [street()], RenderOptions(lead_in=lead_in))[0].image_THW3  # type: ignore[arg-type]
     np.testing.assert_array_equal(found[0], to_uint8(out.image_B3HW[0]).movedim(0, -1).numpy())
 
 
@@ -127,7 +127,8 @@ def test_real_frames_come_before_an_exemplar_before_generated_ones(street_genera
     own, exemplar = street(), replace(street(), exemplar_HW3=first_THW3[0])
     real = replace(exemplar, first_THW3=first_THW3, exemplar_HW3=255 - first_THW3[0])
     images = [
-        render_clips(PlainEngine(street_generator), [clip], How())[0].image_THW3 for clip in (own, exemplar, real)
+        render_clips(PlainEngine(street_generator), [clip], RenderOptions())[0].image_THW3
+        for clip in (own, exemplar, real)
     ]
     assert not np.array_equal(images[0], images[1])
     np.testing.assert_array_equal(images[1], images[2])  # the same frames, and the other exemplar is not looked at
@@ -135,12 +136,14 @@ def test_real_frames_come_before_an_exemplar_before_generated_ones(street_genera
 
 def test_too_few_first_frames_are_refused(street_generator: VideoGenerator) -> None:
     with pytest.raises(ValueError, match="1 first frames given; this generator needs 2"):
-        render_clips(PlainEngine(street_generator), [replace(street(), first_THW3=real_frames()[:1])], How())
+        render_clips(PlainEngine(street_generator), [replace(street(), first_THW3=real_frames()[:1])], RenderOptions())
 
 
 def test_all_clips_or_none_have_first_frames(street_generator: VideoGenerator) -> None:
     with pytest.raises(ValueError, match="1 of 2 clips in lock-step have first frames; all or none must"):
-        render_clips(PlainEngine(street_generator), [street(), replace(street(1), first_THW3=real_frames())], How())
+        render_clips(
+            PlainEngine(street_generator), [street(), replace(street(1), first_THW3=real_frames())], RenderOptions()
+        )
 
 
 def test_without_a_single_image_generator_there_are_none() -> None:
@@ -162,22 +165,26 @@ def test_the_scales_are_those_of_the_video(face_generator: VideoGenerator) -> No
 
 def test_a_face_looks_like_a_known_one(face_generator: VideoGenerator) -> None:
     clip = face()
-    images = render_clips(PlainEngine(face_generator), [clip], How(lead_in="drop"))[0].image_THW3
+    images = render_clips(PlainEngine(face_generator), [clip], RenderOptions(lead_in="drop"))[0].image_THW3
     changed = build(FACE)
     for table in changed.features.tables() if changed.features else []:
         table.neg_()
-    assert not np.array_equal(images, render_clips(PlainEngine(changed), [clip], How(lead_in="drop"))[0].image_THW3)
+    assert not np.array_equal(
+        images, render_clips(PlainEngine(changed), [clip], RenderOptions(lead_in="drop"))[0].image_THW3
+    )
 
 
 def test_a_generator_with_encoder_needs_real_frames_and_parts(face_generator: VideoGenerator) -> None:
     for lacking in (replace(face(), first_THW3=None, part_THW=None), replace(face(), first_THW3=None)):
         with pytest.raises(ValueError, match="it needs the first 2 real frames of each clip and their part labels"):
-            render_clips(PlainEngine(face_generator), [lacking], How())
+            render_clips(PlainEngine(face_generator), [lacking], RenderOptions())
 
 
 def test_real_frames_without_parts_are_taken_as_they_are(face_generator: VideoGenerator) -> None:
     given = replace(face(), part_THW=None)
-    a, b = (render_clips(PlainEngine(face_generator), [clip], How())[0].image_THW3 for clip in (given, face()))
+    a, b = (
+        render_clips(PlainEngine(face_generator), [clip], RenderOptions())[0].image_THW3 for clip in (given, face())
+    )
     assert not np.array_equal(a, b)
 
 
@@ -264,7 +271,7 @@ def test_a_checkpoint_holds_all_networks(tmp_path: Path, face_generator: VideoGe
     weights["S.model_downsample.2.running_mean"] = torch.ones(4)
     save_file(weights, tmp_path / WEIGHTS_FILE)
     loaded = load_generator(read_checkpoint(open_store(str(tmp_path))), "cpu")
-    images = [render_clips(PlainEngine(g), [face()], How())[0].image_THW3 for g in (face_generator, loaded)]
+    images = [render_clips(PlainEngine(g), [face()], RenderOptions())[0].image_THW3 for g in (face_generator, loaded)]
     np.testing.assert_array_equal(*images)
     del weights["features.1"]
     save_file(weights, tmp_path / WEIGHTS_FILE)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from flowreel.pipeline.generator.clip_data import Conditioning
-from flowreel.pipeline.generator.clips import How, render_clips
+from flowreel.pipeline.generator.clips import RenderOptions, render_clips
 from flowreel.pipeline.generator.conditioning import encode, instance_edges, pool, pyramid
 from flowreel.pipeline.generator.config import GeneratorConfig
 from flowreel.pipeline.generator.engine import PlainEngine
@@ -64,8 +64,8 @@ def roll(generator: VideoGenerator, state: RolloutState, frames_BTLHW: Tensor) -
     return outputs
 
 
-def one(generator: VideoGenerator, clip: Conditioning, how: How | None = None) -> np.ndarray:
-    return render_clips(PlainEngine(generator), [clip], how or How())[0].image_THW3
+def one(generator: VideoGenerator, clip: Conditioning, how: RenderOptions | None = None) -> np.ndarray:
+    return render_clips(PlainEngine(generator), [clip], how or RenderOptions())[0].image_THW3
 
 
 # A clip on its own
@@ -88,7 +88,7 @@ def test_a_clip_does_not_depend_on_its_batch_mates() -> None:
 def test_clips_of_a_batch_keep_their_order(generator: VideoGenerator) -> None:
     """First frames, where float32 rounding has not grown yet: within one level of 255."""
     clips = [street(seed) for seed in range(3)]
-    for batched, clip in zip(render_clips(PlainEngine(generator), clips, How()), clips, strict=True):
+    for batched, clip in zip(render_clips(PlainEngine(generator), clips, RenderOptions()), clips, strict=True):
         difference = np.abs(batched.image_THW3[0].astype(int) - one(generator, clip)[0])
         assert difference.max() <= 1
 
@@ -96,8 +96,8 @@ def test_clips_of_a_batch_keep_their_order(generator: VideoGenerator) -> None:
 def test_the_same_input_gives_the_same_bits(generator: VideoGenerator) -> None:
     clips = [street(0), street(1)]
     first, again = (
-        render_clips(PlainEngine(generator), clips, How(flow=True)),
-        render_clips(PlainEngine(generator), clips, How(flow=True)),
+        render_clips(PlainEngine(generator), clips, RenderOptions(flow=True)),
+        render_clips(PlainEngine(generator), clips, RenderOptions(flow=True)),
     )
     for a, b in zip(first, again, strict=True):
         np.testing.assert_array_equal(a.image_THW3, b.image_THW3)
@@ -182,7 +182,7 @@ def test_an_exemplar_stands_for_all_first_frames(generator: VideoGenerator) -> N
     first_3HW = torch.from_numpy(clip.exemplar_HW3).movedim(-1, 0).float() / 127.5 - 1
     state = start_from(CONFIG, first_3HW.expand(1, T - 1, -1, -1, -1))
     expected = [truncated(out) for out in roll(generator, state, encoded(clip)[None])]
-    np.testing.assert_array_equal(one(generator, clip, How(lead_in="drop")), np.stack(expected))
+    np.testing.assert_array_equal(one(generator, clip, RenderOptions(lead_in="drop")), np.stack(expected))
 
 
 def test_first_frames_must_be_as_many_as_the_window_needs() -> None:
@@ -203,7 +203,7 @@ def test_drop_gives_the_frames_with_a_full_window(generator: VideoGenerator) -> 
     clip = street(0, frames=6)
     frames_BTLHW = encoded(clip)[None]
     expected = np.stack([truncated(out) for out in roll(generator, empty(frames_BTLHW), frames_BTLHW)])
-    found = render_clips(PlainEngine(generator), [clip], How(lead_in="drop"))[0]
+    found = render_clips(PlainEngine(generator), [clip], RenderOptions(lead_in="drop"))[0]
     assert found.first == T - 1 and len(found.image_THW3) == 6 - (T - 1)
     np.testing.assert_array_equal(found.image_THW3, expected)
 
@@ -215,9 +215,9 @@ def test_repeat_gives_every_frame_with_the_first_label_in_front(generator: Video
         np.concatenate([clip.label_THW[:1]] * (T - 1) + [clip.label_THW]),
         np.concatenate([clip.instance_THW[:1]] * (T - 1) + [clip.instance_THW]),
     )
-    found = render_clips(PlainEngine(generator), [clip], How(lead_in="repeat"))[0]
+    found = render_clips(PlainEngine(generator), [clip], RenderOptions(lead_in="repeat"))[0]
     assert found.first == 0 and len(found.image_THW3) == 5
-    np.testing.assert_array_equal(found.image_THW3, one(generator, longer, How(lead_in="drop")))
+    np.testing.assert_array_equal(found.image_THW3, one(generator, longer, RenderOptions(lead_in="drop")))
 
 
 def test_one_frame_is_a_clip_with_repeat(generator: VideoGenerator) -> None:
@@ -228,7 +228,7 @@ def test_images_are_truncated_to_bytes(generator: VideoGenerator) -> None:
     clip = street(0, frames=T)
     out = roll(generator, empty(encoded(clip)), encoded(clip)[None])[0]
     levels_HW3 = (out.image_B3HW[0].movedim(0, -1).double().numpy() + 1) / 2 * 255
-    found = one(generator, clip, How(lead_in="drop"))[0]
+    found = one(generator, clip, RenderOptions(lead_in="drop"))[0]
     off = np.abs(levels_HW3 - np.round(levels_HW3)) > 1e-3  # apart from whole levels, where float32 decides
     assert found.dtype == np.uint8 and off.mean() > 0.9
     np.testing.assert_array_equal(found[off], np.floor(levels_HW3)[off])
@@ -238,19 +238,19 @@ def test_images_are_truncated_to_bytes(generator: VideoGenerator) -> None:
 def test_flow_is_kept_where_it_is_wanted(generator: VideoGenerator) -> None:
     clip = street(0)
     outs = roll(generator, empty(encoded(clip)), encoded(clip)[None])
-    flow_THW2 = render_clips(PlainEngine(generator), [clip], How(lead_in="drop", flow=True))[0].flow_THW2
+    flow_THW2 = render_clips(PlainEngine(generator), [clip], RenderOptions(lead_in="drop", flow=True))[0].flow_THW2
     assert flow_THW2 is not None and flow_THW2.dtype == np.float32
     for found, out in zip(flow_THW2, outs, strict=True):
         assert out.flow_B2HW is not None
         np.testing.assert_array_equal(found, out.flow_B2HW[0].movedim(0, -1).numpy())
-    assert render_clips(PlainEngine(generator), [clip], How())[0].flow_THW2 is None
+    assert render_clips(PlainEngine(generator), [clip], RenderOptions())[0].flow_THW2 is None
     still = build(CONFIG.model_copy(update={"flow": False}))
-    assert render_clips(PlainEngine(still), [clip], How(flow=True))[0].flow_THW2 is None
+    assert render_clips(PlainEngine(still), [clip], RenderOptions(flow=True))[0].flow_THW2 is None
 
 
 def test_progress_counts_frames_of_all_clips(generator: VideoGenerator) -> None:
     ticks: list[int] = []
-    render_clips(PlainEngine(generator), [street(0), street(1)], How(), ticks.append)
+    render_clips(PlainEngine(generator), [street(0), street(1)], RenderOptions(), ticks.append)
     assert ticks == [2] * 5
 
 
@@ -259,12 +259,12 @@ def test_progress_counts_frames_of_all_clips(generator: VideoGenerator) -> None:
 
 def test_lengths_must_be_one(generator: VideoGenerator) -> None:
     with pytest.raises(ValueError, match=r"clips in lock-step must have one length, have \[4, 5\]"):
-        render_clips(PlainEngine(generator), [street(0, frames=5), street(1, frames=4)], How())
+        render_clips(PlainEngine(generator), [street(0, frames=5), street(1, frames=4)], RenderOptions())
 
 
 def test_all_clips_or_none_have_an_exemplar(generator: VideoGenerator) -> None:
     with pytest.raises(ValueError, match="1 of 2 clips in lock-step have an exemplar; all or none must"):
-        render_clips(PlainEngine(generator), [street(0), street(1, exemplar=True)], How())
+        render_clips(PlainEngine(generator), [street(0), street(1, exemplar=True)], RenderOptions())
 
 
 @pytest.mark.parametrize(("lead_in", "frame"), [("repeat", 0), ("drop", T - 1)])
@@ -273,7 +273,7 @@ def test_values_that_are_not_finite_are_an_error_that_names_the_frame(lead_in: s
     final = sick.get_parameter("G1.model_final_img.1.weight")
     final.view(-1)[0] = torch.nan
     with pytest.raises(ValueError, match=f"not finite at label frame {frame}"):
-        render_clips(PlainEngine(sick), [street(0)], How(lead_in=lead_in))  # type: ignore[arg-type]
+        render_clips(PlainEngine(sick), [street(0)], RenderOptions(lead_in=lead_in))  # type: ignore[arg-type]
 
 
 # Norms

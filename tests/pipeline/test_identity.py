@@ -14,11 +14,11 @@ from flowreel.pipeline.identity import (
     clip_ids,
     digest,
     id_array,
-    look_digest,
-    piece_digest,
     shard_id,
     shard_ids,
+    span_digest,
     split_of,
+    variant_digest,
 )
 
 HALVES, USUAL = {"a": 0.5, "b": 0.5}, {"train": 0.8, "val": 0.15, "test": 0.05}
@@ -60,18 +60,18 @@ def test_digests_do_not_depend_on_the_process() -> None:
         ).stdout
         for seed in ("1", "2")
     }
-    assert outputs == {look_digest({"a": [["p", "d"]], "b": 0.5}).hex() + "\n"}
+    assert outputs == {variant_digest({"a": [["p", "d"]], "b": 0.5}).hex() + "\n"}
 
 
 def test_a_new_render_format_gives_new_clip_ids(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = look_digest({"a": 1})
+    before = variant_digest({"a": 1})
     monkeypatch.setattr(identity, "RENDER_FORMAT", identity.RENDER_FORMAT + 1)
-    assert look_digest({"a": 1}) != before
+    assert variant_digest({"a": 1}) != before
 
 
 def test_a_clip_s_id_is_the_hash_of_look_and_piece(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(identity, "_BLOCK", 2)
-    look, pieces = look_digest({"a": 1}), [piece_digest(b"x", memoryview(bytes([i]))) for i in range(5)]
+    look, pieces = variant_digest({"a": 1}), [span_digest(b"x", memoryview(bytes([i]))) for i in range(5)]
     assert pieces[3] == hashlib.blake2b(b"x\3", digest_size=16).digest()
     found = clip_ids(look, id_array(b"".join(pieces)))
     assert [row.tobytes() for row in found] == [hashlib.blake2b(look + p, digest_size=16).digest() for p in pieces]

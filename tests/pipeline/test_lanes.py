@@ -33,7 +33,7 @@ class Meeting:
     def encode(self, frame: Tensor, instance_BHW: Tensor | None) -> Any:
         return self._real.encode(frame, instance_BHW)
 
-    def look(self, windows: Any) -> Any:
+    def prepare(self, windows: Any) -> Any:
         assert self._inside.acquire(blocking=False), "more at once than there are lanes"
         try:
             self.threads.add(torch.get_num_threads())
@@ -41,7 +41,7 @@ class Meeting:
                 self._together.wait(MEET_S)
                 self.met += 1
             time.sleep(0.1)  # for whoever should not come in
-            return self._real.look(windows)
+            return self._real.prepare(windows)
         finally:
             self._inside.release()
 

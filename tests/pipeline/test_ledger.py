@@ -53,11 +53,11 @@ def test_each_clip_counts_once(local_run: Run) -> None:
     done.add(rendered(first, count=1))
     files, file_C = done.files()
     assert file_C.tolist() == [0, -1, -1, -1] and files["path"].to_pylist() == [f"data/{'ab' * 16}.parquet"]
-    assert [(row, loss.reason) for row, loss in done.losses()] == [(1, "why"), (2, "its worker died")]
+    assert [(row, loss.reason) for row, loss in done.unpublished()] == [(1, "why"), (2, "its worker died")]
     for outcome in (rendered(first), rendered(second)):  # another driver was luckier: whole shards come first
         done.add(outcome)
     files, file_C = done.files()
-    assert file_C.tolist() == [0, 0, 1, 1] and list(done.losses()) == [] and list(done.left()) == []
+    assert file_C.tolist() == [0, 0, 1, 1] and list(done.unpublished()) == [] and list(done.left()) == []
     assert files.to_pylist() == [{"path": f"data/{s.shard_id}.parquet", "size": 7, "sha256": "12" * 32} for s in shards]
 
 

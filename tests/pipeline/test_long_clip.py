@@ -9,14 +9,14 @@ import pytest
 
 from flowreel.pipeline.generator.checkpoint import checkpoint_store, read_checkpoint
 from flowreel.pipeline.generator.clip_data import ClipFrames, Conditioning
-from flowreel.pipeline.generator.clips import How, render_clips
+from flowreel.pipeline.generator.clips import RenderOptions, render_clips
 from flowreel.pipeline.generator.engine import Engine, Kind, engine_for
 from flowreel.pipeline.generator.loading import load_generator
-from flowreel.pipeline.render.long_clips import Pieces, render_long
+from flowreel.pipeline.render.long_clips import ClipCheckpoints, render_long
 from flowreel.pipeline.storage import Store, open_store
 
 FRAMES, EVERY = 11, 4
-HOW = How("repeat", flow=True)
+HOW = RenderOptions("repeat", flow=True)
 
 
 class Killed(Exception):
@@ -42,8 +42,8 @@ def store(tmp_path: Path) -> Store:
     return open_store(str(tmp_path))
 
 
-def pieces(store: Store) -> Pieces:
-    return Pieces(store, "plan", "clip", EVERY)
+def pieces(store: Store) -> ClipCheckpoints:
+    return ClipCheckpoints(store, "plan", "clip", EVERY)
 
 
 def dying_after(frames: int) -> Callable[[int], None]:
@@ -64,7 +64,7 @@ def same(one: ClipFrames, other: ClipFrames) -> bool:
 
 @pytest.mark.parametrize("lead_in", ["repeat", "drop"])
 def test_a_clip_goes_on_where_it_was_killed(engine: Engine, clip: Conditioning, store: Store, lead_in: Any) -> None:
-    how = How(lead_in, flow=True)
+    how = RenderOptions(lead_in, flow=True)
     (whole,) = render_clips(engine, [clip], how)
     with pytest.raises(Killed):
         render_long(engine, clip, how, pieces(store), dying_after(7))

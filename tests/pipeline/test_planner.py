@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from flowreel.pipeline.planning.planner import SHARD_FRAMES, Held, Inputs, plan, published_frames
-from flowreel.pipeline.planning.spans import spans
+from flowreel.pipeline.planning.planner import SHARD_FRAMES, Inputs, Published, plan, published_frames
+from flowreel.pipeline.planning.spans import span_bounds
 from flowreel.pipeline.sources.template import natural
 from flowreel.schemas.clip import CLIP_ID, Clip, Exemplar
 from flowreel.schemas.label_spaces import BUILT_IN
@@ -66,8 +66,8 @@ def columns(sequences: Iterable[Sequence]) -> Sequences:
     )
 
 
-def held(ids: Iterable[str], version: int | None) -> Held:
-    return Held(version, pa.array([bytes.fromhex(i) for i in ids], CLIP_ID))
+def held(ids: Iterable[str], version: int | None) -> Published:
+    return Published(version, pa.array([bytes.fromhex(i) for i in ids], CLIP_ID))
 
 
 def reused(result: Plan) -> set[str]:
@@ -90,7 +90,7 @@ def ids(result: Plan) -> set[str]:
 
 def spans_of(length: int, frames: int, stride: int | None) -> list[tuple[int, int]]:
     """Of a sequence of this length among others."""
-    sequence, start, stop = spans(np.array([5, length, 7]), frames, stride)
+    sequence, start, stop = span_bounds(np.array([5, length, 7]), frames, stride)
     return list(zip(start[sequence == 1].tolist(), stop[sequence == 1].tolist(), strict=True))
 
 

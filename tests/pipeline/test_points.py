@@ -18,7 +18,7 @@ from flowreel.pipeline.generator.networks import VideoGenerator
 from flowreel.pipeline.maintenance.rerender import rerender
 from flowreel.pipeline.maintenance.verify import verify
 from flowreel.pipeline.reader.dataset import ClipData, open_dataset
-from flowreel.pipeline.sources.keypoints.crop import central_cut, following_cuts
+from flowreel.pipeline.sources.keypoints.crop import central_crop, following_crops
 from flowreel.pipeline.sources.keypoints.openpose import BODY, COUNTS, Person
 from flowreel.pipeline.sources.keypoints.published import PERSON
 from flowreel.pipeline.sources.keypoints.tracking import track_people
@@ -102,7 +102,7 @@ def test_poses_are_published_with_parts_masks_and_keypoints(
     write_poses(tmp_path / "source")
     run = PointsRun(tmp_path, checkpoints / "pose")
     clip = only_clip(run, source=BOTH)
-    cut = central_cut(OWN, (128, 64))
+    cut = central_crop(OWN, (128, 64))
     parts = np.asarray(Image.open(tmp_path / "source/dance/densepose/001.png"))[..., 2]
     np.testing.assert_array_equal(clip.label_THW[1], cut.nearest(parts))
     assert clip.instance_THW is not None and clip.keypoints is not None
@@ -254,7 +254,7 @@ def test_people_keep_their_number() -> None:
 def test_a_piece_follows_the_body_and_stays_in_the_picture() -> None:
     boxes = [np.array([10.0 + 8 * t, 20, 40 + 8 * t, 100]) for t in range(20)]
     boxes[7] = np.full(4, np.nan)
-    cuts = following_cuts(boxes, OWN, (48, 64), steady=3)
+    cuts = following_crops(boxes, OWN, (48, 64), steady=3)
     ((width, height),) = {(c.box[2] - c.box[0], c.box[3] - c.box[1]) for c in cuts}
     assert 104 <= height <= 112 and abs(width / height - 48 / 64) < 0.01  # 1.3 times the body, and how it swings out
     for cut, box in zip(cuts, boxes, strict=True):

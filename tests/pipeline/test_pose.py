@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flowreel.pipeline.sources.keypoints.crop import central_columns, central_cut, whole_cut
+from flowreel.pipeline.sources.keypoints.crop import central_columns, central_crop, whole_crop
 from flowreel.pipeline.sources.keypoints.drawing import curve, paint, paint_white
 from flowreel.pipeline.sources.keypoints.openpose import BODY, COUNTS, FACE, LEFT, RIGHT, Person, parse_people
 from flowreel.pipeline.sources.keypoints.pose_pictures import (
@@ -18,7 +18,7 @@ from flowreel.pipeline.sources.keypoints.pose_pictures import (
 )
 
 SIZE = (160, 96)
-MIDDLE = central_cut(SIZE, (128, 64))
+MIDDLE = central_crop(SIZE, (128, 64))
 
 
 def person(**points: dict[int, tuple[float, float, float]]) -> dict[str, Any]:
@@ -124,7 +124,7 @@ def test_people_are_added_modulo_256() -> None:
 def test_the_part_index_fills_the_range() -> None:
     densepose_HW3 = np.zeros((1, 4, 3), np.uint8)
     densepose_HW3[0, :, 2] = (0, 6, 12, 24)
-    encoded_3HW = encode_densepose(densepose_HW3, whole_cut((4, 1), (4, 1)))
+    encoded_3HW = encode_densepose(densepose_HW3, whole_crop((4, 1), (4, 1)))
     np.testing.assert_allclose(encoded_3HW[2, 0], [-1, -0.5, 0, 1], atol=1e-6)
     assert (encoded_3HW[:2] == -1).all()
 

@@ -12,8 +12,8 @@ from PIL import Image
 from flowreel.pipeline.edits import Maps
 from flowreel.pipeline.maintenance.rerender import rerender
 from flowreel.pipeline.pictures import color_labels
-from flowreel.pipeline.planning.spans import Pieces
-from flowreel.pipeline.planning.variant_matrix import drawn, pairs
+from flowreel.pipeline.planning.spans import Spans
+from flowreel.pipeline.planning.variant_matrix import all_combinations, sample
 from flowreel.pipeline.quality.style_distance import style_strength
 from flowreel.pipeline.reader.dataset import read_version
 from flowreel.pipeline.render.lighting import lit
@@ -63,7 +63,7 @@ def rule(**said: Any) -> Matrix:
     )
 
 
-def pieces(count: int) -> Pieces:
+def pieces(count: int) -> Spans:
     import pyarrow as pa
 
     from flowreel.schemas.sequence import Sequences
@@ -72,21 +72,21 @@ def pieces(count: int) -> Pieces:
     none = np.empty((0, 32), np.uint8)
     sequences = Sequences("", None, names, np.empty((count, 2), np.int32), np.arange(count + 1), names, none, None)
     numbers = np.arange(count, dtype=np.int32)
-    return Pieces(sequences, numbers, np.zeros_like(numbers), np.ones_like(numbers), np.empty((count, 0), np.uint8))
+    return Spans(sequences, numbers, np.zeros_like(numbers), np.ones_like(numbers), np.empty((count, 0), np.uint8))
 
 
 def test_a_matrix_draws_pairs_by_weight() -> None:
     count = 2000
-    counts = Counter(drawn(rule(), pieces(count), 0)[:, 0].tolist())
+    counts = Counter(sample(rule(), pieces(count), 0)[:, 0].tolist())
     for variant, share in enumerate((3 / 8, 3 / 8, 1 / 8, 1 / 8)):
         assert counts[variant] / count == pytest.approx(share, abs=0.04)
-    two = drawn(rule(per_clip=2), pieces(200), 0)
+    two = sample(rule(per_clip=2), pieces(200), 0)
     assert (two[:, 0] < two[:, 1]).all()  # different ones
-    np.testing.assert_array_equal(two[:50], drawn(rule(per_clip=2), pieces(50), 0))  # whatever else there is
-    assert (two != drawn(rule(per_clip=2), pieces(200), 1)).any()
+    np.testing.assert_array_equal(two[:50], sample(rule(per_clip=2), pieces(50), 0))  # whatever else there is
+    assert (two != sample(rule(per_clip=2), pieces(200), 1)).any()
     never = rule(edits=[{}, {"edits": [{"remove": "car"}], "weight": 0}], per_clip=9)
-    assert set(drawn(never, pieces(20), 0).ravel().tolist()) == {0, 2}
-    assert [v.edits == () for v in pairs(rule())] == [True, False, True, False]
+    assert set(sample(never, pieces(20), 0).ravel().tolist()) == {0, 2}
+    assert [v.edits == () for v in all_combinations(rule())] == [True, False, True, False]
 
 
 def test_each_clip_is_planned_in_as_many_pairs_as_asked_for(local_run: Run) -> None:

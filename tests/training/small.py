@@ -9,7 +9,7 @@ from torch import Tensor
 from flowreel.pipeline.generator.config import GeneratorConfig
 from flowreel.pipeline.training.data.training_clip import TrainingClip
 from flowreel.pipeline.training.objective.networks import Networks, build
-from flowreel.pipeline.training.objective.objective import LoadOptions, Losses, Memory, Objective, start
+from flowreel.pipeline.training.objective.objective import ChunkOptions, Losses, Memory, Objective, start
 from flowreel.schemas.training import DiscriminatorSpec, LossSpec
 
 SIDE, CLASSES = 32, 3
@@ -58,11 +58,11 @@ class Walk:
     clip: TrainingClip
     objective: Objective
 
-    def loads(self, count: int, size: int = 2, how: LoadOptions | None = None) -> list[tuple[Losses, Memory]]:
+    def loads(self, count: int, size: int = 2, how: ChunkOptions | None = None) -> list[tuple[Losses, Memory]]:
         memory, found = start(self.networks, self.clip), []
         for first in range(2, 2 + count * size, size):
             frames = range(first, first + size)
-            losses, memory, _ = self.objective(self.networks, self.clip, frames, memory, how or LoadOptions())
+            losses, memory, _ = self.objective(self.networks, self.clip, frames, memory, how or ChunkOptions())
             found.append((losses, memory))
         return found
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from flowreel.pipeline.codec import decode_image, encode_image
-from flowreel.pipeline.sources.keypoints.crop import central_cut
+from flowreel.pipeline.sources.keypoints.crop import central_crop
 from flowreel.pipeline.training.data.loader import open_loader
 from flowreel.pipeline.training.data.sampling import whole
 from flowreel.pipeline.training.plan import prepare
@@ -43,7 +43,7 @@ def test_poses_come_with_images_that_are_cut_alike(tmp_path: Path) -> None:
     clip = open_loader(plan.spec, plan.source).load(plan.source.trained[0], whole(0, FRAMES, 2))
     assert clip.frames.shape == (FRAMES, 6, 64, 64) and clip.real_T3HW.shape == (FRAMES, 3, 64, 64)
     image = decode_image((tmp_path / "source/dance/images/000.png").read_bytes())
-    wanted = central_cut(OWN, (128, 64)).smooth(image).astype(np.float32) / 127.5 - 1
+    wanted = central_crop(OWN, (128, 64)).smooth(image).astype(np.float32) / 127.5 - 1
     np.testing.assert_allclose(clip.real_T3HW[0].movedim(0, -1).numpy(), wanted, atol=1e-6)
     assert clip.encoded(0, FRAMES, plan.config).shape == clip.frames.shape
     with pytest.raises(

@@ -48,7 +48,7 @@ def rows(version: Version) -> list[dict[str, object]]:
 
 def test_what_is_mostly_dead_is_rewritten_and_all_versions_stay_whole(worn: Small) -> None:
     before = open_version(worn.store, 2)
-    files = compaction.wasteful(before)
+    files = compaction.compaction_candidates(before)
     assert sorted(len(f.clips) for f in files) == [1, 1]
     version = compaction.compact(worn.store, str)
     assert version is not None and (version.number, version.record.base_version) == (3, 2)
@@ -84,7 +84,7 @@ def test_a_file_that_is_half_alive_stays(small: Small) -> None:
     small.add("b", 2)
     published(small)
     small.remove("b")
-    assert compaction.wasteful(published(small)) == []
+    assert compaction.compaction_candidates(published(small)) == []
 
 
 def test_of_a_race_with_a_refresh_nothing_is_lost(worn: Small, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,7 @@ class Stalled(Exception):
 
 
 @dataclass(frozen=True)
-class Held:
+class InUse:
     """What a live run needs: outcomes of these plans, and these files."""
 
     plan_ids: frozenset[str]
@@ -99,7 +99,7 @@ def live(dataset: Store, folder: str, now_s: float) -> tuple[list[FileInfo], lis
     return [i for i in infos if i not in gone], gone
 
 
-def held_by(dataset: Store, leases: Iterable[FileInfo]) -> Held:
+def in_use(dataset: Store, leases: Iterable[FileInfo]) -> InUse:
     """What live runs need. A run that has ended meanwhile needs nothing but what its version names."""
     plan_ids, files = set[str](), set[str]()
     for info in leases:
@@ -114,7 +114,7 @@ def held_by(dataset: Store, leases: Iterable[FileInfo]) -> Held:
                 f"{dataset.url(info.path)}: damaged, so what a live run needs is not known; delete it once no run works"
                 " on this dataset"
             ) from None
-    return Held(frozenset(plan_ids), frozenset(files))
+    return InUse(frozenset(plan_ids), frozenset(files))
 
 
 def wait_for_sweeps(dataset: Store, now_s: float, say: Callable[[str], None]) -> None:

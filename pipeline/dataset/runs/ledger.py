@@ -49,7 +49,7 @@ class Ledger:
         """Clips that have an outcome."""
         return int(self._covered().sum())
 
-    def losses(self) -> Iterator[tuple[int, Rejected | Failed]]:
+    def unpublished(self) -> Iterator[tuple[int, Rejected | Failed]]:
         """Every clip that was lost, as its row in the plan and why, in order of the plan."""
         found = [
             (row, clip)

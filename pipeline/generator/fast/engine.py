@@ -15,7 +15,7 @@ from flowreel.pipeline.generator.rollout import Frame, RolloutState, foreground_
 
 Picture = SparsePicture | Tensor  # one encoded frame: label maps are sparse, other pictures dense, (L, H, W)
 Encoded = list[list[Picture]]  # one frame of each clip at all scales, coarsest first
-Looked = list[list[Seen]]  # what each scale makes of each clip's frame before its history is known, coarsest first
+Prepared = list[list[Seen]]  # what each scale makes of each clip's frame before its history is known, coarsest first
 
 
 class FastEngine:
@@ -43,7 +43,7 @@ class FastEngine:
             edge_BHW = instance_edges(instance_BHW)
         return [self._levels(frame[b], None if edge_BHW is None else edge_BHW[b]) for b in range(len(frame))]
 
-    def look(self, windows: Sequence[Sequence[Encoded]]) -> list[Looked]:
+    def prepare(self, windows: Sequence[Sequence[Encoded]]) -> list[Prepared]:
         """Windows of T encoded frames of all clips: the work on their last frames that needs no history."""
         use_torch_threads()
         clips = len(windows[0][0])
@@ -52,10 +52,10 @@ class FastEngine:
         seen: list[list[Seen]] = []
         for s, scale in enumerate(self.scales):
             at_scale = [_window([levels[s] for levels in frames]) for frames in given]
-            seen.append(scale.look(at_scale, [mask[s] for mask in masks], seen[-1] if seen else None))
+            seen.append(scale.prepare(at_scale, [mask[s] for mask in masks], seen[-1] if seen else None))
         return [[scale[w * clips : (w + 1) * clips] for scale in seen] for w in range(len(windows))]
 
-    def step(self, state: RolloutState, looked: Looked) -> tuple[RolloutState, Frame]:
+    def step(self, state: RolloutState, looked: Prepared) -> tuple[RolloutState, Frame]:
         """Renders a frame of each clip."""
         use_torch_threads()
         made: list[list[Made]] = []

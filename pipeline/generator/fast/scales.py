@@ -89,7 +89,7 @@ class FastScale:
             self.up_front = _up(network, ("indv_res", "indv_up"), products)
             self.front_head = Head(_conv(network.indv_final))
 
-    def look(
+    def prepare(
         self, windows: Sequence[Window], masks: Sequence[Tensor | None], coarser: Sequence[Seen] | None
     ) -> list[Seen]:
         """The part of several frames' work that needs no history."""

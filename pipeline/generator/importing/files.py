@@ -118,7 +118,7 @@ class Folder:
         return CheckpointError(f"{self.store.uri}: no {epoch}_net_G0.pth and no {epoch}_net_G.pth; {hint}")
 
 
-def look(store: Store) -> Folder:
+def list_folder(store: Store) -> Folder:
     """Lists a folder once. Raises StorageError if it cannot be."""
     store.check_readable()
     listed = store.list()
@@ -134,15 +134,15 @@ def sibling(store: Store, name: str) -> Folder | None:
     if not parent or parent.endswith("/"):
         return None
     place = open_store(f"{parent}/{name}")
-    return look(place) if place.uri != store.uri and place.list() else None
+    return list_folder(place) if place.uri != store.uri and place.list() else None
 
 
 def single_folder(uri: str) -> tuple[Folder, SourceFile | None]:
     """What `--single` names: a folder, or a `.pth` file and the folder around it."""
     if not uri.endswith(".pth"):
-        return look(open_store(uri)), None
+        return list_folder(open_store(uri)), None
     store, name = open_file(uri)
-    folder = look(store)
+    folder = list_folder(store)
     if name not in folder.files:
         raise CheckpointError(f"--single {uri}: there is no such file; there are {', '.join(sorted(folder.files))}")
     return folder, folder.files[name]

@@ -9,7 +9,7 @@ from flowreel.pipeline.generator.config import GeneratorConfig
 from flowreel.pipeline.generator.image_config import ImageCheckpointConfig
 from flowreel.pipeline.generator.importing.compare import check_match
 from flowreel.pipeline.generator.importing.draft import Draft
-from flowreel.pipeline.generator.importing.files import LATEST, Folder, look
+from flowreel.pipeline.generator.importing.files import LATEST, Folder, list_folder
 from flowreel.pipeline.generator.importing.image_draft import draft_image
 from flowreel.pipeline.generator.importing.open_files import Opened
 from flowreel.pipeline.generator.importing.options import MAX_OPT_BYTES, OPT_FILE, Options, Said, read_opt
@@ -62,7 +62,7 @@ def import_checkpoint(request: Request) -> Imported:
     """Raises CheckpointError for files that are damaged, incomplete, not what is said, or no such networks."""
     dest = open_store(request.dest)
     check_free(dest, request.overwrite)
-    folder = look(open_store(request.source))
+    folder = list_folder(open_store(request.source))
     said = _said(folder, request)
     with ExitStack() as stack:  # files stay open, or downloaded, until they are written
         opened = Opened(stack)

@@ -96,7 +96,7 @@ def in_order(names: Sequence[tuple[str, int]], seed: int) -> list[int]:
     return sorted(range(len(keys)), key=keys.__getitem__)
 
 
-def settle(
+def reach_targets(
     choice: Choice, rule: Balance, targets: Mapping[int, float], objects: Mapping[int, Sequence[Insert]]
 ) -> None:
     """Removes first: what is put in later must not go."""

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from flowreel.pipeline.edits.instances import no_instance
 from flowreel.pipeline.edits.maps import Maps
-from flowreel.pipeline.planning.spans import Pieces
+from flowreel.pipeline.planning.spans import Spans
 from flowreel.pipeline.render.fetch import fetch_maps
 from flowreel.pipeline.render.job import RenderJob
 from flowreel.schemas.edit import Insert
@@ -18,7 +18,7 @@ OBJECTS = 8
 SHIFTS = (0.0, -0.15, 0.15)  # of the frame's width, in turn: not all stand at one place
 
 
-def objects(label: int, job: RenderJob, pieces: Pieces, share_P: NDArray[np.float64]) -> list[Insert]:
+def objects(label: int, job: RenderJob, pieces: Spans, share_P: NDArray[np.float64]) -> list[Insert]:
     """Edits that put objects of class ``label`` into a clip, those that cover most first; all of a sequence at once
     where instance maps do not tell them apart. Empty where no sequence with instance maps shows any. ``share_P``: how
     much of the class each piece shows."""

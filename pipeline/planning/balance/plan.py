@@ -8,12 +8,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from flowreel.pipeline.edits import remap_table
-from flowreel.pipeline.planning.balance.choose import WITHIN, Choice, in_order, settle
+from flowreel.pipeline.planning.balance.choose import WITHIN, Choice, in_order, reach_targets
 from flowreel.pipeline.planning.balance.class_shares import frame_shares, span_sums
 from flowreel.pipeline.planning.balance.objects import objects
 from flowreel.pipeline.planning.balance.trial import Stage
 from flowreel.pipeline.planning.donors import frames_of
-from flowreel.pipeline.planning.spans import Pieces
+from flowreel.pipeline.planning.spans import Spans
 from flowreel.pipeline.render.job import RenderJob
 from flowreel.schemas.edit import Edit, Insert
 from flowreel.schemas.errors import UsageError
@@ -31,7 +31,7 @@ class Balanced:
     after: Mapping[int, float]
 
 
-def balanced(rule: Balance, job: RenderJob, pieces: Pieces, facts: pa.Table, skip: int) -> Balanced:
+def balanced(rule: Balance, job: RenderJob, pieces: Spans, facts: pa.Table, skip: int) -> Balanced:
     """``facts``: of the source's files; ``skip``: first frames of a clip that are not published.
 
     Raises UsageError, saying what can be reached and why no more, for a target that is missed by more than a tenth.
@@ -53,7 +53,7 @@ def balanced(rule: Balance, job: RenderJob, pieces: Pieces, facts: pa.Table, ski
     names = [(sequences.ids[int(s)].as_py(), int(at)) for s, at in zip(pieces.sequence_P, pieces.start_P, strict=True)]
     seed = job.spec.clips.seed if rule.seed is None else rule.seed
     choice = Choice(stage, share_PC.copy(), frames, in_order(names, seed), [()] * len(pieces))
-    settle(choice, rule, targets, found)
+    reach_targets(choice, rule, targets, found)
     after = _shares(choice.share_PC, frames)
     _check_reached(rule, targets, before, after, job)
     variants, chosen_P = _variants(choice.edits, rule)
@@ -61,7 +61,7 @@ def balanced(rule: Balance, job: RenderJob, pieces: Pieces, facts: pa.Table, ski
 
 
 def _objects(
-    label: int, target: float, now: float, job: RenderJob, pieces: Pieces, share_PC: NDArray[np.float64]
+    label: int, target: float, now: float, job: RenderJob, pieces: Spans, share_PC: NDArray[np.float64]
 ) -> list[Insert]:
     name = job.space.by_id[label].name
     head = f"variants.balance: {name} {target:.4g} cannot be reached from {now:.4g}: "

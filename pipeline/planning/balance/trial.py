@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowreel.pipeline.edits import Maps, apply_edits
-from flowreel.pipeline.planning.spans import Pieces
+from flowreel.pipeline.planning.spans import Spans
 from flowreel.pipeline.render.fetch import fetch_maps
 from flowreel.pipeline.render.job import RenderJob
 from flowreel.schemas.edit import Edit, Insert
@@ -24,7 +24,7 @@ class Stage:
     """Reads maps once each, and tells the summed class shares of a piece's frames under edits."""
 
     job: RenderJob
-    pieces: Pieces
+    pieces: Spans
     donor_frames: Callable[[Insert], Sequence[Frame]]
     classes: int
     skip: int  # first frames of a clip that are not published

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from flowreel.pipeline.sources.keypoints.crop import (
-    Cut,
+    Crop,
     Size,
-    box_cut,
-    central_cut,
+    box_crop,
+    central_crop,
     central_size,
-    following_cuts,
-    whole_cut,
+    following_crops,
+    whole_crop,
 )
 from flowreel.pipeline.sources.keypoints.frames import PointFrame
 from flowreel.pipeline.sources.keypoints.landmarks import face_crop
@@ -21,7 +21,7 @@ from flowreel.schemas.source import SourceSpec
 STEADY_S = 0.25  # seconds over which the path of a piece that follows a body is smoothed
 
 
-def cuts_of(source: SourceSpec, frames: Sequence[PointFrame], size: Size) -> list[Cut]:
+def crops_of(source: SourceSpec, frames: Sequence[PointFrame], size: Size) -> list[Crop]:
     """One per frame, all of ``size`` (width, height). Raises ValueError where that cannot be.
 
     A face's is that of the first frame, as in vid2vid's training; what follows a body moves with it.
@@ -29,22 +29,22 @@ def cuts_of(source: SourceSpec, frames: Sequence[PointFrame], size: Size) -> lis
     own = frames[0].own
     if source.face:
         assert frames[0].landmark_68 is not None
-        return [box_cut(face_crop(frames[0].landmark_68, own), size)] * len(frames)
+        return [box_crop(face_crop(frames[0].landmark_68, own), size)] * len(frames)
     assert source.pose is not None
     if source.pose.crop == "none":
-        return [whole_cut(own, size)] * len(frames)
+        return [whole_crop(own, size)] * len(frames)
     if source.pose.crop == "center":
         return [middle(own, size)] * len(frames)
     if source.pose.openpose:
         boxes = main_boxes([frame.people or [] for frame in frames])
     else:
         boxes = [_parts_box(frame) for frame in frames]
-    return following_cuts(boxes, own, size, STEADY_S * source.fps)
+    return following_crops(boxes, own, size, STEADY_S * source.fps)
 
 
-def middle(own: Size, size: Size) -> Cut:
+def middle(own: Size, size: Size) -> Crop:
     """The columns that vid2vid keeps. Raises ValueError naming the size that they have, if it is another."""
-    cut = central_cut(own, central_size(own, size[1]))
+    cut = central_crop(own, central_size(own, size[1]))
     if cut.size != size:
         raise ValueError(
             f"pictures of {own[0]}x{own[1]} have a middle of {cut.size[0]}x{cut.size[1]} at this height, not"

@@ -16,7 +16,7 @@ Size = tuple[int, int]  # width, height
 
 
 @dataclass(frozen=True)
-class Cut:
+class Crop:
     """A box of the picture, resized, and of that a range of columns."""
 
     box: Box  # pixels of the picture
@@ -53,20 +53,20 @@ class Cut:
         return np.asarray(boxed.resize(self.scaled, how))[:, slice(*self.columns)]
 
 
-def whole_cut(own: Size, size: Size) -> Cut:
+def whole_crop(own: Size, size: Size) -> Crop:
     """All of a picture of size ``own``, at ``size``."""
-    return box_cut((0, 0, *own), size)
+    return box_crop((0, 0, *own), size)
 
 
-def box_cut(box: Box, size: Size) -> Cut:
+def box_crop(box: Box, size: Size) -> Crop:
     """A box of a picture, at ``size``."""
-    return Cut(box, size, (0, size[0]))
+    return Crop(box, size, (0, size[0]))
 
 
-def central_cut(own: Size, scaled: Size) -> Cut:
+def central_crop(own: Size, scaled: Size) -> Crop:
     """The middle columns of a picture of size ``own`` resized to ``scaled`` (vid2vid-spec, section 4.3)."""
     columns = central_columns(scaled[0])
-    return Cut((0, 0, *own), scaled, (columns.start, columns.stop))
+    return Crop((0, 0, *own), scaled, (columns.start, columns.stop))
 
 
 def central_size(own: Size, height: int) -> Size:
@@ -82,7 +82,7 @@ def central_columns(width: int) -> slice:
     return slice(width // 2 - half, width // 2 + half)
 
 
-def following_cuts(body_T4: Sequence[NDArray[np.float64]], own: Size, size: Size, steady: float) -> list[Cut]:
+def following_crops(body_T4: Sequence[NDArray[np.float64]], own: Size, size: Size, steady: float) -> list[Crop]:
     """Pieces of one size and of the shape of ``size`` that follow a body: ``body_T4``, its box (x0, y0, x1, y1) in each
     frame, NaN where it is out of sight. The path is smoothed over about ``steady`` frames. Pieces stay in the picture.
     """
@@ -94,7 +94,7 @@ def following_cuts(body_T4: Sequence[NDArray[np.float64]], own: Size, size: Size
     scale = min(scale, own[0] / size[0], own[1] / size[1])
     piece = np.maximum(1, np.floor(scale * np.array(size))).astype(int)
     corner_T2 = np.rint(middle_T2 - piece / 2).astype(int).clip(0, np.array(own) - piece)
-    return [box_cut((int(x), int(y), int(x + piece[0]), int(y + piece[1])), size) for x, y in corner_T2]
+    return [box_crop((int(x), int(y), int(x + piece[0]), int(y + piece[1])), size) for x, y in corner_T2]
 
 
 def _filled(box_T4: NDArray[np.float64]) -> NDArray[np.float64]:

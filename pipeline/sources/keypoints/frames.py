@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowreel.pipeline.codec import decode_ids, decode_image
-from flowreel.pipeline.sources.keypoints.crop import Cut, Size
+from flowreel.pipeline.sources.keypoints.crop import Crop, Size
 from flowreel.pipeline.sources.keypoints.drawing import Points
 from flowreel.pipeline.sources.keypoints.face_pictures import FaceOptions, draw_parts, encode_face
 from flowreel.pipeline.sources.keypoints.landmarks import parse_landmarks
@@ -86,7 +86,7 @@ def decode_frame(source: SourceSpec, given: Given) -> PointFrame:
     return PointFrame(own, people, landmark_68, densepose_HW3, image_HW3, mask_HW)
 
 
-def conditioning(source: SourceSpec, frame: PointFrame, cut: Cut) -> NDArray[np.float32]:
+def conditioning(source: SourceSpec, frame: PointFrame, cut: Crop) -> NDArray[np.float32]:
     """What the generator is given, (L, H, W): as vid2vid-spec, sections 4.3 and 4.4, says."""
     if source.pose:
         options = PoseOptions(source.pose.densepose is not None, source.pose.openpose is not None, source.pose.basic)
@@ -105,7 +105,7 @@ def channels(source: SourceSpec) -> int:
     return FaceOptions(source.face.distances).channels
 
 
-def label_map(frame: PointFrame, cut: Cut) -> NDArray[np.uint8]:
+def label_map(frame: PointFrame, cut: Crop) -> NDArray[np.uint8]:
     """(H, W): parts of the face; DensePose's body parts; else where people are, or that nobody says so."""
     if frame.landmark_68 is not None:
         return cut.nearest(draw_parts(frame.landmark_68, frame.own)).astype(np.uint8)
@@ -116,6 +116,6 @@ def label_map(frame: PointFrame, cut: Cut) -> NDArray[np.uint8]:
     return np.full((cut.size[1], cut.size[0]), UNLABELED, np.uint8)
 
 
-def instance_map(frame: PointFrame, cut: Cut) -> NDArray[np.integer] | None:
+def instance_map(frame: PointFrame, cut: Crop) -> NDArray[np.integer] | None:
     """(H, W): the masks of people, as they are given."""
     return None if frame.mask_HW is None else cut.nearest(frame.mask_HW)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from flowreel.pipeline.sources.keypoints.crop import Cut
+from flowreel.pipeline.sources.keypoints.crop import Crop
 from flowreel.pipeline.sources.keypoints.drawing import Canvas, Colour, curve, paint
 from flowreel.pipeline.sources.keypoints.openpose import Keypoints, Person
 
@@ -144,7 +144,7 @@ class PoseFrame:
             )
 
 
-def encode_pose(frame: PoseFrame, cut: Cut, options: PoseOptions) -> NDArray[np.float32]:
+def encode_pose(frame: PoseFrame, cut: Crop, options: PoseOptions) -> NDArray[np.float32]:
     """One frame's channels, (L, H, W) in [-1, 1], of what is cut out.
 
     Raises ValueError if something is missing that the generator is conditioned on.
@@ -161,7 +161,7 @@ def encode_pose(frame: PoseFrame, cut: Cut, options: PoseOptions) -> NDArray[np.
     return np.concatenate(parts)
 
 
-def encode_densepose(densepose_HW3: NDArray[np.uint8], cut: Cut) -> NDArray[np.float32]:
+def encode_densepose(densepose_HW3: NDArray[np.uint8], cut: Crop) -> NDArray[np.float32]:
     """(3, H, W): the part index in the third channel fills the range."""
     picture_3HW = _encoded(densepose_HW3, cut)
     index_HW = (picture_3HW[2] * np.float32(0.5) + np.float32(0.5)) * np.float32(255)
@@ -169,7 +169,7 @@ def encode_densepose(densepose_HW3: NDArray[np.uint8], cut: Cut) -> NDArray[np.f
     return picture_3HW
 
 
-def _encoded(picture_HW3: NDArray[np.uint8], cut: Cut) -> NDArray[np.float32]:
+def _encoded(picture_HW3: NDArray[np.uint8], cut: Crop) -> NDArray[np.float32]:
     """Nearest neighbour; (3, H, W) in [-1, 1]."""
     half = np.float32(0.5)
     return (cut.nearest(picture_HW3).transpose(2, 0, 1).astype(np.float32) / np.float32(255) - half) / half

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flowreel.pipeline.sources.keypoints.crop import Cut
+from flowreel.pipeline.sources.keypoints.crop import Crop
 from flowreel.pipeline.sources.keypoints.frames import PointFrame
 from flowreel.pipeline.sources.keypoints.tracking import track_people
 
@@ -28,7 +28,7 @@ VISIBLE = 2  # COCO's flag; its 1, labelled but hidden, is nothing that a detect
 People = list[dict[str, Any]]  # of one frame: a value of the column `keypoints`
 
 
-def keypoints_of(frames: Sequence[PointFrame], cuts: Sequence[Cut]) -> list[People] | None:
+def keypoints_of(frames: Sequence[PointFrame], cuts: Sequence[Crop]) -> list[People] | None:
     """Of a clip, frame by frame; None if its source has none. Who is not in what is cut out is left out."""
     if frames[0].landmark_68 is not None:
         faces = [f.landmark_68 for f in frames if f.landmark_68 is not None]
@@ -43,7 +43,7 @@ def keypoints_of(frames: Sequence[PointFrame], cuts: Sequence[Cut]) -> list[Peop
     return found
 
 
-def _kept(people: Sequence[tuple[int, NDArray[np.float64], NDArray[np.float64]]], cut: Cut) -> People:
+def _kept(people: Sequence[tuple[int, NDArray[np.float64], NDArray[np.float64]]], cut: Crop) -> People:
     """In order of tracks; ``people``: track, points (N, 2) in the picture, confidence (N)."""
     found = []
     for track, point_N2, confidence_N in sorted(people, key=lambda person: person[0]):

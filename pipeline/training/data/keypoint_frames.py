@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from flowreel.pipeline.edits import thing_regions
-from flowreel.pipeline.sources.keypoints.clip_crops import cuts_of
-from flowreel.pipeline.sources.keypoints.crop import Cut, Size
+from flowreel.pipeline.sources.keypoints.clip_crops import crops_of
+from flowreel.pipeline.sources.keypoints.crop import Crop, Size
 from flowreel.pipeline.sources.keypoints.frames import Given, conditioning, decode_frame, instance_map, label_map
 from flowreel.pipeline.sources.verified_read import read_unchanged
 from flowreel.pipeline.storage import Store
@@ -19,7 +19,7 @@ from flowreel.schemas.sequence import Frame
 from flowreel.schemas.source import SourceSpec
 
 
-def sequence_cuts(store: Store, source: SourceSpec, frames: Sequence[Frame], size: Size) -> list[Cut]:
+def sequence_cuts(store: Store, source: SourceSpec, frames: Sequence[Frame], size: Size) -> list[Crop]:
     """What is kept of a sequence's frames: of a whole one, so that a frame is the same in all clips.
 
     Raises SourceError for files that are gone, changed or damaged.
@@ -29,13 +29,13 @@ def sequence_cuts(store: Store, source: SourceSpec, frames: Sequence[Frame], siz
     with ThreadPoolExecutor(READERS) as pool:
         files = list(pool.map(lambda f: _read(store, f), wanted))
     try:
-        cuts = cuts_of(source, [decode_frame(source, given) for given in files], size)
+        cuts = crops_of(source, [decode_frame(source, given) for given in files], size)
     except ValueError as error:
         raise SourceError(f"{store.url(frames[0].label.path)}: {error}") from None
     return cuts if follows else cuts * len(frames)
 
 
-def point_frame(source: SourceSpec, space: LabelSpace, given: Given, cut: Cut) -> FrameData:
+def point_frame(source: SourceSpec, space: LabelSpace, given: Given, cut: Crop) -> FrameData:
     """Without its image. Raises ValueError for what is wrong with a file."""
     frame = decode_frame(source, given)
     label_HW, instance_HW = label_map(frame, cut), instance_map(frame, cut)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from flowreel.pipeline.sources.keypoints.crop import Cut
+from flowreel.pipeline.sources.keypoints.crop import Crop
 from flowreel.schemas.sequence import SourceFile
 
 
@@ -33,7 +33,7 @@ class TrainingFrame:
     image: Medium
     instance: Medium | None = None  # a cell may turn out to be empty
     guide: Medium | None = None  # of poses and faces, what stands beside the label
-    cut: Cut | None = None  # of poses and faces, what is kept of the picture
+    cut: Crop | None = None  # of poses and faces, what is kept of the picture
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from flowreel.pipeline.identity import digest
 from flowreel.pipeline.sources.catalog import nothing_found, problem_report, read_facts
 from flowreel.pipeline.sources.file_index import load_index, save_index
 from flowreel.pipeline.sources.find import find_sequences
-from flowreel.pipeline.sources.keypoints.crop import Cut
+from flowreel.pipeline.sources.keypoints.crop import Crop
 from flowreel.pipeline.sources.label_spaces import open_label_space
 from flowreel.pipeline.sources.listing import list_matching
 from flowreel.pipeline.storage import Store, open_store
@@ -139,7 +139,7 @@ def _of_folders(source: SourceSpec, spec: TrainSpec, progress: Progress | None) 
     return TrainingSource(store, sequences, space, dict(source.remap), spec.data.hold_out, instances, problems, points)
 
 
-def _with_cuts(sequence: TrainingSequence, cuts: list[Cut]) -> TrainingSequence:
+def _with_cuts(sequence: TrainingSequence, cuts: list[Crop]) -> TrainingSequence:
     frames = (replace(frame, cut=cut) for frame, cut in zip(sequence.frames, cuts, strict=True))
     return replace(sequence, frames=tuple(frames))
 

@@ -18,14 +18,14 @@ from flowreel.pipeline.training.objective.generate import Rendered, generate
 from flowreel.pipeline.training.objective.losses import judge
 from flowreel.pipeline.training.objective.networks import Networks
 from flowreel.pipeline.training.objective.perceptual import Perceptual
-from flowreel.pipeline.training.objective.terms import BOTH, Load, Terms, Verdict, likeness, motion, steadiness
+from flowreel.pipeline.training.objective.terms import BOTH, Chunk, Terms, Verdict, likeness, motion, steadiness
 from flowreel.schemas.training import DiscriminatorSpec, LossSpec
 
 FACE = 2.0  # the generator's face terms count double
 
 
 @dataclass(frozen=True)
-class LoadOptions:
+class ChunkOptions:
     """What the schedule says about a load."""
 
     adversarial: float = 1.0  # factor in [0, 1] of all discriminators' terms; 0: none of them is asked or taught
@@ -75,7 +75,7 @@ class Objective:
     face: FaceCrop | None = None  # for D_f; None: the original's for these networks
 
     def __call__(
-        self, networks: Networks, clip: TrainingClip, frames: range, memory: Memory, how: LoadOptions
+        self, networks: Networks, clip: TrainingClip, frames: range, memory: Memory, how: ChunkOptions
     ) -> tuple[Losses, Memory, Rendered]:
         """Losses of the new ``frames`` (indices in the clip); the T-1 frames before them are context.
 
@@ -102,7 +102,7 @@ class Objective:
         after = Memory(state, made.image_T3HW[-1:].detach(), stores, kept)
         return Losses(total, image, judged, logged), after, made.detach()
 
-    def _judge_images(self, networks: Networks, load: Load, how: LoadOptions) -> tuple[Terms, Tensor | None]:
+    def _judge_images(self, networks: Networks, load: Chunk, how: ChunkOptions) -> tuple[Terms, Tensor | None]:
         """The generator's terms, and the loss of D and D_f."""
         weight = self.losses.adversarial * how.adversarial
         if not weight:
@@ -124,7 +124,7 @@ class Objective:
         return terms, loss
 
     def _judge_motion(
-        self, networks: Networks, frames: Sequences, chosen: Sequence[Sequence[temporal.Group]], how: LoadOptions
+        self, networks: Networks, frames: Sequences, chosen: Sequence[Sequence[temporal.Group]], how: ChunkOptions
     ) -> tuple[Terms, tuple[Tensor, ...]]:
         """The generator's terms, and the losses of the temporal discriminators that have groups."""
         weight, terms, losses = self.losses.temporal * how.adversarial, Terms(), []
@@ -143,9 +143,9 @@ def _shown(given_BLHW: Tensor, image_B3HW: Tensor) -> Tensor:
     return torch.cat((given_BLHW, image_B3HW), dim=1)
 
 
-def _load(clip: TrainingClip, frames: range, current_TLHW: Tensor, made: Rendered, last_13HW: Tensor) -> Load:
+def _load(clip: TrainingClip, frames: range, current_TLHW: Tensor, made: Rendered, last_13HW: Tensor) -> Chunk:
     now, before = slice(frames.start, frames.stop), slice(frames.start - 1, frames.stop - 1)
-    return Load(
+    return Chunk(
         current_TLHW,
         clip.real_T3HW[now],
         clip.real_T3HW[before],

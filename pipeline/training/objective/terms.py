@@ -15,7 +15,7 @@ BOTH = 2.0  # terms of the blended and of the raw image are summed, not averaged
 
 
 @dataclass(frozen=True)
-class Load:
+class Chunk:
     """A load's frames, given and made."""
 
     current_TLHW: Tensor  # encoded
@@ -45,7 +45,7 @@ class Term:
 Terms = dict[str, Term]
 
 
-def likeness(load: Load, losses: LossSpec, perceptual: Perceptual | None) -> Terms:
+def likeness(load: Chunk, losses: LossSpec, perceptual: Perceptual | None) -> Terms:
     """How far made frames are from the real ones: in colours, and in a network's features."""
     # The raw image too: where the blend takes the last frame instead, nothing else would teach it colours and shapes.
     differences = [mean_difference(fake_T3HW, load.real_T3HW) for fake_T3HW in load.fakes]
@@ -55,7 +55,7 @@ def likeness(load: Load, losses: LossSpec, perceptual: Perceptual | None) -> Ter
     return terms
 
 
-def steadiness(load: Load, losses: LossSpec) -> Terms:
+def steadiness(load: Chunk, losses: LossSpec) -> Terms:
     """How far frames are from the generated ones before them, moved as the real frames move."""
     if not losses.warp:
         return {}
@@ -65,7 +65,7 @@ def steadiness(load: Load, losses: LossSpec) -> Terms:
     return {"G_Warp": Term(losses.warp * masked_difference(image_T3HW, moved_T3HW, load.sure_T1HW))}
 
 
-def motion(load: Load, losses: LossSpec, scales: int) -> Terms:
+def motion(load: Chunk, losses: LossSpec, scales: int) -> Terms:
     """How far the generator's flow is from the real frames' motion. ``scales``: spatial ones of the generator."""
     flow_T2HW, weight_T1HW, sure_T1HW = load.made.flow_T2HW, load.made.weight_T1HW, load.sure_T1HW
     if flow_T2HW is None or weight_T1HW is None:

@@ -94,7 +94,7 @@ def rolled(
     state = state or empty(engine, len(given), (given.frames.shape[-2], given.frames.shape[-1]))
     frames, left = [], windows(engine, given)
     while together := list(islice(left, ahead or engine.ahead)):
-        for looked in engine.look(together):
+        for looked in engine.prepare(together):
             state, frame = engine.step(state, looked)
             frames.append(frame)
     return frames, state

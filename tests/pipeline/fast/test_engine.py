@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from flowreel.pipeline.generator.clip_data import Conditioning
-from flowreel.pipeline.generator.clips import How, render_clips
+from flowreel.pipeline.generator.clips import RenderOptions, render_clips
 from flowreel.pipeline.generator.config import GeneratorConfig
 from flowreel.pipeline.generator.engine import PlainEngine
 from flowreel.pipeline.generator.fast.engine import FastEngine
@@ -94,7 +94,7 @@ def test_every_step_is_that_of_the_plain_engine(name: str, size: Any) -> None:
     shown = clips(generator.config, length=4, size=size)
     plain, fast = PlainEngine(generator), FastEngine(generator)
     state = empty(plain, 1, size)
-    seen, looked = (engine.look(list(windows(engine, shown))) for engine in (plain, fast))
+    seen, looked = (engine.prepare(list(windows(engine, shown))) for engine in (plain, fast))
     for before, after in zip(seen, looked, strict=True):
         found_state, found = fast.step(state, after)
         state, expected = plain.step(state, before)
@@ -199,7 +199,7 @@ def test_threads_that_share_an_engine_do_not_disturb_each_other(engine: FastEngi
 def test_rollouts_that_take_turns_do_not_disturb_each_other(engine: FastEngine) -> None:
     shown = clips(engine.config, count=2)
     apart = [rolled(engine, shown.part(b))[0] for b in range(2)]
-    looked = [engine.look(list(windows(engine, shown.part(b)))) for b in range(2)]
+    looked = [engine.prepare(list(windows(engine, shown.part(b)))) for b in range(2)]
     states = [empty(engine, 1), empty(engine, 1)]
     for t in range(6):
         for b in range(2):
@@ -213,7 +213,7 @@ def test_a_step_leaves_its_inputs_and_the_weights_alone(engine: FastEngine) -> N
     shown, state = clips(engine.config, count=2), given(engine, 2)
     weights = {key: value.clone() for key, value in engine.generator.state_dict().items()}
     history, label_BTHW = [h.clone() for h in state.history], shown.frames.clone()
-    looked = engine.look(list(windows(engine, shown)))
+    looked = engine.prepare(list(windows(engine, shown)))
     frames = [engine.step(state, looked[0])[1] for _ in range(2)]
     assert identical(tensors(frames[:1], state), tensors(frames[1:], state))
     assert all(map(torch.equal, state.history, history)) and torch.equal(shown.frames, label_BTHW)
@@ -238,7 +238,7 @@ def street_clip(**changes: Any) -> Conditioning:
 @pytest.mark.parametrize("lead_in", ["repeat", "drop"])
 def test_rendered_clips_are_those_of_the_plain_engine(lead_in: Any) -> None:
     generator = build(config("two scales"), torch.float64)
-    how = How(lead_in, flow=True)
+    how = RenderOptions(lead_in, flow=True)
     (plain,), (fast,) = (render_clips(e(generator), [street_clip()], how) for e in (PlainEngine, FastEngine))
     assert plain.flow_THW2 is not None and fast.flow_THW2 is not None
     assert fast.first == plain.first and fast.image_THW3.shape == plain.image_THW3.shape
@@ -255,11 +255,11 @@ def test_a_clip_that_fails_leaves_the_engine_usable(frame: int, bad: float) -> N
     assert sick.picture_TLHW is not None
     sick.picture_TLHW[frame, 2, 7, 9] = bad
     fast = FastEngine(generator)
-    before = render_clips(fast, [good], How())[0].image_THW3
+    before = render_clips(fast, [good], RenderOptions())[0].image_THW3
     for engine in (PlainEngine(generator), fast):
         with pytest.raises(ValueError, match=f"values that are not finite at label frame {frame}"):
-            render_clips(engine, [sick], How())
-    np.testing.assert_array_equal(render_clips(fast, [good], How())[0].image_THW3, before)
+            render_clips(engine, [sick], RenderOptions())
+    np.testing.assert_array_equal(render_clips(fast, [good], RenderOptions())[0].image_THW3, before)
 
 
 PARTS = ["model_down_seg.1", "model_down_img.4", "model_res_img.0.conv_block.1", "model_up_flow.1", "indv_down.4"]
@@ -274,7 +274,7 @@ def test_weights_that_are_not_numbers_are_told(part: str) -> None:
     messages = []
     for engine in (PlainEngine(generator), FastEngine(generator)):
         with pytest.raises(ValueError, match="not finite at label frame") as caught:
-            render_clips(engine, [clip], How())
+            render_clips(engine, [clip], RenderOptions())
         messages.append(str(caught.value))
     assert messages[0] == messages[1]
 
@@ -287,7 +287,7 @@ def test_an_id_without_a_channel_is_refused(engine: FastEngine, wrong: int) -> N
     told = f"label id {wrong} is not in 0..34, the ids that this generator knows"
     for one in (PlainEngine(engine.generator), engine):
         with pytest.raises(ValueError, match=told):
-            render_clips(one, [street_clip(label_THW=label_THW)], How())
+            render_clips(one, [street_clip(label_THW=label_THW)], RenderOptions())
 
 
 def test_pictures_of_other_channels_are_refused() -> None:
@@ -297,7 +297,7 @@ def test_pictures_of_other_channels_are_refused() -> None:
     few = replace(clip, picture_TLHW=clip.picture_TLHW[:, :5])
     for engine in (PlainEngine(generator), FastEngine(generator)):
         with pytest.raises(ValueError, match="pictures of 5 channels were given; .* conditioned on pictures of 6"):
-            render_clips(engine, [few], How())
+            render_clips(engine, [few], RenderOptions())
 
 
 @pytest.mark.parametrize(
@@ -317,6 +317,6 @@ def test_a_size_that_does_not_halve_is_refused_with_the_nearest(
     label_THW = np.zeros((3, height, width), np.uint8)
     for one in (PlainEngine(engine.generator), engine):
         with pytest.raises(ValueError, match="does not fit the networks") as caught:
-            render_clips(one, [Conditioning(label_THW, label_THW)], How())
+            render_clips(one, [Conditioning(label_THW, label_THW)], RenderOptions())
         assert f"size {width}x{height} (width x height)" in str(caught.value)
         assert str(caught.value).endswith(f"multiples of 8, at least 16; the nearest {nearest}")
