@@ -3,8 +3,8 @@
     python infra/local_cluster.py --nodes 2 --cpus 1
 
 prints one line of JSON: `address` (for RAY_ADDRESS), `dashboard` (for `flowreel submit --address`), `logs`, and the id
-and metrics URL of each node. Then it takes commands, one per line: `add` starts another node, `kill` ends the newest one
-as a power cut would, and `quit` or the end of input stops everything. Each is answered by another such line.
+and metrics URL of each node. Then it takes commands, one per line: `add` starts another node, `kill` ends the newest
+one as a power cut would, and `quit` or the end of input stops everything. Each is answered by another such line.
 """
 
 import argparse
