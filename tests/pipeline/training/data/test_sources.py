@@ -17,7 +17,7 @@ from flowreel.pipeline.training.data.frames import read_frames
 from flowreel.pipeline.training.data.sources import open_source
 from flowreel.schemas.errors import SourceError, UsageError
 
-from .paired import HEIGHT, WIDTH, opened, panned, put, train_spec, write_paired
+from ..paired import HEIGHT, WIDTH, opened, panned, put, train_spec, write_paired
 
 
 @pytest.fixture

@@ -22,8 +22,8 @@ from flowreel.pipeline.dataset.versions import Version, numbers, open_version
 from flowreel.pipeline.maintenance import compaction, gc
 from flowreel.pipeline.maintenance.gc import Policy
 from flowreel.pipeline.storage import Store
+from tests.support.small_dataset import Quiet, Small, missing, render_here
 
-from .small import Quiet, Small, missing, render_here
 from .test_gc import CHANGES, HOUR, Killed, killed_after
 
 NAMES = ["a", "b", "c", "d"]

@@ -15,8 +15,7 @@ from flowreel.pipeline.generator.checkpoint import read_checkpoint
 from flowreel.pipeline.generator.loading import load_generator, save_checkpoint
 from flowreel.pipeline.maintenance.diff import Diff, diff
 from flowreel.pipeline.storage import open_store
-
-from .small import Small
+from tests.support.small_dataset import Small
 
 
 def compared(small: Small, before: int = 1, after: int = 2) -> Diff:

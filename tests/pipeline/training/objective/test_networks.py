@@ -8,7 +8,7 @@ from flowreel.pipeline.training.objective.discriminators import MultiScaleDiscri
 from flowreel.pipeline.training.objective.networks import build
 from flowreel.schemas.training import DiscriminatorSpec
 
-from .small import CLASSES, config, networks
+from ..small import CLASSES, config, networks
 
 
 def shapes(network: nn.Module) -> dict[str, tuple[int, ...]]:

@@ -9,8 +9,7 @@ from flowreel.jobs import render as rendering
 from flowreel.pipeline.dataset.versions import numbers, open_version
 from flowreel.pipeline.maintenance.verify import verify
 from flowreel.pipeline.storage import open_store
-
-from .small import Quiet, Small, clip_ids
+from tests.support.small_dataset import Quiet, Small, clip_ids
 
 
 def tree(folder: Path) -> dict[str, tuple[int, bytes]]:

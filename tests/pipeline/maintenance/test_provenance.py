@@ -20,8 +20,7 @@ from flowreel.pipeline.maintenance.provenance import origins, rendered_from
 from flowreel.pipeline.maintenance.rerender import pick, rerender
 from flowreel.schemas.errors import UsageError
 from flowreel.schemas.lineage import LINEAGE
-
-from .small import Quiet, Small, render_here
+from tests.support.small_dataset import Quiet, Small, render_here
 
 
 def published(small: Small, **groups: Any) -> Version:

@@ -4,7 +4,7 @@ import torch
 
 from flowreel.pipeline.training.objective.face_crop import FaceCrop, face_crop
 
-from .small import config
+from ..small import config
 
 
 def densepose(*places: tuple[int, int, int], part: float = 1.0) -> torch.Tensor:

@@ -14,7 +14,7 @@ from flowreel.pipeline.training.data.sampling import whole
 from flowreel.pipeline.training.plan import prepare
 from flowreel.schemas.errors import SourceError
 from flowreel.schemas.training import TrainSpec
-from tests.pipeline.test_points import FRAMES, OWN, landmarks, write_poses
+from tests.pipeline.sources.keypoints.test_published import FRAMES, OWN, landmarks, write_poses
 
 
 def train_spec(root: Path, source: dict[str, Any], **data: Any) -> TrainSpec:

@@ -22,7 +22,7 @@ from flowreel.pipeline.training.data.sources import TrainingSource
 from flowreel.schemas.errors import CheckpointError, SourceError, UsageError
 from flowreel.schemas.training import DataSpec
 
-from .paired import HEIGHT, PAN, WIDTH, opened, panned, write_paired
+from ..paired import HEIGHT, PAN, WIDTH, opened, panned, write_paired
 
 SIZE = (WIDTH, HEIGHT)
 

@@ -223,7 +223,7 @@ def test_one_of_many_processes_creates(tmp_path: Path) -> None:
         "s = open_store(sys.argv[1]); sys.stdin.readline();"
         "print(sum(s.put_if_absent(f'v{k}', (sys.argv[2] * 50).encode()) for k in range(50)))"
     )
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     command = [sys.executable, "-c", code, str(tmp_path)]
     runs = [
         subprocess.Popen([*command, str(k)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)

@@ -10,8 +10,7 @@ from flowreel.pipeline.maintenance import gc
 from flowreel.pipeline.maintenance.gc import Policy
 from flowreel.pipeline.planning.prepare import prepare
 from flowreel.schemas.outcome import SHARD_FAILED, WORKER_DIED, Failed, Rejected
-
-from .small import Small
+from tests.support.small_dataset import Small
 
 
 def summaries(small: Small) -> list[dict[str, object]]:

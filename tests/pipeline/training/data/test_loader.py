@@ -20,7 +20,7 @@ from flowreel.pipeline.training.data.training_clip import TrainingClip
 from flowreel.schemas.errors import SourceError
 from flowreel.schemas.training import TrainSpec
 
-from .paired import HEIGHT, PAN, WIDTH, panned, train_spec, write_paired
+from ..paired import HEIGHT, PAN, WIDTH, panned, train_spec, write_paired
 
 PLAIN = Draw(sequence=0, start=1, stride=1, frames=4, context=2)
 AUGMENTED = {

@@ -11,8 +11,7 @@ import pytest
 from flowreel.jobs.render import Exit, Result
 from flowreel.pipeline.dataset.runs import lease
 from flowreel.pipeline.dataset.versions import numbers, open_version
-
-from .small import Quiet, Small, clip_ids, missing, run_records
+from tests.support.small_dataset import Quiet, Small, clip_ids, missing, run_records
 
 Race = Callable[[int], Small]
 
@@ -110,8 +109,7 @@ def test_twenty_races_of_two_refreshes(place: Race) -> None:
 def test_the_loser_reuses_what_the_winner_has_published(place: Race) -> None:
     """Both have planned when the first one publishes."""
     from flowreel.jobs.render import render_by
-
-    from .small import render_here
+    from tests.support.small_dataset import render_here
 
     small = place(0)
     small.add("a", 1)

@@ -11,7 +11,7 @@ from flowreel.pipeline.training.objective.losses import feature_matching, gan
 from flowreel.pipeline.training.objective.objective import ChunkOptions, start
 from flowreel.pipeline.training.step import add_gradients
 
-from .small import JUDGES, Walk, walk
+from ..small import JUDGES, Walk, walk
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 IMAGE = {"G_GAN", "G_GAN_Feat", "D_real", "D_fake"}

@@ -22,8 +22,7 @@ from flowreel.pipeline.publish.claim import Conflict
 from flowreel.pipeline.publish.draft import draft_version
 from flowreel.pipeline.storage import Store
 from flowreel.schemas.errors import IntegrityError, UsageError
-
-from .small import Quiet, Small, missing, render_here, run_records
+from tests.support.small_dataset import Quiet, Small, missing, render_here, run_records
 
 HOUR = 3600.0
 

@@ -8,8 +8,7 @@ from PIL import Image
 
 from flowreel.jobs.render import Exit
 from flowreel.pipeline.dataset.versions import FAILURES_FILE, MANIFEST_FILE, Version, newest
-
-from .small import Small
+from tests.support.small_dataset import Small
 
 
 def published(small: Small) -> Version:

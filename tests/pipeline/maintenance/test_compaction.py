@@ -15,8 +15,8 @@ from flowreel.pipeline.maintenance.rerender import rerender
 from flowreel.pipeline.maintenance.verify import verify
 from flowreel.pipeline.planning.prepare import prepare
 from flowreel.pipeline.reader.dataset import read_version
+from tests.support.small_dataset import Quiet, Small, missing, render_here
 
-from .small import Quiet, Small, missing, render_here
 from .test_gc import Killed, killed_after
 
 
