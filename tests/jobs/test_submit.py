@@ -50,8 +50,8 @@ def test_packed_code_runs_without_an_installed_flowreel(tmp_path: Path) -> None:
     package.pack(tmp_path, "a: 1", code=True)
     environment.write(tmp_path, {"FLOWREEL_TOLD": "yes"})
     code = (
-        "import os, flowreel, importlib.metadata as m; from flowreel.jobs import job_env; job_env.load();"
-        " print(flowreel.__file__, m.version('flowreel'), os.environ['FLOWREEL_TOLD'])"
+        "import os, flowreel, importlib.metadata as m; from flowreel.jobs.submission import environment;"
+        " environment.load(); print(flowreel.__file__, m.version('flowreel'), os.environ['FLOWREEL_TOLD'])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True)
     assert done.stdout.split() == [str(tmp_path / "flowreel/__init__.py"), metadata.version("flowreel"), "yes"]

@@ -9,7 +9,7 @@ from flowreel.schemas.outcome import Failed, ShardOutcome
 
 WORKER = """
 import logging
-from flowreel.jobs.logs import log_as_json
+from flowreel.jobs.terminal.json_logs import log_as_json
 log_as_json({"run": "r1", "worker": "host:1"})
 log = logging.getLogger("flowreel.jobs.engine.actor")
 log.warning("%s", "bad frame", extra={"shard": "s1", "clip": "c1", "kind": "input"})

@@ -10,13 +10,13 @@ from .conftest import REPOSITORY
 READ_AND_GO = """
 import atexit, io
 import numpy as np, pyarrow as pa, pyarrow.parquet as pq
-from flowreel.jobs.leaving import leave
+from flowreel.jobs.terminal.exit import exit_process
 atexit.register(print, "exit handlers run")
 sink = io.BytesIO()
 pq.write_table(pa.table({f"c{i}": np.arange(150) for i in range(30)}), sink)
 pq.read_table(io.BytesIO(sink.getvalue()))
 print("unflushed", end=" ")
-leave(3)
+exit_process(3)
 """
 
 
