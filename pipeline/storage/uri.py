@@ -41,6 +41,16 @@ def open_store(uri: str, options: Mapping[str, Any] | None = None) -> Store:
     return Store(f"{scheme}://{place}", dict(options or {}))
 
 
+def absolute_uri(uri: str) -> str:
+    """Gives a local path or `file://` URL as an absolute path, other URLs as they are.
+
+    For places that are opened later by a process that may run in another folder. Raises StorageError for a `file://`
+    URL of another host.
+    """
+    scheme, separator, _ = uri.partition("://")
+    return uri if separator and scheme != "file" else _local_path(uri)
+
+
 def open_file(uri: str, options: Mapping[str, Any] | None = None) -> tuple[Store, str]:
     """Opens the store that holds one file, such as a spec, a label space or an exemplar.
 
