@@ -132,7 +132,7 @@ def test_lost_clips_are_tried_again_after_they_were_forgotten(local_run: Run) ->
     outcomes = local_run.render(prepared)
     assert [len(o.lost) for o in outcomes] == [1, 0]
     assert left(prepared) == []
-    records.forget_losses(prepared.job.dataset, prepared.plan.plan_id)
+    records.forget_failures(prepared.job.dataset, prepared.plan.plan_id)
     assert left(prepared) == [prepared.plan.shards[0]]
     gone.write_bytes(data)
     (second,) = local_run.render(prepared, left(prepared))
