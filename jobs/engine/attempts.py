@@ -14,7 +14,7 @@ from itertools import islice
 from flowreel.pipeline.identity import shard_id
 from flowreel.schemas.clip import Shard
 from flowreel.schemas.errors import FlowreelError
-from flowreel.schemas.outcome import Failed, ShardOutcome
+from flowreel.schemas.outcome import SHARD_FAILED, WORKER_DIED, Failed, ShardOutcome
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 MAX_OUTAGES = 8  # of one shard in a row: two minutes of pauses, besides what each try has sat out itself
@@ -91,14 +91,17 @@ class Attempts:
         The first time it was perhaps in company, which costs it no attempt; from then on it runs alone and is to blame.
         """
         blamed, attempt.suspect = attempt.suspect, True
-        return self.failed(attempt, reason, blamed)
+        return self._try_again(attempt, reason, WORKER_DIED, blamed)
 
-    def failed(self, attempt: Attempt, reason: str, blamed: bool = True) -> list[ShardOutcome]:
-        """Queues a shard again; after ``max_attempts`` failures clip by clip, so that only the culprit is lost.
+    def failed(self, attempt: Attempt, reason: str) -> list[ShardOutcome]:
+        """Queues a shard that raised once more; after ``max_attempts`` failures clip by clip: only the culprit is lost.
 
-        Gives the outcome of a single clip that has failed that often, else an empty list. ``blamed``: this counts as
-        one of the shard's failures.
+        Gives the outcome of a single clip that has failed that often, else an empty list.
         """
+        return self._try_again(attempt, reason, SHARD_FAILED, blamed=True)
+
+    def _try_again(self, attempt: Attempt, reason: str, kind: str, blamed: bool) -> list[ShardOutcome]:
+        """Does what `failed` does. ``blamed``: this counts as one of the shard's failures."""
         attempt.failures += blamed
         clips = attempt.shard.clips
         if attempt.failures < self._max_attempts:
@@ -107,6 +110,6 @@ class Attempts:
             alone = [Shard(shard_id([c.clip_id]), (c,)) for c in clips]
             self._queue.extend(Attempt(shard, suspect=attempt.suspect) for shard in alone)
         else:
-            lost = Failed(clips[0].clip_id, reason, attempts=attempt.failures)
+            lost = Failed(clips[0].clip_id, reason, attempts=attempt.failures, kind=kind)
             return [ShardOutcome(attempt.shard.shard_id, None, (lost,))]
         return []

@@ -17,7 +17,7 @@ from flowreel.pipeline.render.job import Lanes
 from flowreel.pipeline.storage.errors import Full, Unavailable
 from flowreel.schemas.clip import Shard
 from flowreel.schemas.errors import FlowreelError, Stopped, StorageError
-from flowreel.schemas.outcome import SHARD_FAILED, WORKER_DIED, ShardOutcome
+from flowreel.schemas.outcome import ShardOutcome
 from flowreel.schemas.spec import Spec
 
 POLL_S = 1.0
@@ -208,7 +208,7 @@ class Dispatcher:
             lasting = not isinstance(error, Unavailable)
             self._attempts.outage(attempt, cause(error), MAX_REFUSALS if lasting else MAX_OUTAGES)
         except RayTaskError as error:
-            return self._attempts.failed(attempt, SHARD_FAILED + cause(error))
+            return self._attempts.failed(attempt, f"its shard failed: {cause(error)}")
         except (RayActorError, OutOfMemoryError) as error:
             worker.deaths += 1
             worker.name = ""
@@ -217,7 +217,7 @@ class Dispatcher:
             if getattr(error, "preempted", False) or not alive(worker.node):
                 self._attempts.outage(attempt, f"nodes of the cluster keep going away: {cause(error)}")
             else:
-                return self._attempts.died(attempt, WORKER_DIED + (worker.hung or death(error)))
+                return self._attempts.died(attempt, f"its worker died: {worker.hung or death(error)}")
         return []
 
     def _poll(self) -> None:

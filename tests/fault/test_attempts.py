@@ -35,7 +35,7 @@ def test_a_worker_s_death_in_company_is_nobody_s_fault_and_alone_it_is() -> None
     assert again is first and attempts.died(again, "died") == []
     lost = [outcome for _ in range(2) if (a := attempts.take(alone=True)) for outcome in attempts.died(a, "died")]
     assert [clip for outcome in lost for clip in outcome.clips] == [
-        Failed(name, "died", attempts=1) for name in ("a", "b")
+        Failed(name, "died", attempts=1, kind="worker_died") for name in ("a", "b")
     ]
 
 
@@ -49,4 +49,4 @@ def test_a_failure_counts_and_is_queued_whether_or_not_its_outcomes_are_read() -
     again = attempts.take(alone=True)
     assert again is not None
     (lost,) = attempts.failed(again, "no luck")
-    assert lost.clips == (Failed("a", "no luck", attempts=2),) and len(attempts) == 0
+    assert lost.clips == (Failed("a", "no luck", attempts=2, kind="shard_failed"),) and len(attempts) == 0
