@@ -56,10 +56,11 @@ def rejected_now(version: Version, clip_ids: pa.Array, quality: QualitySpec) -> 
     rows: list[dict[str, Any]] = []
     for frames in _by_clip(version, wanted):
         picture = _thumbnail(version, frames[0]) if len(rows) < THUMBNAILS else None
-        columns = {name: [frame.get(name) for frame in frames] for name in QUALITY}
+        rejection = gate({name: [frame.get(name) for frame in frames] for name in QUALITY}, quality)
+        reason = rejection.reason if rejection else None
         rows.append(
             places[frames[0]["clip_id"]]
-            | {"kind": "rejected", "reason": gate(columns, quality), "error": "", "attempts": 1, "thumbnail": picture}
+            | {"kind": "rejected", "reason": reason, "error": "", "attempts": 1, "thumbnail": picture}
         )
     return pa.Table.from_pylist(rows, schema=FAILURES)
 

@@ -19,10 +19,10 @@ from flowreel.schemas.plan import Plan
 
 READERS = 16
 BLOCK = 1024  # records in flight
-_KINDS: dict[str, TypeAdapter[ClipOutcome]] = {
-    kind.__name__.lower(): TypeAdapter(kind) for kind in (Rendered, Rejected, Failed)
+_OF_CLIPS: dict[str, TypeAdapter[ClipOutcome]] = {
+    way.__name__.lower(): TypeAdapter(way) for way in (Rendered, Rejected, Failed)
 }
-_OUTCOME = TypeAdapter(ShardOutcome)
+_OF_SHARD = TypeAdapter(ShardOutcome)
 
 
 def folder(plan_id: str) -> str:
@@ -43,7 +43,7 @@ def save_run(dataset: Store, plan: Plan, facts: dict[str, Any]) -> None:
 
 def save_outcome(dataset: Store, plan_id: str, outcome: ShardOutcome) -> None:
     """Records a shard's outcome; it counts once the data file that it names exists too."""
-    tree = asdict(outcome) | {"clips": [{"kind": type(c).__name__.lower(), **asdict(c)} for c in outcome.clips]}
+    tree = asdict(outcome) | {"clips": [{"outcome": type(c).__name__.lower(), **asdict(c)} for c in outcome.clips]}
     dataset.write(f"{folder(plan_id)}/outcomes/{outcome.shard_id}.json", json.dumps(tree).encode())
 
 
@@ -108,7 +108,9 @@ def unfinished_runs(dataset: Store) -> list[dict[str, Any]]:
         except NotFound:  # it has just ended
             continue
         except (ValueError, TypeError, RecursionError):
-            raise IntegrityError(f"{dataset.url(info.path)}: damaged; delete it: the run itself does not need it") from None
+            raise IntegrityError(
+                f"{dataset.url(info.path)}: damaged; delete it: the run itself does not need it"
+            ) from None
         plan_id = info.path.split("/")[1]
         runs.append(
             {"plan_id": plan_id, **facts, "shards_done": sum(map(len, dataset.pages(f"{folder(plan_id)}/outcomes")))}
@@ -120,7 +122,13 @@ def _parse(data: bytes) -> ShardOutcome | None:
     """Parses a record; None if it is damaged."""
     try:
         tree = json.loads(data)
-        tree["clips"] = tuple(_KINDS[clip.pop("kind")].validate_python(clip) for clip in tree["clips"])
-        return _OUTCOME.validate_python(tree)
+        tree["clips"] = tuple(_clip_outcome(clip) for clip in tree["clips"])
+        return _OF_SHARD.validate_python(tree)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+
+
+def _clip_outcome(tree: dict[str, Any]) -> ClipOutcome:
+    """Reads one clip of a record. Earlier releases call its ``outcome`` its ``kind``, and record no kind of a loss."""
+    outcome = tree.pop("outcome" if "outcome" in tree else "kind")
+    return _OF_CLIPS[outcome].validate_python(tree)
