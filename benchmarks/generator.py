@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from benchmarks import timing
-from benchmarks.arguments import count, size
+from benchmarks.common import count, size
 from benchmarks.deviation import deviations
 from benchmarks.memory import Memory, measure_apart, per_clip_mb
 from benchmarks.original import OriginalEngine

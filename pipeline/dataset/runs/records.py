@@ -86,7 +86,7 @@ def _shard_of(path: str) -> str:
     return found[1] if found else ""
 
 
-def forget_losses(dataset: Store, plan_id: str) -> None:
+def forget_failures(dataset: Store, plan_id: str) -> None:
     """Drops the records of shards with failed clips, so that those clips are tried again."""
     for outcome in load_outcomes(dataset, plan_id):
         if any(isinstance(clip, Failed) for clip in outcome.clips):
