@@ -12,10 +12,10 @@ from .conftest import LIMIT_S, REPOSITORY, write_spec
 CODE = """
 import sys
 from flowreel.jobs.cli import run
-from flowreel.jobs.leaving import leave
+from flowreel.jobs.terminal.exit import exit_process
 code = run()
 print("\\nimported:", *sorted({"ray", "torch", "numba", "scipy", "pyarrow", "numpy"} & set(sys.modules)))
-leave(code)
+exit_process(code)
 """
 
 
@@ -26,7 +26,10 @@ def imported(*arguments: object) -> set[str]:
     return set(ended.stdout.rpartition("imported:")[2].split())
 
 
-@pytest.mark.parametrize("command", [(), ("render",), ("verify",), ("train",), ("import-checkpoint",), ("submit",)])
+COMMANDS = ("render", "verify", "train", "import-checkpoint", "submit", "evaluate", "segmenter", "worth")
+
+
+@pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)])
 def test_help_needs_none_of_them(command: tuple[str, ...]) -> None:
     assert imported(*command, "--help") == set()
 
