@@ -89,7 +89,7 @@ def command(arguments: Arguments) -> None:
     from flowreel.jobs.terminal.steps import step
     from flowreel.pipeline.evaluation.comparison import prepare
     from flowreel.pipeline.evaluation.evaluate import evaluate, render
-    from flowreel.pipeline.evaluation.results import NUMBERS, SHEET, VIDEO, write_results
+    from flowreel.pipeline.evaluation.results import NUMBERS, SHEET, TABLE, VIDEO, write_results
     from flowreel.pipeline.storage import open_store
 
     store, display = open_store(arguments.out), Display()
@@ -100,7 +100,7 @@ def command(arguments: Arguments) -> None:
     with step(display, "measuring, methods") as progress:
         numbers = evaluate(comparison, rendered, progress)
     print(write_results(store, comparison, numbers, rendered.made))
-    display.say(f"the table is in {store.uri}, too, with {NUMBERS}, {VIDEO} and {SHEET}")
+    display.say(f"written to {store.uri}: {TABLE}, {NUMBERS}, {VIDEO}, {SHEET}")
 
 
 def _request(arguments: Arguments) -> "Request":

@@ -80,7 +80,7 @@ def test_a_segmenter_and_an_evaluation_with_it(
 
     baselines = ["--baseline", f"twin={checkpoint}", "--alone", f"single={checkpoint}"]
     ended = flowreel("evaluate", checkpoint, paired, out, "--segmenter", file, *baselines)
-    assert ended.code == 0 and "evaluation.json, side-by-side.mp4 and contact-sheet.png" in ended.err
+    assert ended.code == 0 and "evaluation.md, evaluation.json, side-by-side.mp4, contact-sheet.png" in ended.err
     numbers = json.loads((out / "evaluation.json").read_text())
     assert numbers["sequences"] == {"seq_01": 4} and numbers["notices"] == []
     assert list(numbers["methods"]) == ["real", "ours", "twin", "single"]
