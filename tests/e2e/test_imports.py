@@ -26,7 +26,10 @@ def imported(*arguments: object) -> set[str]:
     return set(ended.stdout.rpartition("imported:")[2].split())
 
 
-@pytest.mark.parametrize("command", [(), ("render",), ("verify",), ("train",), ("import-checkpoint",), ("submit",)])
+COMMANDS = ("render", "verify", "train", "import-checkpoint", "submit", "evaluate", "segmenter", "worth")
+
+
+@pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)])
 def test_help_needs_none_of_them(command: tuple[str, ...]) -> None:
     assert imported(*command, "--help") == set()
 
