@@ -5,7 +5,6 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,6 +15,7 @@ from benchmarks.simulation.model import Run, driver_share, fitted, predicted_cpu
 from benchmarks.simulation.run import Stage, Start
 from flowreel.jobs import plan as planning
 from flowreel.pipeline.planning.memory_estimate import memory
+from tests.support.local_run import LocalRun
 
 
 def stage(actors: int, shards: int, wall_s: float) -> Stage:
@@ -57,7 +57,7 @@ def test_sections_are_added_and_replaced(tmp_path: Path) -> None:
     )
 
 
-def test_plan_says_what_memory_is_needed(local_run: Any) -> None:
+def test_plan_says_what_memory_is_needed(local_run: LocalRun) -> None:
     small, large = local_run.prepare(), local_run.prepare(generator={"batch": 8})
     assert memory(large).actor > memory(small).actor
     figures = planning.summary(small, price=None)

@@ -20,7 +20,7 @@ from flowreel.pipeline.training.run import Run
 from flowreel.schemas.parse import parse, parse_spec
 from flowreel.schemas.spec import Spec
 from flowreel.schemas.training import TrainSpec
-from tests.conftest import LocalRun
+from tests.support.local_run import LocalRun
 
 from .conftest import REPOSITORY, command
 

@@ -5,14 +5,17 @@ import signal
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
+
+from tests.support.label_source import MakeSource
 
 from .conftest import REPOSITORY, Flowreel, command, write_spec
 
 LIMIT_S = 500
 
 
-def test_killed_render_goes_on(flowreel: Flowreel, make_source: Any, tiny_checkpoint: Path, tmp_path: Path) -> None:
+def test_killed_render_goes_on(
+    flowreel: Flowreel, make_source: MakeSource, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
     source = make_source(tmp_path / "source", sequences=16, frames=30, size=(128, 64))
     spec = write_spec(
         tmp_path / "spec.yaml",

@@ -3,7 +3,6 @@
 import os
 import time
 import urllib.request
-from typing import Any
 
 import pytest
 import ray
@@ -11,6 +10,8 @@ import ray
 from flowreel.jobs.engine.dispatch import Worker
 from flowreel.jobs.engine.metrics import METRICS, DriverMetrics, WorkerMetrics
 from flowreel.schemas.outcome import DataFile, Failed, Rendered, ShardOutcome
+
+from .local_cluster import Start
 
 OUTCOME = ShardOutcome(
     "a" * 32,
@@ -24,7 +25,7 @@ LIMIT_S = 90
 
 
 @pytest.mark.slow
-def test_a_scrape_shows_every_metric(local_cluster: Any) -> None:
+def test_a_scrape_shows_every_metric(local_cluster: Start) -> None:
     wanted = {exported for name, about in METRICS.items() for exported in about.exported(name)}
     with local_cluster("--nodes", 1, env=as_here()) as cluster:
         ray.init(cluster.places["address"], log_to_driver=False)

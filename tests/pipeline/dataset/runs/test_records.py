@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -12,8 +11,8 @@ from flowreel.pipeline.maintenance.verify import verify
 from flowreel.pipeline.planning.prepare import Prepared
 from flowreel.schemas.clip import Shard
 from flowreel.schemas.outcome import DataFile, Failed, Rejected, Rendered, ShardOutcome
+from tests.support.local_run import LocalRun
 
-Run = Any  # the fixture's type lies in conftest, which is not importable
 NAME = "ab" * 16  # of a data file
 
 
@@ -29,7 +28,7 @@ def left(prepared: Prepared) -> list[Shard]:
     return sorted(rest, key=lambda shard: place[shard.clips[0].clip_id])
 
 
-def test_outcomes_come_back_as_they_were(local_run: Run) -> None:
+def test_outcomes_come_back_as_they_were(local_run: LocalRun) -> None:
     prepared = local_run.prepare()
     data = local_run.dataset / "data"
     data.mkdir(parents=True)
@@ -48,7 +47,7 @@ def test_outcomes_come_back_as_they_were(local_run: Run) -> None:
     assert list(records.load_outcomes(prepared.job.dataset, "another-plan")) == []
 
 
-def test_a_finished_shard_is_not_rendered_again(local_run: Run) -> None:
+def test_a_finished_shard_is_not_rendered_again(local_run: LocalRun) -> None:
     prepared = local_run.prepare()
     assert left(prepared) == list(prepared.plan.shards)
     local_run.render(prepared, prepared.plan.shards[:1])
@@ -58,7 +57,7 @@ def test_a_finished_shard_is_not_rendered_again(local_run: Run) -> None:
 
 
 @pytest.mark.parametrize("harm", ["missing", "cut short", "too long"])
-def test_a_record_counts_only_with_its_whole_data_file(local_run: Run, harm: str) -> None:
+def test_a_record_counts_only_with_its_whole_data_file(local_run: LocalRun, harm: str) -> None:
     """The record is written first: a kill between the two leaves a record without a file."""
     prepared = local_run.prepare()
     outcomes = local_run.render(prepared)
@@ -76,7 +75,7 @@ def test_a_record_counts_only_with_its_whole_data_file(local_run: Run, harm: str
     assert verify(local_run.publish(prepared, done(prepared).values())).problems == ()
 
 
-def test_a_data_file_without_a_record_is_written_again(local_run: Run) -> None:
+def test_a_data_file_without_a_record_is_written_again(local_run: LocalRun) -> None:
     prepared = local_run.prepare()
     outcomes = local_run.render(prepared)
     file = local_run.dataset / outcomes[0].file.path
@@ -88,7 +87,7 @@ def test_a_data_file_without_a_record_is_written_again(local_run: Run) -> None:
     assert file.read_bytes() == before
 
 
-def test_an_interrupted_run_ends_as_an_undisturbed_one(local_run: Run) -> None:
+def test_an_interrupted_run_ends_as_an_undisturbed_one(local_run: LocalRun) -> None:
     files = []
     for name in ("undisturbed", "interrupted"):
         run = local_run.into(name)
@@ -108,7 +107,7 @@ def test_an_interrupted_run_ends_as_an_undisturbed_one(local_run: Run) -> None:
     assert len(files[0]) == 6 and files[0] == files[1]
 
 
-def test_of_a_shard_that_was_split_the_rest_is_rendered_one_by_one(local_run: Run) -> None:
+def test_of_a_shard_that_was_split_the_rest_is_rendered_one_by_one(local_run: LocalRun) -> None:
     prepared = local_run.prepare()
     shard = prepared.plan.shards[1]
     culprit, mate = shard.clips
@@ -124,7 +123,7 @@ def test_of_a_shard_that_was_split_the_rest_is_rendered_one_by_one(local_run: Ru
     assert verify(version).problems == ()
 
 
-def test_lost_clips_are_tried_again_after_they_were_forgotten(local_run: Run) -> None:
+def test_lost_clips_are_tried_again_after_they_were_forgotten(local_run: LocalRun) -> None:
     prepared = local_run.prepare()
     gone = local_run.source / "seq_00/labels/000003.png"
     data = gone.read_bytes()
@@ -139,7 +138,7 @@ def test_lost_clips_are_tried_again_after_they_were_forgotten(local_run: Run) ->
     assert not second.lost
 
 
-def test_other_gates_are_another_run(local_run: Run) -> None:
+def test_other_gates_are_another_run(local_run: LocalRun) -> None:
     """Outcomes that were recorded under one bound say nothing under another."""
     strict = local_run.prepare(quality={"max_warp_error": 1e-9})
     assert all(isinstance(c, Rejected) for o in local_run.render(strict) for c in o.clips)
@@ -147,7 +146,7 @@ def test_other_gates_are_another_run(local_run: Run) -> None:
     assert done(free) == {} and left(free) == list(free.plan.shards)
 
 
-def test_an_unfinished_run_can_be_seen_until_it_ends(local_run: Run) -> None:
+def test_an_unfinished_run_can_be_seen_until_it_ends(local_run: LocalRun) -> None:
     prepared = local_run.prepare()
     dataset, plan = prepared.job.dataset, prepared.plan
     assert records.unfinished_runs(dataset) == []
@@ -163,7 +162,7 @@ def test_an_unfinished_run_can_be_seen_until_it_ends(local_run: Run) -> None:
     assert (local_run.dataset / outcomes[0].file.path).exists()
 
 
-def test_a_clip_that_was_recorded_twice_is_published_once(local_run: Run) -> None:
+def test_a_clip_that_was_recorded_twice_is_published_once(local_run: LocalRun) -> None:
     """A driver that lost a worker splits its shard while the worker's record, or another driver's, is there already."""
     prepared = local_run.prepare()
     shard = prepared.plan.shards[1]

@@ -26,7 +26,7 @@ from flowreel.pipeline.storage import open_store
 from flowreel.schemas.errors import SourceError, UsageError
 from flowreel.schemas.parse import check
 from flowreel.schemas.spec import Spec
-from tests.conftest import LocalRun
+from tests.support.local_run import LocalRun
 
 OWN = (256, 128)  # of the drawn pictures; their middle at height 64 is 64 wide
 FRAMES = 4
