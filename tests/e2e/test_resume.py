@@ -38,8 +38,8 @@ def test_killed_render_goes_on(
     undisturbed = flowreel("render", spec, "--set", f"dataset.uri={tmp_path / 'undisturbed'}")
     assert undisturbed.code == 0, undisturbed.err
     assert contents(tmp_path / "killed") == contents(tmp_path / "undisturbed")
-    left = [p.relative_to(tmp_path / "killed" / "runs") for p in (tmp_path / "killed" / "runs").rglob("*.json")]
-    left = [p.parts[0] for p in left if p.parts[0] != "summaries"]
+    runs = tmp_path / "killed" / "runs"
+    left = [folder for p in runs.rglob("*.json") if (folder := p.relative_to(runs).parts[0]) != "summaries"]
     assert left in ([], ["leases"])  # of the killed run its sign of life, until it runs out
 
 

@@ -3,6 +3,7 @@
 import os
 import time
 import urllib.request
+from typing import Any
 
 import pytest
 import ray
@@ -30,7 +31,8 @@ def test_a_scrape_shows_every_metric(local_cluster: Start) -> None:
     with local_cluster("--nodes", 1, env=as_here()) as cluster:
         ray.init(cluster.places["address"], log_to_driver=False)
         try:
-            driver, worker = DriverMetrics("city", shards=3), ray.remote(Recorder).remote()
+            actor: Any = ray.remote(Recorder)
+            driver, worker = DriverMetrics("city", shards=3), actor.remote()
             driver.finished(OUTCOME)
             ray.get(worker.record.remote())
             seen = dict[str, str]()

@@ -2,7 +2,9 @@
 
 from functools import cache
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
 
 
 class MakeSource(Protocol):
@@ -33,5 +35,5 @@ def _drawn(seed: int, frames: int, size: tuple[int, int]) -> dict[str, list[byte
     from flowreel.pipeline.sources.scenes import street_scene
 
     scene = street_scene(seed, frames, size)
-    maps = {"labels": scene.label_THW, "instances": scene.instance_THW}
+    maps: dict[str, NDArray[Any]] = {"labels": scene.label_THW, "instances": scene.instance_THW}
     return {role: [encode_ids(ids_HW) for ids_HW in ids_THW] for role, ids_THW in maps.items()}

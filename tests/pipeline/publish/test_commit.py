@@ -256,7 +256,8 @@ def test_half_written_tables_of_a_killed_writer_are_replaced(local_run: LocalRun
 def test_of_two_writers_at_once_one_wins_and_the_other_is_told(local_run: LocalRun) -> None:
     prepared = local_run.prepare()
     draft = drafted(prepared, local_run.render(prepared))
-    start, ended = threading.Barrier(4), []
+    start = threading.Barrier(4)
+    ended: list[Version | Conflict] = []
 
     def writer() -> None:
         start.wait()

@@ -95,7 +95,7 @@ def test_labels_and_instances_are_the_source_bit_by_bit(local_run: LocalRun) -> 
     assert len(found) == 10
     for clip, t, row in found:
         label, instance = decode(row["label"]), decode(row["instance"])
-        assert (label.dtype, instance.dtype) == (np.uint8, np.uint16)
+        assert (label.dtype, instance.dtype) == (np.dtype(np.uint8), np.dtype(np.uint16))
         np.testing.assert_array_equal(label, source_map(local_run, clip, "labels", t))
         np.testing.assert_array_equal(instance, source_map(local_run, clip, "instances", t))
         assert decode(row["image"]).shape == (SIZE[1], SIZE[0], 3)

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,12 @@ NAME = "ab" * 16  # of a data file
 
 def done(prepared: Prepared) -> dict[str, ShardOutcome]:
     return {o.shard_id: o for o in records.load_outcomes(prepared.job.dataset, prepared.plan.plan_id)}
+
+
+def data_file(run: LocalRun, outcome: ShardOutcome) -> Path:
+    """Where a shard's data file lies."""
+    assert outcome.file
+    return run.dataset / outcome.file.path
 
 
 def left(prepared: Prepared) -> list[Shard]:
@@ -61,7 +68,7 @@ def test_a_record_counts_only_with_its_whole_data_file(local_run: LocalRun, harm
     """The record is written first: a kill between the two leaves a record without a file."""
     prepared = local_run.prepare()
     outcomes = local_run.render(prepared)
-    file = local_run.dataset / outcomes[0].file.path
+    file = data_file(local_run, outcomes[0])
     whole = file.read_bytes()
     if harm == "missing":
         file.unlink()
@@ -78,7 +85,7 @@ def test_a_record_counts_only_with_its_whole_data_file(local_run: LocalRun, harm
 def test_a_data_file_without_a_record_is_written_again(local_run: LocalRun) -> None:
     prepared = local_run.prepare()
     outcomes = local_run.render(prepared)
-    file = local_run.dataset / outcomes[0].file.path
+    file = data_file(local_run, outcomes[0])
     before = file.read_bytes()
     (record,) = local_run.dataset.glob(f"runs/*/outcomes/{outcomes[0].shard_id}.json")
     record.unlink()
@@ -94,7 +101,7 @@ def test_an_interrupted_run_ends_as_an_undisturbed_one(local_run: LocalRun) -> N
         prepared = run.prepare()
         if name == "interrupted":
             first = run.render(prepared, prepared.plan.shards[1:])
-            (run.dataset / first[0].file.path).unlink()
+            data_file(run, first[0]).unlink()
             run.render(prepared, prepared.plan.shards[:1])
             prepared = run.prepare()
             assert left(prepared) == [prepared.plan.shards[1]]
@@ -159,7 +166,7 @@ def test_an_unfinished_run_can_be_seen_until_it_ends(local_run: LocalRun) -> Non
     assert stored["shard_id"] == outcomes[0].shard_id
     records.end_run(dataset, plan.plan_id)
     assert records.unfinished_runs(dataset) == [] and done(prepared) == {}
-    assert (local_run.dataset / outcomes[0].file.path).exists()
+    assert data_file(local_run, outcomes[0]).exists()
 
 
 def test_a_clip_that_was_recorded_twice_is_published_once(local_run: LocalRun) -> None:
