@@ -29,11 +29,24 @@ def test_a_worker_s_death_in_company_is_nobody_s_fault_and_alone_it_is() -> None
     attempts = Attempts([shard("a", "b")], max_attempts=1)
     attempts.draw(1)
     first = attempts.take(alone=True)
-    assert first is not None and list(attempts.died(first, "died")) == [] and first.failures == 0
+    assert first is not None and attempts.died(first, "died") == [] and first.failures == 0
     assert attempts.take(alone=False) is None  # a suspect runs alone
     again = attempts.take(alone=True)
-    assert again is first and list(attempts.died(again, "died")) == []
+    assert again is first and attempts.died(again, "died") == []
     lost = [outcome for _ in range(2) if (a := attempts.take(alone=True)) for outcome in attempts.died(a, "died")]
     assert [clip for outcome in lost for clip in outcome.clips] == [
-        Failed(name, "died", attempts=1) for name in ("a", "b")
+        Failed(name, "died", attempts=1, kind="worker_died") for name in ("a", "b")
     ]
+
+
+def test_a_failure_counts_and_is_queued_whether_or_not_its_outcomes_are_read() -> None:
+    attempts = Attempts([shard("a")], max_attempts=2)
+    attempts.draw(1)
+    first = attempts.take(alone=True)
+    assert first is not None
+    attempts.failed(first, "no luck")
+    assert first.failures == 1 and len(attempts) == 1
+    again = attempts.take(alone=True)
+    assert again is not None
+    (lost,) = attempts.failed(again, "no luck")
+    assert lost.clips == (Failed("a", "no luck", attempts=2, kind="shard_failed"),) and len(attempts) == 0

@@ -35,7 +35,7 @@ def test_progress_is_json_where_that_is_wanted(monkeypatch, capsys) -> None:  # 
     monkeypatch.setenv("FLOWREEL_LOG", "json")
     display = Display()
     with display.rendering(10) as progress:
-        progress.finished(ShardOutcome("s1", None, (Failed("c1", "label id 77 is not in cityscapes"),)))
+        progress.finished(ShardOutcome("s1", None, (Failed("c1", "label id 77 is not in cityscapes", kind="input"),)))
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert (lines[0]["level"], lines[0]["shard"], lines[0]["clip"], lines[0]["kind"]) == (
         "warning",

@@ -213,11 +213,11 @@ def test_a_run_that_could_not_say_that_it_lives_does_not_publish(small: Small, m
 
     def check(self: Lease) -> None:
         if next(frozen, False):
-            raise lease.Stalled("no sign of life could be given for 900 s")
+            raise lease.Stalled("the lease could not be renewed for 900 s")
 
     monkeypatch.setattr(Lease, "check", check)
     result = rendering.render_by(render_here, small.spec(), display)
-    assert any("no sign of life could be given for 900 s: planning again" in text for text in display.said)
+    assert any("the lease could not be renewed for 900 s: planning again" in text for text in display.said)
     assert result.version and verify(result.version).problems == ()
 
 

@@ -88,8 +88,8 @@ def test_the_frames_are_not_changed() -> None:
 
 def test_the_gate_says_what_where_and_how_much() -> None:
     bounds = QualitySpec(max_warp_error=0.05)
-    reason = gate({"warp_error": [None, 0.01, 0.0812345, 0.06]}, bounds)
-    assert reason == "warp_error 0.0812 at frame 2 above quality.max_warp_error 0.05"
+    rejection = gate({"warp_error": [None, 0.01, 0.0812345, 0.06]}, bounds)
+    assert rejection == ("warp_error", "warp_error 0.0812 at frame 2 above quality.max_warp_error 0.05")
 
 
 @pytest.mark.parametrize(
@@ -104,8 +104,8 @@ def test_without_a_bound_everything_passes() -> None:
 
 
 def test_a_lower_bound_is_on_the_least_frame() -> None:
-    reason = gate({"sharpness": [9.0, 2.5, None]}, QualitySpec(min_sharpness=3))
-    assert reason == "sharpness 2.5000 at frame 1 below quality.min_sharpness 3"
+    rejection = gate({"sharpness": [9.0, 2.5, None]}, QualitySpec(min_sharpness=3))
+    assert rejection == ("sharpness", "sharpness 2.5000 at frame 1 below quality.min_sharpness 3")
     assert gate({"sharpness": [3.0, None]}, QualitySpec(min_sharpness=3)) is None
 
 

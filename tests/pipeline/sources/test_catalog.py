@@ -149,13 +149,13 @@ def gone(path: str) -> Damage:
         ),
         (
             lambda root: [put(root, f"b/{kind}/007.png") for kind in ("labels", "instances")],
-            ["sequence 'b': 4 frame(s) missing between '002' and '007'; add them, or split the sequence there"],
+            ["sequence 'b': 4 frames missing between '002' and '007'; add them, or split the sequence there"],
         ),
         (
             written("b/labels/002.png", np.array([[7, 40, 40, 35, 7, 7]] * 4, np.uint8)),
             [
-                "label id 35 is unknown in label space 'cityscapes': 4 pixels in 1 file(s)",
-                "label id 40 is unknown in label space 'cityscapes': 8 pixels in 1 file(s)",
+                "label id 35 is unknown in label space 'cityscapes': 4 pixels in 1 file",
+                "label id 40 is unknown in label space 'cityscapes': 8 pixels in 1 file",
             ],
         ),
     ],
@@ -183,7 +183,7 @@ def test_unknown_ids_come_with_pixels_and_files_and_a_next_step(tmp_path: Path) 
     for i in range(6):
         put(tmp_path, f"s/labels/{i}.png", np.array([[7, 40, 40 if i else 7]], np.uint8))
     (problem,) = scanned(tmp_path).problems
-    assert problem.startswith("label id 40 is unknown in label space 'cityscapes': 11 pixels in 6 file(s)")
+    assert problem.startswith("label id 40 is unknown in label space 'cityscapes': 11 pixels in 6 files")
     assert "s/labels/0.png" in problem and problem.endswith("; add it to source.remap")
     assert len(scanned(tmp_path, space="camvid11").problems) == 1  # 7 is a fence there
 
@@ -217,9 +217,9 @@ def test_label_space_decides_what_is_known(tmp_path: Path) -> None:
         (["f8", "f9", "f10"], []),
         (["a", "b", "d"], []),
         (["x_000001_000019", "x_000001_000020", "x_000002_000001"], []),
-        (["0", "1", "4"], ["2 frame(s) missing between '1' and '4'"]),
-        (["0", "2", "3", "5"], ["1 frame(s) missing between '0' and '2'", "1 frame(s) missing between '3' and '5'"]),
-        (["10", "20", "50"], ["2 frame(s) missing between '20' and '50'"]),
+        (["0", "1", "4"], ["2 frames missing between '1' and '4'"]),
+        (["0", "2", "3", "5"], ["1 frame missing between '0' and '2'", "1 frame missing between '3' and '5'"]),
+        (["10", "20", "50"], ["2 frames missing between '20' and '50'"]),
         (["7"], []),
     ],
 )
@@ -233,7 +233,7 @@ def test_gaps_are_measured_in_the_steps_of_the_sequence(tmp_path: Path, names: l
 def test_uneven_numbers_are_no_gap_of_nothing(tmp_path: Path) -> None:
     for name in ("1000", "1033", "1067", "1100"):
         put(tmp_path, f"s/labels/{name}.png")
-    assert not [p for p in scanned(tmp_path).problems if "0 frame(s) missing" in p]
+    assert not [p for p in scanned(tmp_path).problems if "0 frames missing" in p]
 
 
 def test_a_number_given_twice_hides_no_gap(tmp_path: Path) -> None:

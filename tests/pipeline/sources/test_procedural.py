@@ -42,7 +42,7 @@ def test_a_sequence_depends_on_parameters_seed_and_number_alone() -> None:
     label_THW, instance_THW = draw_maps(like(), few[1].frames[4:7], SIZE)
     np.testing.assert_array_equal(label_THW, whole.label_THW[4:7])
     np.testing.assert_array_equal(instance_THW, whole.instance_THW[4:7])
-    with pytest.raises(SourceError, match="street-000001/000004: this release of flowreel draws it otherwise"):
+    with pytest.raises(SourceError, match="street-000001/000004: this release of Flowreel paints it differently"):
         draw_maps(like(seed=9), few[1].frames[4:7], SIZE)
 
 

@@ -137,7 +137,7 @@ def test_a_body_of_another_length_is_refused(store: Store, no_pauses: None) -> N
             store.read("f", size=size)
     with pytest.raises(StorageError):
         store.read_range("f", 3, 9)
-    with pytest.raises(StorageError, match="0 bytes came, 2 were expected"):
+    with pytest.raises(StorageError, match="0 bytes arrived, 2 were expected"):
         store.read_range("f", 7, 9)
     assert store.read_range("f", 1, 3) == b"23" and store.read_range("f", 2, 2) == b""
 

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,7 +41,11 @@ def test_outcomes_come_back_as_they_were(local_run: LocalRun) -> None:
     data = local_run.dataset / "data"
     data.mkdir(parents=True)
     (data / f"{NAME}.parquet").write_bytes(b"12345")
-    clips = (Rendered("a", 3), Rejected("b", "warp_error 0.5"), Failed("c", "reason", "Traceback\n  ...", 3))
+    clips = (
+        Rendered("a", 3),
+        Rejected("b", "warp_error 0.5", kind="warp_error"),
+        Failed("c", "reason", "...", 3, "KeyError"),
+    )
     outcomes = [
         ShardOutcome(
             "s1", DataFile(f"data/{NAME}.parquet", 5, "0" * 64), clips, "host:1", {"fetch": 0.25, "write": 1.0}
@@ -52,6 +57,21 @@ def test_outcomes_come_back_as_they_were(local_run: LocalRun) -> None:
         records.save_outcome(prepared.job.dataset, prepared.plan.plan_id, outcome)
     assert done(prepared) == {"s1": outcomes[0], "s2": outcomes[1]}
     assert list(records.load_outcomes(prepared.job.dataset, "another-plan")) == []
+
+
+def test_records_of_earlier_releases_read_without_a_kind_of_loss(local_run: LocalRun) -> None:
+    """They call a clip's outcome its kind."""
+    prepared = local_run.prepare()
+    clips = [
+        {"kind": "rejected", "clip_id": "b", "reason": "warp_error 0.5", "thumbnail": ""},
+        {"kind": "failed", "clip_id": "c", "reason": "its worker died: hung", "error": "", "attempts": 3},
+    ]
+    record: dict[str, Any] = {"shard_id": "s", "file": None, "clips": clips, "worker": ""}
+    record |= {"seconds": {}, "began": 0, "ended": 0}
+    prepared.job.dataset.write(f"runs/{prepared.plan.plan_id}/outcomes/s.json", json.dumps(record).encode())
+    lost = (Rejected("b", "warp_error 0.5"), Failed("c", "its worker died: hung", attempts=3))
+    assert done(prepared) == {"s": ShardOutcome("s", None, lost)}
+    assert [clip.kind for clip in lost] == ["unknown", "unknown"]
 
 
 def test_a_finished_shard_is_not_rendered_again(local_run: LocalRun) -> None:
@@ -138,7 +158,7 @@ def test_lost_clips_are_tried_again_after_they_were_forgotten(local_run: LocalRu
     outcomes = local_run.render(prepared)
     assert [len(o.lost) for o in outcomes] == [1, 0]
     assert left(prepared) == []
-    records.forget_losses(prepared.job.dataset, prepared.plan.plan_id)
+    records.forget_failures(prepared.job.dataset, prepared.plan.plan_id)
     assert left(prepared) == [prepared.plan.shards[0]]
     gone.write_bytes(data)
     (second,) = local_run.render(prepared, left(prepared))

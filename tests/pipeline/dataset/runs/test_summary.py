@@ -9,7 +9,8 @@ from flowreel.pipeline.dataset.runs import summary
 from flowreel.pipeline.maintenance import gc
 from flowreel.pipeline.maintenance.gc import Policy
 from flowreel.pipeline.planning.prepare import prepare
-from flowreel.schemas.outcome import SHARD_FAILED, WORKER_DIED, Failed, Rejected
+from flowreel.pipeline.render.retry import with_retries
+from flowreel.schemas.errors import SourceError
 from tests.support.small_dataset import Small
 
 
@@ -59,14 +60,15 @@ def test_a_plan_is_measured_by_runs_of_the_same_rendering_only(small: Small) -> 
 
 
 @pytest.mark.parametrize(
-    ("loss", "kind"),
+    ("error", "kind", "reason"),
     [
-        (Rejected("c", "warp_error 0.2 at frame 3 above quality.max_warp_error 0.1"), "warp_error"),
-        (Failed("c", WORKER_DIED + "the actor died", attempts=2), "worker_died"),
-        (Failed("c", SHARD_FAILED + "MemoryError", attempts=2), "shard_failed"),
-        (Failed("c", "OutOfMemoryError: 2 GiB", "Traceback ..."), "OutOfMemoryError"),
-        (Failed("c", "sequence a, frame 1: label id 77 is not in cityscapes"), "input"),
+        (MemoryError("2 GiB"), "MemoryError", "MemoryError: 2 GiB"),
+        (SourceError("KeyError: a name that a sentence begins with"), "input", "KeyError: a name that"),
     ],
 )
-def test_reasons_have_a_kind_to_count_by(loss: Rejected | Failed, kind: str) -> None:
-    assert loss.kind == kind
+def test_failures_have_a_kind_to_count_by(error: Exception, kind: str, reason: str) -> None:
+    def fails() -> None:
+        raise error
+
+    failed = with_retries("c", fails, most=2)
+    assert failed is not None and failed.kind == kind and failed.reason.startswith(reason)

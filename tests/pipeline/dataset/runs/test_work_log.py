@@ -11,7 +11,7 @@ def outcome(worker: str, began: float, ended: float, frames: int = 10) -> ShardO
 def test_shards_of_a_worker_are_one_line_until_it_pauses() -> None:
     log = WorkLog()
     given = [outcome("b", 0, 4), outcome("a", 3, 5), outcome("a", 1, 3), outcome("a", 6 + PAUSE_S, 9 + PAUSE_S)]
-    assert list(log.noted(given)) == given
+    assert list(log.log_each(given)) == given
     assert [(w.worker, w.began, w.ended, w.shards, w.frames) for w in log.work()] == [
         ("a", 1, 5, 2, 20),
         ("a", 6 + PAUSE_S, 9 + PAUSE_S, 1, 10),
@@ -22,5 +22,5 @@ def test_shards_of_a_worker_are_one_line_until_it_pauses() -> None:
 
 def test_outcomes_without_times_are_passed_on_and_not_noted() -> None:
     log = WorkLog()
-    assert len(list(log.noted([ShardOutcome("s", None, (), "w"), outcome("", 0, 1)]))) == 2
+    assert len(list(log.log_each([ShardOutcome("s", None, (), "w"), outcome("", 0, 1)]))) == 2
     assert log.work() == ()

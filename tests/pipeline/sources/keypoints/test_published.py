@@ -184,7 +184,7 @@ def test_faces_are_published_with_parts_and_landmarks(tmp_path: Path, checkpoint
             "002.json: OpenPose, person 0, ",
         ),
         (lambda p: p.write_text(json.dumps(people_json(body(9, 9)[:18]))), "54 numbers, but 25 keypoints have 75"),
-        (Path.unlink, "1 frame(s) missing between '001' and '003'"),
+        (Path.unlink, "1 frame missing between '001' and '003'"),
         (
             lambda p: (p.parents[1] / "densepose/002.png").unlink(),
             "source.pose.densepose has nothing for 1 of 4 frames",

@@ -120,7 +120,7 @@ WRONG: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "wrong id": (
         lambda r: put(r, "seq_0/labels/000001.png", encode_ids(np.full((HEIGHT, WIDTH), 99, np.uint8))),
-        "label id 99 is unknown in label space 'cityscapes': 6,144 pixels in 1 file(s): seq_0/labels/000001.png",
+        "label id 99 is unknown in label space 'cityscapes': 6,144 pixels in 1 file: seq_0/labels/000001.png",
     ),
     "cut image": (cut, "seq_0/images/000001.png: truncated or damaged image"),
     "float image with NaN": (

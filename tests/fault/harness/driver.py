@@ -1,15 +1,14 @@
 """What `flowreel render SPEC` does, with an engine that is slow and falls sick: a process of its own, to be killed.
 
-    python -m benchmarks.faults.driver SPEC '{"pause_s": 0.02, "sick": {"31": ["dies", ""]}, "counts": ""}'
+    python -m tests.fault.harness.driver SPEC '{"pause_s": 0.02, "sick": {"31": ["dies", ""]}, "counts": ""}'
 
-The second argument says what `benchmarks.faults.engine.Load` does.
+The second argument says what `tests.fault.harness.engine.Load` does.
 """
 
 import argparse
 import json
 import sys
 
-from benchmarks.faults.engine import Load, Sickness
 from flowreel.jobs.render import render
 from flowreel.jobs.render_summary import print_summary
 from flowreel.jobs.spec_file import open_spec
@@ -17,6 +16,7 @@ from flowreel.jobs.terminal.exit import exit_process
 from flowreel.jobs.terminal.options import RETRY
 from flowreel.jobs.terminal.progress import Display
 from flowreel.schemas.errors import FlowreelError
+from tests.fault.harness.engine import Load, Sickness
 
 
 def run(place: str, load: Load, retry_failed: bool) -> int:

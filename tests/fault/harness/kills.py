@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.faults.cluster import Nodes
-from benchmarks.faults.place import data_files
-from benchmarks.faults.processes import Driver
-from benchmarks.faults.world import Inject, Row, World
+from tests.fault.harness.cluster import Nodes
+from tests.fault.harness.place import data_files
+from tests.fault.harness.processes import Driver
+from tests.fault.harness.world import Inject, Row, World
 
 STOPPED = 143
 Strike = Callable[[Driver], int]  # ends a driver; returns how many faults that were

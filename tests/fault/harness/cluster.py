@@ -7,7 +7,8 @@ from typing import Any, Self
 from ray._private import ray_constants
 from ray.cluster_utils import Cluster
 
-from benchmarks.faults.processes import ACTOR, family, kill, name
+from benchmarks.common import family
+from tests.fault.harness.processes import ACTOR, kill, name
 
 START_TRIES = 5
 

@@ -1,4 +1,4 @@
-"""Pictures of what edits do, for docs/control.md: `python -m benchmarks.gallery OUT --source SEQUENCES`.
+"""Pictures of what edits do, for docs/control.md: `python docs/make_gallery.py OUT --source SEQUENCES`.
 
 Each shows label map and render of one frame, as they are on the left and edited on the right. SEQUENCES: a folder as
 configs/city.yaml has it, `<sequence>/labels/*.png` and `<sequence>/instances/*.png`, with Cityscapes ids.

@@ -4,9 +4,9 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.faults.engine import MEMORY_GROUPS, Sickness, forget_memory_groups
-from benchmarks.faults.processes import Driver
-from benchmarks.faults.world import Row, World
+from tests.fault.harness.engine import MEMORY_GROUPS, Sickness, forget_memory_groups
+from tests.fault.harness.processes import Driver
+from tests.fault.harness.world import Row, World
 
 SICK_LABELS = (28, 29, 30, 31)  # one clip each has one of them
 

@@ -6,13 +6,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.faults.engine import Load
+from benchmarks.common import REPOSITORY, family
+from tests.fault.harness.engine import Load
 
-REPOSITORY = Path(__file__).parents[2]
 ACTOR = "ray::RenderActor"
 LIMIT_S = 600.0
 
@@ -27,7 +27,7 @@ class Driver:
         env = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
         if address:
             env["RAY_ADDRESS"] = address
-        command = [sys.executable, "-m", "benchmarks.faults.driver", str(spec), json.dumps(settings), *options]
+        command = [sys.executable, "-m", "tests.fault.harness.driver", str(spec), json.dumps(settings), *options]
         self.log = log or spec.with_suffix(".log")
         with self.log.open("ab") as said:
             self._start = said.tell()
@@ -91,25 +91,3 @@ def name(pid: int) -> str:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
     except OSError:
         return ""
-
-
-def family(pid: int) -> list[int]:
-    """All descendants."""
-    children: dict[int, list[int]] = {}
-    for child, parent in _parents():
-        children.setdefault(parent, []).append(child)
-    found, left = [], [pid]
-    while left:
-        below = children.get(left.pop(), [])
-        found += below
-        left += below
-    return found
-
-
-def _parents() -> Iterator[tuple[int, int]]:
-    for place in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = place.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        yield int(place.parent.name), int(fields[1])

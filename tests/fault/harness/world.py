@@ -5,10 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.faults.cluster import Nodes
-from benchmarks.faults.engine import Load
-from benchmarks.faults.place import Place, Undisturbed, Verdict
-from benchmarks.faults.processes import Driver
+from tests.fault.harness.cluster import Nodes
+from tests.fault.harness.engine import Load
+from tests.fault.harness.place import Place, Undisturbed, Verdict
+from tests.fault.harness.processes import Driver
 
 DONE, WITH_FAILURES = 0, 3
 MOST_TRIES = 25  # commands until a version is published

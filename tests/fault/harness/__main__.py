@@ -1,6 +1,6 @@
 """Injects faults of every kind into real renders, and writes what became of their clips as a table.
 
-    python -m benchmarks.faults docs/faults.md [--kinds actors stores ...] [--most N]
+    python -m tests.fault.harness docs/faults.md [--kinds actors stores ...] [--most N]
 
 Each kind renders tiny clips on a real local Ray until it has met its number of faults, and compares the published
 versions with one of an undisturbed run. The table goes between the markers of the file. Exit code 1 if a clip was lost,
@@ -15,15 +15,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.arguments import count
-from benchmarks.busy import BUSY
-from benchmarks.faults import clips, kills, stores
-from benchmarks.faults.cluster import Nodes
-from benchmarks.faults.engine import Load
-from benchmarks.faults.place import Place
-from benchmarks.faults.table import BEGIN, END, Kept, markdown
-from benchmarks.faults.world import Row, World
-from benchmarks.sections import put
+from benchmarks.common import BUSY, count, put
+from tests.fault.harness import clips, kills, stores
+from tests.fault.harness.cluster import Nodes
+from tests.fault.harness.engine import Load
+from tests.fault.harness.place import Place
+from tests.fault.harness.table import BEGIN, END, Kept, markdown
+from tests.fault.harness.world import Row, World
 
 SEQUENCES, PAUSE_S = 36, 0.03
 KINDS: dict[str, Callable[[World], Row]] = {

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import ray
 
-from benchmarks.faults.world import Row
+from tests.fault.harness.world import Row
 
-BEGIN, END = "<!-- benchmarks/faults: the table -->", "<!-- end -->"
+BEGIN, END = "<!-- tests/fault/harness: the table -->", "<!-- end -->"
 HEAD = (
     "fault | injected | commands | clips published | failed | lost | duplicated | differing | rendered again"
     " | half-written files seen | files and manifest as undisturbed"

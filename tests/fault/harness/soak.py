@@ -1,6 +1,6 @@
 """Renders tiny clips for as long as asked under random faults, and says what was lost and what grew.
 
-    python -m benchmarks.soak docs/faults.md [--seconds 300] [--sequences 120]
+    python -m tests.fault.harness.soak docs/faults.md [--seconds 300] [--sequences 120]
 
 One driver renders one dataset after the other on a Ray cluster of this machine, while a worker is killed now and then.
 Each version is compared with one that was rendered without faults and without Ray. Memory, open files and threads are
@@ -19,20 +19,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.arguments import count
-from benchmarks.busy import BUSY
-from benchmarks.faults.cluster import Nodes
-from benchmarks.faults.engine import Load
-from benchmarks.faults.place import Place, Undisturbed
-from benchmarks.sections import put
+from benchmarks.common import BUSY, count, put
 from flowreel.jobs.render import render
 from flowreel.jobs.terminal.progress import Display
 from flowreel.schemas.errors import FlowreelError
 from flowreel.schemas.parse import parse_spec
+from tests.fault.harness.cluster import Nodes
+from tests.fault.harness.engine import Load
+from tests.fault.harness.place import Place, Undisturbed
 
 MOST_TRIES = 20
 KILL_EVERY_S = 20.0
-BEGIN, END = "<!-- benchmarks/soak.py -->", "<!-- end of the soak -->"
+BEGIN, END = "<!-- tests/fault/harness/soak.py -->", "<!-- end of the soak -->"
 
 
 @dataclass

@@ -12,10 +12,10 @@ from typing import Any
 import fsspec
 from moto.server import ThreadedMotoServer
 
-from benchmarks.faults.place import data_files
-from benchmarks.faults.processes import Driver
-from benchmarks.faults.proxy import FaultProxy
-from benchmarks.faults.world import Row, World
+from tests.fault.harness.place import data_files
+from tests.fault.harness.processes import Driver
+from tests.fault.harness.proxy import FaultProxy
+from tests.fault.harness.world import Row, World
 
 BUCKET = "faults"
 KEYS = {"key": "testing", "secret": "testing"}

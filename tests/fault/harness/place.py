@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 import torch
 import yaml
 
-from benchmarks.faults.engine import Load
 from flowreel.jobs.render import render_by
 from flowreel.jobs.terminal.progress import Display
 from flowreel.pipeline.codec import encode_ids
@@ -27,6 +26,7 @@ from flowreel.pipeline.render.shard import ShardRenderer
 from flowreel.pipeline.storage import open_store
 from flowreel.schemas.outcome import ShardOutcome
 from flowreel.schemas.parse import parse_spec
+from tests.fault.harness.engine import Load
 
 SIZE = (64, 32)
 LENGTHS = range(3, 15)  # frames of sequences: a shard holds clips of one length, so each gets its own
