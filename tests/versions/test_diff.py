@@ -9,11 +9,11 @@ from typer.testing import CliRunner
 
 from flowreel.jobs.cli import app
 from flowreel.pipeline import identity
-from flowreel.pipeline.dataset import lineage_file
 from flowreel.pipeline.dataset.versions import open_version
 from flowreel.pipeline.generator.checkpoint import read_checkpoint
 from flowreel.pipeline.generator.loading import load_generator, save_checkpoint
 from flowreel.pipeline.maintenance.diff import Diff, diff
+from flowreel.pipeline.render import clip_lineage
 from flowreel.pipeline.storage import open_store
 
 from .small import Small
@@ -92,7 +92,7 @@ def test_other_weights_and_another_format_are_reasons(
     generator = load_generator(checkpoint, "cpu")
     next(generator.parameters()).data += 1
     save_checkpoint(open_store(str(tmp_path / "other")), generator)
-    for module in (identity, lineage_file):
+    for module in (identity, clip_lineage):
         monkeypatch.setattr(module, "RENDER_FORMAT", 1000)
     two.refresh(generator={"checkpoint": str(tmp_path / "other")})
     assert compared(two).reasons == {"format": 3, "weights": 3}
