@@ -1,10 +1,10 @@
-"""Threads beside the work: results fetched ahead of who takes them, and work that stands back for the generator."""
+"""Runs threads beside the work: results fetched ahead of who takes them, and a pool that yields to the generator."""
 
 import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -15,8 +15,15 @@ BACKGROUND_THREADS = 2  # clips at once
 NICE = 10  # steps of priority that background threads stand back
 
 
-def prefetch(work: Callable[[T], R], items: Iterable[T], ahead: int, threads: int | None = None) -> Iterator[R]:
-    """Maps ``work`` over ``items`` in order, by ``threads`` (default: ``ahead``), at most ``ahead`` results early."""
+def prefetch(
+    work: Callable[[T], R], items: Iterable[T], ahead: int, threads: int | None = None
+) -> Generator[R, None, None]:
+    """Maps ``work`` over ``items`` in order, by ``threads`` (default: ``ahead``), at most ``ahead`` results early.
+
+    ``items`` are drawn by the caller's thread, no further than that. Nothing begins before the first result is asked
+    for. When the generator is closed, what has not begun is cancelled, and what runs is not waited for. Raises what
+    ``work`` raises, in its place.
+    """
     waiting: deque[Future[R]] = deque()
     pool = ThreadPoolExecutor(threads or ahead)
     try:
@@ -44,5 +51,6 @@ def background_pool() -> Executor:
 
 
 def _lower_priority() -> None:
+    """Lets the calling thread stand back, where the system can."""
     if sys.platform == "linux":  # where a thread has a priority of its own
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), min(19, os.nice(0) + NICE))
