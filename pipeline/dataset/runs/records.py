@@ -1,15 +1,16 @@
-"""An unfinished run's records, ``runs/<plan_id>/``: what an interrupted render needs to go on."""
+"""Keeps an unfinished run's records, ``runs/<plan_id>/``: what an interrupted render needs to go on."""
 
 import json
 import re
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from itertools import chain
 from typing import Any
 
 import numpy as np
 from pydantic import TypeAdapter
 
+from flowreel.pipeline.concurrency import prefetch
 from flowreel.pipeline.dataset.data_file import path_of
 from flowreel.pipeline.identity import IdSearch, id_array
 from flowreel.pipeline.storage import NotFound, Store
@@ -18,7 +19,7 @@ from flowreel.schemas.outcome import ClipOutcome, Failed, Rejected, Rendered, Sh
 from flowreel.schemas.plan import Plan
 
 READERS = 16
-BLOCK = 1024  # records under way at once
+AHEAD = 1024  # records that are read before they are wanted
 _OF_CLIPS: dict[str, TypeAdapter[ClipOutcome]] = {
     way.__name__.lower(): TypeAdapter(way) for way in (Rendered, Rejected, Failed)
 }
@@ -26,11 +27,12 @@ _OF_SHARD = TypeAdapter(ShardOutcome)
 
 
 def folder(plan_id: str) -> str:
+    """Names the folder of a run's records, relative to the dataset."""
     return f"runs/{plan_id}"
 
 
 def plan_path(plan_id: str) -> str:
-    """Where a run's plan is kept (columns `flowreel.schemas.plan.PLAN`)."""
+    """Names the file that keeps a run's plan (columns `flowreel.schemas.plan.PLAN`)."""
     return f"{folder(plan_id)}/plan.parquet"
 
 
@@ -47,21 +49,21 @@ def save_outcome(dataset: Store, plan_id: str, outcome: ShardOutcome) -> None:
 
 
 def load_outcomes(dataset: Store, plan_id: str) -> Iterator[ShardOutcome]:
-    """Outcomes of all shards that are done: recorded, and their data file is there in full length. A record that does
-    not read counts for nothing: its shard is looked at again."""
+    """Yields the outcomes of all shards that are done: recorded, and their data file is there in full length.
+
+    A record that does not read counts for nothing: its shard is looked at again.
+    """
     sizes: _Sizes | None = None
-    with ThreadPoolExecutor(READERS) as pool:
-        for page in dataset.pages(f"{folder(plan_id)}/outcomes"):
-            for first in range(0, len(page), BLOCK):
-                outcomes = pool.map(lambda i: _parse(dataset.read(i.path, size=i.size)), page[first : first + BLOCK])
-                for outcome in filter(None, outcomes):
-                    sizes = sizes or _Sizes(dataset)
-                    if outcome.file is None or sizes.of(outcome.file.path) == outcome.file.size:
-                        yield outcome
+    found = chain.from_iterable(dataset.pages(f"{folder(plan_id)}/outcomes"))
+    for outcome in prefetch(lambda info: _parse(dataset.read(info.path, size=info.size)), found, AHEAD, READERS):
+        if outcome is not None:
+            sizes = sizes or _Sizes(dataset)
+            if outcome.file is None or sizes.of(outcome.file.path) == outcome.file.size:
+                yield outcome
 
 
 class _Sizes:
-    """Of all data files of a dataset, which may be millions."""
+    """Knows the sizes of all data files of a dataset, which may be millions."""
 
     def __init__(self, dataset: Store) -> None:
         names, sizes = [b""], [np.empty(0, np.int64)]
@@ -72,12 +74,13 @@ class _Sizes:
         self._places, self._sizes = IdSearch(id_array(b"".join(names))), np.concatenate(sizes)
 
     def of(self, path: str) -> int | None:
+        """Gives the bytes of a data file, None if it is not there."""
         place = self._places.find(_shard_of(path))
         return None if place is None else int(self._sizes[place])
 
 
 def _shard_of(path: str) -> str:
-    """The id that names a data file; empty for other files."""
+    """Gives the id that names a data file; empty for other files."""
     found = re.fullmatch(re.escape(path_of("ID")).replace("ID", "([0-9a-f]{32})"), path)
     return found[1] if found else ""
 
@@ -96,7 +99,10 @@ def end_run(dataset: Store, plan_id: str) -> None:
 
 
 def unfinished_runs(dataset: Store) -> list[dict[str, Any]]:
-    """What `save_run` noted of every run that has not ended, with the number of its recorded shards."""
+    """Lists what `save_run` noted of every run that has not ended, with the number of its recorded shards.
+
+    Raises IntegrityError for a damaged note.
+    """
     runs = []
     for info in dataset.list("runs", "runs/*/run.json"):
         try:
