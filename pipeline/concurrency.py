@@ -1,4 +1,4 @@
-"""Runs threads beside the work: results fetched ahead of who takes them, and a pool that yields to the generator."""
+"""Threads beside the main work: results prefetched in order, and work of low priority that yields to the generator."""
 
 import os
 import sys
@@ -12,7 +12,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 BACKGROUND_THREADS = 2  # clips at once
-NICE = 10  # steps of priority that background threads stand back
+NICE = 10  # added to the niceness of background threads
 
 
 def prefetch(
@@ -38,10 +38,10 @@ def prefetch(
 
 
 def background_pool() -> Executor:
-    """Makes a pool whose threads get the processors when the generator's leave them.
+    """Makes a pool of threads with low priority, which run when the generator's threads leave processors idle.
 
-    The generator's threads wait for each other many times a frame, so one that has to share its processor holds up
-    all; what they leave while waiting is enough for these. OpenCV's own threads, one per processor of the machine for
+    The generator's threads wait for each other many times a frame, so one that has to share its processor holds up all
+    of them; the time they spend waiting is enough for these. OpenCV's own threads, one per processor of the machine for
     each process, are switched off: measured, they gain nothing here.
     """
     import cv2
@@ -51,6 +51,6 @@ def background_pool() -> Executor:
 
 
 def _lower_priority() -> None:
-    """Lets the calling thread stand back, where the system can."""
-    if sys.platform == "linux":  # where a thread has a priority of its own
+    """Lowers the priority of the calling thread."""
+    if sys.platform == "linux":  # the only system where a thread has a priority of its own
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), min(19, os.nice(0) + NICE))

@@ -23,9 +23,10 @@ def train_worker(config: dict[str, Any]) -> None:
     worker = Worker(context.get_world_rank(), context.get_world_size(), device)
     try:
         state = open_state(plan, device)
+        run = Run(plan, worker, state, bulletin.post.remote)
         if worker.leads:
-            bulletin.started.remote(state.position.step)
-        Run(plan, worker, state, bulletin.post.remote).train()
+            bulletin.started.remote(run.outlook())
+        run.train()
     except FlowreelError as error:
         ray.get(bulletin.fail.remote(error))
         raise

@@ -9,10 +9,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from flowreel.jobs.terminal.progress import Display
 from flowreel.pipeline.training.log import Record
+from flowreel.pipeline.training.outlook import Outlook
 from flowreel.pipeline.training.plan import TrainPlan
 
 PLAIN_EVERY_S = 30.0
-SHOWN = ("L1", "G_GAN", "G_VGG", "F_Warp", "held_out_l1", "held_out_warp_error")
+FIGURES = ("held_out_l1", "held_out_warp_error", "trained_on_l1", "trained_on_warp_error")
+SHOWN = ("L1", "G_GAN", "G_VGG", "F_Warp", *FIGURES)
 
 
 class TrainProgress:
@@ -34,18 +36,34 @@ class TrainProgress:
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         self.bar.stop()
 
-    def news(self, starts: Sequence[int], records: Sequence[Record]) -> None:
-        for step in starts:
+    def news(self, starts: Sequence[Outlook], records: Sequence[Record]) -> None:
+        """Shows what came since the last call: workers that began, and lines of the log."""
+        for outlook in starts:
             self.starts += 1
-            if self.starts > 1 or step:
-                self.display.say(
-                    f"{'a lost worker was replaced: ' if self.starts > 1 else ''}going on from step {step:,}"
-                )
+            self.bar.update(self.task, completed=outlook.step)
+            if self.starts > 1:
+                self.display.say(f"a lost worker was replaced: going on from step {outlook.step:,}")
+            else:
+                self.display.say(_described(outlook))
         for record in records:
             self.bar.update(self.task, completed=record["step"], description=_figures(record))
-            if "held_out_l1" in record or (not self.display.live and time.monotonic() - self.said > PLAIN_EVERY_S):
+            if record.keys() & set(FIGURES) or (not self.display.live and time.monotonic() - self.said > PLAIN_EVERY_S):
                 self.said = time.monotonic()
                 self.display.say(f"step {record['step']:,}/{self.total:,}: {_figures(record)}")
+
+
+def _described(outlook: Outlook) -> str:
+    workers = f"{outlook.workers} worker{'s' * (outlook.workers != 1)}"
+    networks = (
+        f"generator {outlook.generator_parameters / 1e6:.3g} M parameters, discriminators"
+        f" {outlook.discriminator_parameters / 1e6:.3g} M"
+    )
+    left = f"{outlook.steps_left:,} steps to go"
+    if outlook.seconds_left is not None:
+        hours = outlook.seconds_left / 3600
+        span = f"{hours:.1f} hours" if hours >= 1 else f"{max(1, round(hours * 60))} min"
+        left += f", {outlook.seconds_per_step:.2g} s each at first: about {span}"
+    return f"training on {outlook.device}, {workers}: {networks}; {left}"
 
 
 def _figures(record: Record) -> str:
