@@ -4,7 +4,7 @@ import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -15,9 +15,15 @@ BACKGROUND_THREADS = 2  # clips at once
 NICE = 10  # added to the niceness of background threads
 
 
-def prefetch(work: Callable[[T], R], items: Iterable[T], ahead: int, threads: int | None = None) -> Iterator[R]:
-    """Maps ``work`` over ``items`` in order, on ``threads`` threads (default: ``ahead``), at most ``ahead`` results
-    early."""
+def prefetch(
+    work: Callable[[T], R], items: Iterable[T], ahead: int, threads: int | None = None
+) -> Generator[R, None, None]:
+    """Maps ``work`` over ``items`` in order, by ``threads`` (default: ``ahead``), at most ``ahead`` results early.
+
+    ``items`` are drawn by the caller's thread, no further than that. Nothing begins before the first result is asked
+    for. When the generator is closed, what has not begun is cancelled, and what runs is not waited for. Raises what
+    ``work`` raises, in its place.
+    """
     waiting: deque[Future[R]] = deque()
     pool = ThreadPoolExecutor(threads or ahead)
     try:

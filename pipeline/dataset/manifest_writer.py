@@ -2,9 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +20,7 @@ _ALL_IDS = 65_536
 
 @dataclass
 class Totals:
-    """Counts of what a manifest holds."""
+    """Counts what a manifest holds."""
 
     frames: int = 0
     clips: int = 0
@@ -30,7 +31,7 @@ class Totals:
     shards: pa.Array = field(default_factory=lambda: pa.array([], pa.string()))  # paths of its data files
 
     def add(self, rows: pa.Table, before: str | None) -> None:
-        """Counts rows, which come in manifest order; ``before``: the sequence of the row before them."""
+        """Counts ``rows``, which come in manifest order; ``before``: the sequence of the row before them, if any."""
         self.frames += len(rows)
         self.clips += int((rows["frame_index"].to_numpy() == 0).sum())
         sequences = rows["sequence_id"].unique()
@@ -43,37 +44,76 @@ class Totals:
         self.class_pixels += np.bincount(ids, weights=pixels, minlength=_ALL_IDS).astype(np.int64)
 
 
-def write_manifest(place: Path, parts: Iterable[pa.Table]) -> Totals:
+class RowGroups:
+    """Collects rows into tables of GROUP_ROWS rows, in one piece each: how a table is chunked shows in its pages."""
+
+    def __init__(self) -> None:
+        self._waiting, self._count = list[pa.Table](), 0
+
+    def add(self, rows: pa.Table) -> list[pa.Table]:
+        """Takes any number of rows; gives the groups that are full with them."""
+        self._waiting.append(rows)
+        self._count += len(rows)
+        full: list[pa.Table] = []
+        while self._count >= GROUP_ROWS:
+            whole = pa.concat_tables(self._waiting)
+            full.append(whole.slice(0, GROUP_ROWS).combine_chunks())
+            self._waiting, self._count = [whole.slice(GROUP_ROWS)], self._count - GROUP_ROWS
+        return full
+
+    def rest(self) -> list[pa.Table]:
+        """Gives the last group, if there is one that is not full; to be asked for once."""
+        return [pa.concat_tables(self._waiting).combine_chunks()] if self._count else []
+
+
+class ManifestWriter:
     """Writes rows that come in manifest order. The same rows give the same bytes, however they are divided."""
-    totals, before = Totals(), None
-    shards: list[pa.Array] = []
-    with pq.ParquetWriter(place, MANIFEST, compression="zstd") as writer, ThreadPoolExecutor(1) as background:
-        written = background.submit(lambda: None)
-        for rows in _groups(parts):
-            written.result()
-            # Compressing a group takes as long as putting the next one together.
-            written = background.submit(writer.write_table, rows, row_group_size=GROUP_ROWS)
-            totals.add(rows, before)
-            before = rows["sequence_id"][-1].as_py()
-            shards.append(rows["shard"].unique())
-            if len(shards) > 256:
-                shards = [pa.concat_arrays(shards).unique()]
-        written.result()
-    if shards:
-        totals.shards = pa.concat_arrays(shards).unique()
-    return totals
+
+    def __init__(self, place: Path) -> None:
+        self.totals = Totals()  # of the rows that are written; complete when the file is closed
+        self._groups, self._before = RowGroups(), None
+        self._shards: list[pa.Array] = []
+        self._writer = pq.ParquetWriter(place, MANIFEST, compression="zstd")
+        # Compressing a group takes as long as putting the next one together.
+        self._behind = ThreadPoolExecutor(1)
+        self._written: Future[None] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        with self._writer, self._behind:
+            if error is None:
+                for group in self._groups.rest():
+                    self._write(group)
+                self._wait()
+                if self._shards:
+                    self.totals.shards = pa.concat_arrays(self._shards).unique()
+
+    def write(self, rows: pa.Table) -> None:
+        """Writes the next rows, of the schema MANIFEST. Raises OSError, perhaps at a later call, for a full disk."""
+        for group in self._groups.add(rows):
+            self._write(group)
+
+    def _write(self, group: pa.Table) -> None:
+        """Hands one row group to the thread that compresses, and counts what is in it."""
+        self._wait()
+        self._written = self._behind.submit(self._writer.write_table, group, row_group_size=GROUP_ROWS)
+        self.totals.add(group, self._before)
+        self._before = group["sequence_id"][-1].as_py()
+        self._shards.append(group["shard"].unique())
+        if len(self._shards) > 256:
+            self._shards = [pa.concat_arrays(self._shards).unique()]
+
+    def _wait(self) -> None:
+        """Waits for the group under way: one at a time is in memory beside the next."""
+        if self._written:
+            self._written.result()
 
 
-def _groups(parts: Iterable[pa.Table]) -> Iterable[pa.Table]:
-    """Yields tables of GROUP_ROWS rows, each in one chunk: how a table is chunked shows in its pages."""
-    waiting: list[pa.Table] = []
-    count = 0
-    for part in parts:
-        waiting.append(part)
-        count += len(part)
-        while count >= GROUP_ROWS:
-            whole = pa.concat_tables(waiting)
-            yield whole.slice(0, GROUP_ROWS).combine_chunks()
-            waiting, count = [whole.slice(GROUP_ROWS)], count - GROUP_ROWS
-    if count:
-        yield pa.concat_tables(waiting).combine_chunks()
+def write_manifest(place: Path, parts: Iterable[pa.Table]) -> Totals:
+    """Writes a whole manifest, of tables of the schema MANIFEST in manifest order; gives what it holds."""
+    with ManifestWriter(place) as writer:
+        for rows in parts:
+            writer.write(rows)
+    return writer.totals

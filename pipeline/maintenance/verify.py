@@ -1,9 +1,8 @@
 """Re-reads a version and compares everything with what it promises: hashes, pairing, counts, decodability."""
 
 import hashlib
-from collections import Counter, defaultdict, deque
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from flowreel.pipeline.concurrency import prefetch
 from flowreel.pipeline.dataset.file_check import check_file
 from flowreel.pipeline.dataset.versions import FAILURES_FILE, LINEAGE_FILE, MANIFEST_FILE, SHARDS_FILE, Version
 from flowreel.pipeline.storage import NotFound, Store
@@ -28,7 +28,7 @@ _COMPARED = [
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was checked, and every problem found."""
+    """Says what was checked, and every problem found."""
 
     files: int
     clips: int
@@ -43,18 +43,21 @@ def verify(version: Version, progress: Callable[[int, int], None] | None = None)
         return Verdict(0, 0, 0, tuple(problems))
     shards, census = version.table(SHARDS_FILE), _Census.of(version)
     problems += _miscounted(version, census, shards)
-    with ThreadPoolExecutor(READERS) as pool:
-        for done, found in enumerate(_checked(pool, version, census, shards), start=1):
-            problems += found
-            if progress:
-                progress(done, len(shards))
+
+    def check(file: tuple[pa.Table, pa.Table]) -> list[str]:
+        return _data_problems(version, *file)
+
+    for done, found in enumerate(prefetch(check, _data_files(version, census, shards), 2 * READERS, READERS), start=1):
+        problems += found
+        if progress:
+            progress(done, len(shards))
     counts = version.record.counts
     return Verdict(len(shards), counts.clips, counts.frames, tuple(problems))
 
 
 @dataclass(frozen=True)
 class _Census:
-    """What a manifest holds, as far as it has to be known before its rows are read."""
+    """Says what a manifest holds, as far as it has to be known before its rows are read."""
 
     frames: int
     clip_ids: pa.Array  # distinct ones
@@ -62,6 +65,7 @@ class _Census:
 
     @classmethod
     def of(cls, version: Version) -> "_Census":
+        """Counts in two columns of the manifest."""
         frames, rows, clip_ids = 0, Counter[str](), [pa.array([], pa.string())]
         for part in version.manifest_parts(["clip_id", "shard"], coded=["clip_id", "shard"]):
             frames += len(part)
@@ -71,23 +75,21 @@ class _Census:
         return cls(frames, pa.chunked_array(clip_ids).unique(), rows)
 
 
-def _checked(pool: ThreadPoolExecutor, version: Version, census: _Census, shards: pa.Table) -> Iterator[list[str]]:
-    """The problems of each data file. Of the manifest, only rows of files under way are in memory."""
+def _data_files(version: Version, census: _Census, shards: pa.Table) -> Iterator[tuple[pa.Table, pa.Table]]:
+    """Yields each data file as its row of ``shards`` and its rows of the manifest, none for one that is not named.
+
+    Of the manifest, only rows of files whose last row has not been read are in memory.
+    """
     promised = {path: row for row, path in enumerate(shards["path"].to_pylist())}
-    waiting: deque[Future[list[str]]] = deque()
     for path, rows in _by_shard(version, census):
         if path in promised:  # that others are named too is said already
-            waiting.append(pool.submit(_data_problems, version, shards.slice(promised.pop(path), 1), rows))
-        while len(waiting) > 2 * READERS:
-            yield waiting.popleft().result()
+            yield shards.slice(promised.pop(path), 1), rows
     for row in promised.values():
-        waiting.append(pool.submit(_data_problems, version, shards.slice(row, 1), MANIFEST.empty_table()))
-    while waiting:
-        yield waiting.popleft().result()
+        yield shards.slice(row, 1), MANIFEST.empty_table()
 
 
 def _by_shard(version: Version, census: _Census) -> Iterator[tuple[str, pa.Table]]:
-    """All rows of each data file. Clips that lie in one file stand close to each other in a manifest."""
+    """Yields path and all rows of each data file. Clips of one file stand close to each other in a manifest."""
     pieces: defaultdict[str, list[pa.Table]] = defaultdict(list)
     missing = census.rows.copy()
     for part in version.manifest_parts(_COMPARED, coded=["shard"]):
@@ -105,7 +107,7 @@ def _by_shard(version: Version, census: _Census) -> Iterator[tuple[str, pa.Table
 
 
 def _damaged_tables(version: Version) -> Iterator[str]:
-    """Files beside version.json whose bytes are not the recorded ones."""
+    """Yields a problem for each file beside version.json whose bytes are not the recorded ones."""
     for name, promised in version.record.files.items():
         path = version.path(name)
         try:
@@ -117,7 +119,7 @@ def _damaged_tables(version: Version) -> Iterator[str]:
 
 
 def _size_and_sum(dataset: Store, path: str) -> tuple[int, str]:
-    """Of an object that may be larger than memory."""
+    """Gives bytes and SHA-256 of an object that may be larger than memory."""
     size, state = dataset.info(path).size, hashlib.sha256()
     for start in range(0, size, BLOCK_BYTES):
         state.update(dataset.read_range(path, start, min(size, start + BLOCK_BYTES)))
@@ -125,13 +127,14 @@ def _size_and_sum(dataset: Store, path: str) -> tuple[int, str]:
 
 
 def _other_columns(version: Version) -> Iterator[str]:
+    """Yields a problem if the manifest is no table of the schema MANIFEST."""
     with version.dataset.open_input(version.path(MANIFEST_FILE)) as source:
         if not pq.read_schema(source).equals(MANIFEST):
             yield f"{version.dataset.url(version.path(MANIFEST_FILE))}: columns differ from the published schema"
 
 
 def _differs(url: str, found: tuple[int, str], size: int, sha256: str) -> Iterator[str]:
-    """``found``: bytes and SHA-256."""
+    """Yields a problem if ``found``, bytes and SHA-256, is not what was published."""
     if found[0] != size:
         yield f"{url}: {found[0]:,} bytes, {size:,} were published; restore it or publish the dataset again"
     elif found[1] != sha256:
@@ -139,6 +142,7 @@ def _differs(url: str, found: tuple[int, str], size: int, sha256: str) -> Iterat
 
 
 def _miscounted(version: Version, census: _Census, shards: pa.Table) -> Iterator[str]:
+    """Yields a problem for each count of version.json that the tables do not have."""
     counts, where = version.record.counts, version.dataset.url(version.path(MANIFEST_FILE))
     failures, lineage = version.table(FAILURES_FILE), version.table(LINEAGE_FILE, ["since"])
     for what, found, said in (
@@ -159,7 +163,7 @@ def _miscounted(version: Version, census: _Census, shards: pa.Table) -> Iterator
 
 
 def _data_problems(version: Version, promised: pa.Table, rows: pa.Table) -> list[str]:
-    """One data file against its hash (a row of shards.parquet) and its rows of the manifest."""
+    """Compares a data file with its hash (a row of shards.parquet) and its rows of the manifest; gives the problems."""
     path, size, sha256 = (promised[name][0].as_py() for name in SHARDS.names)
     url = version.dataset.url(path)
     try:

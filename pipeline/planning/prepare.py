@@ -1,4 +1,7 @@
-"""Spec -> everything opened and checked, and the plan. All that can be known before a GPU starts is found out here."""
+"""Prepares a job: spec -> everything opened and checked, and the plan.
+
+All that can be known before a GPU starts is found out here.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -22,7 +25,15 @@ from flowreel.pipeline.planning.spans import spans_without_digests
 from flowreel.pipeline.planning.variant_matrix import all_combinations, sample
 from flowreel.pipeline.render.job import RenderJob, lanes_for
 from flowreel.pipeline.sources.catalog import Catalog
-from flowreel.pipeline.sources.file_index import INDEX, facts_in, fingerprint_of, index_of, load_index, save_index
+from flowreel.pipeline.sources.file_index import (
+    INDEX,
+    FileFacts,
+    facts_in,
+    fingerprint_of,
+    index_of,
+    load_index,
+    save_index,
+)
 from flowreel.pipeline.sources.find import find_sequences, open_source
 from flowreel.pipeline.sources.keypoints.frames import channels
 from flowreel.pipeline.sources.label_spaces import open_label_space
@@ -39,7 +50,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Prepared:
-    """A job that is ready to run."""
+    """Holds a job that is ready to run."""
 
     job: RenderJob
     catalog: Catalog
@@ -53,6 +64,27 @@ def prepare(spec: Spec, progress: Progress | None = None, *, dry: bool = False) 
 
     Raises a UsageError of the fitting kind for the first thing that is wrong; problems of the source are collected,
     and `Catalog.check` raises them.
+    """
+    job, known = _open_inputs(spec, dry)
+    exemplars = _check_inputs(job)
+    catalog = _find_sequences(job, known, progress, dry)
+    del known  # as large as the source's index; the plan needs none of it
+    return _make_plan(job, catalog, exemplars)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """Holds what earlier runs have noted of files."""
+
+    index: pa.Table  # INDEX
+    weights: dict[str, FileFacts]  # of the checkpoint's files, those that were just read included
+
+
+def _open_inputs(spec: Spec, dry: bool) -> tuple[RenderJob, _Known]:
+    """Opens all that the spec names: source, dataset, label space, index and checkpoint; resolves its settings.
+
+    Raises a UsageError of the fitting kind for the first that is not there or does not read, and for names of classes
+    that the label space does not have.
     """
     spec, options = _spelled_out(spec), spec.storage_options
     source, dataset = open_source(spec.source, options), open_store(spec.dataset.uri, options)
@@ -69,32 +101,53 @@ def prepare(spec: Spec, progress: Progress | None = None, *, dry: bool = False) 
     known = facts_in(index.filter(pc.starts_with(index["key"], f"other|{weights.uri}")))
     checkpoint = read_checkpoint(weights, lambda store, file: fingerprint_of(store, file, known))
     settings = resolve_settings(spec, checkpoint)
-    check_fits(checkpoint, space, settings.size, channels(spec.source) if spec.source.kind in ("pose", "face") else 0)
-    if spec.output.flow and not checkpoint.config.flow:
+    return RenderJob(spec, space, settings, checkpoint, source, dataset), _Known(index, known)
+
+
+def _check_inputs(job: RenderJob) -> dict[str, Exemplar]:
+    """Checks that generator, segmenter and exemplars fit what is asked of them; gives the exemplars by style.
+
+    Raises CheckpointError, UsageError or SourceError for the first that does not.
+    """
+    spec, size = job.spec, job.settings.size
+    pictures = channels(spec.source) if spec.source.kind in ("pose", "face") else 0
+    check_fits(job.checkpoint, job.space, size, pictures)
+    if spec.output.flow and not job.checkpoint.config.flow:
         raise UsageError("output.flow: true, but this generator has no flow; set it to false")
     if spec.quality.segmenter:
         from flowreel.pipeline.quality.segmenters import open_segmenter  # torch: for those who have a segmenter only
 
-        open_segmenter(spec, space)
-    exemplars = {v.style: exemplar(v.style, spec, space, settings.size) for v in spec.variants if v.style != GENERATE}
-    catalog = find_sequences(source, spec.source, space, index, settings.size, progress)
-    used = pa.concat_tables([catalog.facts, index_of(known.items())])
-    if not dry and not used.equals(index):
-        save_index(dataset, used)
-    job, facts = RenderJob(spec, space, settings, checkpoint, source, dataset), catalog.facts
+        open_segmenter(spec, job.space)
+    return {v.style: exemplar(v.style, spec, job.space, size) for v in spec.variants if v.style != GENERATE}
+
+
+def _find_sequences(job: RenderJob, known: _Known, progress: Progress | None, dry: bool) -> Catalog:
+    """Lists and checks the source's sequences, and saves what became known of its files, unless ``dry``.
+
+    Raises SourceError if there are none; problems of files are in the catalog.
+    """
+    catalog = find_sequences(job.source, job.spec.source, job.space, known.index, job.settings.size, progress)
+    used = pa.concat_tables([catalog.facts, index_of(known.weights.items())])
+    if not dry and not used.equals(known.index):
+        save_index(job.dataset, used)
+    return catalog
+
+
+def _make_plan(job: RenderJob, catalog: Catalog, exemplars: dict[str, Exemplar]) -> Prepared:
+    """Plans on top of the newest version: chooses variants where a rule gives them, then clips and shards."""
+    facts = catalog.facts
     catalog = replace(catalog, facts=INDEX.empty_table())  # saved; a driver does not carry it through its run
-    del index, used
     job, inputs, balance = _variants(job, catalog, facts, exemplars)
-    base, held = _newest(dataset, job.spec)
+    base, held = _newest(job.dataset, job.spec)
     planned = plan(catalog.sequences, inputs, held)
-    lanes = lanes_for(settings.device, spec.execution.num_cpus, len(planned.shards))
+    lanes = lanes_for(job.settings.device, job.spec.execution.num_cpus, len(planned.shards))
     return Prepared(replace(job, lanes=lanes), catalog, base, planned, balance)
 
 
 def _variants(
     job: RenderJob, catalog: Catalog, facts: pa.Table, exemplars: dict[str, Exemplar]
 ) -> tuple[RenderJob, Inputs, Balanced | None]:
-    """The job with the variants that a rule of its spec gives, and what decides its plan."""
+    """Gives the job with the variants that a rule of its spec gives, and what decides its plan."""
     rule, config, balance, chosen_PK = job.spec.variants_by, job.checkpoint.config, None, None
     if isinstance(rule, Matrix):
         seed = job.spec.clips.seed if rule.seed is None else rule.seed
@@ -112,7 +165,7 @@ def _variants(
 
 
 def _spelled_out(spec: Spec) -> Spec:
-    """With the variants that a rule gives without the source; for balance, the look that all of them have."""
+    """Gives the spec with the variants that a rule gives without the source; for balance, the look that all have."""
     match spec.variants_by:
         case Matrix() as rule:
             return spec.model_copy(update={"variants": all_combinations(rule)})
@@ -122,7 +175,10 @@ def _spelled_out(spec: Spec) -> Spec:
 
 
 def _check_place(dataset: Store) -> None:
-    """A dry run writes nothing: a bucket must be there, a local folder need not be yet."""
+    """Checks a dataset that is not written to: a bucket must be there, a local folder need not be yet.
+
+    Raises StorageError.
+    """
     try:
         dataset.check_readable()
     except NotFound:
@@ -131,7 +187,7 @@ def _check_place(dataset: Store) -> None:
 
 
 def _newest(dataset: Store, spec: Spec) -> tuple[Version | None, Published]:
-    """The newest version and what it holds; another one if it is dropped meanwhile, which takes a newer one."""
+    """Gives the newest version and what it holds; another if it is dropped meanwhile, which takes a newer one."""
     while True:
         base = versions.newest(dataset)
         try:
@@ -142,6 +198,7 @@ def _newest(dataset: Store, spec: Spec) -> tuple[Version | None, Published]:
 
 
 def _held(base: Version | None, spec: Spec) -> Published:
+    """Gives what a version holds. Raises NotFound if it is dropped meanwhile."""
     if base is None:
         return Published()
     clip_ids = base.clips()["clip_id"].combine_chunks()

@@ -1,4 +1,4 @@
-"""A draft -> a version. ``version.json``, written last and only if absent, is the commit."""
+"""Publishes: a draft -> a version. ``version.json``, written last and only if absent, is the commit."""
 
 import hashlib
 import json
@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flowreel.pipeline.dataset import versions
-from flowreel.pipeline.dataset.lineage_file import LineageFile, kept_lineage
-from flowreel.pipeline.dataset.manifest_writer import Totals, write_manifest
+from flowreel.pipeline.dataset.lineage_file import LineageWriter
+from flowreel.pipeline.dataset.manifest_writer import ManifestWriter, Totals
 from flowreel.pipeline.dataset.versions import (
     FAILURES_FILE,
     LINEAGE_FILE,
@@ -52,8 +52,11 @@ def commit(job: RenderJob, plan: Plan, new: Draft, work: tuple[Work, ...] = ()) 
         raise Conflict(f"version {number} was published meanwhile")
     with tempfile.TemporaryDirectory(prefix="flowreel-") as folder:
         manifest, lineage = Path(folder) / MANIFEST_FILE, Path(folder) / LINEAGE_FILE
-        with LineageFile(lineage, number, kept_lineage(new.rows.base, new.rows.kept)) as clips:
-            totals = write_manifest(manifest, new.rows.rows(job.dataset, clips))
+        with ManifestWriter(manifest) as frames, LineageWriter(lineage) as clips:
+            for part in new.rows.parts(job.dataset, number):
+                frames.write(part.rows)
+                clips.write(part.lineage)
+        totals = frames.totals
         shards = _shards(new.rows, totals)
         files = {FAILURES_FILE: parquet_bytes(new.failures), SHARDS_FILE: parquet_bytes(shards)}
         counts = _counts(plan, new.failures, shards, totals)
@@ -71,7 +74,7 @@ def commit_files(
     files: dict[str, bytes],
     record_of: Callable[[dict[str, FileRecord]], VersionRecord],
 ) -> Version:
-    """Writes everything below a number, the record last. ``large``: files of this machine, under their names.
+    """Writes everything below a number, the record last. ``large``: files of this machine, stored by their names.
 
     Raises Conflict if another writer was first.
     """
@@ -93,7 +96,7 @@ def commit_files(
 
 
 def _upload(dataset: Store, path: str, place: Path, record: FileRecord) -> None:
-    """Raises StorageError if what is stored then is something else: nothing may be published on top of it."""
+    """Uploads a file and reads it back. Raises StorageError if something else is stored: nothing may build on that."""
     for _ in range(UPLOADS):
         dataset.upload(path, place)
         stored = hashlib.sha256()
@@ -108,17 +111,18 @@ def _upload(dataset: Store, path: str, place: Path, record: FileRecord) -> None:
 
 
 def _signed(records: dict[str, FileRecord]) -> bytes:
-    """What tells writers apart that would write something else."""
+    """Gives what tells writers apart that would write something else."""
     return json.dumps({name: file.sha256 for name, file in records.items()}, sort_keys=True).encode()
 
 
 def file_record(place: Path) -> FileRecord:
+    """Gives size and SHA-256 of a file of this machine."""
     with open(place, "rb") as file:
         return FileRecord(size=place.stat().st_size, sha256=hashlib.file_digest(file, "sha256").hexdigest())
 
 
 def _shards(rows: Merge, totals: Totals) -> pa.Table:
-    """Every data file that the manifest names, with size and SHA-256."""
+    """Lists every data file that the manifest names, with size and SHA-256: columns SHARDS, in order of path."""
     old = rows.base.table(SHARDS_FILE) if rows.base else SHARDS.empty_table()
     known = pa.concat_tables(
         [rows.files, old.filter(pc.invert(pc.is_in(old["path"], value_set=rows.files["path"].combine_chunks())))]
@@ -127,6 +131,7 @@ def _shards(rows: Merge, totals: Totals) -> pa.Table:
 
 
 def _counts(plan: Plan, failures: pa.Table, shards: pa.Table, totals: Totals) -> Counts:
+    """Sums up what the version holds, and what the plan reused and dropped."""
     failed = sum(kind == "failed" for kind in failures["kind"].to_pylist())
     return Counts(
         sequences=totals.sequences,
@@ -143,6 +148,7 @@ def _counts(plan: Plan, failures: pa.Table, shards: pa.Table, totals: Totals) ->
 
 
 def _record(job: RenderJob, plan: Plan, number: int, counts: Counts, files: dict[str, FileRecord]) -> VersionRecord:
+    """Puts ``version.json`` together; only what is known once the files are written is in ``files``."""
     config = job.checkpoint.config.model_dump(mode="json")
     return VersionRecord(
         number=number,

@@ -1,4 +1,4 @@
-"""Samples of `torch_dataset`, streamed: sharded, shuffled, read ahead, resumable within an epoch."""
+"""Streams the samples of `torch_dataset`: sharded, shuffled, read ahead, resumable within an epoch."""
 
 from collections import Counter, deque
 from collections.abc import Iterator
@@ -11,6 +11,7 @@ import torch
 import torch.distributed
 import torch.utils.data
 
+from flowreel.pipeline.concurrency import prefetch
 from flowreel.pipeline.dataset.versions import MANIFEST_FILE
 from flowreel.pipeline.reader import windows
 from flowreel.pipeline.reader.torch_dataset import Sample, Samples
@@ -23,7 +24,7 @@ Fetched = tuple[int, "Future[pa.Table]"]  # a window, and its clip's rows
 
 @dataclass
 class ClipStream(torch.utils.data.IterableDataset[Sample]):
-    """Iterable: every window once an epoch, divided among ranks and DataLoader workers by clips.
+    """Yields every window once an epoch, divided among ranks and DataLoader workers by clips.
 
     ``seed``: shuffles, each epoch in another way (`set_epoch`); None: manifest order. Windows of ``mixed_clips`` clips
     are mixed: so many clips are held, as they are stored. ``threads`` decode, in each worker. ``rank``: of this process
@@ -50,15 +51,18 @@ class ClipStream(torch.utils.data.IterableDataset[Sample]):
             raise UsageError(f"rank {self.rank} of {self.ranks}: give both, or none, with 0 <= rank < ranks")
 
     def set_epoch(self, epoch: int) -> None:
-        """Workers that live on see it too."""
+        """Sets the epoch that the next iteration gives; workers that live on see it too."""
         self._epoch.fill_(epoch)
 
     def state_dict(self) -> dict[str, Any]:
-        """Where this reader stands: plain numbers and texts."""
+        """Tells where this reader stands: plain numbers and texts."""
         return {**self._identity(), "epoch": int(self._epoch), "given": self._given}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Raises UsageError for a state of other data, another order or another number of readers."""
+        """Goes on from what `state_dict` gave.
+
+        Raises UsageError for a state of other data, another order or another number of readers.
+        """
         mine = self._identity()
         other = [f"{key} {state.get(key)!r}, now {value!r}" for key, value in mine.items() if state.get(key) != value]
         if other:
@@ -74,22 +78,19 @@ class ClipStream(torch.utils.data.IterableDataset[Sample]):
             yield sample
 
     def _stream(self, todo: Indices) -> Iterator[Sample]:
-        """Windows are decoded ahead, by threads: OpenCV lets go of the interpreter lock."""
-        waiting: deque[Future[Sample]] = deque()
-        fetchers, decoders = ThreadPoolExecutor(FETCHES), ThreadPoolExecutor(self.threads)
+        """Decodes windows ahead, by threads: OpenCV lets go of the interpreter lock."""
+        fetchers = ThreadPoolExecutor(FETCHES)
         try:
-            for window, rows in self._fetched(todo, fetchers):
-                waiting.append(decoders.submit(self._decoded, rows, window))
-                if len(waiting) > 2 * self.threads:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
+            yield from prefetch(self._decoded, self._fetched(todo, fetchers), 2 * self.threads, self.threads)
         finally:
-            decoders.shutdown(wait=False, cancel_futures=True)
             fetchers.shutdown(wait=False, cancel_futures=True)
 
     def _fetched(self, todo: Indices, fetchers: ThreadPoolExecutor) -> Iterator[Fetched]:
-        """Each clip is read once, ahead, and let go with its last window."""
+        """Yields windows with their clip's rows. Each clip is read once, ahead, and let go with its last window.
+
+        Rows are handed on while they are still on their way, and windows of one clip share them: that is not what
+        `prefetch` does, which would hold up decoded windows until the rows of a later one are there.
+        """
         clip_W = self.samples.windows.clip_W[todo].tolist()
         left, held = Counter(clip_W), dict[int, Future[pa.Table]]()
         waiting: deque[Fetched] = deque()
@@ -102,11 +103,13 @@ class ClipStream(torch.utils.data.IterableDataset[Sample]):
                 yield waiting.popleft()
         yield from waiting
 
-    def _decoded(self, rows: "Future[pa.Table]", window: int) -> Sample:
+    def _decoded(self, fetched: Fetched) -> Sample:
+        """Decodes a window, once its clip's rows are there."""
+        window, rows = fetched
         return self.samples.sample(rows.result(), window)
 
     def _part(self) -> Part:
-        """This worker of this rank among all workers of all ranks."""
+        """Gives this worker's place: of this rank, among all workers of all ranks."""
         rank, ranks = self.rank, self.ranks
         if rank is None or ranks is None:
             together = torch.distributed.is_available() and torch.distributed.is_initialized()
@@ -117,7 +120,7 @@ class ClipStream(torch.utils.data.IterableDataset[Sample]):
         return Part(rank * workers + (worker.id if worker else 0), ranks * workers)
 
     def _identity(self) -> dict[str, Any]:
-        """What decides the order of samples."""
+        """Gives what decides the order of samples."""
         part, samples = self._part(), self.samples
         manifest = samples.dataset.version.record.files[MANIFEST_FILE].sha256
         return {

@@ -1,14 +1,15 @@
-"""Shard -> data file and outcomes. The file to read first.
+"""Renders a shard: shard -> data file and outcomes. The file to read first.
 
 A shard goes through fetch, generate, encode, write. A clip that cannot be fetched, rendered or encoded fails alone;
-its shard mates go on. What is stored is named by the clips that it holds, so doing a shard twice is harmless.
+its shard mates go on: every step gives, per clip, what it made of it or how the clip failed. What is stored is named
+by the clips that it holds, so doing a shard twice is harmless.
 """
 
 import base64
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -48,7 +49,7 @@ T = TypeVar("T")
 
 @dataclass
 class ShardRenderer:
-    """One generator and the job that it works for. Several threads may render shards at once: they overlap fetching
+    """Renders shards of one job with one generator. Several threads may render shards at once: they overlap fetching
     and encoding; as many as the device has lanes generate."""
 
     job: RenderJob
@@ -71,31 +72,32 @@ class ShardRenderer:
         finished = self._finished(shard, worker)
         if finished:
             return finished
-        lost: dict[str, ClipOutcome] = {}
         clock, began = _Clock(), time.time()
         with clock.stage("fetch"):
-            maps = self._each(shard.clips, lambda clip: fetch_clip(clip, self.job), lost)
+            fetched = self._each(shard.clips, lambda clip: fetch_clip(clip, self.job))
+        maps = _made(fetched)
         with self.device, clock.stage("generate"):
             try:
-                frames = self._generated([c for c in shard.clips if c.clip_id in maps], maps, lost)
+                generated = self._generated([c for c in shard.clips if c.clip_id in maps], maps)
             except torch.AcceleratorError as error:
                 raise DeviceLost(str(error)) from error
+        frames = _made(generated)
         with clock.stage("encode"):
-            rendered = [c for c in shard.clips if c.clip_id in frames]
             encoded = self._each(
-                rendered, lambda c: self._encoded(c, maps[c.clip_id], frames[c.clip_id]), lost, self.background.map
+                [c for c in shard.clips if c.clip_id in frames],
+                lambda c: self._encoded(c, maps[c.clip_id], frames[c.clip_id]),
+                self.background.map,
             )
-        lost |= {clip_id: e for clip_id, e in encoded.items() if isinstance(e, Rejected)}
-        kept = [e for e in encoded.values() if isinstance(e, EncodedClip)]
         with clock.stage("write"):
+            ended: dict[str, EncodedClip | Rejected | Failed] = {**_failed(fetched), **_failed(generated), **encoded}
             about = ShardOutcome(shard.shard_id, None, (), worker, clock.seconds, began)
-            outcome = self._stored(shard, kept, lost, about)
+            outcome = self._stored([ended[c.clip_id] for c in shard.clips], about)
             for clip in filter(self._is_long, shard.clips):
                 self._pieces(clip).forget()
         return outcome
 
     def _finished(self, shard: Shard, worker: str) -> ShardOutcome | None:
-        """The outcome of a shard whose file is there already: from an earlier run of another plan, or a lost record."""
+        """Gives the outcome of a shard whose file is there: from an earlier run of another plan, or a lost record."""
         found = stored(self.job.dataset, shard.shard_id)
         if found is None:
             return None
@@ -111,7 +113,7 @@ class ShardRenderer:
         return outcome
 
     def _passes(self, rows: pa.Table) -> bool:
-        """Whether stored rows of a clip are within the spec's bounds, and were measured for all of them."""
+        """Tells whether stored rows of a clip are within the spec's bounds, and were measured for all of them."""
         quality = self.job.spec.quality
         if not bounds_of(quality):
             return True
@@ -123,26 +125,16 @@ class ShardRenderer:
         self,
         clips: Sequence[Clip],
         call: Callable[[Clip], T],
-        lost: dict[str, ClipOutcome],
         each: Callable[[Callable[[Clip], T | Failed], Sequence[Clip]], Iterable[T | Failed]] = map,
-    ) -> dict[str, T]:
-        """``call`` for every clip, with failures put among the lost. ``each``: `map`, or that of threads."""
-        done: dict[str, T] = {}
+    ) -> dict[str, T | Failed]:
+        """Gives per clip id what ``call`` gives, or the clip's failure. ``each``: `map`, or that of threads."""
         most = self.job.spec.failure.max_attempts
-        for clip, result in zip(
-            clips, each(lambda c: with_retries(c.clip_id, partial(call, c), most), clips), strict=True
-        ):
-            if isinstance(result, Failed):
-                lost[clip.clip_id] = result
-            else:
-                done[clip.clip_id] = result
-                lost.pop(clip.clip_id, None)
-        return done
+        tried = each(lambda c: with_retries(c.clip_id, partial(call, c), most), clips)
+        return dict(zip([c.clip_id for c in clips], tried, strict=True))
 
-    def _generated(
-        self, clips: list[Clip], maps: dict[str, ClipMaps], lost: dict[str, ClipOutcome]
-    ) -> dict[str, ClipFrames]:
-        """Lock-step batches; one that fails is rendered clip by clip, so that only the culprit is lost.
+    def _generated(self, clips: list[Clip], maps: dict[str, ClipMaps]) -> dict[str, ClipFrames | Failed]:
+        """Generates frames in lock-step batches; one that fails is rendered clip by clip, so that only the culprit is
+        lost.
 
         One that the device has no memory for is halved, and so are all after it: then nothing was wrong with a clip.
         """
@@ -152,14 +144,11 @@ class ShardRenderer:
         def together(group: Sequence[Clip]) -> list[ClipFrames]:
             return render_clips(self.engine, [maps[c.clip_id].conditioning for c in group], how, self.tick)
 
-        long = [c for c in clips if self._is_long(c)]
-        clips = [c for c in clips if not self._is_long(c)]
         done = self._each(
-            long,
+            [c for c in clips if self._is_long(c)],
             lambda c: render_long(self.engine, maps[c.clip_id].conditioning, how, self._pieces(c), self.tick),
-            lost,
         )
-        left = clips
+        left = [c for c in clips if not self._is_long(c)]
         while left:
             group, rest = left[: self.fitting], left[self.fitting :]
             try:
@@ -170,13 +159,13 @@ class ShardRenderer:
                 if isinstance(error, torch.OutOfMemoryError) and len(group) > 1:
                     self._halve(len(group))
                     continue
-                done |= self._each(group, lambda clip: together([clip])[0], lost)
+                done |= self._each(group, lambda clip: together([clip])[0])
             left = rest
-        return {
-            c.clip_id: in_light(done[c.clip_id], spec.variants[c.variant]) for c in (*long, *clips) if c.clip_id in done
-        }
+        variant_of = {c.clip_id: spec.variants[c.variant] for c in clips}
+        return {i: f if isinstance(f, Failed) else in_light(f, variant_of[i]) for i, f in done.items()}
 
     def _halve(self, tried: int) -> None:
+        """Takes half as many clips into a batch from now on."""
         self.fitting = tried // 2
         log.warning("no memory for %d clips in lock-step: %d from now on", tried, self.fitting)
         torch.cuda.empty_cache()
@@ -188,6 +177,7 @@ class ShardRenderer:
         return ClipCheckpoints(self.job.dataset, self.plan_id, clip.clip_id, self.job.spec.execution.checkpoint_frames)
 
     def _encoded(self, clip: Clip, maps: ClipMaps, frames: ClipFrames) -> EncodedClip | Rejected:
+        """Measures a clip, and encodes it if no gate rejects it."""
         label_THW = maps.label_THW[frames.first :]
         fps = self.job.spec.source.fps / frame_stride(self.job.spec.variants[clip.variant].edits)
         quality = measure(frames.image_THW3, label_THW, fps, self._agreement)
@@ -202,20 +192,18 @@ class ShardRenderer:
         segmenter = open_segmenter(self.job.spec, self.job.space)
         return partial(label_agreement, segmenter) if segmenter else None
 
-    def _stored(
-        self, shard: Shard, encoded: list[EncodedClip], lost: dict[str, ClipOutcome], about: ShardOutcome
-    ) -> ShardOutcome:
-        """Record first, data file last: the data file is the mark that the shard is done.
+    def _stored(self, ended: Sequence[EncodedClip | Rejected | Failed], about: ShardOutcome) -> ShardOutcome:
+        """Stores the encoded clips. Record first, data file last: the data file is the mark that the shard is done.
 
         A file that is there already stays as it is: a version may name it, and its clips are the same, though perhaps
         rendered in batches of another size, which changes how results are rounded.
         """
+        encoded = [e for e in ended if isinstance(e, EncodedClip)]
         name = shard_id(e.clip_id for e in encoded)
         there = stored(self.job.dataset, name) if encoded else None
         data = build(name, encoded) if encoded and not there else b""
         file = there[0] if there else describe(name, data) if encoded else None
-        rendered = {e.clip_id: Rendered(e.clip_id, len(e.rows)) for e in encoded}
-        clips = tuple(rendered.get(c.clip_id) or lost[c.clip_id] for c in shard.clips)
+        clips = tuple(Rendered(e.clip_id, len(e.rows)) if isinstance(e, EncodedClip) else e for e in ended)
         outcome = replace(about, file=file, clips=clips, ended=time.time())
         save_outcome(self.job.dataset, self.plan_id, outcome)
         if file and not there:
@@ -223,14 +211,25 @@ class ShardRenderer:
         return outcome
 
 
+def _made(results: Mapping[str, T | Failed]) -> dict[str, T]:
+    """Keeps what a step made of clips, per clip id."""
+    return {clip_id: result for clip_id, result in results.items() if not isinstance(result, Failed)}
+
+
+def _failed(results: Mapping[str, T | Failed]) -> dict[str, Failed]:
+    """Keeps the failures of a step, per clip id."""
+    return {clip_id: result for clip_id, result in results.items() if isinstance(result, Failed)}
+
+
 class _Clock:
-    """Seconds per stage."""
+    """Measures seconds per stage."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
+        """Measures what runs inside it."""
         began = time.perf_counter()
         yield
         self.seconds[name] = round(time.perf_counter() - began, 4)

@@ -82,7 +82,7 @@ class Damaged:
     def read_data(self) -> None:
         stored(self.store, self.data.path.removeprefix("data/").removesuffix(".parquet"))
         assert (self.read_labels() == self.labels).all()
-        list(read_footers(self.store, [self.data]))
+        list(read_footers(self.store, [self.data], since=1))
 
     def read_runs(self) -> None:
         records.unfinished_runs(self.store)

@@ -3,13 +3,14 @@
 import json
 import re
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from itertools import chain
 from typing import Any
 
 import numpy as np
 from pydantic import TypeAdapter
 
+from flowreel.pipeline.concurrency import prefetch
 from flowreel.pipeline.dataset.data_file import path_of
 from flowreel.pipeline.identity import IdSearch, id_array
 from flowreel.pipeline.storage import NotFound, Store
@@ -18,7 +19,7 @@ from flowreel.schemas.outcome import ClipOutcome, Failed, Rejected, Rendered, Sh
 from flowreel.schemas.plan import Plan
 
 READERS = 16
-BLOCK = 1024  # records in flight
+AHEAD = 1024  # records that are read before they are wanted
 _OF_CLIPS: dict[str, TypeAdapter[ClipOutcome]] = {
     way.__name__.lower(): TypeAdapter(way) for way in (Rendered, Rejected, Failed)
 }
@@ -53,14 +54,12 @@ def load_outcomes(dataset: Store, plan_id: str) -> Iterator[ShardOutcome]:
     A damaged record counts for nothing: its shard is rendered again.
     """
     sizes: _Sizes | None = None
-    with ThreadPoolExecutor(READERS) as pool:
-        for page in dataset.pages(f"{folder(plan_id)}/outcomes"):
-            for first in range(0, len(page), BLOCK):
-                outcomes = pool.map(lambda i: _parse(dataset.read(i.path, size=i.size)), page[first : first + BLOCK])
-                for outcome in filter(None, outcomes):
-                    sizes = sizes or _Sizes(dataset)
-                    if outcome.file is None or sizes.of(outcome.file.path) == outcome.file.size:
-                        yield outcome
+    found = chain.from_iterable(dataset.pages(f"{folder(plan_id)}/outcomes"))
+    for outcome in prefetch(lambda info: _parse(dataset.read(info.path, size=info.size)), found, AHEAD, READERS):
+        if outcome is not None:
+            sizes = sizes or _Sizes(dataset)
+            if outcome.file is None or sizes.of(outcome.file.path) == outcome.file.size:
+                yield outcome
 
 
 class _Sizes:

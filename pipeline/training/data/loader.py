@@ -1,8 +1,7 @@
-"""Draw -> clip: fetched, decoded, augmented, as tensors on the CPU."""
+"""Loads clips: draw -> clip, fetched, decoded, augmented, as tensors on the CPU."""
 
-from collections import deque
 from collections.abc import Generator, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from flowreel.pipeline.concurrency import prefetch
 from flowreel.pipeline.generator.conditioning import from_uint8
 from flowreel.pipeline.optical_flow import Flow
 from flowreel.pipeline.storage import open_store
@@ -31,7 +31,7 @@ Pair = tuple[TrainingFrame, TrainingFrame]  # current, previous
 
 
 def open_loader(spec: TrainSpec, source: TrainingSource) -> "ClipLoader":
-    """The loader of a spec. Raises UsageError for flow weights that cannot be used."""
+    """Opens the loader of a spec. Raises UsageError for flow weights that cannot be used."""
     run = open_store(spec.output, spec.storage_options)
     flows = FlowCache(run, source.store, spec.data.size, open_method(spec.data, spec.storage_options))
     return ClipLoader(source, flows, spec.data.crop)
@@ -49,22 +49,17 @@ class ClipLoader:
     def clips(
         self, sequences: Sequence[TrainingSequence], draws: Iterable[Draw], ahead: int = 2
     ) -> Generator[TrainingClip, None, None]:
-        """One clip per draw from ``sequences``, in order; ``ahead`` of them are loaded while the caller computes."""
-        waiting: deque[Future[TrainingClip]] = deque()
-        with ThreadPoolExecutor(ahead) as pool:
-            try:
-                for draw in draws:
-                    waiting.append(pool.submit(self.load, sequences[draw.sequence], draw))
-                    if len(waiting) > ahead:
-                        yield waiting.popleft().result()
-                while waiting:
-                    yield waiting.popleft().result()
-            finally:
-                for clip in waiting:
-                    clip.cancel()
+        """Yields one clip per draw from ``sequences``, in order; ``ahead`` of them load while the caller computes.
+
+        Raises what `load` does.
+        """
+        return prefetch(lambda draw: self.load(sequences[draw.sequence], draw), draws, ahead)
 
     def load(self, sequence: TrainingSequence, draw: Draw) -> TrainingClip:
-        """Raises SourceError for what is gone, changed or damaged, StorageError if the store keeps failing."""
+        """Loads one clip.
+
+        Raises SourceError for what is gone, changed or damaged, StorageError if the store keeps failing.
+        """
         shown = [sequence.frames[i] for i in draw.indices]
         data = self._frames(list(dict.fromkeys(shown)))
         pairs = [(current, previous) for previous, current in pairwise(shown)]
@@ -87,6 +82,7 @@ class ClipLoader:
         )
 
     def _frames(self, frames: list[TrainingFrame]) -> dict[TrainingFrame, FrameData]:
+        """Gives each frame's maps, pictures and image: from memory, else read and kept there."""
         found = {frame: self.memory.get(frame) for frame in frames}
         new = [frame for frame in frames if found[frame] is None]
         for frame, data in zip(new, read_frames(self.source, new, self.flows.size), strict=True):
@@ -95,6 +91,8 @@ class ClipLoader:
         return {frame: data for frame, data in found.items() if data is not None}
 
     def _flows(self, pairs: list[Pair], data: dict[TrainingFrame, FrameData]) -> dict[Pair, Flow]:
+        """Gives each pair's flow: from memory, from the run's cache, else calculated and kept in both."""
+
         def one(pair: Pair) -> Flow:
             current, previous = pair
             kept = self.flows.kept(current, previous)
@@ -111,7 +109,7 @@ class ClipLoader:
 
 @dataclass(frozen=True)
 class _Cut:
-    """What a draw does to the (T, H, W, ...) of anything: mirror, then piece."""
+    """Does to the (T, H, W, ...) of anything what a draw asks for: mirrors, then crops."""
 
     draw: Draw
     size: tuple[int, int]
@@ -123,16 +121,20 @@ class _Cut:
 
 
 def _inside(flow_THW2: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Where flow leads to a pixel of the picture: what a crop or the camera moved out of sight cannot be warped."""
+    """Tells where flow leads to a pixel of the picture: (T, H, W).
+
+    What a crop or the camera moved out of sight cannot be warped.
+    """
     h, w = flow_THW2.shape[1:3]
     x, y = np.arange(w) + flow_THW2[..., 0], np.arange(h)[:, None] + flow_THW2[..., 1]
     return np.asarray((x >= -0.5) & (x <= w - 0.5) & (y >= -0.5) & (y <= h - 0.5))
 
 
 def _given(values: NDArray[Any]) -> torch.Tensor:
-    """Label ids (T, H, W), or pictures (T, H, W, L) as (T, L, H, W)."""
+    """Gives label ids (T, H, W) as they are, pictures (T, H, W, L) as (T, L, H, W)."""
     return _tensor(values).long() if values.ndim == 3 else _tensor(np.moveaxis(values, -1, 1))
 
 
 def _tensor(values: NDArray[Any]) -> torch.Tensor:
+    """Gives an array as a tensor, contiguous."""
     return torch.from_numpy(np.ascontiguousarray(values))

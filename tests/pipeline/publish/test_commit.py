@@ -96,6 +96,16 @@ def test_counts_and_files_of_the_record_are_those_of_the_tables(local_run: Local
     assert on_disk["spec"]["source"]["fps"] == 17.0 and "storage_options" not in on_disk["spec"]
 
 
+def test_the_parts_of_a_version_are_all_that_its_tables_hold(local_run: LocalRun) -> None:
+    prepared = local_run.prepare()
+    outcomes = local_run.render(prepared)
+    parts = list(drafted(prepared, outcomes).rows.parts(prepared.job.dataset, number=1))
+    assert not (local_run.dataset / "versions").exists()
+    local_run.publish(prepared, outcomes)
+    assert table(local_run, "manifest.parquet").equals(pa.concat_tables(part.rows for part in parts))
+    assert table(local_run, "lineage.parquet").equals(pa.concat_tables(part.lineage for part in parts))
+
+
 def test_edits_styles_and_variants_stand_in_the_manifest(local_run: LocalRun) -> None:
     exemplar = local_run.root / "dusk.png"
     Image.fromarray(np.full((20, 30, 3), (90, 40, 20), np.uint8)).save(exemplar)
