@@ -22,7 +22,7 @@ class Variant(Model):
     light: Light | None = Field(None, description="laid over the rendered frames")
 
     @property
-    def look(self) -> str:
+    def appearance(self) -> str:
         """For people and the manifest."""
         return self.style if self.light is None else f"{self.style} ({self.light})"
 

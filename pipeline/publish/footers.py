@@ -1,4 +1,5 @@
-"""Manifest rows of new data files, and what their clips were rendered from: by ranged reads of footers, no media."""
+"""Reads manifest rows of new data files, and what their clips were rendered from, by ranged reads of footers: no
+media."""
 
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -15,7 +16,7 @@ from flowreel.schemas.lineage import LINEAGE
 from flowreel.schemas.outcome import DataFile
 
 READERS = 16
-AHEAD = 128  # files that are read before their rows are wanted
+AHEAD = 128  # files to prefetch
 _TAIL_BYTES = 32 * 2**10  # holds most footers
 _END_BYTES = 8  # length of the footer and the format's name
 
@@ -24,7 +25,7 @@ class FooterRows:
     """The rows of one data file, whose clips come one after the other, each in frame order."""
 
     def __init__(self, rows: pa.Table, sources: pa.Table) -> None:
-        """Raises ValueError if the two tables are of different clips."""
+        """Joins the two tables. Raises ValueError if they are of different clips."""
         first = np.flatnonzero(rows["frame_index"].to_numpy() == 0)
         clip_ids = rows["clip_id"].take(pa.array(first)).to_pylist()
         if sources["clip_id"].to_pylist() != clip_ids:
@@ -35,16 +36,16 @@ class FooterRows:
         self.numbers = {clip_id: k for k, clip_id in enumerate(clip_ids)}  # of clips, in order
 
     def rows(self, first: int, end: int) -> pa.Table:
-        """Manifest rows of the clips [first, end)."""
+        """Gives the manifest rows of the clips [first, end)."""
         return self._rows.slice(self._edges[first], self._edges[end] - self._edges[first])
 
     def sources(self, first: int, end: int) -> pa.Table:
-        """Rows of LINEAGE without its last column, one per clip."""
+        """Gives rows of LINEAGE without its last column, one per clip."""
         return self._sources.slice(first, end - first)
 
 
 def read_footers(dataset: Store, files: Iterable[DataFile]) -> Iterator[FooterRows]:
-    """Of each file in turn, read ahead in parallel. Raises IntegrityError for a damaged file."""
+    """Yields the rows of each file in turn, prefetched in parallel. Raises IntegrityError for a damaged file."""
     return prefetch(partial(_rows, dataset), files, AHEAD, READERS)
 
 
@@ -57,12 +58,12 @@ def _rows(dataset: Store, file: DataFile) -> FooterRows:
         raise
     except (ValueError, KeyError, OSError, pa.ArrowException) as error:
         raise IntegrityError(
-            f"{url}: damaged: {error}; delete it and run the same command, it is rendered anew"
+            f"{url}: damaged: {error}; delete it and run the same command to render it again"
         ) from None
 
 
 def _footer(dataset: Store, file: DataFile) -> bytes:
-    """A file's last bytes, which Parquet readers take for a file: mostly one request."""
+    """Reads a file's last bytes, which Parquet readers take for a file: mostly one request."""
     tail = dataset.read_range(file.path, max(0, file.size - _TAIL_BYTES), file.size)
     wanted = int.from_bytes(tail[-_END_BYTES:-4], "little") + _END_BYTES
     return tail if wanted <= len(tail) else dataset.read_range(file.path, max(0, file.size - wanted), file.size)

@@ -1,4 +1,4 @@
-"""The gates that reject clips: bounds of the spec, each on one column of the manifest."""
+"""Gates that reject clips: bounds of the spec, each on one column of the manifest."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from flowreel.schemas.quality import QualitySpec
 
 @dataclass(frozen=True)
 class Bound:
-    """What a field of `quality` asks of a column."""
+    """The bound that a field of `quality` sets on a column."""
 
     field: str
     column: str
@@ -18,7 +18,7 @@ class Bound:
 
 
 def bounds_of(spec: QualitySpec) -> list[Bound]:
-    """Those that are set. A field's name says its side and column: ``max_warp_error``."""
+    """Gives the bounds that are set. A field's name says its side and column: ``max_warp_error``."""
     found: list[Bound] = []
     for field in QualitySpec.model_fields:
         side, _, column = field.partition("_")
@@ -29,9 +29,9 @@ def bounds_of(spec: QualitySpec) -> list[Bound]:
 
 
 def gate(columns: Mapping[str, Sequence[float | None]], spec: QualitySpec) -> str | None:
-    """Why a clip must not be published, or None: the first bound that its worst frame is beyond.
+    """Says why a clip must not be published: the first bound that its worst frame is beyond; None if it may be.
 
-    Frames of which a measure says nothing pass its bound.
+    Frames without a measure pass its bound.
     """
     for bound in bounds_of(spec):
         values = [(value, t) for t, value in enumerate(columns[bound.column]) if value is not None]

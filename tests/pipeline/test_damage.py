@@ -1,4 +1,4 @@
-"""Real frames, renders of their labels, and known damage: the measures tell them apart."""
+"""Real frames, renders of their labels, and known damage: the measures tell them hamming_distance."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from flowreel.pipeline.codec import decode_ids, decode_image, resize_ids, resize_image
 from flowreel.pipeline.quality.measure import Columns, measure
-from flowreel.pipeline.quality.perceptual_hash import apart
+from flowreel.pipeline.quality.perceptual_hash import hamming_distance
 from flowreel.schemas.manifest import QUALITY
 
 Rgb, Ids = NDArray[np.uint8], NDArray[np.integer]
@@ -98,7 +98,7 @@ def test_hashes_are_near_for_the_same_scene_and_far_for_another(real: tuple[Rgb,
     jpeg = cv2.imdecode(cv2.imencode(".jpg", real[0][0], [cv2.IMWRITE_JPEG_QUALITY, 40])[1], cv2.IMREAD_UNCHANGED)
     frames = np.stack([real[0][0], jpeg, other[0]])
     hashes = np.array(measure(frames, np.stack([labels[0]] * 3), FPS)["phash"], np.uint64)
-    same, different = apart(hashes[:1], hashes[1:])
+    same, different = hamming_distance(hashes[:1], hashes[1:])
     assert same <= 4 and different >= 16
 
 

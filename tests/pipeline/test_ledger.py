@@ -112,10 +112,10 @@ def test_a_writer_that_works_keeps_its_claim(local_run: Run, monkeypatch: pytest
     taken = threading.Event()
 
     def wait() -> None:
-        with other.held():
+        with other.hold():
             taken.set()
 
-    with slow.held():
+    with slow.hold():
         waiter = threading.Thread(target=wait)
         waiter.start()
         for _ in range(20):
@@ -131,7 +131,7 @@ def test_a_claim_that_was_taken_over_is_noticed(local_run: Run) -> None:
     mine = claim.Claim(store, 1, b"mine")
 
     def write() -> None:
-        with mine.held():
+        with mine.hold():
             store.write("runs/claims/000001.json", b"another's")
             mine.check()
 

@@ -99,7 +99,7 @@ def test_of_a_race_with_a_refresh_nothing_is_lost(worn: Small, monkeypatch: pyte
     monkeypatch.setattr(compaction, "_published", late)
     said: list[str] = []
     assert compaction.compact(worn.store, said.append) is None
-    assert said == ["version 3 was published meanwhile: data files are compacted next time"]
+    assert said == ["version 3 was published meanwhile: data files will be compacted next time"]
     assert open_version(worn.store).record.counts.clips == 5
     monkeypatch.undo()
     version = compaction.compact(worn.store, str)

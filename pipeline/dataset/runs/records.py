@@ -86,8 +86,8 @@ def _shard_of(path: str) -> str:
     return found[1] if found else ""
 
 
-def forget_losses(dataset: Store, plan_id: str) -> None:
-    """Drops the records of shards with failed clips, so that those clips are tried again."""
+def forget_failures(dataset: Store, plan_id: str) -> None:
+    """Deletes the records of shards with failed clips, so that those clips are rendered again."""
     for outcome in load_outcomes(dataset, plan_id):
         if any(isinstance(clip, Failed) for clip in outcome.clips):
             dataset.delete(f"{folder(plan_id)}/outcomes/{outcome.shard_id}.json")
@@ -108,7 +108,9 @@ def unfinished_runs(dataset: Store) -> list[dict[str, Any]]:
         except NotFound:  # it has just ended
             continue
         except (ValueError, TypeError, RecursionError):
-            raise IntegrityError(f"{dataset.url(info.path)}: damaged; delete it: the run itself does not need it") from None
+            raise IntegrityError(
+                f"{dataset.url(info.path)}: damaged; delete it: the run itself does not need it"
+            ) from None
         plan_id = info.path.split("/")[1]
         runs.append(
             {"plan_id": plan_id, **facts, "shards_done": sum(map(len, dataset.pages(f"{folder(plan_id)}/outcomes")))}

@@ -21,7 +21,7 @@ Prepared = list[list[Seen]]  # what each scale makes of each clip's frame before
 class FastEngine:
     """Steps clips through time on CPUs."""
 
-    ahead = 4  # frames that are looked at together: small maps share the reading of the weights
+    ahead = 4  # frames that are prepared at together: small maps share the reading of the weights
     concurrent = HAS_OPENMP
 
     def __init__(self, generator: VideoGenerator, products: torch.dtype | None = None) -> None:
@@ -55,12 +55,12 @@ class FastEngine:
             seen.append(scale.prepare(at_scale, [mask[s] for mask in masks], seen[-1] if seen else None))
         return [[scale[w * clips : (w + 1) * clips] for scale in seen] for w in range(len(windows))]
 
-    def step(self, state: RolloutState, looked: Prepared) -> tuple[RolloutState, Frame]:
+    def step(self, state: RolloutState, prepared: Prepared) -> tuple[RolloutState, Frame]:
         """Renders a frame of each clip."""
         use_torch_threads()
         made: list[list[Made]] = []
         for s, scale in enumerate(self.scales):
-            made.append(scale(looked[s], list(state.history[s]), state.raw_only, made[-1] if made else None))
+            made.append(scale(prepared[s], list(state.history[s]), state.raw_only, made[-1] if made else None))
         images = [torch.stack([clip.image_3HW for clip in clips]) for clips in made]
         flows = [clip.flow_2HW for clip in made[-1] if clip.flow_2HW is not None]
         weights = [clip.weight_1HW for clip in made[-1] if clip.weight_1HW is not None]
