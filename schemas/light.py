@@ -1,4 +1,4 @@
-"""Light and weather laid over rendered frames; labels stay true."""
+"""Light and weather applied to rendered frames; labels stay valid."""
 
 from typing import Annotated
 
@@ -10,7 +10,7 @@ Gain = Annotated[float, Field(ge=0.2, le=5)]
 
 
 class Light(Model):
-    """In this order: haze, exposure, tint, gamma."""
+    """Changes of light, applied in this order: haze, exposure, tint, gamma."""
 
     haze: Annotated[float, Field(ge=0, le=1)] = Field(0.0, description="0: clear; 1: little is seen at the horizon")
     exposure: Annotated[float, Field(ge=-4, le=4)] = Field(0.0, description="stops: 1 is twice the light")

@@ -54,8 +54,8 @@ class Sequences(Items[Sequence]):
     names: pa.Array  # large_string, per frame
     label_N32: NDArray[np.uint8]  # SHA-256 of the label map
     instance_N32: NDArray[np.uint8] | None  # SHA-256 of the instance map, zeros where there is none
-    guides: str | None = None  # template of what stands beside the label of poses and faces
-    guide_N32: NDArray[np.uint8] | None = None  # SHA-256 of that
+    guides: str | None = None  # template of the guides of poses and faces: see `SourceSpec.guides`
+    guide_N32: NDArray[np.uint8] | None = None  # SHA-256 of the guide
 
     @property
     def frame_count(self) -> int:

@@ -18,7 +18,7 @@ class DataSpec(Model):
     """What the frames are made into before a network sees them."""
 
     size: tuple[Side, Side] = Field((512, 256), description="width, height that frames are resized to")
-    crop: tuple[Side, Side] | None = Field(None, description="width, height of a random piece; one per clip")
+    crop: tuple[Side, Side] | None = Field(None, description="width, height of a random crop; one per clip")
     flip: Fraction = Field(0.5, description="share of clips that are mirrored, as a whole")
     hold_out: tuple[str, ...] = Field((), description="sequences that are not trained on, for samples and evaluation")
     flow: Literal["dis", "raft"] = Field("dis", description="reference flow: OpenCV's DIS, or RAFT from flow_weights")

@@ -1,4 +1,4 @@
-"""What sequences are rendered as: a list of variants, or a rule that gives one."""
+"""Variants, what sequences are rendered as: a list of them, or a rule that makes one."""
 
 from typing import Annotated, Any, Self
 
@@ -13,8 +13,11 @@ GENERATE = "generate"
 
 
 class Variant(Model):
-    """One look of every sequence. Its place in the list is published as its number: add new ones at the end, or the
-    clips of those behind are rendered again."""
+    """One style and list of edits that every sequence is rendered in.
+
+    Its place in the list is published as its number: add new ones at the end, or the clips of those after it are
+    rendered again.
+    """
 
     style: str = Field(GENERATE, min_length=1, description="`generate`, or the uri of an exemplar image")
     edits: tuple[Edit, ...] = Field((), description="changes to the label maps before rendering, in order")
@@ -23,7 +26,7 @@ class Variant(Model):
 
     @property
     def appearance(self) -> str:
-        """For people and the manifest."""
+        """Describes style and light, for people and the manifest."""
         return self.style if self.light is None else f"{self.style} ({self.light})"
 
 
@@ -40,7 +43,7 @@ class Balance(Model):
 
 
 class Style(Model):
-    """A look that a matrix draws from."""
+    """A style that a matrix samples from."""
 
     style: str = Field(GENERATE, min_length=1, description="`generate`, or the uri of an exemplar image")
     light: Light | None = Field(None, description="laid over the rendered frames")
@@ -49,7 +52,7 @@ class Style(Model):
 
 
 class Edited(Model):
-    """A list of edits that a matrix draws from."""
+    """A list of edits that a matrix samples from."""
 
     edits: tuple[Edit, ...] = ()
     weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
