@@ -190,7 +190,7 @@ def test_raft_without_its_weights_says_so(tmp_path: Path, raft_large: object) ->
     with pytest.raises(CheckpointError, match="other.pth: not the weights of torchvision's raft_large: .*Missing key"):
         open_method(DataSpec(flow="raft", flow_weights=str(tmp_path / "other.pth")))
     (tmp_path / "junk.pth").write_bytes(b"junk")
-    with pytest.raises(CheckpointError, match="junk.pth is no PyTorch file but text"):
+    with pytest.raises(CheckpointError, match="junk.pth is not a PyTorch file but text"):
         open_method(DataSpec(flow="raft", flow_weights=str(tmp_path / "junk.pth")))
 
 

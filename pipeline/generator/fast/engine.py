@@ -19,20 +19,22 @@ Prepared = list[list[Seen]]  # what each scale makes of each clip's frame before
 
 
 class FastEngine:
-    """Steps clips through time on CPUs."""
+    """An engine that steps clips through time on CPUs."""
 
-    ahead = 4  # frames that are prepared at together: small maps share the reading of the weights
+    ahead = 4  # frames that are prepared together: small maps share the reading of the weights
     concurrent = HAS_OPENMP
 
     def __init__(self, generator: VideoGenerator, products: torch.dtype | None = None) -> None:
-        """``generator``: on the CPU, in float32 or float64. ``products``: what inner convolutions multiply in; sums,
-        statistics, first and last convolutions, warping and blending keep the generator's precision."""
+        """Builds the fast networks. ``generator``: on the CPU, in float32 or float64. ``products``: the precision in
+        which inner convolutions multiply; sums, statistics, first and last convolutions, warping and blending keep
+        the generator's precision."""
         self.generator, self.config = generator, generator.config
         self.dtype = next(generator.parameters()).dtype
         self.scales = [FastScale(network, generator.config, products or self.dtype) for network in generator.scales]
 
     def encode(self, frame: Tensor, instance_BHW: Tensor | None) -> Encoded:
-        """``frame``: label ids (B, H, W), checked before; pictures (B, L, H, W) where the generator has no labels."""
+        """Encodes ``frame``: label ids (B, H, W), checked before; pictures (B, L, H, W) where the generator has no
+        labels."""
         use_torch_threads()
         if not self.config.label_nc:
             picture_BLHW = encode_pictures(frame, instance_BHW, self.config).to(self.dtype)
@@ -44,7 +46,7 @@ class FastEngine:
         return [self._levels(frame[b], None if edge_BHW is None else edge_BHW[b]) for b in range(len(frame))]
 
     def prepare(self, windows: Sequence[Sequence[Encoded]]) -> list[Prepared]:
-        """Windows of T encoded frames of all clips: the work on their last frames that needs no history."""
+        """Does, for windows of T encoded frames of all clips, the work on their last frames that needs no history."""
         use_torch_threads()
         clips = len(windows[0][0])
         given = [[levels[b] for levels in window] for window in windows for b in range(clips)]  # (window, clip), time
@@ -81,7 +83,7 @@ class FastEngine:
         return list(reversed(levels))
 
     def _masks(self, levels: list[Picture]) -> list[Tensor | None]:
-        """Share of foreground at each scale; nothing where the picture has none."""
+        """Computes the share of foreground at each scale; nothing where the picture has none."""
         if not self.config.fg_labels:
             return [None] * len(levels)
         masks = [self._mask(level) for level in levels]
