@@ -18,12 +18,12 @@ class Light(Model):
     gamma: Gain = Field(1.0, description="above 1: darker middle tones")
 
     def __str__(self) -> str:
-        said = [
+        parts = [
             f"{name} {getattr(self, name):g}" for name, neutral in _NEUTRAL.items() if getattr(self, name) != neutral
         ]
         if self.tint != (1.0, 1.0, 1.0):
-            said.append("tint " + "/".join(f"{gain:g}" for gain in self.tint))
-        return ", ".join(said) or "as it is"
+            parts.append("tint " + "/".join(f"{gain:g}" for gain in self.tint))
+        return ", ".join(parts) or "as it is"
 
 
 _NEUTRAL = {"haze": 0.0, "exposure": 0.0, "gamma": 1.0}

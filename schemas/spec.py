@@ -19,7 +19,7 @@ GRACE_H = 72.0  # a weekend: interrupted runs can resume, readers finish what th
 
 
 class DatasetSpec(Model):
-    """Where versions are published."""
+    """The dataset in which versions are published."""
 
     uri: str = Field(min_length=1, description="folder (relative: to where the command runs) or bucket URL")
     name: str = Field("", description="for people; default: the last part of the uri")
@@ -34,7 +34,7 @@ class DatasetSpec(Model):
 
 
 class GeneratorSpec(Model):
-    """Which generator renders, and how."""
+    """The generator that renders, and its settings."""
 
     checkpoint: str = Field("bundled", description="`bundled`, or folder / URL of a checkpoint directory")
     size: tuple[Side, Side] | None = Field(

@@ -59,7 +59,7 @@ class Edited(Model):
 
 
 class Matrix(Model):
-    """Styles x edits: each clip is rendered in some of all pairs, drawn by their weights' product."""
+    """Styles x edits: each clip is rendered in some of all combinations, sampled by the product of their weights."""
 
     styles: tuple[Style, ...] = (Style(),)
     edits: tuple[Edited, ...] = (Edited(),)
@@ -69,7 +69,7 @@ class Matrix(Model):
     @model_validator(mode="after")
     def _any(self) -> Self:
         if not any(s.weight for s in self.styles) or not any(e.weight for e in self.edits):
-            raise ValueError("styles or edits are empty, or all their weights 0: nothing can be drawn")
+            raise ValueError("styles or edits are empty, or all their weights 0: nothing can be sampled")
         return self
 
 

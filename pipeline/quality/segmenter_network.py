@@ -110,8 +110,8 @@ def _facts(data: bytes, name: str) -> SegmenterFacts:
             " make one with `python -m benchmarks.segmenter DATA OUT`"
         )
     try:
-        said = {k: v if k in ("kind", "label_space") else json.loads(v) for k, v in metadata.items()}
-        return SegmenterFacts.model_validate(said)
+        facts = {k: v if k in ("kind", "label_space") else json.loads(v) for k, v in metadata.items()}
+        return SegmenterFacts.model_validate(facts)
     except (ValueError, ValidationError) as error:
         raise CheckpointError(f"{name}: unreadable segmenter metadata: {error}") from None
 

@@ -18,7 +18,7 @@ from flowreel.schemas.label_space import LabelSpace
 from flowreel.schemas.version import VersionRecord
 
 LISTED = 5000  # clips; those with a player always are
-THREADS = 4  # clips that players are made of: each is in memory as a whole
+THREADS = 4  # clips whose players are made at the same time: each is in memory as a whole
 VIDEO_BYTES = 20_000_000  # of all videos and posters: a page stays below 30 MB
 PANELS = ("render", "labels", "flow", "instances")
 REPORT = "report/index.html"  # in a version's folder

@@ -1,4 +1,4 @@
-"""Real frames, renders of their labels, and known damage: the measures tell them hamming_distance."""
+"""Real frames, renders of their labels, and known damage: the measures tell them apart."""
 
 from pathlib import Path
 

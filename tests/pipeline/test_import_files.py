@@ -184,7 +184,7 @@ def test_only_what_arrays_need_is_known(call: str) -> None:
 
 def test_the_array_class_cannot_be_called() -> None:
     """It would take memory for any shape that a file asks for."""
-    with pytest.raises(CheckpointError, match="cut short, or no features"):
+    with pytest.raises(CheckpointError, match="cut short, or not a features"):
         read_features(with_header(b"cnumpy\nndarray\n((I1\nI1\ntt\x81."), "features.npy")
 
 

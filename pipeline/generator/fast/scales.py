@@ -23,7 +23,7 @@ class Seen:
     """One scale's features of one frame's conditioning alone, whatever was rendered before it."""
 
     features: Map
-    front: Map | None  # the foreground's features, for the next finer scale; None: names_here is none
+    front: Map | None  # the foreground's features, for the next finer scale; None: there is none
     cutout: "Cutout | None"
 
 

@@ -109,7 +109,7 @@ def read_opt(data: bytes, where: str) -> Options:
             raw[name.strip()] = _literal(text.partition("[default:")[0].strip())
     known = {"label_nc", "input_nc", "ngf", "n_scales_spatial", "n_frames_G", "netG"} & set(raw)
     if not known:
-        raise CheckpointError(f"{where} holds no `name: value` lines of vid2vid or pix2pixHD; move it away, or mend it")
+        raise CheckpointError(f"{where} holds no `name: value` lines of vid2vid or pix2pixHD; move it away, or fix it")
     claims = _of_pix2pixhd(raw) if raw.get("netG") in ("global", "local") else _of_vid2vid(raw)
     try:
         return Options.model_validate({"origin": OPT_FILE, **{k: v for k, v in claims.items() if v is not None}})

@@ -32,7 +32,7 @@ def check_claims(from_weights: Mapping[str, Any], claims: Claims, where: str) ->
     if lines:
         raise CheckpointError(
             "\n".join([f"{where}: the weights are not of the configuration that was named", *lines])
-            + "\n  correct or leave out what was said; or these are the files of another checkpoint"
+            + "\n  correct or leave out those claims; or these are the files of another checkpoint"
         )
 
 

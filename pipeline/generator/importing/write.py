@@ -28,7 +28,7 @@ class Written:
 
 
 def check_free(dest: Store, overwrite: bool) -> None:
-    """Raises CheckpointError if existing is a checkpoint already, whole or in part, that must not be overwritten."""
+    """Raises CheckpointError if there is already a checkpoint, whole or in part, that must not be overwritten."""
     existing = [name for name in (CONFIG_FILE, WEIGHTS_FILE) if dest.exists(name)]
     if existing and not overwrite:
         raise CheckpointError(f"{dest.uri} has a {existing[0]} already: choose another place, or add --overwrite")
@@ -38,7 +38,7 @@ def write_checkpoint(dest: Store, config: BaseModel, tensors: Mapping[str, Tenso
     """Writes a checkpoint over what is there. Raises StorageError if it cannot be written; then no checkpoint is
     left in its place."""
     data = serialize_weights(_apart(tensors, dtype))
-    dest.delete(CONFIG_FILE)  # until the new one is existing, the old weights must not pass for a checkpoint
+    dest.delete(CONFIG_FILE)  # until the new one exists, the old weights must not pass for a checkpoint
     dest.write(WEIGHTS_FILE, data)
     text = config.model_dump_json(indent=2) + "\n"
     dest.write(CONFIG_FILE, text.encode())

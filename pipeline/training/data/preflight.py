@@ -12,7 +12,7 @@ from flowreel.schemas.label_space import LabelSpace
 from flowreel.schemas.sequence import Sequence, SourceFile
 from flowreel.schemas.training import TrainSpec
 
-MAX_STRETCH = 0.02  # sampling far the shapes of an image and its label map may differ: rounded sides, not another crop
+MAX_STRETCH = 0.02  # how far the shapes of an image and its label map may differ: rounded sides, not another crop
 MOST_CHANNELS = 256  # of one-hot labels (GeneratorConfig.label_nc)
 
 
@@ -55,7 +55,7 @@ def hold_out_problems(spec: TrainSpec, sequences: Iterable[TrainingSequence]) ->
     known = list(dict.fromkeys(s.scene for s in sequences))
     for name in spec.data.hold_out:
         if name not in known:
-            yield f"data.hold_out: known is no sequence '{name}'; known are: {_some(known)}"
+            yield f"data.hold_out: there is no sequence '{name}'; there are: {_some(known)}"
     if known and set(known) <= set(spec.data.hold_out):
         yield f"data.hold_out names all {len(known)} sequences; leave at least one to train on"
 
