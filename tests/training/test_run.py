@@ -101,7 +101,7 @@ def test_going_on_from_a_state_is_exact(source: Path, finished: Path, tmp_path: 
         for later in (s for s in steps if s > step):
             (output / "state" / f"{later:09d}.pt").unlink()
         plan = plan_of(source, output, data={"hold_out": ["seq_2"]})
-        assert plan.resumes_at == step and any("going on" in line for line in plan.summary())
+        assert plan.resumes_at == step and any("resuming" in line for line in plan.summary())
         run(plan)
         assert without_times(read_log(plan.output)) == without_times(read_log(open_store(str(finished))))
         before, after = newest(finished), newest(output)
