@@ -14,7 +14,7 @@ from PIL import Image, UnidentifiedImageError
 ImageCodec = Literal["jpeg", "png", "webp"]
 ENDING = {"jpeg": ".jpg", "png": ".png", "webp": ".webp"}
 _ID_MODES = ("L", "P", "1", "I;16", "I;16B", "I")  # one channel of integers; P: the palette index is the id
-# Not all that Pillow knows: some formats run other programs, and few people have looked at the rarer ones.
+# Not all that Pillow knows: some formats run other programs, and the rarer ones are little tested.
 _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "TGA", "JPEG2000")
 _DAMAGE = (OSError, SyntaxError)  # Pillow raises SyntaxError for a broken PNG chunk
 # NumPy's, for headers that promise too much.

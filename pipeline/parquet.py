@@ -18,6 +18,6 @@ def read_parquet(data: bytes, columns: list[str] | None = None) -> pa.Table:
 def parquet_bytes(table: pa.Table) -> bytes:
     """Writes a small table as a file: the same rows give the same bytes."""
     sink = io.BytesIO()
-    # How a table is chunked shows in its pages: in one piece, the same rows give the same bytes.
+    # How a table is chunked shows in its pages: in one chunk, the same rows give the same bytes.
     pq.write_table(table.combine_chunks(), sink, compression="zstd", row_group_size=65_536)
     return sink.getvalue()

@@ -1,1 +1,1 @@
-"""What Flowreel's parts hand to each other, and what users write and read: no behaviour, no I/O."""
+"""Data types that Flowreel's parts hand to each other, and that users write and read: no behaviour, no I/O."""

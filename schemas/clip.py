@@ -13,7 +13,7 @@ CLIP_ID = pa.binary(ID_BYTES)
 
 @dataclass(frozen=True, slots=True)
 class Exemplar:
-    """A first-frame image that sets the look."""
+    """A first-frame image that sets the style."""
 
     uri: str
     digest: str
@@ -31,7 +31,7 @@ class Donor:
 class Clip:
     """One clip to render: label frames of a sequence from ``start`` on, in one variant.
 
-    Edits of time have put ``frames`` into their order and left some out.
+    Edits of time have already reordered ``frames`` and left some out.
     """
 
     clip_id: str
@@ -54,4 +54,5 @@ class Shard:
 
     @property
     def frame_count(self) -> int:
+        """Counts the label frames of its clips."""
         return sum(len(clip.frames) for clip in self.clips)

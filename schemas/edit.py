@@ -1,7 +1,7 @@
-"""Changes to label maps before rendering; the edited map is the label that is published.
+"""Edits of label maps before rendering; the edited map is the label that is published.
 
-An edit is a mapping whose first key says what it does. Places and distances are shares of the frame's width and
-height, so that an edit means the same at every size.
+An edit is a mapping whose first key says what it does. Places and distances are shares of the frame's width and height,
+so that an edit means the same at every size.
 """
 
 from collections.abc import Iterable
@@ -23,7 +23,7 @@ Region = Annotated[
 
 
 class Replace(Model):
-    """All pixels of one class become another class: trees into buildings."""
+    """Turns all pixels of one class into another class: trees into buildings."""
 
     replace: ClassKey = Field(description="class (name or id) that goes")
     with_: ClassKey = Field(alias="with", description="class (name or id) that takes its place")
@@ -33,7 +33,7 @@ class Replace(Model):
 
 
 class Remove(Model):
-    """All pixels of a class go, or those of some of its instances; what was behind them fills the hole."""
+    """Removes all pixels of a class, or those of some of its instances; what was behind them fills the hole."""
 
     remove: ClassKey = Field(description="class (name or id) that goes")
     instances: tuple[InstanceId, ...] | None = Field(None, min_length=1, description="only these ids of instance maps")
@@ -45,7 +45,8 @@ class Remove(Model):
 
 
 class Keep(Model):
-    """Of things, these classes only: all others are removed. With `with`, it takes the place of every other pixel."""
+    """Keeps only these classes of things and removes all others. With `with`, that class takes the place of every
+    other pixel."""
 
     keep: tuple[ClassKey, ...] = Field(min_length=1, description="classes (names or ids) that stay")
     with_: ClassKey | None = Field(None, alias="with", description="class of all else; default: other things go")
@@ -55,8 +56,8 @@ class Keep(Model):
 
 
 class Insert(Model):
-    """An object of another sequence, cut out by its instance id, or all objects of a class: in the clip's frame i as in
-    the sequence's frame `first` + i, for as long as they are in sight there."""
+    """Inserts an object of another sequence by its instance id, or all objects of a class: the clip's frame i shows
+    them as the sequence's frame `first` + i does, for as long as they are in sight there."""
 
     insert: InstanceId | StrictStr = Field(description="instance id in the other sequence, or the name of a class")
     from_: str = Field(alias="from", min_length=1, description="the other sequence")
@@ -73,7 +74,7 @@ class Insert(Model):
 
 
 class Move(Model):
-    """An instance goes to another place in all frames; what was behind it fills the hole."""
+    """Moves an instance to another place in all frames; what was behind it fills the hole."""
 
     move: InstanceId = Field(description="instance id")
     by: tuple[Shift, Shift] = Field(description="right, down")
@@ -84,7 +85,7 @@ class Move(Model):
 
 
 class Scale(Model):
-    """An instance grows or shrinks in all frames about the point where it stands."""
+    """Scales an instance in all frames about the point where it stands."""
 
     scale: InstanceId = Field(description="instance id")
     by: Factor
@@ -95,7 +96,7 @@ class Scale(Model):
 
 
 class Mirror(Model):
-    """Left and right change places."""
+    """Swaps left and right."""
 
     mirror: Literal["horizontal"]
 
@@ -104,7 +105,7 @@ class Mirror(Model):
 
 
 class Crop(Model):
-    """A part of the frame, enlarged to the whole: nearest neighbour."""
+    """Enlarges a part of the frame to the whole: nearest neighbour."""
 
     crop: Region
 
@@ -118,7 +119,7 @@ class Crop(Model):
 
 
 class DropOut(Model):
-    """A sensor that misses a part of the frame: the ignored class, no instances."""
+    """Drops out a part of the frame, as a sensor may: the ignored class, no instances."""
 
     drop_out: Region
     frames: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=1)]] | None = Field(
@@ -139,7 +140,7 @@ class DropOut(Model):
 
 
 class Reverse(Model):
-    """Time runs backwards within each clip."""
+    """Reverses time within each clip."""
 
     reverse: Literal[True]
 
@@ -148,7 +149,7 @@ class Reverse(Model):
 
 
 class Every(Model):
-    """Each n-th frame of a clip only: n times the motion from frame to frame."""
+    """Keeps only each n-th frame of a clip: n times the motion from frame to frame."""
 
     every: Annotated[int, Field(ge=2, le=1000, strict=True)]
 
@@ -199,22 +200,22 @@ Edit = Annotated[
 
 
 def frame_steps(edits: Iterable[Edit]) -> tuple[int, ...]:
-    """What edits of time do to a clip's list of frames: slices with these steps, one after the other."""
+    """Gives what edits of time do to a clip's list of frames: slices with these steps, one after the other."""
     return tuple(-1 if isinstance(edit, Reverse) else edit.every for edit in edits if isinstance(edit, Reverse | Every))
 
 
 def frame_stride(edits: Iterable[Edit]) -> int:
-    """Source frames from one frame of an edited clip to the next."""
+    """Gives the source frames from one frame of an edited clip to the next."""
     return prod(map(abs, frame_steps(edits)))
 
 
 def applied_in(edits: Iterable[Edit], sequence_id: str) -> tuple[Edit, ...]:
-    """Those that a sequence's clips take part in."""
+    """Gives the edits that apply to a sequence's clips."""
     return tuple(edit for edit in edits if getattr(edit, "sequence", None) in (None, sequence_id))
 
 
 def needs_instances(edits: Iterable[Edit]) -> bool:
-    """Whether instance maps decide what edits do to label maps."""
+    """Tells whether instance maps decide what edits do to label maps."""
     return any(
         isinstance(edit, Insert | Move | Scale) or (isinstance(edit, Remove) and edit.instances is not None)
         for edit in edits

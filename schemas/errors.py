@@ -1,32 +1,32 @@
-"""The errors that Flowreel raises on purpose. Messages name the object, the value, the bound and the next step."""
+"""Errors that Flowreel raises on purpose. Messages name the object, the value, the bound and the next step."""
 
 
 class FlowreelError(Exception):
-    """Base of all errors that a user can act on; the command line prints the message without a traceback."""
+    """The base of all errors that a user can act on; the command line prints the message without a traceback."""
 
     exit_code = 1
 
 
 class UsageError(FlowreelError):
-    """The command or the spec is wrong, or the input it names cannot be used: nothing was rendered."""
+    """Raised when the command or the spec is wrong, or the input it names cannot be used: nothing was rendered."""
 
     exit_code = 2
 
 
 class SourceError(UsageError):
-    """Label maps, instance maps or images that cannot be used, each problem with sequence and frame."""
+    """Raised for label maps, instance maps or images that cannot be used, naming sequence and frame of each problem."""
 
 
 class StorageError(UsageError):
-    """A bucket or folder that cannot be listed, read or written."""
+    """Raised for a bucket or folder that cannot be listed, read or written."""
 
 
 class CheckpointError(UsageError):
-    """A generator checkpoint that is missing, unreadable or does not match its configuration."""
+    """Raised for a generator checkpoint that is missing, unreadable or does not match its configuration."""
 
 
 class IntegrityError(FlowreelError):
-    """Stored bytes that differ from what their version or name promises."""
+    """Raised for stored bytes that differ from what their version or name promises."""
 
 
 class DivergedError(FlowreelError):
@@ -34,10 +34,11 @@ class DivergedError(FlowreelError):
 
 
 class Stopped(FlowreelError):
-    """A run that was told to stop (SIGTERM), as machines are that are taken away: the same command goes on."""
+    """Raised when a run was asked to stop (SIGTERM), as happens when a machine is reclaimed: the same command
+    resumes it."""
 
-    exit_code = 143  # as shells have it: 128 + SIGTERM
+    exit_code = 143  # as in shells: 128 + SIGTERM
 
 
 class DeviceLost(Exception):
-    """A GPU, or a process's hold on it, is gone: whatever that process asks of it from now on fails."""
+    """Raised when a GPU, or a process's access to it, is gone: whatever that process asks of it from now on fails."""

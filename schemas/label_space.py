@@ -12,7 +12,7 @@ Byte = Annotated[int, Field(ge=0, le=255)]
 
 
 class LabelClass(Model):
-    """One class: `thing` classes have countable instances; `ignore` ones do not count in statistics of quality."""
+    """One class: `thing` classes have countable instances; `ignore` classes do not count in quality measures."""
 
     id: Annotated[int, Field(ge=0, le=65535)]
     name: Annotated[str, Field(min_length=1)]
@@ -34,19 +34,22 @@ class LabelSpace(Model):
             values = [getattr(c, what) for c in self.classes]
             twice = sorted({v for v in values if values.count(v) > 1})
             if twice:
-                raise ValueError(f"label space '{self.name}': {what} {twice} given to more than one class")
+                raise ValueError(f"label space '{self.name}': {what} {twice} used by more than one class")
         return self
 
     @cached_property
     def by_id(self) -> dict[int, LabelClass]:
+        """Gives the classes by id."""
         return {c.id: c for c in self.classes}
 
     @cached_property
     def ids(self) -> frozenset[int]:
+        """Gives the ids of all classes."""
         return frozenset(self.by_id)
 
     @cached_property
     def things(self) -> frozenset[int]:
+        """Gives the ids of classes of things."""
         return frozenset(c.id for c in self.classes if c.kind == "thing")
 
     @property
@@ -55,7 +58,7 @@ class LabelSpace(Model):
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
 
     def resolve(self, key: int | str) -> int:
-        """The id of a class given by id or name. Raises ValueError that lists the classes."""
+        """Gives the id of a class named by id or name. Raises ValueError that lists the classes."""
         found = [c.id for c in self.classes if key in (c.id, c.name)]
         if not found:
             names = ", ".join(f"{c.id} {c.name}" for c in self.classes)

@@ -57,7 +57,7 @@ _CAMVID11 = """
 11 void 0,0,0 stuff ignore
 """
 
-UNLABELED = 255  # of `person`: nothing says what the pixel shows
+UNLABELED = 255  # of `person`: what the pixel shows is unknown
 _PERSON = f"""
 0 background 0,0,0 stuff
 1 person 220,20,60 thing

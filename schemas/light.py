@@ -1,4 +1,4 @@
-"""Light and weather laid over rendered frames; labels stay true."""
+"""Light and weather applied to rendered frames; labels stay valid."""
 
 from typing import Annotated
 
@@ -10,7 +10,7 @@ Gain = Annotated[float, Field(ge=0.2, le=5)]
 
 
 class Light(Model):
-    """In this order: haze, exposure, tint, gamma."""
+    """Changes of light, applied in this order: haze, exposure, tint, gamma."""
 
     haze: Annotated[float, Field(ge=0, le=1)] = Field(0.0, description="0: clear; 1: little is seen at the horizon")
     exposure: Annotated[float, Field(ge=-4, le=4)] = Field(0.0, description="stops: 1 is twice the light")
@@ -18,12 +18,12 @@ class Light(Model):
     gamma: Gain = Field(1.0, description="above 1: darker middle tones")
 
     def __str__(self) -> str:
-        said = [
+        parts = [
             f"{name} {getattr(self, name):g}" for name, neutral in _NEUTRAL.items() if getattr(self, name) != neutral
         ]
         if self.tint != (1.0, 1.0, 1.0):
-            said.append("tint " + "/".join(f"{gain:g}" for gain in self.tint))
-        return ", ".join(said) or "as it is"
+            parts.append("tint " + "/".join(f"{gain:g}" for gain in self.tint))
+        return ", ".join(parts) or "as it is"
 
 
 _NEUTRAL = {"haze": 0.0, "exposure": 0.0, "gamma": 1.0}

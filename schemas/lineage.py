@@ -1,4 +1,4 @@
-"""Where clips come from, as Arrow tables: one row per clip, in a version's ``lineage.parquet`` and in data files."""
+"""Lineage of clips as Arrow tables: one row per clip, in a version's ``lineage.parquet`` and in data files."""
 
 import pyarrow as pa
 
@@ -16,7 +16,7 @@ _CLIP = [
     ("split", pa.string()),
     # Digests of what decided the clip: of two clips in one place, those that differ are why it changed.
     ("labels", pa.string()),
-    ("instances", pa.string()),  # null where they decide nothing
+    ("instances", pa.string()),  # null where they have no effect
     ("look", pa.string()),  # style, edits and seed of the variant
     ("label_space", pa.string()),
     ("weights", pa.string()),
@@ -32,7 +32,7 @@ LINEAGE = pa.schema([*_CLIP, ("since", pa.int32())])  # the version that publish
 SOURCES = pa.schema(
     [
         *_CLIP,
-        # Below source.uri, in frame order; of poses and faces, what stands beside them comes after all of them.
+        # Below source.uri, in frame order; of poses and faces, guides come after all of them.
         ("label_files", pa.list_(_FILE)),
         ("instance_files", pa.list_(_FILE)),  # one per label file or null
         ("exemplar", _FILE),  # the whole uri; null without

@@ -1,4 +1,4 @@
-"""Arrow schemas of what is published. Consumers build on these columns."""
+"""Arrow schemas of published tables. Consumers build on these columns."""
 
 import json
 from collections.abc import Iterable
@@ -65,7 +65,7 @@ _KEYS = [
 ]
 
 
-# What data files have beside the columns that all of them have: only where the source knows it.
+# Columns of data files that only some sources have.
 _PERSON = pa.struct(
     [
         ("track", pa.int32()),  # the same person in all frames of a clip; 0 is the main one
@@ -77,7 +77,7 @@ _EXTRA = {"depth": _MEDIA, "keypoints": pa.list_(pa.field("element", _PERSON))}
 
 
 def _hugging_face(extra: Iterable[str]) -> bytes:
-    """Features that let `datasets` decode the media columns by themselves."""
+    """Describes the columns so that `datasets` decodes the media by itself."""
     features: dict[str, Any] = {
         name: {"dtype": "float64" if kind == pa.float64() else str(kind), "_type": "Value"} for name, kind in _KEYS
     }
@@ -90,7 +90,7 @@ def _hugging_face(extra: Iterable[str]) -> bytes:
 
 
 def data_schema(extra: Iterable[str] = ()) -> pa.Schema:
-    """Columns of data files, with those of the ``extra`` ones (`depth`, `keypoints`) that a source knows."""
+    """Gives the columns of data files, with those of the ``extra`` ones (`depth`, `keypoints`) that a source has."""
     chosen = [name for name in _EXTRA if name in set(extra)]
     columns = [*_KEYS, *((name, _MEDIA) for name in _MEDIA_OF_ALL), *((name, _EXTRA[name]) for name in chosen)]
     return pa.schema(columns, metadata={b"huggingface": _hugging_face(chosen)})
@@ -104,7 +104,7 @@ SHARDS = pa.schema([("path", pa.string()), ("size", pa.int64()), ("sha256", pa.s
 
 
 def completed(rows: pa.Table) -> pa.Table:
-    """Manifest rows with all columns of MANIFEST: null in those that an older release did not have."""
+    """Gives manifest rows all columns of MANIFEST: null in those that an older release did not have."""
     if rows.schema == MANIFEST:
         return rows
     return pa.table(

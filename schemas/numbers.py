@@ -1,12 +1,12 @@
-"""Numbers as specs hold them."""
+"""Types of numbers in specs."""
 
 from typing import Annotated
 
 from pydantic import Field
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
-MOST = 2**31 - 1  # of counts: what columns of a plan hold
-Positive = Annotated[int, Field(ge=1, le=MOST, strict=True)]  # strict: `true` is no 1
+MOST = 2**31 - 1  # of counts: what a plan's int32 columns can hold
+Positive = Annotated[int, Field(ge=1, le=MOST, strict=True)]  # strict: `true` is not 1
 Above0 = Annotated[float, Field(gt=0)]
 Side = Annotated[int, Field(ge=1, le=16384, strict=True)]  # pixels
 Natural = Annotated[int, Field(ge=0, le=MOST, strict=True)]

@@ -1,4 +1,4 @@
-"""YAML text and `--set` overrides -> a checked Spec, with error messages that a person can act on."""
+"""Parses YAML text and `--set` overrides to a checked spec, with error messages that a person can act on."""
 
 import difflib
 import re
@@ -22,12 +22,12 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def parse_spec(text: str, overrides: Iterable[str] = (), name: str = "spec") -> Spec:
-    """A dataset's spec: see ``parse``."""
+    """Parses a dataset's spec: see ``parse``."""
     return parse(Spec, text, overrides, name)
 
 
 def parse(model: type[M], text: str, overrides: Iterable[str], name: str) -> M:
-    """The spec in ``text`` (YAML) with ``a.b.c=value`` overrides. Raises UsageError that lists every problem."""
+    """Parses ``text`` (YAML) with ``a.b.c=value`` overrides. Raises UsageError that lists every problem."""
     tree = parse_yaml(text, name)
     for override in overrides:
         _override(tree, override)
@@ -35,7 +35,7 @@ def parse(model: type[M], text: str, overrides: Iterable[str], name: str) -> M:
 
 
 def parse_yaml(text: str, name: str) -> dict[str, Any]:
-    """A YAML mapping. Raises UsageError with line and column."""
+    """Parses a YAML mapping. Raises UsageError with line and column."""
     try:
         tree = yaml.load(text, _Loader)
     except RecursionError:
@@ -55,7 +55,8 @@ def parse_yaml(text: str, name: str) -> dict[str, Any]:
 
 
 def check(model: type[M], tree: Any, name: str) -> M:
-    """``tree`` as a ``model``. Raises UsageError with one line per problem: field, value, bound, next step."""
+    """Validates ``tree`` as a ``model``. Raises UsageError with one line per problem: field, value, bound, next
+    step."""
     try:
         return model.model_validate(tree)
     except ValidationError as error:
@@ -65,8 +66,8 @@ def check(model: type[M], tree: Any, name: str) -> M:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML in which a key that stands twice is an error: the first one would be dropped in silence. So are aliases of
-    aliases that make a few lines a tree of millions of values."""
+    """A YAML loader for which a repeated key is an error, as the first one would be dropped in silence. So are
+    aliases of aliases that turn a few lines into a tree of millions of values."""
 
     def get_single_node(self) -> yaml.Node | None:
         node = super().get_single_node()
@@ -84,7 +85,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def _values(node: yaml.Node, known: dict[int, int]) -> int:
-    """How many values a tree has once its aliases are followed. Raises RecursionError for one that holds itself."""
+    """Counts the values of a tree once its aliases are followed. Raises RecursionError for one that contains itself."""
     if id(node) not in known:
         parts = node.value if isinstance(node.value, list) else []
         below = [part for item in parts for part in (item if isinstance(item, tuple) else (item,))]
@@ -161,7 +162,8 @@ def _shown(value: Any) -> str:
 
 
 def _fields_at(model: type[BaseModel], loc: Sequence[int | str]) -> list[str]:
-    """Field names of the model found by following ``loc`` from ``model``; of ``model`` itself where that fails."""
+    """Gives the field names of the model found by following ``loc`` from ``model``; of ``model`` itself where that
+    fails."""
     here: type[BaseModel] = model
     for part in loc:
         if isinstance(part, int):

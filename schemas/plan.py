@@ -1,4 +1,4 @@
-"""The plan: which clips a spec wants, which of them a version already holds, and the shards of the rest."""
+"""The plan: which clips a spec wants, which of them a version already has, and the shards of the rest."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -22,7 +22,7 @@ PLAN = pa.schema(
 
 @dataclass(frozen=True, slots=True)
 class RenderSettings:
-    """What the plan has settled so that a resumed run repeats it: the `auto` values of the spec."""
+    """The resolved `auto` values of a spec, which the plan keeps so that a resumed run repeats them."""
 
     device: Literal["cpu", "cuda"]
     batch: int
@@ -39,17 +39,17 @@ class Plan:
     base_version: int | None  # the version it builds on
     settings: RenderSettings
     shards: Shards  # to render
-    reused: pa.Array  # CLIP_ID: clips that the base version holds and the spec still wants
+    reused: pa.Array  # CLIP_ID: clips of the base version that the spec still wants
     dropped: int  # clips of the base version that the spec no longer wants, or whose quality is beyond its bounds
-    excluded: pa.Array  # CLIP_ID: wanted, but by what the base version says rejected by the gates, or failed before
-    too_short: tuple[str, ...]  # pieces of sequences that `lead_in: drop` leaves without any output
+    excluded: pa.Array  # CLIP_ID: wanted, but rejected by the gates or failed, as the base version says
+    too_short: tuple[str, ...]  # spans of sequences that `lead_in: drop` leaves without any output
 
     @property
     def clip_count(self) -> int:
-        """Clips to render."""
+        """Counts the clips to render."""
         return self.shards.clip_count
 
     @property
     def frame_count(self) -> int:
-        """Label frames to render."""
+        """Counts the label frames to render."""
         return int(self.shards.frames_C.sum())

@@ -1,4 +1,4 @@
-"""Bounds of quality that a spec sets."""
+"""Quality bounds that a spec sets."""
 
 from typing import Self
 
@@ -10,9 +10,11 @@ from flowreel.schemas.numbers import Above0, Fraction
 
 
 class QualitySpec(Model):
-    """Clips that have a frame beyond these bounds are rejected as they are rendered, with a reason. null: no bound.
+    """Bounds on the quality of clips: one with a frame beyond them is rejected when it is rendered, with a reason.
+    null: no bound.
 
-    Each is on the manifest's column of its name. Clips that a version holds already are judged by what it says of them.
+    Each is on the manifest's column of its name. Clips that a version already holds are judged by what its manifest
+    says of them.
     """
 
     segmenter: str | None = Field(

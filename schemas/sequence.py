@@ -54,16 +54,17 @@ class Sequences(Items[Sequence]):
     names: pa.Array  # large_string, per frame
     label_N32: NDArray[np.uint8]  # SHA-256 of the label map
     instance_N32: NDArray[np.uint8] | None  # SHA-256 of the instance map, zeros where there is none
-    guides: str | None = None  # template of what stands beside the label of poses and faces
-    guide_N32: NDArray[np.uint8] | None = None  # SHA-256 of that
+    guides: str | None = None  # template of the guides of poses and faces: see `SourceSpec.guides`
+    guide_N32: NDArray[np.uint8] | None = None  # SHA-256 of the guide
 
     @property
     def frame_count(self) -> int:
+        """Counts the frames of all sequences."""
         return len(self.names)
 
     @property
     def length_S(self) -> NDArray[np.int64]:
-        """Frames per sequence."""
+        """Gives the frames per sequence."""
         return np.diff(self.first_S1)
 
     def __len__(self) -> int:
@@ -84,14 +85,14 @@ class Sequences(Items[Sequence]):
         return isinstance(other, Items) and len(self) == len(other) and all(map(Sequence.__eq__, self, other))
 
     def frames(self, s: int, start: int, stop: int) -> "Frames":
-        """Frames [start, stop) of sequence s."""
+        """Gives frames [start, stop) of sequence s."""
         first = int(self.first_S1[s])
         return Frames(self, s, range(first + start, first + stop))
 
-    def pieces(
+    def select_spans(
         self, sequence_P: NDArray[np.integer], first_P: NDArray[np.integer], length_P: NDArray[np.integer]
     ) -> "Sequences":
-        """Only the frames [first, first + length) of some sequences, each piece a sequence of its own."""
+        """Gives only the frames [first, first + length) of some sequences, each span as a sequence of its own."""
         edge_P1 = np.concatenate([[0], np.cumsum(length_P)])
         row_N = np.repeat(self.first_S1[sequence_P] + first_P - edge_P1[:-1], length_P) + np.arange(edge_P1[-1])
         label_N32, instance_N32, guide_N32 = (
@@ -104,7 +105,7 @@ class Sequences(Items[Sequence]):
         )  # fmt: skip
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Sent as bytes: see `flowreel.schemas.shards.Look.fields`."""
+        """Sends itself as bytes: see `flowreel.schemas.shards.VariantSettings.fields`."""
         numbers = (self.size_S2, self.first_S1, self.label_N32, self.instance_N32, self.guide_N32)
         names = pa.concat_arrays([self.names])  # without what its buffers hold besides
         buffers = [buffer and buffer.to_pybytes() for buffer in names.buffers()[1:]]
@@ -129,13 +130,13 @@ def _sequences(
 
 
 class Frames(Items[Frame]):
-    """Some frames of one sequence. `Frame` objects are made as they are looked at, which a driver that hands out
+    """Some frames of one sequence. `Frame` objects are made when they are used, which a driver that hands out
     millions never does."""
 
     __slots__ = ("_of", "_rows", "_s")
 
     def __init__(self, of: Sequences, s: int, rows: range) -> None:
-        """``rows``: of ``of``, in any direction."""
+        """Selects ``rows`` of ``of``, in any direction."""
         self._of, self._s, self._rows = of, s, rows
 
     def __len__(self) -> int:
@@ -176,21 +177,22 @@ class Frames(Items[Frame]):
     def __reduce__(self) -> tuple[Any, ...]:
         low, rows = self._low, self._rows
         first, length = low - self._of.first_S1[self._s], max(rows, default=low - 1) - low + 1
-        piece = self._of.pieces(np.array([self._s]), np.array([first]), np.array([length]))
-        return Frames, (piece, 0, range(rows.start - low, rows.stop - low, rows.step))
+        span = self._of.select_spans(np.array([self._s]), np.array([first]), np.array([length]))
+        return Frames, (span, 0, range(rows.start - low, rows.stop - low, rows.step))
 
     @property
     def sequence_id(self) -> str:
+        """Gives the id of their sequence."""
         return str(self._of.ids[self._s].as_py())
 
     @property
     def _low(self) -> int:
-        """The lowest row."""
+        """Gives the lowest row."""
         return min(self._rows, default=0)
 
 
 def _ends(template: str, sequence_id: str) -> tuple[str, str]:
-    """What stands before and after a frame's name in the path of its file."""
+    """Gives what stands before and after a frame's name in the path of its file."""
     before, after = template.split("*")
     return before.replace("{sequence}", sequence_id), after
 

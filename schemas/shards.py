@@ -1,4 +1,4 @@
-"""The shards of a plan, in columns: of millions of clips, only those that are looked at become objects."""
+"""The shards of a plan, in columns: of millions of clips, only those that are used become objects."""
 
 from collections.abc import Sequence as Items
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from flowreel.schemas.sequence import Frames, Sequences
 
 @dataclass(frozen=True, slots=True)
 class VariantSettings:
-    """What a variant gives to each of its clips."""
+    """The settings that a variant gives to each of its clips."""
 
     seed: int
     exemplar: Exemplar | None
@@ -24,12 +24,13 @@ class VariantSettings:
 
     @property
     def stride(self) -> int:
-        """Source frames from one frame of a clip to the next."""
+        """Gives the source frames from one frame of a clip to the next."""
         return prod(map(abs, self.steps))
 
     @property
     def fields(self) -> tuple[Any, ...]:
-        """To be sent: picklers ask for each object of another kind, which takes longer than all the rest."""
+        """Gives the fields for sending: picklers ask for each object of another kind, which takes longer than all
+        the rest."""
         return self.seed, self.exemplar, self.donors, self.steps
 
 
@@ -49,20 +50,21 @@ class Shards(Items[Shard]):
     span_C: NDArray[np.int32]  # label frames of the sequence, before edits of time
     sequences: Sequences
     splits: pa.Array  # string (dictionary), per sequence
-    looks: tuple[VariantSettings, ...]  # per variant
+    variant_settings: tuple[VariantSettings, ...]  # per variant
 
     @property
     def clip_count(self) -> int:
+        """Counts the clips."""
         return len(self.clip_C16)
 
     @property
     def stride_C(self) -> NDArray[np.int32]:
-        """Source frames from one frame of a clip to the next."""
-        return np.array([look.stride for look in self.looks], np.int32)[self.variant_C]
+        """Gives the source frames from one frame of a clip to the next, per clip."""
+        return np.array([each.stride for each in self.variant_settings], np.int32)[self.variant_C]
 
     @property
     def frames_C(self) -> NDArray[np.int32]:
-        """Label frames of each clip."""
+        """Gives the label frames of each clip."""
         return every_nth(self.span_C, self.stride_C)
 
     def __len__(self) -> int:
@@ -83,16 +85,16 @@ class Shards(Items[Shard]):
         return isinstance(other, Items) and len(self) == len(other) and all(map(Shard.__eq__, self, other))
 
     def clip(self, row: int) -> Clip:
-        """The clip of one row."""
+        """Makes the clip of one row."""
         s, start, variant = int(self.sequence_C[row]), int(self.start_C[row]), int(self.variant_C[row])
         frames = self.sequences.frames(s, start, start + int(self.span_C[row]))
         of = self.sequences.ids[s].as_py(), self.splits[s].as_py()
-        return _clip(self.clip_C16[row].tobytes(), *of, (variant, start), frames, self.looks[variant])
+        return _clip(self.clip_C16[row].tobytes(), *of, (variant, start), frames, self.variant_settings[variant])
 
 
 class PlannedClips(Items[Clip]):
-    """Some clips of a plan. `Clip` objects are made as they are looked at, which a driver that hands out millions does
-    not: they are sent as columns, and what receives them gets objects."""
+    """Some clips of a plan. `Clip` objects are made when they are used, which a driver that hands out millions never
+    does: they are sent as columns, and what receives them gets objects."""
 
     __slots__ = ("_of", "_rows")
 
@@ -123,39 +125,40 @@ class PlannedClips(Items[Clip]):
     def __reduce__(self) -> tuple[Any, ...]:
         of, rows = self._of, np.array(self._rows)
         sequence_C, variants, starts = of.sequence_C[rows], of.variant_C[rows].tolist(), of.start_C[rows]
-        pieces = of.sequences.pieces(sequence_C, starts, of.span_C[rows])
+        spans = of.sequences.select_spans(sequence_C, starts, of.span_C[rows])
         names = of.splits.dictionary.to_pylist()
         splits = [names[i] for i in of.splits.indices.to_numpy()[sequence_C].tolist()]
-        looks = {v: of.looks[v].fields for v in set(variants)}
-        return _clips, (of.clip_C16[rows].tobytes(), pieces, splits, variants, starts.tolist(), looks)
+        variant_settings = {v: of.variant_settings[v].fields for v in set(variants)}
+        return _clips, (of.clip_C16[rows].tobytes(), spans, splits, variants, starts.tolist(), variant_settings)
 
 
 def _clips(
     ids: bytes,
-    pieces: Sequences,
+    spans: Sequences,
     splits: list[str],
     variants: list[int],
     starts: list[int],
-    looks: dict[int, tuple[Any, ...]],
+    variant_settings: dict[int, tuple[Any, ...]],
 ) -> tuple[Clip, ...]:
-    """``pieces``: a sequence per clip, of its frames before edits of time. ``looks``: `Look.fields`."""
-    made = {variant: VariantSettings(*fields) for variant, fields in looks.items()}
-    places = zip(range(0, len(ids), ID_BYTES), pieces.ids.to_pylist(), splits, variants, starts, strict=True)
+    """Makes clips from columns. ``spans``: a sequence per clip, of its frames before edits of time;
+    ``variant_settings``: `VariantSettings.fields` by variant."""
+    made = {variant: VariantSettings(*fields) for variant, fields in variant_settings.items()}
+    places = zip(range(0, len(ids), ID_BYTES), spans.ids.to_pylist(), splits, variants, starts, strict=True)
     return tuple(
-        _clip(ids[at : at + ID_BYTES], name, split, (v, start), pieces.frames(c, 0, int(length)), made[v])
-        for c, ((at, name, split, v, start), length) in enumerate(zip(places, pieces.length_S, strict=True))
+        _clip(ids[at : at + ID_BYTES], name, split, (v, start), spans.frames(c, 0, int(length)), made[v])
+        for c, ((at, name, split, v, start), length) in enumerate(zip(places, spans.length_S, strict=True))
     )
 
 
 def _clip(
-    clip_id: bytes, sequence_id: str, split: str, place: tuple[int, int], frames: Frames, look: VariantSettings
+    clip_id: bytes, sequence_id: str, split: str, place: tuple[int, int], frames: Frames, chosen: VariantSettings
 ) -> Clip:
-    """``place``: variant and start; ``frames`` before edits of time."""
-    for step in look.steps:
+    """Makes a clip. ``place``: variant and start; ``frames``: before edits of time."""
+    for step in chosen.steps:
         frames = frames[::step]
-    return Clip(clip_id.hex(), sequence_id, *place, frames, split, look.seed, look.exemplar, look.donors)
+    return Clip(clip_id.hex(), sequence_id, *place, frames, split, chosen.seed, chosen.exemplar, chosen.donors)
 
 
 def every_nth(frames_C: NDArray[np.int32], stride: NDArray[np.int32] | int) -> NDArray[np.int32]:
-    """How many of so many frames are left, the first among them."""
+    """Counts how many of so many frames are left, the first among them, at a stride."""
     return -(-frames_C // stride)

@@ -1,4 +1,4 @@
-"""What is rendered from: label maps in a bucket, poses or face landmarks there, or streets drawn out of nothing."""
+"""Sources to render from: label maps in a bucket, poses or face landmarks there, or procedural streets."""
 
 from typing import Annotated, Literal, Self
 
@@ -15,7 +15,7 @@ CITYSCAPES = "cityscapes"
 
 
 def check_template(template: str) -> str:
-    """Raises ValueError for what is no template of frames."""
+    """Returns the template. Raises ValueError if it is not a template of frames."""
     if template.count(SEQUENCE) != 1:
         found = "missing" if SEQUENCE not in template else "more than once"
         raise ValueError(f"'{SEQUENCE}' {found} in '{template}'; write for example '{{sequence}}/labels/*.png'")
@@ -39,7 +39,7 @@ Picture = Annotated[
 
 
 class RareSpec(Model):
-    """How many of all sequences show what streets rarely do."""
+    """The shares of sequences that show rare events of streets."""
 
     jaywalker: Fraction = Field(0.0, description="someone crosses the road in front of the camera")
     crowd: Fraction = Field(0.0, description="a group of people on a sidewalk")
@@ -48,8 +48,10 @@ class RareSpec(Model):
 
 
 class ProceduralSpec(Model):
-    """Street scenes as a camera in a driving car sees them. Sequence k depends on all of this but ``sequences``: more
-    of them leave those that were there as they are."""
+    """Street scenes as a camera in a driving car sees them.
+
+    Sequence k depends on all of this but ``sequences``: adding more leaves the others as they are.
+    """
 
     sequences: Positive = Field(10, description="how many; there is no end to them")
     frames: Positive = Field(30, description="of each sequence, at 17 frames a second")
@@ -73,7 +75,7 @@ class PoseSpec(Model):
     )
     basic: bool = Field(False, description="skeletons without head, hands and face (basic_point_only)")
     crop: Literal["center", "body", "none"] = Field(
-        "center", description="center: the middle columns, as in vid2vid; body: a piece that follows the main person"
+        "center", description="center: the middle columns, as in vid2vid; body: a crop that follows the main person"
     )
     picture: Picture = None
 
@@ -98,7 +100,7 @@ class FaceSpec(Model):
 
 
 class SourceSpec(Model):
-    """Where the sequences lie and what their ids mean; or what to draw instead."""
+    """Where the sequences lie and what their ids mean; or what to paint instead."""
 
     uri: str = Field("", description="folder or bucket URL that holds the sequences")
     labels: FrameTemplate = Field(LABELS, description="label maps; {sequence} is one or more path parts")
@@ -109,22 +111,23 @@ class SourceSpec(Model):
     label_space: str = Field(CITYSCAPES, description="`cityscapes`, `camvid11`, or a path to a label-space file")
     remap: dict[int, ClassKey] = Field({}, description="source id -> id or class name of the label space")
     fps: Annotated[float, Field(gt=0, le=1000)] = Field(17.0, description="frames per second of the sequences")
-    procedural: ProceduralSpec | None = Field(None, description="instead of a uri: streets drawn out of nothing")
+    procedural: ProceduralSpec | None = Field(None, description="instead of a uri: procedural streets")
     pose: PoseSpec | None = Field(None, description="instead of labels: poses")
     face: FaceSpec | None = Field(None, description="instead of labels: face landmarks")
 
     @property
     def kind(self) -> Literal["labels", "procedural", "pose", "face"]:
+        """Names the kind of source."""
         return "procedural" if self.procedural else "pose" if self.pose else "face" if self.face else "labels"
 
     @property
     def place(self) -> str:
-        """For people."""
+        """Names the source for messages."""
         return f"procedural street scenes, seed {self.procedural.seed}" if self.procedural else self.uri
 
     @property
     def frames(self) -> str:
-        """The template of what every frame has."""
+        """Gives the template of the file that every frame has."""
         if self.procedural:
             return FRAMES
         if self.pose:
@@ -133,7 +136,7 @@ class SourceSpec(Model):
 
     @property
     def guides(self) -> str | None:
-        """The template of what stands beside it: DensePose's maps beside keypoints; real images where edges are taken
+        """Gives the template of the guides: DensePose's maps beside keypoints; real images where edges are taken
         from them, or where only they say how large the picture is."""
         if self.pose:
             both = self.pose.openpose and self.pose.densepose
@@ -144,26 +147,28 @@ class SourceSpec(Model):
 
     @property
     def picture(self) -> tuple[int, int] | None:
-        """Width, height of the pictures of poses and faces, where the spec says so."""
+        """Gives width and height of the pictures of poses and faces, where the spec says so."""
         points = self.pose or self.face
         return points.picture if points else None
 
     @property
     def _has_size(self) -> bool:
-        """Whether something but images says how large pictures are."""
+        """Tells whether something other than images says how large pictures are."""
         return self.picture is not None or self.instances is not None or bool(self.pose and self.pose.densepose)
 
     @property
     def has_instances(self) -> bool:
+        """Tells whether it has instance maps."""
         return self.procedural is not None or self.instances is not None
 
     @property
     def has_keypoints(self) -> bool:
+        """Tells whether it has keypoints."""
         return self.face is not None or (self.pose is not None and self.pose.openpose is not None)
 
     @property
     def label_space_name(self) -> str:
-        """Of poses and faces it follows from what they are."""
+        """Gives the label space's name; for poses and faces it follows from what they are."""
         if self.pose:
             return "densepose" if self.pose.densepose else "person"
         return "face-parts" if self.face else self.label_space

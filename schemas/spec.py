@@ -15,11 +15,11 @@ from flowreel.schemas.variants import GENERATE, Balance, Matrix, Rule, Variant, 
 __all__ = ["GENERATE", "GRACE_H", "SEQUENCE", "Fraction", "Natural", "Positive", "Side", "SourceSpec", "Spec"]
 
 Workers = Annotated[int, Field(ge=1, le=100_000, strict=True)]
-GRACE_H = 72.0  # a weekend: interrupted runs go on where they were, readers finish what they have opened
+GRACE_H = 72.0  # a weekend: interrupted runs can resume, readers finish what they have opened
 
 
 class DatasetSpec(Model):
-    """Where versions are published."""
+    """The dataset in which versions are published."""
 
     uri: str = Field(min_length=1, description="folder (relative: to where the command runs) or bucket URL")
     name: str = Field("", description="for people; default: the last part of the uri")
@@ -29,11 +29,12 @@ class DatasetSpec(Model):
 
     @property
     def title(self) -> str:
+        """Gives the name for people."""
         return self.name or self.uri.rstrip("/").rsplit("/", 1)[-1]
 
 
 class GeneratorSpec(Model):
-    """Which generator renders, and how."""
+    """The generator that renders, and its settings."""
 
     checkpoint: str = Field("bundled", description="`bundled`, or folder / URL of a checkpoint directory")
     size: tuple[Side, Side] | None = Field(
@@ -44,7 +45,7 @@ class GeneratorSpec(Model):
 
 
 class ClipsSpec(Model):
-    """How sequences are cut into clips."""
+    """How sequences are split into clips."""
 
     frames: Natural = Field(30, description="label frames per clip; 0: the whole sequence")
     stride: Positive | None = Field(None, description="frames from one clip's start to the next; default: `frames`")
@@ -61,7 +62,7 @@ class ClipsSpec(Model):
 
 
 class OutputSpec(Model):
-    """What is stored per frame."""
+    """What is published per frame."""
 
     image_codec: Literal["jpeg", "png", "webp"] = "jpeg"
     image_quality: Annotated[int, Field(ge=1, le=100)] = Field(92, description="of jpeg and webp")
@@ -71,20 +72,22 @@ class OutputSpec(Model):
 
 
 class FailureSpec(Model):
-    """How much may go wrong."""
+    """How many failures a run tolerates."""
 
     max_attempts: Positive = Field(3, description="tries per clip before it counts as failed")
     max_failed_fraction: Fraction = Field(0.01, description="of the run's clips; above it nothing is published")
     stall_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
         900, description="seconds without a frame or a finished shard after which a worker counts as hung and is killed"
     )
-    retry_failed: bool = Field(False, description="try clips again that the newest version or an unfinished run lost")
+    retry_failed: bool = Field(
+        False, description="retry clips that failed in the newest version or in an unfinished run"
+    )
 
 
 class ExecutionSpec(Model):
-    """What each worker is given, and how many there may be.
+    """The resources of each worker, and how many workers there may be.
 
-    None of it is part of a clip's identity; but whether there is a GPU at all settles `precision: auto`, which is.
+    None of it is part of a clip's identity; but whether there is a GPU at all resolves `precision: auto`, which is.
     """
 
     num_gpus: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
@@ -93,10 +96,10 @@ class ExecutionSpec(Model):
     num_cpus: Positive = Field(2, description="CPUs per worker")
     workers: tuple[Workers, Workers] = Field((1, 8), description="least and most workers")
     grace_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
-        25, description="seconds that shards under way get to finish after SIGTERM"
+        25, description="seconds that shards in flight get to finish after SIGTERM"
     )
     checkpoint_frames: Positive = Field(
-        1000, description="clips longer than this are saved each time so many more frames are done, and go on there"
+        1000, description="clips longer than this are saved after every so many frames, and resume there"
     )
 
     @field_validator("workers")
@@ -180,17 +183,17 @@ class Spec(Model):
 
     @property
     def extra_columns(self) -> tuple[str, ...]:
-        """Of data files, beside those that all have."""
+        """Names the columns of data files beside those that all have."""
         found = {"depth": self.output.depth, "keypoints": self.source.has_keypoints}
         return tuple(name for name, there in found.items() if there)
 
     @property
     def decided_by_instances(self) -> bool:
-        """Whether instance maps decide clips, whatever the generator: they are published, or edits go by them."""
+        """Tells whether instance maps decide clips, whatever the generator: they are published, or edits need them."""
         return self.output.instances or any(needs_instances(variant.edits) for variant in self.variants)
 
     def styles(self) -> Iterator[tuple[str, str]]:
-        """All styles and where they stand."""
+        """Yields all styles and where they are in the spec."""
         match self.variants_by:
             case Balance() as rule:
                 yield "variants.style", rule.style
@@ -200,4 +203,5 @@ class Spec(Model):
                 yield from ((f"variants[{i}].style", v.style) for i, v in enumerate(self.variants))
 
     def seed_of(self, variant: Variant) -> int:
+        """Gives the seed of a variant."""
         return self.clips.seed if variant.seed is None else variant.seed

@@ -15,10 +15,10 @@ Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class DataSpec(Model):
-    """What the frames are made into before a network sees them."""
+    """How frames are prepared before a network sees them."""
 
     size: tuple[Side, Side] = Field((512, 256), description="width, height that frames are resized to")
-    crop: tuple[Side, Side] | None = Field(None, description="width, height of a random piece; one per clip")
+    crop: tuple[Side, Side] | None = Field(None, description="width, height of a random crop; one per clip")
     flip: Fraction = Field(0.5, description="share of clips that are mirrored, as a whole")
     hold_out: tuple[str, ...] = Field((), description="sequences that are not trained on, for samples and evaluation")
     flow: Literal["dis", "raft"] = Field("dis", description="reference flow: OpenCV's DIS, or RAFT from flow_weights")
@@ -81,7 +81,7 @@ class LossSpec(Model):
 
 
 class ScheduleSpec(Model):
-    """How long, how clips grow, what is trained when (vid2vid-spec, sections 10.2 and 10.6)."""
+    """The schedule: how long to train, how clips grow, what is trained when (vid2vid-spec, sections 10.2 and 10.6)."""
 
     epochs: Positive = Field(10, description="at the full learning rate (niter)")
     decay_epochs: Natural = Field(10, description="falling to 0 (niter_decay)")
@@ -108,9 +108,9 @@ class OptimiserSpec(Model):
 
 
 class SavingSpec(Model):
-    """What is written while training goes on, in optimisation steps."""
+    """What is written during training, and how often, in optimisation steps."""
 
-    every: Positive = Field(500, description="steps between states from which training can go on")
+    every: Positive = Field(500, description="steps between states from which training can resume")
     keep: Positive = Field(2, description="how many newest states are kept")
     log_every: Positive = Field(20, description="steps between lines of log.jsonl and TensorBoard")
     samples_every: Positive = Field(1000, description="steps between sample videos (label | render | real | flow)")
@@ -122,7 +122,7 @@ class TrainExecutionSpec(Model):
     workers: Positive = 1
     num_gpus: Annotated[float, Field(ge=0, le=1)] = Field(1, description="GPUs per worker; 0: CPU")
     num_cpus: Positive = Field(2, description="CPUs per worker")
-    max_failures: Natural = Field(3, description="lost workers that are replaced; training goes on from the last state")
+    max_failures: Natural = Field(3, description="lost workers that are replaced; training resumes from the last state")
 
 
 class TrainSpec(Model):

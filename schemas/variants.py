@@ -1,4 +1,4 @@
-"""What sequences are rendered as: a list of variants, or a rule that gives one."""
+"""Variants, what sequences are rendered as: a list of them, or a rule that makes one."""
 
 from typing import Annotated, Any, Self
 
@@ -13,8 +13,11 @@ GENERATE = "generate"
 
 
 class Variant(Model):
-    """One look of every sequence. Its place in the list is published as its number: add new ones at the end, or the
-    clips of those behind are rendered again."""
+    """One style and list of edits that every sequence is rendered in.
+
+    Its place in the list is published as its number: add new ones at the end, or the clips of those after it are
+    rendered again.
+    """
 
     style: str = Field(GENERATE, min_length=1, description="`generate`, or the uri of an exemplar image")
     edits: tuple[Edit, ...] = Field((), description="changes to the label maps before rendering, in order")
@@ -22,8 +25,8 @@ class Variant(Model):
     light: Light | None = Field(None, description="laid over the rendered frames")
 
     @property
-    def look(self) -> str:
-        """For people and the manifest."""
+    def appearance(self) -> str:
+        """Describes style and light, for people and the manifest."""
         return self.style if self.light is None else f"{self.style} ({self.light})"
 
 
@@ -40,7 +43,7 @@ class Balance(Model):
 
 
 class Style(Model):
-    """A look that a matrix draws from."""
+    """A style that a matrix samples from."""
 
     style: str = Field(GENERATE, min_length=1, description="`generate`, or the uri of an exemplar image")
     light: Light | None = Field(None, description="laid over the rendered frames")
@@ -49,14 +52,14 @@ class Style(Model):
 
 
 class Edited(Model):
-    """A list of edits that a matrix draws from."""
+    """A list of edits that a matrix samples from."""
 
     edits: tuple[Edit, ...] = ()
     weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
 
 
 class Matrix(Model):
-    """Styles x edits: each clip is rendered in some of all pairs, drawn by their weights' product."""
+    """Styles x edits: each clip is rendered in some of all combinations, sampled by the product of their weights."""
 
     styles: tuple[Style, ...] = (Style(),)
     edits: tuple[Edited, ...] = (Edited(),)
@@ -66,7 +69,7 @@ class Matrix(Model):
     @model_validator(mode="after")
     def _any(self) -> Self:
         if not any(s.weight for s in self.styles) or not any(e.weight for e in self.edits):
-            raise ValueError("styles or edits are empty, or all their weights 0: nothing can be drawn")
+            raise ValueError("styles or edits are empty, or all their weights 0: nothing can be sampled")
         return self
 
 

@@ -15,7 +15,7 @@ class FileRecord(Model):
 
 
 class Counts(Model):
-    """What the version holds, and how it came about."""
+    """The numbers of a version, and how it came about."""
 
     sequences: int
     clips: int
@@ -30,7 +30,7 @@ class Counts(Model):
 
 
 class Work(Model):
-    """What one worker did without a longer pause."""
+    """The work of one worker without a longer pause."""
 
     worker: str
     began: float  # Unix time
@@ -56,6 +56,6 @@ class VersionRecord(Model):
     files: dict[str, FileRecord]  # of the version's folder, by name
     label_space: dict[str, Any]
     generator: dict[str, Any]
-    settings: RenderSettings  # the `auto` values of the spec, as they were settled
+    settings: RenderSettings  # the `auto` values of the spec, as they were resolved
     spec: Spec  # without storage_options
     work: tuple[Work, ...] = ()  # of the run that published it

@@ -47,8 +47,8 @@ def _check_clip(rows: pa.Table, manifest: pa.Table) -> None:
             raise IntegrityError(f"column {name} differs from the manifest for clip {manifest['clip_id'][0]}")
     if manifest["frame_index"].to_pylist() != list(range(len(manifest))):
         raise IntegrityError(f"frames of clip {manifest['clip_id'][0]} are not 0..{len(manifest) - 1} in order")
-    for row, said in zip(rows.to_pylist(), manifest.to_pylist(), strict=True):
-        where, shape = f"clip {said['clip_id']} frame {said['frame_index']}", (said["height"], said["width"])
+    for row, listed in zip(rows.to_pylist(), manifest.to_pylist(), strict=True):
+        where, shape = f"clip {listed['clip_id']} frame {listed['frame_index']}", (listed["height"], listed["width"])
         if not row["image"] or not row["label"]:
             raise IntegrityError(f"{where}: its image or label is missing")
         decoded = {what: _decoded(what, row[what]["bytes"], where) for what in _DECODE if row.get(what)}
@@ -58,7 +58,7 @@ def _check_clip(rows: pa.Table, manifest: pa.Table) -> None:
                 raise IntegrityError(f"{where}: {what} is {width}x{height}, the manifest says {shape[1]}x{shape[0]}")
         counts = np.bincount(decoded["label"].ravel())
         present = np.flatnonzero(counts)
-        if present.tolist() != said["class_ids"] or counts[present].tolist() != said["class_pixels"]:
+        if present.tolist() != listed["class_ids"] or counts[present].tolist() != listed["class_pixels"]:
             raise IntegrityError(f"{where}: class pixels of the label differ from the manifest")
 
 

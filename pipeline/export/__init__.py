@@ -1,1 +1,1 @@
-"""Versions in other formats: one file per format, `run.py` for what they share."""
+"""Exports versions to other formats: one file per format, `run.py` for what they share."""

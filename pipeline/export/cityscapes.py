@@ -46,7 +46,7 @@ class Cityscapes:
 
 
 def _numbers(clip: ExportClip, space: LabelSpace) -> dict[tuple[int, int], int]:
-    """(class, instance) -> its number in the class, the same in all frames of a clip.
+    """Numbers instances within their class, (class, instance) -> number, the same in all frames of a clip.
 
     Ids that follow Cityscapes' rule already keep their number. Raises ValueError for more instances than it allows.
     """

@@ -1,4 +1,4 @@
-"""A published clip as exports need it: media as they are stored, ids decoded, segments."""
+"""A published clip for exports: media as they are stored, ids decoded, segments."""
 
 import re
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ Ids = NDArray[np.integer]
 
 @dataclass(frozen=True)
 class Segment:
-    """Pixels of one instance of a thing class, or of all else of a class, in one frame."""
+    """The pixels of one instance of a thing class, or of the rest of a class, in one frame."""
 
     class_id: int
     instance: int | None  # id in the instance map
@@ -30,7 +30,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class ExportClip:
-    """Number ``number`` of a dataset."""
+    """Clip ``number`` of a dataset."""
 
     number: int
     rows: pa.Table
@@ -44,21 +44,22 @@ class ExportClip:
 
     @cached_property
     def frames(self) -> list[dict[str, Any]]:
-        """Rows of the data file."""
+        """Gives the rows of the data file."""
         found: list[dict[str, Any]] = self.rows.to_pylist()
         return found
 
     @property
     def slug(self) -> str:
-        """The sequence's id as a part of file names: letters, digits and '-'."""
+        """Gives the sequence's id for file names: letters, digits and '-'."""
         return re.sub(r"[^A-Za-z0-9]+", "-", self.key("sequence_id")).strip("-") or "sequence"
 
     def ids(self, column: str, t: int) -> Ids | None:
-        """A label or instance map, (H, W)."""
+        """Decodes a label or instance map, (H, W); None where it is not published."""
         cell = self.frames[t][column]
         return decode_ids(cell["bytes"]) if cell else None
 
     def label(self, t: int) -> Ids:
+        """Decodes a label map, (H, W). Raises ValueError where it is missing."""
         found = self.ids("label", t)
         if found is None:
             raise ValueError(f"clip {self.key('clip_id')}, frame {t}: no label is published")
@@ -66,7 +67,7 @@ class ExportClip:
 
 
 def instances_in_sight(label_HW: Ids, instance_HW: Ids | None, space: LabelSpace) -> NDArray[np.int64]:
-    """Instance ids where a thing class has one, -1 elsewhere; (H, W)."""
+    """Gives instance ids where a thing class has one, -1 elsewhere; (H, W)."""
     if instance_HW is None:
         return np.full(label_HW.shape, -1, np.int64)
     counts = np.isin(label_HW, list(space.things)) & ~np.isin(instance_HW, NO_INSTANCE[instance_HW.dtype])
@@ -74,7 +75,10 @@ def instances_in_sight(label_HW: Ids, instance_HW: Ids | None, space: LabelSpace
 
 
 def segments(label_HW: Ids, instance_HW: Ids | None, space: LabelSpace) -> tuple[NDArray[np.int32], list[Segment]]:
-    """Which segment a pixel belongs to, counted from 1, (H, W); and the segments. Every pixel is in one."""
+    """Splits a frame into segments: the number of each pixel's segment from 1, (H, W), and the segments.
+
+    Every pixel is in one.
+    """
     instance = instances_in_sight(label_HW, instance_HW, space)
     pairs, number = np.unique(label_HW.astype(np.int64) * 2**20 + instance + 1, return_inverse=True)
     number_HW = (number.reshape(label_HW.shape) + 1).astype(np.int32)

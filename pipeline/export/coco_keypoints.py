@@ -11,7 +11,7 @@ CATEGORY = 1  # as in COCO; those of label maps are in the other files
 
 
 def keypoint_category(source: SourceSpec) -> dict[str, Any]:
-    """https://cocodataset.org/#format-data, section 2."""
+    """Gives the category of https://cocodataset.org/#format-data, section 2."""
     names, skeleton = (FACE, ()) if source.face else (PERSON, PERSON_SKELETON)
     return {
         "id": CATEGORY, "name": "face" if source.face else "person", "supercategory": "person",
@@ -20,7 +20,8 @@ def keypoint_category(source: SourceSpec) -> dict[str, Any]:
 
 
 def keypoint_annotations(people: People) -> list[dict[str, Any]]:
-    """Of one frame. Box and area are those of the points: nothing else is known of where a body ends."""
+    """Gives the annotations of one frame. Box and area are those of the points: nothing else is known of a body's
+    outline."""
     found = []
     for person in people:
         points_N3 = np.reshape(person["points"], (-1, 3))

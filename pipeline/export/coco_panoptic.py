@@ -1,7 +1,7 @@
-"""COCO: images/SPLIT/, annotations/panoptic_SPLIT.json with panoptic_SPLIT/ PNGs, annotations/instances_SPLIT.json; of
-poses and faces annotations/person_keypoints_SPLIT.json, too.
+"""COCO: images/SPLIT/, annotations/panoptic_SPLIT.json with panoptic_SPLIT/ PNGs, annotations/instances_SPLIT.json; for
+poses and faces also annotations/person_keypoints_SPLIT.json.
 
-Every pixel is in a segment, those of classes to ignore too, so that labels come back bit by bit: segment -> category,
+Every pixel is in a segment, ignored classes included, so that labels can be restored bit by bit: segment -> category,
 which has the class's id.
 """
 
@@ -72,7 +72,7 @@ class CocoPanoptic:
 
 
 class _Listing:
-    """A JSON file of images and annotations that may be larger than memory: annotations wait in a second file."""
+    """A JSON file of images and annotations that may be larger than memory: annotations are kept in a second file."""
 
     def __init__(self, file: Path, head: dict[str, Any]) -> None:
         self._place, self._head, self._images, self._annotations = file, head, 0, 0
@@ -85,12 +85,13 @@ class _Listing:
         return self
 
     def image(self, entry: dict[str, Any]) -> int:
-        """The new image's id."""
+        """Adds an image, and gives its id."""
         self._images += 1
         _append(self._file, {"id": self._images} | entry, self._images)
         return self._images
 
     def annotate(self, entry: dict[str, Any]) -> None:
+        """Adds an annotation."""
         self._annotations += 1
         _append(self._later, entry, self._annotations)
 
@@ -118,7 +119,7 @@ def _add(frame: dict[str, Any], listings: dict[str, _Listing], annotation: Itera
 
 
 def _as_rgb(number_HW: NDArray[np.int32]) -> NDArray[np.uint8]:
-    """id = R + 256 G + 65536 B."""
+    """Encodes id = R + 256 G + 65536 B."""
     return np.stack([number_HW & 255, number_HW >> 8 & 255, number_HW >> 16], axis=-1).astype(np.uint8)
 
 
@@ -133,7 +134,7 @@ def _instances(number_HW: NDArray[np.int32], parts: Sequence[Segment], space: La
 
 
 def _instance(mask_HW: NDArray[np.bool_], segment: Segment) -> dict[str, Any]:
-    """Pixels of a thing class without an instance are a crowd."""
+    """Describes one instance; pixels of a thing class without an instance are a crowd."""
     return {
         "category_id": segment.class_id, "area": segment.area, "bbox": list(segment.box),
         "iscrowd": int(segment.instance is None),
@@ -142,7 +143,7 @@ def _instance(mask_HW: NDArray[np.bool_], segment: Segment) -> dict[str, Any]:
 
 
 def _run_lengths(mask_HW: NDArray[np.bool_]) -> list[int]:
-    """COCO's uncompressed RLE: by columns, zeros first."""
+    """Encodes a mask as COCO's uncompressed RLE: by columns, zeros first."""
     flat = mask_HW.ravel(order="F")
     edges = np.flatnonzero(np.diff(flat, prepend=False)) if len(flat) else np.zeros(0, np.int64)
     return np.diff(edges, prepend=0, append=len(flat)).tolist()

@@ -1,4 +1,4 @@
-"""All formats, by the names that the command line knows."""
+"""All export formats, by the names that the command line uses."""
 
 from flowreel.pipeline.export.cityscapes import Cityscapes
 from flowreel.pipeline.export.coco_panoptic import CocoPanoptic

@@ -1,4 +1,5 @@
-"""Exporting unit by unit, by threads: what is done is marked, so that the same command goes on after a kill."""
+"""Exports unit by unit on several threads. Finished units are marked: if interrupted, run the same command to
+resume."""
 
 import json
 import os
@@ -16,36 +17,39 @@ from flowreel.schemas.errors import UsageError
 
 MARKS = ".flowreel"  # folder of the destination
 Put = Callable[[str, bytes], None]  # path in the destination, content
-Record = dict[str, Any]  # what a unit leaves for the end: plain JSON
+Record = dict[str, Any]  # what `Format.close` needs of a unit: plain JSON
 
 
 @dataclass(frozen=True)
 class Unit:
-    """Clips that are exported together: what is done, marked and resumed."""
+    """Clips that are exported together: finished, marked and resumed as one."""
 
     name: str
     clips: Sequence[int]
 
 
 class Format(Protocol):
-    """A format: how clips become files."""
+    """A format, which turns clips into files."""
 
     name: str
 
-    def units(self, dataset: Dataset) -> Sequence[Unit]: ...
+    def units(self, dataset: Dataset) -> Sequence[Unit]:
+        """Divides a dataset into units."""
+        ...
 
     def write(self, dataset: Dataset, unit: Unit, put: Put) -> Record:
-        """Writes a unit's files; several threads at once."""
+        """Writes a unit's files and gives its record; called by several threads at once."""
         ...
 
     def close(self, dataset: Dataset, records: Iterator[Record], folder: Path) -> Sequence[Path]:
-        """Files for the whole, below ``folder`` of this machine as they shall lie in the destination."""
+        """Writes files for the whole below the local ``folder``, where they shall lie in the destination, and gives
+        their paths."""
         ...
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What an export holds, and how much of it was there already."""
+    """The size of an export, and how much of it already existed."""
 
     clips: int
     frames: int
@@ -56,7 +60,7 @@ class Summary:
 def export(
     dataset: Dataset, target: Store, form: Format, progress: Callable[[int, int], None] | None = None
 ) -> Summary:
-    """Writes a version in another format; what an earlier, interrupted export of it finished is kept.
+    """Writes a version in another format; what an earlier, interrupted export finished is kept.
 
     Raises UsageError if something else was exported there, StorageError, IntegrityError or ValueError for damage.
     """
@@ -83,13 +87,13 @@ def _mark(unit: Unit) -> str:
 
 
 def _records(target: Store, units: Sequence[Unit]) -> Iterator[Record]:
-    """In the order of the units; read ahead, not held."""
+    """Yields the records in the order of the units, prefetched."""
     for data in prefetch(lambda unit: target.read(_mark(unit)), units, 8):
         yield json.loads(data)
 
 
 def _claim(dataset: Dataset, target: Store, form: Format) -> None:
-    """One destination holds one version in one format."""
+    """Marks the destination, which holds one version in one format. Raises UsageError if it holds another."""
     mine = {"format": form.name, "manifest": dataset.version.record.files[MANIFEST_FILE].sha256}
     try:
         found = json.loads(target.read(f"{MARKS}/export.json"))
@@ -99,5 +103,5 @@ def _claim(dataset: Dataset, target: Store, form: Format) -> None:
     if found != mine:
         raise UsageError(
             f"{target.uri} holds an export as {found['format']} of another version or dataset, or in another format;"
-            f" choose another place for this one, {form.name}, or empty that one"
+            f" choose another place for this one, {form.name}, or empty it"
         )

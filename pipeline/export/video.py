@@ -21,7 +21,7 @@ _PIXELS = {np.dtype(np.uint8): "gray", np.dtype(np.uint16): "gray16le"}
 
 
 class Video:
-    """Images as H.264 states them (crf 18, yuv420p); labels and instances bit by bit."""
+    """Images encoded as H.264 (crf 18, yuv420p); labels and instances bit by bit."""
 
     name = "video"
 
@@ -46,7 +46,7 @@ class Video:
 
 
 def ffv1(maps: Sequence[Ids], fps: float) -> bytes:
-    """A Matroska file whose frames are the maps, (H, W) of 8 or 16 bits, bit by bit."""
+    """Encodes maps, (H, W) of 8 or 16 bits, as the frames of a Matroska file, bit by bit."""
     with tempfile.TemporaryDirectory(prefix="flowreel-") as folder:
         file = Path(folder) / "ids.mkv"
         if any(ids.dtype == np.uint16 for ids in maps):

@@ -1,6 +1,6 @@
 """WebDataset: SPLIT-NNNNNN.tar of samples, one per frame: KEY.image.jpg, KEY.label.png, KEY.instance.png, KEY.json.
 
-A clip's frames follow each other in one tar; all bytes are those that are published.
+The frames of a clip follow each other in one tar; all bytes are the published ones.
 """
 
 import io
@@ -15,7 +15,7 @@ from flowreel.pipeline.export.run import Put, Record, Unit
 from flowreel.pipeline.reader.dataset import Dataset
 from flowreel.schemas.manifest import MEDIA_COLUMNS
 
-TAR_FRAMES = 1000  # a tar is put together in memory: some 50 MB of 512x256
+TAR_FRAMES = 1000  # a tar is built in memory: some 50 MB at 512x256
 
 
 class WebDataset:
@@ -24,7 +24,7 @@ class WebDataset:
     name = "webdataset"
 
     def units(self, dataset: Dataset) -> Sequence[Unit]:
-        """Tars of whole clips of one split."""
+        """Groups whole clips of one split into tars."""
         units: list[Unit] = []
         edges = dataset.index.edge_C
         splits = dataset.manifest(["split"])["split"].take(edges[:-1]).to_pylist()

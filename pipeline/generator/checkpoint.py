@@ -1,6 +1,6 @@
 """Checkpoint directories: ``config.json`` (architecture) and ``model.safetensors`` (weights, keys ``G0.*``, ``G1.*``).
 
-No torch in here: planning looks at a checkpoint without a GPU library. ``loading`` builds the networks.
+This module needs no PyTorch, so that planning can inspect a checkpoint without it. ``loading`` builds the networks.
 """
 
 import hashlib
@@ -24,13 +24,18 @@ BUNDLED = "bundled"
 BUNDLED_DIR = Path(__file__).parent.parent / "bundled"
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 LAYOUT = "flowreel_layout"  # in the metadata of weights
-NOT_ARCHITECTURE = {"size", "description", "held_out", "sources"}  # of the config: they do not change what is rendered
+NOT_ARCHITECTURE = {
+    "size",
+    "description",
+    "held_out",
+    "sources",
+}  # fields of the config that do not change what is rendered
 _MAX_HEADER = 100 * 2**20  # safetensors' own bound
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint that was looked at but not loaded."""
+    """A checkpoint that was inspected but not loaded."""
 
     store: Store  # as the driver sees it; see `weights`
     bundled: bool
@@ -41,24 +46,24 @@ class Checkpoint:
 
     @property
     def digest(self) -> str:
-        """Identifies the generator: weights and architecture."""
+        """Identifies the generator by its weights and architecture."""
         return digest([self.weights_sha256, self.config.model_dump(mode="json", exclude=NOT_ARCHITECTURE)])
 
     def weights(self) -> bytes:
-        """The weights file. Raises CheckpointError if it is another than the one that was looked at."""
+        """Reads the weights file. Raises CheckpointError if it differs from the one that was inspected."""
         # The bundled one lies where this machine has Flowreel, which may be elsewhere than on the driver's.
         store = checkpoint_store(BUNDLED, {}) if self.bundled else self.store
         data = store.read(WEIGHTS_FILE)
         if hashlib.sha256(data).hexdigest() != self.weights_sha256:
             raise CheckpointError(
-                f"{store.url(WEIGHTS_FILE)}: other weights than the plan was made with; run the command again,"
+                f"{store.url(WEIGHTS_FILE)}: not the weights that the plan was made with; run the command again,"
                 " with the same release of Flowreel on all machines"
             )
         return data
 
 
 def checkpoint_store(uri: str, options: Mapping[str, Any]) -> Store:
-    """Where a checkpoint lies; ``bundled`` is the one that ships with Flowreel."""
+    """Opens the store of a checkpoint; ``bundled`` is the one that ships with Flowreel."""
     return open_store(str(BUNDLED_DIR)) if uri == BUNDLED else open_store(uri, options)
 
 
@@ -74,19 +79,21 @@ def read_checkpoint(store: Store, fingerprint: Callable[[Store, FileInfo], str] 
     except StorageError as error:
         raise CheckpointError(
             f"generator.checkpoint {store.uri}: {error}\n"
-            f"  a checkpoint directory holds {CONFIG_FILE} and {WEIGHTS_FILE}; `bundled` names the one that ships"
+            f"  a checkpoint directory holds {CONFIG_FILE} and {WEIGHTS_FILE}; `bundled` is the one that"
+            " ships with Flowreel"
         ) from None
     return Checkpoint(store, store == checkpoint_store(BUNDLED, {}), config, sha256, shapes, layout)
 
 
 def layout_of(config: GeneratorConfig, shapes: Mapping[str, tuple[int, ...]]) -> str:
-    """Fingerprint of an architecture with its keys and shapes: a file that has it in its header was saved from it."""
+    """Fingerprints an architecture with its keys and shapes: a file that has this in its header was saved from it."""
     return digest(
         [config.model_dump(mode="json", exclude=NOT_ARCHITECTURE), sorted((k, *s) for k, s in shapes.items())]
     )
 
 
 def _config(store: Store) -> GeneratorConfig:
+    """Reads the configuration. Raises CheckpointError, listing what is wrong with it."""
     text = store.read(CONFIG_FILE)
     try:
         return GeneratorConfig.model_validate_json(text)
@@ -103,20 +110,23 @@ def _config(store: Store) -> GeneratorConfig:
 
 
 def _header(store: Store) -> tuple[dict[str, tuple[int, ...]], str | None]:
-    """Shapes by key and layout from a safetensors header, after checking that the file is as long as it says."""
+    """Reads shapes by key, and the layout, from a safetensors header, after checking that the file is as long as it
+    says."""
     url, size = store.url(WEIGHTS_FILE), store.info(WEIGHTS_FILE).size
     if size < 8:
-        raise CheckpointError(f"{url}: {size} bytes are no safetensors file")
+        raise CheckpointError(f"{url}: {size} bytes are not a safetensors file")
     (length,) = struct.unpack("<Q", store.read_range(WEIGHTS_FILE, 0, 8))
     if length > min(size - 8, _MAX_HEADER):
-        raise CheckpointError(f"{url}: no safetensors file, or cut short: header of {length} bytes in {size} bytes")
+        raise CheckpointError(f"{url}: not a safetensors file, or cut short: header of {length} bytes in {size} bytes")
     try:
         header = json.loads(store.read_range(WEIGHTS_FILE, 8, 8 + length))
         layout = header.pop("__metadata__", {}).get(LAYOUT)
         end = max((entry["data_offsets"][1] for entry in header.values()), default=0)
         shapes = {key: tuple(entry["shape"]) for key, entry in header.items()}
     except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError):
-        raise CheckpointError(f"{url}: no safetensors file: its header is not readable") from None
+        raise CheckpointError(f"{url}: not a safetensors file: its header is not readable") from None
     if end != size - 8 - length:
-        raise CheckpointError(f"{url}: cut short: weights of {end} bytes promised, {size - 8 - length} there")
+        raise CheckpointError(
+            f"{url}: cut short: its header promises {end} bytes of weights, but it has {size - 8 - length}"
+        )
     return shapes, layout

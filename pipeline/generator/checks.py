@@ -1,4 +1,4 @@
-"""Checks of a checkpoint before anything is loaded: its keys and shapes, and whether it renders what is asked of it."""
+"""Checks a checkpoint before anything is loaded: its keys and shapes, and whether it can render what is asked of it."""
 
 from flowreel.pipeline.generator.checkpoint import Checkpoint, layout_of
 from flowreel.schemas.errors import CheckpointError
@@ -8,7 +8,7 @@ MIN_SIDE = 16  # pixels: optical flow, which measures quality, needs as much
 
 
 def check_weights(checkpoint: Checkpoint) -> None:
-    """Raises CheckpointError listing every key or shape that is not as the architecture has it; reads no weights."""
+    """Raises CheckpointError listing every key or shape that does not match the architecture; reads no weights."""
     if checkpoint.layout == layout_of(checkpoint.config, checkpoint.shapes):
         return
     from flowreel.pipeline.generator.loading import compare_weights  # PyTorch: for files that do not say what they fit
@@ -19,7 +19,7 @@ def check_weights(checkpoint: Checkpoint) -> None:
 def check_fits(checkpoint: Checkpoint, space: LabelSpace, size: tuple[int, int], pictures: int = 0) -> None:
     """Raises CheckpointError unless the generator can render this label space at this size (width, height).
 
-    ``pictures``: channels of what poses and faces are drawn as; 0 for label maps.
+    ``pictures``: channels of the pictures that poses and faces are drawn as; 0 for label maps.
     """
     config, where = checkpoint.config, checkpoint.store.uri
     if pictures:

@@ -1,4 +1,4 @@
-"""What goes into the rendering of a clip, and what comes out: arrays, so that planning needs no PyTorch."""
+"""Inputs and outputs of the rendering of a clip, as arrays, so that planning needs no PyTorch."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Conditioning:
-    """What one clip is rendered from, at the size it is rendered at.
+    """The inputs of one clip, at the size it is rendered at.
 
     It starts from its first real frames, or an exemplar, or frames that the generator's single-image generator makes,
     or nothing: the first of these that there is.
@@ -24,7 +24,7 @@ class Conditioning:
 
 @dataclass(frozen=True)
 class ClipFrames:
-    """One rendered clip: as many frames as are published, ``first`` is the label frame of the first one."""
+    """One rendered clip: as many frames as are published; ``first`` is the label frame of the first one."""
 
     first: int
     image_THW3: NDArray[np.uint8]  # RGB

@@ -1,4 +1,4 @@
-"""Label and instance maps, or pictures -> the generator's input channels, and their image pyramid."""
+"""Encodes label and instance maps, or pictures, as the generator's input channels, and builds image pyramids."""
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from flowreel.pipeline.generator.config import GeneratorConfig
 
 
 def instance_edges(instance_THW: Tensor) -> Tensor:
-    """1 where a pixel's id differs from a left, right, upper or lower neighbour's, on both sides. Bool, THW."""
+    """Marks pixels whose id differs from a left, right, upper or lower neighbour's, on both sides; bool (T, H, W)."""
     edge_THW = torch.zeros_like(instance_THW, dtype=torch.bool)
     across = instance_THW[..., :, 1:] != instance_THW[..., :, :-1]
     edge_THW[..., :, 1:] |= across
@@ -22,7 +22,8 @@ def instance_edges(instance_THW: Tensor) -> Tensor:
 
 
 def encode(label_THW: Tensor, instance_THW: Tensor | None, config: GeneratorConfig) -> Tensor:
-    """One-hot labels, then the instance edge channel if the generator has one: float32 (T, L, H, W), values 0 and 1.
+    """Encodes one-hot labels, then the instance edge channel if the generator has one: float32 (T, L, H, W), values 0
+    and 1.
 
     ``instance_THW`` may be missing only where the generator has no edge channel. Raises ValueError for an id that has
     no channel.
@@ -34,12 +35,13 @@ def encode(label_THW: Tensor, instance_THW: Tensor | None, config: GeneratorConf
 
 
 def encode_frames(frames: Tensor, instance_THW: Tensor | None, config: GeneratorConfig) -> Tensor:
-    """``encode`` of label ids that were checked before, or ``encode_pictures`` where the generator has no labels."""
+    """Encodes label ids that were checked before, or pictures where the generator has no labels."""
     return (_one_hot if config.label_nc else encode_pictures)(frames, instance_THW, config)
 
 
 def check_ids(label_THW: Tensor | NDArray[np.integer], config: GeneratorConfig) -> None:
-    """Raises ValueError for an id that has no channel. Of an array: looking at a GPU's tensor would wait for it."""
+    """Raises ValueError for an id that has no channel. Call it with an array: reading a GPU's tensor would wait for
+    it."""
     lowest, highest = int(label_THW.min()), int(label_THW.max())
     if lowest < 0 or highest >= config.label_nc:
         wrong = lowest if lowest < 0 else highest
@@ -52,7 +54,7 @@ def _one_hot(label_THW: Tensor, instance_THW: Tensor | None, config: GeneratorCo
 
 
 def encode_pictures(picture_TLHW: Tensor, instance_THW: Tensor | None, config: GeneratorConfig) -> Tensor:
-    """Pictures that are in the network's range already (`pose`, `face`), with the edge channel if there is one."""
+    """Adds the edge channel, if there is one, to pictures that are already in the network's range (`pose`, `face`)."""
     channels = picture_TLHW.shape[-3]
     if config.label_nc or channels != config.input_nc:
         wanted = f"label maps with {config.label_nc} ids" if config.label_nc else f"pictures of {config.input_nc}"
@@ -68,12 +70,12 @@ def _with_edges(frame_TLHW: Tensor, instance_THW: Tensor | None, config: Generat
 
 
 def pool(x_BCHW: Tensor) -> Tensor:
-    """Halves by a 3x3 mean over the valid pixels."""
+    """Halves the size by a 3x3 mean over the valid pixels."""
     return F.avg_pool2d(x_BCHW, 3, stride=2, padding=1, count_include_pad=False)
 
 
 def pyramid(x_BCHW: Tensor, levels: int) -> list[Tensor]:
-    """``levels`` sizes of the same picture, coarsest first."""
+    """Gives ``levels`` sizes of the same image, coarsest first."""
     sizes = [x_BCHW]
     for _ in range(levels - 1):
         sizes.append(pool(sizes[-1]))
@@ -81,10 +83,10 @@ def pyramid(x_BCHW: Tensor, levels: int) -> list[Tensor]:
 
 
 def from_uint8(image: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """0..255 -> [-1, 1]; any layout."""
+    """Scales 0..255 to [-1, 1]; any layout."""
     return image.to(dtype) / 127.5 - 1
 
 
 def to_uint8(image: Tensor) -> Tensor:
-    """[-1, 1] -> 0..255 by truncation, as the original stores images; any layout."""
+    """Scales [-1, 1] to 0..255 by truncation, as vid2vid stores images; any layout."""
     return ((image.float() + 1) / 2 * 255).clamp(0, 255).to(torch.uint8)

@@ -1,4 +1,4 @@
-"""What decides the networks of a vid2vid generator: the part of a checkpoint's ``config.json`` that is architecture."""
+"""The architecture of a vid2vid generator: the part of a checkpoint's ``config.json`` that decides the networks."""
 
 from math import ceil, floor
 from typing import Annotated, Literal, Self
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from flowreel.pipeline.generator.image_config import ImageGeneratorConfig
 
 Positive = Annotated[int, Field(ge=1)]
-Few = Annotated[int, Field(ge=1, le=256)]  # of parts of a network: a damaged number must not build forever
+Few = Annotated[int, Field(ge=1, le=256)]  # parts of a network: a damaged number must not build forever
 
 
 class GeneratorConfig(BaseModel):
@@ -32,10 +32,10 @@ class GeneratorConfig(BaseModel):
     n_frames: Annotated[int, Field(ge=2, le=256)] = 3
     n_scales: Few = 1
     flow: bool = True
-    single: ImageGeneratorConfig | None = None  # makes the first frames; none: they are given, or there are none
-    size: tuple[Positive, Positive] | None = None  # width, height of the training frames: where it looks best
+    single: ImageGeneratorConfig | None = None  # makes the first frames; None: they are given, or there are none
+    size: tuple[Positive, Positive] | None = None  # width, height of the training frames: where it renders best
     description: str = ""
-    held_out: tuple[str, ...] = ()  # sequences of the training data that it has not seen: what it is measured on
+    held_out: tuple[str, ...] = ()  # sequences of the training data that it was not trained on, for measuring it
     sources: dict[str, str] = {}  # imported weights: file name -> SHA-256
 
     @model_validator(mode="after")
@@ -57,20 +57,20 @@ class GeneratorConfig(BaseModel):
 
     @property
     def frame_channels(self) -> int:
-        """L: channels of one encoded frame."""
+        """Gives L, the channels of one encoded frame."""
         return (self.label_nc or self.input_nc) + int(self.use_instance)
 
     @property
     def size_multiple(self) -> int:
-        """Width and height must be multiples of this, so that every stride-2 step halves exactly."""
+        """Gives the number whose multiples width and height must be, so that every stride-2 step halves exactly."""
         own = int(2 ** (self.n_scales - 1 + self.n_downsample))
         return max(own, self.single.size_multiple) if self.single else own
 
     def check_size(self, width: int, height: int, least: int = 0) -> None:
         """Raises ValueError that names the nearest sizes if the networks cannot take this one.
 
-        ``least``: a bound of the caller's own. Reflection padding needs 3 pixels more than none at each scale's own
-        size and 1 at the bottleneck's, so two of its pixels are the least.
+        ``least``: a further bound of the caller. Reflection padding needs at least 4 pixels at each scale's own size
+        and 2 at the bottleneck.
         """
         multiple = self.size_multiple
         least = max(2 * multiple, -(-least // multiple) * multiple)
@@ -86,10 +86,11 @@ class GeneratorConfig(BaseModel):
         )
 
     def width(self, scale: int) -> int:
-        """Base width n of a scale (0 = coarsest)."""
+        """Gives the base width n of a scale (0 = coarsest)."""
         return self.ngf // 2**scale
 
     def foreground_width(self, scale: int) -> int:
-        """Base width q of a scale's foreground branch: halved where the coarsest generator has more than two downs."""
+        """Gives the base width q of a scale's foreground branch: halved where the coarsest generator has more than
+        two downs."""
         n = self.width(scale)
         return n // 2 if self.n_downsample > 2 else n

@@ -1,4 +1,4 @@
-"""Engines: how a generator's frames are calculated. All give the same numbers up to rounding, at different speeds."""
+"""Engines compute a generator's frames. All give the same numbers up to rounding, at different speeds."""
 
 from collections.abc import Sequence
 from typing import Any, Literal, Protocol
@@ -20,28 +20,28 @@ Kind = Literal["auto", "plain", "fast"]
 
 
 class Engine(Protocol):
-    """Steps B clips through time in lock-step.
+    """An engine, which steps B clips through time in lock-step.
 
-    What ``encode`` and ``look`` return is the engine's own: it only goes back to it.
+    What ``encode`` and ``prepare`` return is the engine's own format, to be passed back to it.
     """
 
     config: GeneratorConfig
     generator: VideoGenerator
-    ahead: int  # windows that ``look`` likes to be given at once
+    ahead: int  # windows that ``prepare`` likes to be given at once
     concurrent: bool  # whether several threads may call it at once
 
     def encode(self, frame: Tensor, instance_BHW: Tensor | None) -> Any:
-        """One frame of all clips: label ids (B, H, W), checked before; pictures (B, L, H, W) without labels."""
+        """Encodes one frame of all clips: label ids (B, H, W), checked before; pictures (B, L, H, W) without labels."""
 
     def prepare(self, windows: Sequence[Sequence[Any]]) -> list[Any]:
-        """For windows of T encoded frames: all work on their last frames that needs no frame before them."""
+        """Does, for windows of T encoded frames, all work on their last frames that needs no rendered frame."""
 
-    def step(self, state: RolloutState, looked: Any) -> tuple[RolloutState, Frame]:
+    def step(self, state: RolloutState, prepared: Any) -> tuple[RolloutState, Frame]:
         """Renders a frame of each clip."""
 
 
 class PlainEngine:
-    """The networks as they are written down: the reference for all others, and the engine of GPUs."""
+    """The networks as they are written down: the reference for all others, and the engine for GPUs."""
 
     ahead = 1
     concurrent = True
@@ -62,19 +62,19 @@ class PlainEngine:
     def prepare(self, windows: Sequence[Sequence[Tensor]]) -> list[Tensor]:
         return [torch.stack(tuple(window), dim=1) for window in windows]
 
-    def step(self, state: RolloutState, looked: Tensor) -> tuple[RolloutState, Frame]:
+    def step(self, state: RolloutState, prepared: Tensor) -> tuple[RolloutState, Frame]:
         dtype, reduced = DTYPES[self.precision], self.precision != "float32"
-        with torch.autocast(looked.device.type, dtype, enabled=reduced):
-            return step(self.generator, state, looked)
+        with torch.autocast(prepared.device.type, dtype, enabled=reduced):
+            return step(self.generator, state, prepared)
 
 
 def engine_for(generator: VideoGenerator, precision: str = "float32", kind: Kind = "auto") -> Engine:
-    """The engine for a generator on its device; ``auto``: the fast one on CPUs. ``precision``: see settings."""
+    """Gives the engine for a generator on its device; ``auto``: the fast one on CPUs. ``precision``: see settings."""
     if kind == "plain" or generator.device.type != "cpu":
         return PlainEngine(generator, precision)
     return FastEngine(generator, None if precision == "float32" else DTYPES[precision])
 
 
 def load_engine(checkpoint: Checkpoint, settings: RenderSettings) -> Engine:
-    """A checkpoint's generator on the device and with the precision that a plan says, ready to render."""
+    """Loads a checkpoint's generator on the device and with the precision of a plan, ready to render."""
     return engine_for(load_generator(checkpoint, settings.device), settings.precision)

@@ -1,4 +1,4 @@
-"""What regions of an image look like: a vector per region, and tables to look vectors up in (pix2pixHD, 3.4)."""
+"""Features of image regions: a vector per region, and tables to look vectors up in (pix2pixHD, section 3.4)."""
 
 import torch
 from torch import Tensor, nn
@@ -18,13 +18,13 @@ class FeatureTables(nn.Module):
             self.register_buffer(str(label), torch.zeros(rows, config.feat_num))
 
     def tables(self) -> list[Tensor]:
-        """By part label."""
+        """Gives the tables by part label."""
         return list(self.buffers(recurse=False))
 
     def forward(self, vector_KZ: Tensor, present_K: Tensor) -> Tensor:
-        """One known image's vectors, (K, Z): of the image nearest to ``vector_KZ``, over all parts together.
+        """Finds the vectors, (K, Z), of the known image nearest to ``vector_KZ``, over all parts together.
 
-        Parts that are not ``present_K`` do not count. The last part's table says how many images there are.
+        Parts that are not ``present_K`` do not count. The length of the last part's table is the number of images.
         """
         tables = self.tables()
         images = len(tables[-1])
@@ -34,7 +34,8 @@ class FeatureTables(nn.Module):
         return torch.stack([table[min(nearest, len(table) - 1)] for table in tables])
 
     def lookup(self, feature_BZHW: Tensor, part_BHW: Tensor) -> Tensor:
-        """Encoded features -> a known image's, (B, Z, H, W). Raises ValueError for a part label without a table."""
+        """Replaces encoded features by those of a known image, (B, Z, H, W). Raises ValueError for a part label
+        without a table."""
         maps = []
         for feature_ZHW, part_HW in zip(feature_BZHW, part_BHW.long(), strict=True):
             vector_KZ, present_K = part_vectors(feature_ZHW, part_HW, len(self.tables()))
@@ -43,7 +44,8 @@ class FeatureTables(nn.Module):
 
 
 def part_vectors(feature_ZHW: Tensor, part_HW: Tensor, labels: int) -> tuple[Tensor, Tensor]:
-    """Mean feature per part label, (K, Z), zeros where a label does not occur; and which labels occur, bool (K,)."""
+    """Averages features per part label, (K, Z), zeros where a label does not occur; and tells which occur, bool
+    (K,)."""
     ids = part_HW.long()
     lowest, highest = int(ids.min()), int(ids.max())
     if lowest < 0 or highest >= labels:
@@ -63,7 +65,8 @@ def region_means(feature_BZHW: Tensor, region_BHW: Tensor) -> Tensor:
 
 
 def _means(feature_ZHW: Tensor, place_HW: Tensor, count: int) -> Tensor:
-    """Mean over the pixels with place 0, 1, ..., ``count`` - 1: (count, Z), zeros for no pixel. Summed in float64."""
+    """Averages over the pixels with place 0, 1, ..., ``count`` - 1: (count, Z), zeros for no pixel. Summed in
+    float64."""
     flat_NZ = feature_ZHW.flatten(1).T.double()
     sum_KZ = flat_NZ.new_zeros(count, flat_NZ.shape[1]).index_add_(0, place_HW.flatten(), flat_NZ)
     pixels_K = torch.bincount(place_HW.flatten(), minlength=count)

@@ -1,15 +1,16 @@
-"""What decides a single-image generator. It makes first frames for a video generator, or works alone (pix2pixHD)."""
+"""The architecture of a single-image generator, which makes first frames for a video generator, or works alone
+(pix2pixHD)."""
 
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Positive = Annotated[int, Field(ge=1)]
-Few = Annotated[int, Field(ge=1, le=256)]  # of parts of a network: a damaged number must not build forever
+Few = Annotated[int, Field(ge=1, le=256)]  # parts of a network: a damaged number must not build forever
 
 
 class EncoderConfig(BaseModel):
-    """Feature encoder: a real image -> one vector per region (pix2pixHD, section 3.4)."""
+    """A feature encoder, which turns a real image into one vector per region (pix2pixHD, section 3.4)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -54,17 +55,17 @@ class ImageGeneratorConfig(BaseModel):
 
     @property
     def joins_features(self) -> bool:
-        """Features enter at the bottleneck and before the last convolution, not only with the input."""
+        """Tells whether features enter at the bottleneck and before the last convolution, not only with the input."""
         return self.kind.endswith("_with_features")
 
     @property
     def enhancers(self) -> int:
-        """Networks around the global one, each doubling the size: none for the global kinds."""
+        """Counts the networks around the global one, each doubling the size: none for the global kinds."""
         return self.n_local_enhancers if self.kind.startswith("local") else 0
 
     @property
     def size_multiple(self) -> int:
-        """Width and height must be multiples of this, so that every stride-2 step halves exactly."""
+        """Gives the number whose multiples width and height must be, so that every stride-2 step halves exactly."""
         deepest = max(self.enhancers + self.n_downsample, self.encoder.n_downsample if self.encoder else 0)
         return int(2**deepest)
 
@@ -82,6 +83,6 @@ class ImageCheckpointConfig(BaseModel):
     label_nc: Annotated[int, Field(ge=0, le=256)]  # 0: its input are pictures
     use_instance: bool  # the last channel of its input, without features, are instance edges
     single: ImageGeneratorConfig
-    size: tuple[Positive, Positive] | None = None  # width, height that it looks best at
+    size: tuple[Positive, Positive] | None = None  # width, height at which it renders best
     description: str = ""
     sources: dict[str, str] = {}  # imported weights: file name -> SHA-256

@@ -13,7 +13,7 @@ from flowreel.pipeline.generator.layers import PlainNorm
 
 
 class ImageGenerator(nn.Module):
-    """One frame's input -> an image in [-1, 1]. A global network, with local enhancers around it or without."""
+    """A generator of one image in [-1, 1] from a frame's input: a global network, with or without local enhancers."""
 
     def __init__(self, config: ImageGeneratorConfig) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class ImageGenerator(nn.Module):
             self.last = last
 
     def _add_global(self) -> None:
-        """``model``: whole, or up to its last features if enhancers follow."""
+        """Adds ``model``: whole, or up to its last features if enhancers follow."""
         c = self.config
         n, d, limit = c.ngf * 2**c.enhancers, c.n_downsample, c.width_limit
         modules = [
@@ -51,7 +51,7 @@ class ImageGenerator(nn.Module):
         self.model_upsample = nn.Sequential(*layers.ups(n, d, PlainNorm, limit, joined=2 * z))
 
     def _add_enhancer(self, j: int) -> None:
-        """``model{j}_1`` goes down once, ``model{j}_2`` up again; j = 1 is the coarsest."""
+        """Adds ``model{j}_1``, which goes down once, and ``model{j}_2``, which goes up again; j = 1 is the coarsest."""
         c = self.config
         finest = j == c.enhancers
         n = c.ngf * 2 ** (c.enhancers - j)
@@ -66,7 +66,7 @@ class ImageGenerator(nn.Module):
         self.add_module(f"model{j}_2", nn.Sequential(*above))
 
     def forward(self, x_BCHW: Tensor, feature_BZHW: Tensor | None = None) -> Tensor:
-        """``feature_BZHW``: the feature map, for a generator with ``feat_num``. (B, 3, H, W)."""
+        """Makes images (B, 3, H, W). ``feature_BZHW``: the feature map, for a generator with ``feat_num``."""
         c = self.config
         found = 0 if feature_BZHW is None else feature_BZHW.shape[1]
         if found != c.feat_num:
@@ -102,7 +102,8 @@ class ImageGenerator(nn.Module):
 
 
 class Encoder(nn.Module):
-    """A real image -> features per pixel, in [-1, 1]; `features.region_means` makes them constant per region."""
+    """An encoder of a real image to features per pixel, in [-1, 1]; `features.region_means` makes them constant per
+    region."""
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
@@ -115,6 +116,6 @@ class Encoder(nn.Module):
         )
 
     def forward(self, image_B3HW: Tensor) -> Tensor:
-        """``image_B3HW`` in [-1, 1]; (B, Z, H, W)."""
+        """Encodes ``image_B3HW`` in [-1, 1] as (B, Z, H, W)."""
         features: Tensor = self.model(image_B3HW)
         return features

@@ -36,7 +36,7 @@ class ClipNorm(nn.Module):
 
 
 class PlainNorm(nn.Module):
-    """ClipNorm without scale and shift: what single-image generators and the encoder have (InstanceNorm2d).
+    """ClipNorm without scale and shift, as in single-image generators and the encoder (InstanceNorm2d).
 
     It has no keys. vid2vid's files hold running statistics here, which are never read; pix2pixHD's hold nothing.
     """
@@ -69,53 +69,55 @@ class ResBlock(nn.Module):
 
 
 def conv7(inputs: int, outputs: int) -> list[nn.Module]:
-    """Reflection padding 3 and a 7x7 convolution: keeps the size."""
+    """Builds reflection padding 3 and a 7x7 convolution, which keep the size."""
     return [nn.ReflectionPad2d(3), nn.Conv2d(inputs, outputs, 7)]
 
 
 def normed(outputs: int, norm: Norm = ClipNorm) -> list[nn.Module]:
-    """What follows every inner convolution."""
+    """Builds what follows every inner convolution: norm and ReLU."""
     return [norm(outputs), nn.ReLU(inplace=True)]
 
 
 def entry(inputs: int, outputs: int, norm: Norm = ClipNorm) -> list[nn.Module]:
-    """conv7, norm, ReLU."""
+    """Builds conv7, norm and ReLU."""
     return [*conv7(inputs, outputs), *normed(outputs, norm)]
 
 
 def down(inputs: int, outputs: int, norm: Norm = ClipNorm) -> list[nn.Module]:
-    """Halves the size."""
+    """Builds a convolution that halves the size, norm and ReLU."""
     return [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), *normed(outputs, norm)]
 
 
 def up(inputs: int, outputs: int, norm: Norm = ClipNorm) -> list[nn.Module]:
-    """Doubles the size."""
+    """Builds a transposed convolution that doubles the size, norm and ReLU."""
     conv = nn.ConvTranspose2d(inputs, outputs, 3, stride=2, padding=1, output_padding=1)
     return [conv, *normed(outputs, norm)]
 
 
 def widths(width: int, steps: int, limit: int | None = None) -> list[int]:
-    """Channels before and after each of ``steps`` halvings of the size: they double, up to ``limit``."""
+    """Gives the channels before and after each of ``steps`` halvings of the size: they double, up to ``limit``."""
     return [min(width * 2**i, limit or width * 2**i) for i in range(steps + 1)]
 
 
 def downs(width: int, steps: int, norm: Norm = ClipNorm, limit: int | None = None) -> list[nn.Module]:
-    """``steps`` stride-2 convolutions, from ``width`` channels to ``width * 2**steps``, at most ``limit``."""
+    """Builds ``steps`` stride-2 convolutions, from ``width`` channels to ``width * 2**steps``, at most ``limit``."""
     w = widths(width, steps, limit)
     return [m for i in range(steps) for m in down(w[i], w[i + 1], norm)]
 
 
 def ups(width: int, steps: int, norm: Norm = ClipNorm, limit: int | None = None, joined: int = 0) -> list[nn.Module]:
-    """The way back to ``width`` channels by transposed convolutions; the first one has ``joined`` more inputs."""
+    """Builds the way back to ``width`` channels by transposed convolutions; the first one has ``joined`` more
+    inputs."""
     w = widths(width, steps, limit)
     w_in = [*w[:-1], w[-1] + joined]
     return [m for i in range(steps, 0, -1) for m in up(w_in[i], w[i - 1], norm)]
 
 
 def res_blocks(width: int, count: int, norm: Norm = ClipNorm) -> list[nn.Module]:
+    """Builds ``count`` residual blocks."""
     return [ResBlock(width, norm) for _ in range(count)]
 
 
 def head(inputs: int, outputs: int, activation: nn.Module | None = None) -> nn.Sequential:
-    """Final 7x7 convolution, with its activation if it has one."""
+    """Builds the final 7x7 convolution, with its activation if it has one."""
     return nn.Sequential(*conv7(inputs, outputs), *([activation] if activation else []))

@@ -1,4 +1,4 @@
-"""Checkpoints -> networks on a device, and back. Strict: every key and shape must match."""
+"""Loads checkpoints as networks on a device, and saves them. Strict: every key and shape must match."""
 
 import torch
 from safetensors import SafetensorError
@@ -20,7 +20,7 @@ DEAD_WEIGHT = ("running_mean", "running_var", "num_batches_tracked")  # never re
 
 
 def compare_weights(checkpoint: Checkpoint) -> None:
-    """`check_weights` by building the networks."""
+    """Does the work of `check_weights` by building the networks."""
     wanted = wanted_shapes(checkpoint.config)
     found = {k: shape for k, shape in checkpoint.shapes.items() if not k.endswith(DEAD_WEIGHT)}
     if lines := differences(found, wanted):
@@ -28,14 +28,14 @@ def compare_weights(checkpoint: Checkpoint) -> None:
 
 
 def wanted_shapes(config: GeneratorConfig | ImageCheckpointConfig) -> dict[str, Shape]:
-    """Every key that a checkpoint of this architecture must have, with its shape."""
+    """Gives every key that a checkpoint of this architecture must have, with its shape."""
     with torch.device("meta"):
         state = (VideoGenerator(config) if isinstance(config, GeneratorConfig) else _alone(config)).state_dict()
     return {k: tuple(v.shape) for k, v in state.items() if not k.endswith(DEAD_WEIGHT)}
 
 
 def _alone(config: ImageCheckpointConfig) -> nn.ModuleDict:
-    """The networks of a generator of single images, named as within a video generator."""
+    """Builds the networks of a generator of single images, named as within a video generator."""
     single = config.single
     networks: dict[str, nn.Module] = {"S": ImageGenerator(single)}
     if single.encoder:
@@ -46,7 +46,7 @@ def _alone(config: ImageCheckpointConfig) -> nn.ModuleDict:
 
 
 def load_generator(checkpoint: Checkpoint, device: str) -> VideoGenerator:
-    """The generator in float32 on ``device``, ready to render. Raises CheckpointError if it does not match."""
+    """Loads the generator in float32 on ``device``, ready to render. Raises CheckpointError if it does not match."""
     compare_weights(checkpoint)
     with torch.device("meta"):
         generator = VideoGenerator(checkpoint.config)

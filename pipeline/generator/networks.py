@@ -21,7 +21,7 @@ FLOW_UNIT = 20.0  # pixels per unit of the flow head at the coarsest scale; doub
 
 @dataclass(frozen=True)
 class ScaleInput:
-    """What one scale's network is given."""
+    """The inputs of one scale's network."""
 
     labels_BCHW: Tensor  # T encoded frames, oldest first, all channels of a frame together
     history_BPHW: Tensor  # T-1 previous outputs in [-1, 1], oldest first
@@ -31,7 +31,7 @@ class ScaleInput:
 
 @dataclass(frozen=True)
 class ScaleOutput:
-    """What one scale's network returns; features go to the next finer scale."""
+    """The outputs of one scale's network; features go to the next finer scale."""
 
     image_B3HW: Tensor  # blended result in [-1, 1]
     raw_B3HW: Tensor  # synthesised image before blending with the warp
@@ -43,7 +43,7 @@ class ScaleOutput:
 
 
 class ScaleNetwork(nn.Module):
-    """Heads and blending that all scales share; subclasses make the features."""
+    """The heads and blending that all scales share; subclasses make the features."""
 
     def __init__(self, config: GeneratorConfig, scale: int) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class ScaleNetwork(nn.Module):
         self.flow_unit = FLOW_UNIT * 2**scale
 
     def features(self, given: ScaleInput, coarser: ScaleOutput | None) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """Image, flow and foreground features, at this scale's size."""
+        """Computes image, flow and foreground features, at this scale's size."""
         raise TypeError(f"{type(self).__name__} is not a scale of its own")
 
     def forward(self, given: ScaleInput, coarser: ScaleOutput | None = None) -> ScaleOutput:
@@ -85,7 +85,7 @@ class ScaleNetwork(nn.Module):
 
 
 def _exact(x_BCHW: Tensor) -> Tensor:
-    """In float32 at least."""
+    """Converts to float32 at least."""
     return x_BCHW.to(torch.promote_types(x_BCHW.dtype, torch.float32))
 
 
@@ -154,7 +154,7 @@ class FinerNetwork(ScaleNetwork):
 
 
 class VideoGenerator(nn.Module):
-    """All scales of a generator; holds weights and nothing of any clip.
+    """All scales of a generator; it holds weights and no state of any clip.
 
     Where it makes its first frames itself: ``S`` makes a frame from a frame's input, ``E`` describes the regions of a
     real image, ``features`` are descriptions of images that ``S`` was trained on.
@@ -177,15 +177,16 @@ class VideoGenerator(nn.Module):
 
     @property
     def scales(self) -> list[ScaleNetwork]:
-        """Coarsest first."""
+        """Gives the scales' networks, coarsest first."""
         return [network for network in self.children() if isinstance(network, ScaleNetwork)]
 
     @property
     def device(self) -> torch.device:
+        """Gives the device of its weights."""
         return next(self.parameters()).device
 
     def forward(self, inputs: list[ScaleInput]) -> list[ScaleOutput]:
-        """One frame at all scales, coarsest first."""
+        """Computes one frame at all scales, coarsest first."""
         outputs: list[ScaleOutput] = []
         for network, given in zip(self.scales, inputs, strict=True):
             outputs.append(network(given, outputs[-1] if outputs else None))

@@ -1,4 +1,5 @@
-"""A clip through time: state in, frame and state out (vid2vid, eq. 1 and 3). Nothing of a clip stays on the model."""
+"""Rolls a clip out through time: state in, frame and state out (vid2vid, eq. 1 and 3). The model keeps nothing of a
+clip."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,13 +14,14 @@ from flowreel.pipeline.generator.networks import ScaleInput, VideoGenerator
 
 @dataclass(frozen=True)
 class RolloutState:
-    """All that the next frame of B clips needs of the frames before it."""
+    """The state that the next frame of B clips needs of the frames before it."""
 
     history: tuple[Tensor, ...]  # per scale, coarsest first: (B, 3 (T-1), h, w) in [-1, 1], oldest frame first
     raw_only: bool  # the history is empty: the next frame must not be blended with a warp of it
 
     def after(self, images: Sequence[Tensor]) -> "RolloutState":
-        """The state after a frame: ``images``, (B, 3, h, w) per scale; each scale keeps its own generated frames."""
+        """Gives the state after a frame: ``images``, (B, 3, h, w) per scale; each scale keeps its own generated
+        frames."""
         pairs = zip(self.history, images, strict=True)
         return RolloutState(tuple(torch.cat((old[:, 3:], image), dim=1) for old, image in pairs), raw_only=False)
 
@@ -35,13 +37,16 @@ class Frame:
 
 
 def start_empty(config: GeneratorConfig, batch: int, size: tuple[int, int], like: Tensor) -> RolloutState:
-    """No first image (the original's ``no_first_img``): zeros, and the first frame is not blended. ``size``: (H, W)."""
+    """Starts without a first image (the original's ``no_first_img``): zeros, and the first frame is not blended.
+
+    ``size``: (H, W).
+    """
     blank = like.new_zeros((batch, 3 * (config.n_frames - 1), *size))
     return RolloutState(tuple(pyramid(blank, config.n_scales)), raw_only=True)
 
 
 def start_from(config: GeneratorConfig, first_BT3HW: Tensor) -> RolloutState:
-    """From given first frames, (B, T-1, 3, H, W) in [-1, 1]: real images, an exemplar, or generated ones."""
+    """Starts from given first frames, (B, T-1, 3, H, W) in [-1, 1]: real images, an exemplar, or generated ones."""
     if first_BT3HW.shape[1] != config.n_frames - 1:
         raise ValueError(f"{first_BT3HW.shape[1]} first frames given; this generator needs {config.n_frames - 1}")
     return RolloutState(tuple(pyramid(first_BT3HW.flatten(1, 2), config.n_scales)), raw_only=False)
@@ -62,8 +67,9 @@ def step(generator: VideoGenerator, state: RolloutState, window_BTLHW: Tensor) -
 
 
 def foreground_mask(labels_BCHW: Tensor, config: GeneratorConfig) -> Tensor:
-    """Share of foreground classes in the window's current (last) frame, (B, 1, H, W), fractional when pooled."""
+    """Gives the share of foreground classes in the window's current (last) frame, (B, 1, H, W), fractional when
+    pooled."""
     current_BLHW = labels_BCHW[:, -config.frame_channels :]
-    # Slices, for a list of indices would be copied to the device, which waits for it; the first one is empty.
+    # Slices, because a list of indices would be copied to the device and wait for it; the first one is empty.
     classes = [current_BLHW[:, :0], *(current_BLHW[:, i : i + 1] for i in config.fg_labels)]
     return torch.cat(classes, dim=1).sum(dim=1, keepdim=True).clamp(0, 1)

@@ -1,17 +1,17 @@
-"""Bilinear warping by backward flow, and blending with what is warped (vid2vid, eq. 4)."""
+"""Warps images bilinearly by backward flow, and blends them (vid2vid, eq. 4)."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 
-def over(front: Tensor, behind: Tensor, share: Tensor) -> Tensor:
-    """The blend of two images; ``share``: the front one's, in [0, 1]."""
-    return front * share + behind * (1 - share)
+def over(front: Tensor, back: Tensor, share: Tensor) -> Tensor:
+    """Blends two images; ``share``: the front one's, in [0, 1]."""
+    return front * share + back * (1 - share)
 
 
 def warp(image_BCHW: Tensor, flow_B2HW: Tensor) -> Tensor:
-    """The image sampled at (x + u, y + v), coordinates clamped to the picture; flow in pixels, channel 0 horizontal."""
+    """Samples the image at (x + u, y + v), coordinates clamped to it; flow in pixels, channel 0 horizontal."""
     h, w = image_BCHW.shape[-2:]
     exact = torch.promote_types(flow_B2HW.dtype, torch.float32)  # bfloat16 has 8 bits: whole pixels would be lost
     flow_B2HW = flow_B2HW.to(exact)

@@ -1,1 +1,1 @@
-"""What operators do to published versions: verify, render again, compare, trace, collect, compact."""
+"""Operations on published versions: verify, render again, compare, trace, collect, compact."""

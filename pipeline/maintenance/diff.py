@@ -1,7 +1,7 @@
-"""What changed between two versions, and why. Clips are matched by their place: sequence, variant and first frame.
+"""What changed between two versions, and why. Clips are matched by sequence, variant and first frame.
 
-Only clips that one of the versions does not hold are loaded, so two versions of a large dataset that differ in little
-are compared in little memory.
+Only clips that are in one of the versions alone are loaded, so two versions of a large dataset that differ little are
+compared in little memory.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from flowreel.pipeline.dataset.versions import FAILURES_FILE, LINEAGE_FILE, Vers
 from flowreel.schemas.lineage import LINEAGE
 
 _PLACE = ["sequence_id", "variant", "start"]
-# Column of the lineage -> the reason that people are told.
+# Column of the lineage -> the reason that people read.
 _REASONS = {
     "labels": "labels", "instances": "instances", "label_space": "label space", "frames": "range", "look": "variant",
     "weights": "weights", "settings": "settings", "split": "split", "render_format": "format",
@@ -27,7 +27,7 @@ _OF_OTHER_FRAMES = {"labels", "instances"}  # say nothing where the range differ
 
 @dataclass(frozen=True)
 class Diff:
-    """Tables with a row per clip: where it is, and its ids; of changed ones also the reasons."""
+    """Tables with a row per clip: where it is, and its ids; for changed clips also the reasons."""
 
     before: int
     after: int
@@ -39,13 +39,13 @@ class Diff:
 
     @property
     def reasons(self) -> dict[str, int]:
-        """Changed clips by what changed, most first. Clips with two reasons count for both."""
+        """Counts changed clips by what changed, most first. Clips with two reasons count for both."""
         counts = self.changed["reasons"].combine_chunks().flatten().value_counts().to_pylist()
         return {row["values"]: row["counts"] for row in sorted(counts, key=lambda r: (-r["counts"], r["values"]))}
 
 
 def diff(before: Version, after: Version) -> Diff:
-    """From ``before`` to ``after``, whichever is older."""
+    """Compares ``before`` with ``after``, whichever is older."""
     ids = [v.table(LINEAGE_FILE, ["clip_id"])["clip_id"] for v in (before, after)]
     here, there = _only_in(before, ids[1]), _only_in(after, ids[0])
     both = here.join(there, _PLACE, join_type="inner", right_suffix="_after")
@@ -58,12 +58,12 @@ def diff(before: Version, after: Version) -> Diff:
             "reasons": _reasons(both),
         }
     )
-    lost = after.table(FAILURES_FILE, [*_PLACE, "reason"]).rename_columns([*_PLACE, "lost"])
+    unpublished = after.table(FAILURES_FILE, [*_PLACE, "reason"]).rename_columns([*_PLACE, "lost"])
     return Diff(
         before=before.number,
         after=after.number,
         added=_sorted(_without(there, here)),
-        removed=_sorted(_without(here, there).join(lost, _PLACE, join_type="left outer")),
+        removed=_sorted(_without(here, there).join(unpublished, _PLACE, join_type="left outer")),
         changed=_sorted(changed),
         same=len(ids[0]) - len(here),
         fields=tuple(_fields(_spec(before), _spec(after))),
@@ -71,12 +71,12 @@ def diff(before: Version, after: Version) -> Diff:
 
 
 def _without(clips: pa.Table, others: pa.Table) -> pa.Table:
-    """Clips in whose places there are no others."""
+    """Gives clips in whose places there are no others."""
     return clips.join(others.select(_PLACE), _PLACE, join_type="left anti").select([*_PLACE, "frames", "clip_id"])
 
 
 def _only_in(version: Version, others: pa.ChunkedArray) -> pa.Table:
-    """Lineage of the clips that are not among ``others``."""
+    """Reads the lineage of the clips that are not among ``others``."""
     columns = ["clip_id", *_PLACE, *_REASONS]
     parts = [pa.schema([LINEAGE.field(name) for name in columns]).empty_table()]
     for part in lineage_parts(version, columns):
@@ -85,7 +85,7 @@ def _only_in(version: Version, others: pa.ChunkedArray) -> pa.Table:
 
 
 def _reasons(both: pa.Table) -> pa.Array:
-    """For clips of one place in two versions, the parts of identity that differ, as a list per clip."""
+    """Lists, for clips of one place in two versions, the parts of identity that differ."""
     moved = pc.not_equal(both["frames"], both["frames_after"])
     masks = np.zeros(len(both), np.int32)  # a bit per reason
     for bit, name in enumerate(_REASONS):
@@ -105,7 +105,7 @@ def _sorted(table: pa.Table) -> pa.Table:
 
 
 def _spec(version: Version) -> dict[str, Any]:
-    """What decides clips, out of a version's record."""
+    """Collects from a version's record what decides its clips."""
     spec = version.record.spec.model_dump(mode="json", by_alias=True, exclude={"dataset", "execution", "failure"})
     settings = version.record.settings
     spec["generator"] |= {"size": list(settings.size), "precision": settings.precision, "digest": settings.generator}
@@ -114,7 +114,7 @@ def _spec(version: Version) -> dict[str, Any]:
 
 
 def _fields(old: Any, new: Any, name: str = "") -> Iterator[str]:
-    """Fields that differ, as "name: old -> new"."""
+    """Yields fields that differ, as "name: old -> new"."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted(old.keys() | new.keys(), key=str):
             yield from _fields(old.get(key), new.get(key), f"{name}.{key}" if name else str(key))

@@ -1,4 +1,4 @@
-"""From a clip of a version to the files it was rendered from, and from a source file to the clips that it is in."""
+"""Traces a clip of a version to the files it was rendered from, and a source file to its clips."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -18,7 +18,7 @@ from flowreel.schemas.errors import IntegrityError, UsageError
 
 @dataclass(frozen=True)
 class Origin:
-    """A published clip: where it lies, and a row of ``flowreel.schemas.lineage.SOURCES``."""
+    """A published clip: where it lies, and its row of ``flowreel.schemas.lineage.SOURCES``."""
 
     shard: str
     row_group: int
@@ -26,11 +26,13 @@ class Origin:
 
     @property
     def clip_id(self) -> str:
+        """Gives the clip's id."""
         return str(self.sources["clip_id"])
 
     @property
     def files(self) -> Iterator[str]:
-        """Paths of all files that it was rendered from: those of maps below source.uri, the exemplar's whole uri."""
+        """Yields the paths of all files that it was rendered from: of maps below source.uri, of an exemplar its
+        whole uri."""
         yield from (file["path"] for file in self.sources["label_files"])
         yield from (file["path"] for file in self.sources["instance_files"] if file)
         if self.sources["exemplar"]:
@@ -40,7 +42,10 @@ class Origin:
 
 
 def origins(version: Version, clip_ids: Iterable[str]) -> Iterator[Origin]:
-    """Of these clips, data file by data file: only footers are read. Raises UsageError for a clip it does not hold."""
+    """Yields the origins of these clips, data file by data file: only footers are read.
+
+    Raises UsageError for a clip that the version does not hold.
+    """
     wanted = pa.array(sorted(set(clip_ids)), pa.string())
     places: dict[str, tuple[str, int]] = {}
     for part in version.manifest_parts(["clip_id", "shard", "row_group", "row"]):
@@ -56,12 +61,13 @@ def origins(version: Version, clip_ids: Iterable[str]) -> Iterator[Origin]:
     for clip_id, (shard, _) in places.items():
         by_shard[shard].append(clip_id)
     for shard in sorted(by_shard):
-        noted = {row["clip_id"]: row for row in _sources(version, shard).to_pylist()}
-        yield from (Origin(*places[clip_id], noted[clip_id]) for clip_id in sorted(by_shard[shard]))
+        sources = {row["clip_id"]: row for row in _sources(version, shard).to_pylist()}
+        yield from (Origin(*places[clip_id], sources[clip_id]) for clip_id in sorted(by_shard[shard]))
 
 
 def rendered_from(version: Version, path: str) -> list[Origin]:
-    """The clips that a source file is in: a label or instance map by its path below source.uri, an exemplar by its uri.
+    """Finds the clips that were rendered from a source file: a label or instance map by its path below source.uri, an
+    exemplar by its uri.
 
     Raises UsageError if there is none.
     """
@@ -94,4 +100,4 @@ def _sources(version: Version, shard: str) -> pa.Table:
         with version.dataset.open_input(shard) as file:
             return clip_sources(pq.read_metadata(file), url)
     except (ValueError, pa.ArrowException) as error:
-        raise IntegrityError(f"{url}: damaged: {error}; `flowreel verify` says what else is") from None
+        raise IntegrityError(f"{url}: damaged: {error}; `flowreel verify` lists all damage") from None

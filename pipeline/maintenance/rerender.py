@@ -1,4 +1,4 @@
-"""Proof of a version's lineage: clips are rendered again from their sources, and compared with what is published."""
+"""Proves a version's lineage: renders clips again from their sources, and compares them with what is published."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -29,21 +29,23 @@ from flowreel.schemas.label_space import LabelSpace
 from flowreel.schemas.manifest import data_schema
 from flowreel.schemas.sequence import Frame, SourceFile
 
-ROUNDING_DB = 40.0  # PSNR: other processors and batches round otherwise; a wrong picture is below 30
-_PICTURES = ("image", "flow")  # may be rounded otherwise
+ROUNDING_DB = 40.0  # PSNR: other processors and batches round differently; a wrong picture is below 30
+_ROUNDED = ("image", "flow")  # may be rounded differently
 
 
 @dataclass(frozen=True)
-class Again:
-    """Clips rendered again."""
+class Rerendered:
+    """The result of rendering clips again."""
 
     same: int  # byte for byte
     rounded: int  # labels byte for byte, pictures but for rounding
     problems: tuple[str, ...]
 
 
-def rerender(version: Version, count: int, seed: int = 0, progress: Callable[[int, int], None] | None = None) -> Again:
-    """Renders ``count`` clips of a version again, chosen by ``seed`` alone. Raises UsageError if none can be."""
+def rerender(
+    version: Version, count: int, seed: int = 0, progress: Callable[[int, int], None] | None = None
+) -> Rerendered:
+    """Renders ``count`` clips of a version again, chosen by ``seed`` alone. Raises UsageError if it cannot."""
     chosen = pick(version, count, seed)
     job = open_job(version)
     engine = load_engine(job.checkpoint, job.settings)
@@ -55,23 +57,24 @@ def rerender(version: Version, count: int, seed: int = 0, progress: Callable[[in
         rounded += bool(found) and not any(wrong for _, wrong in found)
         if progress:
             progress(done, len(chosen))
-    return Again(same, rounded, tuple(problems))
+    return Rerendered(same, rounded, tuple(problems))
 
 
 def pick(version: Version, count: int, seed: int) -> list[str]:
-    """Clip ids: the same for the same version and seed, spread over all clips."""
+    """Chooses clip ids: the same for the same version and seed, spread over all clips."""
     ids = version.table(LINEAGE_FILE, ["clip_id"])["clip_id"].to_pylist()
     return sorted(ids, key=lambda clip_id: hashlib.sha256(f"{seed} {clip_id}".encode()).digest())[:count]
 
 
 def open_job(version: Version) -> RenderJob:
-    """The job that a version was rendered by. Raises UsageError if this release, machine or checkpoint is another."""
+    """Opens the job that a version was rendered by. Raises UsageError if this release, machine or checkpoint
+    differs."""
     record = version.record
     spec, settings, where = record.spec, record.settings, f"version {version.number} of {version.dataset.uri}"
     if record.render_format != RENDER_FORMAT:
         raise UsageError(
-            f"{where} was rendered in format {record.render_format}, this release renders format {RENDER_FORMAT}; use"
-            f" flowreel {record.flowreel}"
+            f"{where} was rendered in format {record.render_format}, but this release renders format"
+            f" {RENDER_FORMAT}; use flowreel {record.flowreel}"
         )
     if settings.device == "cuda" and not torch.cuda.is_available():
         raise UsageError(f"{where} was rendered on GPUs, and this machine has none that PyTorch can use; run it on one")
@@ -86,7 +89,7 @@ def open_job(version: Version) -> RenderJob:
 
 
 def _differences(version: Version, origin: Origin, job: RenderJob, engine: Engine) -> Iterator[tuple[str, bool]]:
-    """What differs between a clip's rows and those rendered again, and whether that is wrong or rounding."""
+    """Yields what differs between a clip's rows and those rendered again, and whether that is wrong or rounding."""
     try:
         new = _rows(_clip(origin, job), job, engine)
     except SourceError as error:
@@ -99,22 +102,23 @@ def _differences(version: Version, origin: Origin, job: RenderJob, engine: Engin
     with version.dataset.open_input(origin.shard) as file:
         old = pq.ParquetFile(file).read_row_group(origin.row_group)
     if len(old) != len(new):
-        yield f"{len(new)} frames, {len(old)} are published", True
+        yield f"{len(new)} frames, but {len(old)} are published", True
         return
     if old.column_names != new.column_names:
-        yield f"columns {new.column_names}, {old.column_names} are published", True
+        yield f"columns {new.column_names}, but {old.column_names} are published", True
         return
-    for name in (name for name in old.column_names if name not in _PICTURES):
+    for name in (name for name in old.column_names if name not in _ROUNDED):
         unlike = [
             t for t, (a, b) in enumerate(zip(old[name].to_pylist(), new[name].to_pylist(), strict=True)) if a != b
         ]
         if unlike:
             yield f"{name} differs at frame {unlike[0]}", True
-    for name in _PICTURES:
+    for name in _ROUNDED:
         yield from _pictures(name, old[name].to_pylist(), new[name].to_pylist())
 
 
 def _pictures(name: str, old: list[Any], new: list[Any]) -> Iterator[tuple[str, bool]]:
+    """Yields the first difference of images or flow, and whether it is wrong or rounding."""
     for t, (a, b) in enumerate(zip(old, new, strict=True)):
         if a == b:
             continue
@@ -127,12 +131,13 @@ def _pictures(name: str, old: list[Any], new: list[Any]) -> Iterator[tuple[str, 
         peak = 255.0 if name == "image" else 2.0 * max(1.0, float(np.abs(one).max()))
         psnr = 10 * np.log10(peak**2 / error) if error else np.inf
         if psnr < ROUNDING_DB:
-            yield f"{name} of frame {t} differs: {psnr:.1f} dB, rounding leaves {ROUNDING_DB:g} and more", True
+            yield f"{name} of frame {t} differs: {psnr:.1f} dB; rounding alone leaves at least {ROUNDING_DB:g} dB", True
             return
         yield f"{name} of frame {t}: {psnr:.1f} dB", False
 
 
 def _clip(origin: Origin, job: RenderJob) -> Clip:
+    """Rebuilds a planned clip from its origin."""
     row = origin.sources
     labels, guides = row["label_files"][: row["frames"]], row["label_files"][row["frames"] :]
     files = zip(labels, row["instance_files"], guides or [None] * len(labels), strict=True)
@@ -152,14 +157,15 @@ def _frame(label: dict[str, str], instance: dict[str, str] | None, guide: dict[s
     return Frame(name, SourceFile(label["path"], label["sha256"]), _file(instance), _file(guide))
 
 
-def _file(noted: dict[str, str] | None) -> SourceFile | None:
-    return SourceFile(noted["path"], noted["sha256"]) if noted else None
+def _file(file: dict[str, str] | None) -> SourceFile | None:
+    return SourceFile(file["path"], file["sha256"]) if file else None
 
 
 def _rows(clip: Clip, job: RenderJob, engine: Engine) -> pa.Table:
+    """Renders and encodes a clip."""
     maps = fetch_clip(clip, job)
-    how = RenderOptions(job.spec.clips.lead_in, job.spec.output.flow)
-    (frames,) = render_clips(engine, [maps.conditioning], how)
+    options = RenderOptions(job.spec.clips.lead_in, job.spec.output.flow)
+    (frames,) = render_clips(engine, [maps.conditioning], options)
     frames = in_light(frames, job.spec.variants[clip.variant])
     encoded = encode_clip(clip, maps, frames, {}, job)  # what is compared is in the rows, not in the manifest
     return pa.Table.from_pylist(encoded.rows, schema=data_schema(encoded.rows[0]))

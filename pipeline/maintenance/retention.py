@@ -1,8 +1,9 @@
-"""Which versions a dataset keeps, and how one is dropped: at once for who opens it, after a grace period for who has.
+"""Decides which versions a dataset keeps, and drops versions: at once for new readers, after a grace period for those
+who have it open.
 
-A version exists while its ``version.json`` does, so that goes first. Its record stays as ``dropped.json``, whose age is
-the time since it was dropped; until the grace period ends, what the version names stays too. The newest version is
-always kept: it bears the highest number, so no number is given twice.
+A version exists as long as its ``version.json`` does, so that is deleted first. Its record stays as ``dropped.json``,
+whose age is the time since it was dropped; until the grace period ends, what the version names stays too. The newest
+version is always kept: it has the highest number, so no number is given twice.
 """
 
 import re
@@ -18,26 +19,28 @@ DROPPED_FILE = "dropped.json"
 
 @dataclass
 class Folder:
-    """What lies below ``versions/NNNNNN``."""
+    """The files below ``versions/NNNNNN``."""
 
     number: int
     files: dict[str, FileInfo] = field(default_factory=dict)  # by name in the folder
 
     @property
     def exists(self) -> bool:
-        """Whether it is a published version."""
+        """Tells whether it is a published version."""
         return RECORD in self.files
 
     @property
     def dropped(self) -> FileInfo | None:
+        """Gives the mark of a dropped version, None if it is none."""
         return None if self.exists else self.files.get(DROPPED_FILE)
 
     def path(self, name: str) -> str:
+        """Gives the path of one of its files in the dataset."""
         return f"{folder(self.number)}/{name}"
 
 
 def folders(dataset: Store) -> list[Folder]:
-    """All folders of versions, published or not, by rising number."""
+    """Lists all folders of versions, published or not, by rising number."""
     found: dict[int, dict[str, FileInfo]] = defaultdict(dict)
     for info in dataset.list("versions"):
         if named := re.fullmatch(r"versions/(\d{6,})/(.+)", info.path):
@@ -46,34 +49,34 @@ def folders(dataset: Store) -> list[Folder]:
 
 
 def past_retention(published: Sequence[int], keep: int) -> list[int]:
-    """Which of the published versions to drop so that the ``keep`` newest remain; never the newest."""
+    """Lists the published versions to drop so that the ``keep`` newest remain; never the newest."""
     return sorted(published)[: -max(1, keep)]
 
 
 def overdue(dataset: Store, keep: int) -> bool:
-    """Whether there are versions past retention, or some whose grace period runs."""
+    """Tells whether there are versions past retention, or some in their grace period."""
     found = folders(dataset)
     return bool(past_retention([v.number for v in found if v.exists], keep)) or any(v.dropped for v in found)
 
 
 def drop(dataset: Store, number: int) -> None:
-    """Ends a version's existence; nothing that it names is touched."""
+    """Drops a version; nothing that it names is touched."""
     record = f"{folder(number)}/{RECORD}"
     try:
         data = dataset.read(record)
     except NotFound:  # dropped by someone else
         return
-    dataset.write(f"{folder(number)}/{DROPPED_FILE}", data)  # also where a kill left an old one: its age begins now
+    dataset.write(f"{folder(number)}/{DROPPED_FILE}", data)  # even if a kill left an old one: its age begins now
     dataset.delete(record)
 
 
 def removable(versions: Sequence[Folder], now_s: float, grace_s: float, dead_s: float) -> Iterator[str]:
-    """Files below ``versions`` that nobody needs: of versions dropped for ``grace_s``, and of commits that were broken
-    off and whose numbers are taken. What marks a version as dropped comes last. ``dead_s``: a writer silent for so
+    """Yields files below ``versions`` that nobody needs: of versions dropped for ``grace_s``, and of interrupted
+    commits whose numbers are taken. The mark of a dropped version comes last. ``dead_s``: a writer silent for so
     long is gone."""
     newest = max((v.number for v in versions if v.exists), default=0)
     for version in versions:
-        if version.exists or version.number > newest:  # those above may be commits under way
+        if version.exists or version.number > newest:  # those above may be commits in progress
             continue
         if version.dropped:
             expired = age(version.dropped, now_s) >= grace_s
@@ -84,5 +87,5 @@ def removable(versions: Sequence[Folder], now_s: float, grace_s: float, dead_s: 
 
 
 def age(info: FileInfo, now_s: float) -> float:
-    """Seconds since it was written; 0 where the store does not say."""
+    """Gives the seconds since a file was written; 0 where the store does not say."""
     return max(0.0, now_s - info.modified_s) if info.modified_s else 0.0

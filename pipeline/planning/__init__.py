@@ -1,1 +1,2 @@
-"""A spec -> everything opened and checked, and the plan. Read `prepare.py` first; `balance` reaches class shares."""
+"""Turns a spec into a plan: everything opened and checked first. Read `prepare.py` first; `balance` reaches class
+shares."""

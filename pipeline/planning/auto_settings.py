@@ -1,4 +1,4 @@
-"""What a spec leaves to `auto`, settled by rules: the same spec and checkpoint always give the same settings."""
+"""Resolves what a spec leaves to `auto` by rules: the same spec and checkpoint always give the same settings."""
 
 from typing import Literal
 
@@ -12,11 +12,11 @@ GPU_BATCH_PIXELS = 8 * 512 * 256  # lock-step pixels that fill a GPU with the of
 
 
 def resolve_settings(spec: Spec, checkpoint: Checkpoint) -> RenderSettings:
-    """Device, batch, precision and size for a spec. A rule over device, network and size, never a stopwatch."""
+    """Resolves device, batch, precision and size by a rule over device, network and size, never by measuring."""
     device: Literal["cpu", "cuda"] = "cuda" if spec.execution.num_gpus > 0 else "cpu"
     size = spec.generator.size or checkpoint.config.size
     if size is None:
-        raise UsageError("generator.size: the checkpoint names no size of its own; write for example [512, 256]")
+        raise UsageError("generator.size: the checkpoint has no size of its own; write for example [512, 256]")
     # On CPUs a batch gained less than rounds of one benchmark differ by, and each clip more takes memory.
     fitting = 1 if device == "cpu" else max(1, GPU_BATCH_PIXELS // (size[0] * size[1]))
     batch = fitting if spec.generator.batch == "auto" else spec.generator.batch

@@ -1,4 +1,4 @@
-"""Sequences that edits take objects from: found when planning, so that a change of theirs renders clips again."""
+"""Finds the sequences that edits take objects from; their fingerprints become part of clip ids."""
 
 from collections.abc import Sequence
 
@@ -15,13 +15,13 @@ from flowreel.schemas.errors import UsageError
 from flowreel.schemas.sequence import Frame, Sequences
 from flowreel.schemas.spec import Spec
 
-LONGEST = 300  # frames that are taken where clips are whole sequences: each clip reads them again
+LONGEST = 300  # frames to take where clips are whole sequences: each clip reads them again
 
 
 def donors_of(job: RenderJob, sequences: Sequences) -> dict[Insert, Donor]:
-    """For every `insert` of the spec the frames that its object is cut from, with their fingerprints.
+    """Gives for every `insert` of the spec the frames that its object is extracted from, with their fingerprints.
 
-    Raises UsageError for a sequence that is not there, is too short, has no instance maps or lacks the object.
+    Raises UsageError for a sequence that does not exist, is too short, has no instance maps or lacks the object.
     """
     found: dict[Insert, Donor] = {}
     spec = job.spec
@@ -32,13 +32,15 @@ def donors_of(job: RenderJob, sequences: Sequences) -> dict[Insert, Donor]:
                 _check_sequence(edit, place, spec, sequences)
                 found[edit] = Donor(edit.from_, frames_of(edit, spec, sequences))
                 if not all(frame.instance for frame in found[edit].frames):
-                    raise UsageError(f"{place}: sequence '{edit.from_}' lacks instance maps: nothing can be cut out")
+                    raise UsageError(
+                        f"{place}: sequence '{edit.from_}' lacks instance maps, so no object can be extracted"
+                    )
                 _check_there(edit, found[edit], place, job)
     return found
 
 
 def frames_of(edit: Insert, spec: Spec, sequences: Sequences) -> Sequence[Frame]:
-    """From the edit's first frame on, as many as a clip may have."""
+    """Gives the donor's frames: from the edit's first one on, as many as a clip may have."""
     s = pc.index(sequences.ids, edit.from_).as_py()
     stop = min(int(sequences.length_S[s]), edit.first + (spec.clips.frames or LONGEST))
     return sequences.frames(s, edit.first, stop)
@@ -55,7 +57,7 @@ def _check_sequence(edit: Insert, place: str, spec: Spec, sequences: Sequences) 
 
 
 def _check_there(edit: Insert, donor: Donor, place: str, job: RenderJob) -> None:
-    """Reads frames until the object is in sight."""
+    """Reads frames until the object is in sight. Raises UsageError, naming objects there are, if it never is."""
     seen: dict[int, int] = {}
     for frame in donor.frames:
         (label_HW,), (instance_HW,) = _whole(fetch_maps([frame], job, instances=True))
@@ -71,9 +73,10 @@ def _check_there(edit: Insert, donor: Donor, place: str, job: RenderJob) -> None
     if isinstance(edit.insert, str):
         raise UsageError(f"{place}: no {edit.insert} in {where}; `first` says where to begin")
     largest = ", ".join(str(i) for i in sorted(seen, key=lambda i: -seen[i])[:5])
-    raise UsageError(f"{place}: no object {edit.insert} in {where}; it has {largest or 'none there'}")
+    raise UsageError(f"{place}: no object {edit.insert} in {where}; it has {largest or 'none'}")
 
 
 def _whole(maps: Maps) -> tuple[Ids, Ids]:
+    """Gives both maps."""
     assert maps.instance_THW is not None
     return maps.label_THW, maps.instance_THW

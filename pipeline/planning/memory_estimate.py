@@ -1,7 +1,7 @@
-"""How much memory a run takes, predicted from its plan. Pure: constants, and what spec and checkpoint say.
+"""Predicts how much memory a run takes, from its plan. Pure: constants, and what spec and checkpoint say.
 
-Those of CPUs, JPEG and the driver are fitted to renders of three small networks, and `benchmarks.memory_prediction`
-compares them with real runs. Those of GPUs, flow and other codecs are estimates.
+The constants for CPUs, JPEG and the driver are fitted to renders of three small networks, and
+`benchmarks.memory_prediction` compares them with real runs. Those for GPUs, flow and other codecs are estimates.
 """
 
 from dataclasses import dataclass
@@ -31,12 +31,12 @@ MORE_LANES = 0.75  # of the maps of one lane, for each beyond the first: they se
 IMAGE_BYTES = {"jpeg": 0.2, "webp": 0.15, "png": 1.5}
 ID_BYTES, FLOW_BYTES = 0.1, 3.0
 FILE_COPIES = 3  # rows, their table, the file
-PUBLISHING = 150 * MB  # rows under way
+PUBLISHING = 150 * MB  # rows in flight
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Resident memory in bytes."""
+    """Predicted resident memory in bytes."""
 
     actor: int  # at its peak, with all its shards in flight
     shard: int  # what each shard in flight adds to it
@@ -45,7 +45,7 @@ class Memory:
 
 
 def memory(prepared: Prepared) -> Memory:
-    """Of a run of this plan."""
+    """Predicts the memory of a run of this plan."""
     job, plan = prepared.job, prepared.plan
     weights, batch = _weights(job.checkpoint), batch_bytes(job.checkpoint.config, job.settings)
     shard, precision = shard_bytes(job, plan.shards), job.settings.precision
@@ -59,19 +59,19 @@ def memory(prepared: Prepared) -> Memory:
 
 
 def _weights(checkpoint: Checkpoint) -> int:
-    """Their number."""
+    """Counts the weights of the generator."""
     return sum(map(prod, checkpoint.shapes.values()))
 
 
 def batch_bytes(config: GeneratorConfig, settings: RenderSettings) -> int:
-    """Feature maps of the clips that are rendered in lock-step."""
+    """Predicts the bytes of feature maps of the clips that are rendered in lock-step."""
     width = config.width(config.n_scales - 1)
     return settings.batch * prod(settings.size) * width * 4 * LIVE_MAPS
 
 
 def shard_bytes(job: RenderJob, shards: Shards) -> int:
-    """Of the plan's largest shard: maps since it was fetched, frames since they are rendered, the file at the end;
-    averaged over the shards in flight, of which one is at each step."""
+    """Predicts the bytes of the plan's largest shard: maps from when it is fetched, frames from when they are
+    rendered, the file at the end; averaged over the shards in flight, of which one is at each step."""
     if not len(shards):
         return 0
     frames = int(np.add.reduceat(shards.frames_C, shards.first_M1[:-1]).max())
@@ -85,7 +85,8 @@ def shard_bytes(job: RenderJob, shards: Shards) -> int:
 
 
 def driver_bytes(plan: Plan) -> int:
-    """The plan is held in columns, and nothing of a shard that is done but its file's size and hash."""
+    """Predicts the driver's bytes: it holds the plan in columns, and of a finished shard only its file's size and
+    hash."""
     shards = plan.shards
     frames = shards.sequences.frame_count * (50 + 32 * (shards.sequences.instance_N32 is not None))
     clips = 32 * plan.clip_count + 16 * len(plan.reused) + 100 * (plan.clip_count + len(plan.reused))

@@ -1,4 +1,4 @@
-"""Sequences -> pieces: the spans of frames that become clips, each with a digest of all that it takes from them."""
+"""Splits sequences into the spans of frames that become clips, each with a digest of all that it takes from them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from flowreel.schemas.clip import ID_BYTES
 from flowreel.schemas.sequence import DIGEST_BYTES, Sequences
 from flowreel.schemas.spec import ClipsSpec
 
-_BLOCK = 16_384  # pieces that are Python objects at one time
+_BLOCK = 16_384  # spans that are Python objects at a time
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Spans:
         return len(self.sequence_P)
 
     def where(self, mask_P: NDArray[np.bool_]) -> "Spans":
+        """Gives the spans that a mask selects."""
         if mask_P.all():
             return self
         return Spans(
@@ -41,14 +42,14 @@ class Spans:
         )
 
     def names(self, mask_P: NDArray[np.bool_]) -> Iterator[str]:
-        """For people."""
+        """Yields names of some spans for messages."""
         for p in np.flatnonzero(mask_P):
             start, stop = int(self.start_P[p]), int(self.start_P[p] + self.frames_P[p])
             yield f"{self.sequences.ids[int(self.sequence_P[p])].as_py()} frames {start}..{stop - 1}"
 
 
 def split_into_spans(sequences: Sequences, splits: Sequence[str], clips: ClipsSpec, *, instances: bool) -> Spans:
-    """All pieces of the sequences; ``instances``: whether instance maps decide what is rendered from them."""
+    """Splits the sequences into spans; ``instances``: whether instance maps decide what is rendered from them."""
     sequence_P, start_P, stop_P = span_bounds(sequences.length_S, clips.frames, clips.stride)
     heads = b"".join(  # no path and no template holds a line break
         span_digest(f"{sequence_id}\n{split}\n{sequences.labels}".encode())
@@ -68,7 +69,7 @@ def split_into_spans(sequences: Sequences, splits: Sequence[str], clips: ClipsSp
 
 
 def spans_without_digests(sequences: Sequences, clips: ClipsSpec) -> Spans:
-    """The pieces that `split_into_spans` gives, without digests."""
+    """Gives the spans of `split_into_spans` without digests."""
     sequence_P, start_P, stop_P = span_bounds(sequences.length_S, clips.frames, clips.stride)
     nothing = np.empty((len(sequence_P), 0), np.uint8)
     return Spans(sequences, sequence_P, start_P.astype(np.int32), (stop_P - start_P).astype(np.int32), nothing)
@@ -77,12 +78,12 @@ def spans_without_digests(sequences: Sequences, clips: ClipsSpec) -> Spans:
 def span_bounds(
     length_S: NDArray[np.int64], frames: int, stride: int | None
 ) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
-    """(sequence, start, stop) of all pieces of sequences of so many frames, each to its end: its last one may be
+    """Gives (sequence, start, stop) of all spans of sequences of so many frames, to their ends: a last one may be
     shorter."""
     size = np.full_like(length_S, frames) if frames else length_S
     step = np.full_like(length_S, stride or frames) if frames else length_S
     step = np.maximum(step, 1)
-    # as many as are needed to reach the end, but none that would start beyond it (stride > frames)
+    # as many as are needed to reach the end, but none that starts beyond it (stride > frames)
     number_S = np.minimum(-(-np.maximum(length_S - size, 0) // step) + 1, -(-length_S // step))
     sequence_P = np.repeat(np.arange(len(length_S), dtype=np.int32), number_S)
     within_P = np.arange(len(sequence_P)) - np.repeat(np.cumsum(number_S) - number_S, number_S)
@@ -93,7 +94,7 @@ def span_bounds(
 def _digests(
     sequences: Sequences, rows: tuple[NDArray[np.int64], NDArray[np.int64]], known: bytes, instances: bool
 ) -> NDArray[np.uint8]:
-    """Of one block of pieces: ``known`` (sequence, start, count: 32 bytes each), then names and fingerprints."""
+    """Hashes one block of spans: ``known`` (sequence, start, count: 32 bytes each), then names and fingerprints."""
     lowest, highest = int(rows[0].min()), int(rows[1].max())
     # No name holds a slash, so that what stands between two of them is one.
     empty, slash = pa.scalar("", pa.large_string()), pa.scalar("/", pa.large_string())
@@ -115,10 +116,12 @@ def _digests(
 
 
 def _large_string_buffers(text: pa.Array) -> tuple[list[int], memoryview]:
+    """Gives the offsets and bytes of a large_string array."""
     _, offsets, data = text.buffers()
     numbers = np.frombuffer(offsets, np.int64)[text.offset : text.offset + len(text) + 1].tolist()
     return numbers, memoryview(data or b"")
 
 
 def _flat(digest_N32: NDArray[np.uint8], start: int, stop: int) -> memoryview:
+    """Views rows of digests as bytes."""
     return np.ascontiguousarray(digest_N32[start:stop]).reshape(-1).data

@@ -1,4 +1,4 @@
-"""How long a plan takes: from what an earlier run of the same rendering took, or from a stated assumption."""
+"""Estimates how long a plan takes: from an earlier run of the same rendering, or from a stated assumption."""
 
 import math
 from dataclasses import dataclass
@@ -12,26 +12,28 @@ SECONDS_PER_MEGAPIXEL = {"cuda": 0.5, "cpu": 8.0}
 
 @dataclass(frozen=True)
 class Estimate:
-    """What is left to render, and how fast one worker is."""
+    """The work that is left, and how fast one worker is."""
 
     shards: int
     frames: int
     frames_per_worker_s: float
-    source: str  # for people: what the speed was taken from
+    source: str  # in words: where the speed comes from
 
     @property
     def worker_hours(self) -> float:
+        """Gives the hours that one worker would take."""
         return self.frames / self.frames_per_worker_s / 3600
 
     def hours(self, workers: int) -> float:
-        """With so many at once: shards are not divided, so the last ones leave some workers idle."""
+        """Gives the hours that so many workers take: shards are not divided, so the last ones leave some workers
+        idle."""
         if not self.shards:
             return 0.0
         return self.worker_hours * math.ceil(self.shards / workers) / self.shards
 
 
 def estimate(prepared: Prepared) -> Estimate:
-    """Reads the summaries of earlier runs; raises StorageError if they cannot be read."""
+    """Estimates by the summaries of earlier runs. Raises StorageError if they cannot be read."""
     plan, settings = prepared.plan, prepared.plan.settings
     run = summary.measured(prepared.job.dataset, settings)
     if run:

@@ -1,1 +1,1 @@
-"""Outcomes -> manifest -> version. Read `draft.py`, then `commit.py`."""
+"""Publishes outcomes as a version with its manifest. Read `draft.py`, then `commit.py`."""

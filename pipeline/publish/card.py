@@ -1,4 +1,4 @@
-"""The dataset card: what a version holds, for people who find the folder, and for the Hugging Face hub."""
+"""The dataset card, which tells people who find the folder, and the Hugging Face hub, what a version holds."""
 
 from typing import Any
 
@@ -56,30 +56,33 @@ Labels come from the source named above; its licence and the generator's apply t
 _SIZES = ("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M", "100M<n<1B", "1B<n<10B")
 
 
-def dataset_card(about: VersionFacts) -> str:
-    """Markdown with Hugging Face's YAML front matter; the same for the same version."""
-    spec, splits = about.spec, about.totals.split_frames
+def dataset_card(facts: VersionFacts) -> str:
+    """Writes the card: Markdown with Hugging Face's YAML front matter; the same for the same version."""
+    spec, splits = facts.spec, facts.totals.split_frames
     return _CARD.format(
-        front=_front_matter(about),
+        front=_front_matter(facts),
         name=spec.dataset.title,
-        number=about.number,
-        width=about.settings.size[0],
-        height=about.settings.size[1],
+        number=facts.number,
+        width=facts.settings.size[0],
+        height=facts.settings.size[1],
         splits=", ".join(f"{name}: {splits[name]:,} frames" for name in sorted(splits)),
-        space=f"{about.space.name}, version {about.space.version}",
-        generator=about.settings.generator,
+        space=f"{facts.space.name}, version {facts.space.version}",
+        generator=facts.settings.generator,
         license=spec.dataset.license,
-        classes="\n".join(_class_lines(about)),
+        classes="\n".join(_class_lines(facts)),
         spec=yaml.safe_dump(spec.model_dump(mode="json", by_alias=True), sort_keys=False),
-        **about.counts.model_dump(include={"clips", "frames", "sequences", "failed", "rejected"}),
+        **facts.counts.model_dump(include={"clips", "frames", "sequences", "failed", "rejected"}),
     )
 
 
-def _front_matter(about: VersionFacts) -> str:
-    """Two configurations: frames with media, and the manifest. `load_dataset(FOLDER OF THE VERSION, NAME)`."""
-    spec, frames = about.spec, about.counts.frames
+def _front_matter(facts: VersionFacts) -> str:
+    """Writes the front matter with two configurations: frames with media, and the manifest.
+
+    They load by `load_dataset(FOLDER OF THE VERSION, NAME)`.
+    """
+    spec, frames = facts.spec, facts.counts.frames
     terms = {"license": spec.dataset.license}
-    if about.license_is_url:
+    if facts.license_is_url:
         terms = {"license": "other", "license_name": "custom", "license_link": spec.dataset.license}
     tree: dict[str, Any] = {
         "pretty_name": spec.dataset.title,
@@ -91,16 +94,16 @@ def _front_matter(about: VersionFacts) -> str:
         "size_categories": [_SIZES[min(len(_SIZES) - 1, max(0, len(str(frames)) - 3))]],
         "provenance": {
             "source": spec.source.place,
-            "label_space": f"{about.space.name} {about.space.version}",
-            "generator": about.settings.generator,
-            "version": about.number,
+            "label_space": f"{facts.space.name} {facts.space.version}",
+            "generator": facts.settings.generator,
+            "version": facts.number,
         },
     }
-    return yaml.safe_dump(tree, sort_keys=False) + "configs:\n" + _configs(about.listed)
+    return yaml.safe_dump(tree, sort_keys=False) + "configs:\n" + _configs(facts.listed)
 
 
 def _configs(listed: list[str]) -> str:
-    """YAML of one line per data file, put together by hand: there may be thousands."""
+    """Writes YAML of one line per data file by hand, as there may be thousands."""
     manifest = f"- config_name: manifest\n  data_files:\n  - split: published\n    path: {MANIFEST_FILE}\n"
     if not listed:
         return manifest
@@ -108,9 +111,10 @@ def _configs(listed: list[str]) -> str:
     return f"- config_name: frames\n  default: true\n  data_files:\n  - split: published\n    path:\n{files}" + manifest
 
 
-def _class_lines(about: VersionFacts) -> list[str]:
-    pixels, frames = about.totals.class_pixels, about.totals.class_frames
+def _class_lines(facts: VersionFacts) -> list[str]:
+    """Writes one table row per class."""
+    pixels, frames = facts.totals.class_pixels, facts.totals.class_frames
     return [
-        f"| {i} | {about.space.by_id[i].name} | {pixels[i] / pixels.sum():.2%} | {frames[i]:,} |"
+        f"| {i} | {facts.space.by_id[i].name} | {pixels[i] / pixels.sum():.2%} | {frames[i]:,} |"
         for i in np.flatnonzero(pixels).tolist()
     ]

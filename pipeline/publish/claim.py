@@ -1,4 +1,4 @@
-"""Who may write below a version's number: one writer at a time, as long as it shows that it is alive."""
+"""Claims of version numbers: one writer at a time, as long as it renews its claim."""
 
 import threading
 import time
@@ -10,18 +10,18 @@ from flowreel.pipeline.dataset import versions
 from flowreel.pipeline.storage import NotFound, Store
 from flowreel.schemas.errors import StorageError
 
-LEASE_S = 300.0  # a writer that has not shown up for so long is gone
-BEATS = 10  # signs of life per lease
+LEASE_S = 300.0  # a writer that has not renewed its claim for so long is gone
+BEATS = 10  # renewals per lease
 WAIT_S = 0.5
 
 
 class Conflict(Exception):
-    """Another writer has published meanwhile: plan again on top of its version."""
+    """Raised when another writer has published meanwhile: plan again on top of its version."""
 
 
 class Claim:
     """The right to write below one number. ``body`` tells writers apart: the same plan writes the same bytes, so a
-    rerun may go on where it was."""
+    rerun may resume where it was."""
 
     def __init__(self, dataset: Store, number: int, body: bytes) -> None:
         self.dataset, self.number, self.body = dataset, number, body
@@ -30,7 +30,7 @@ class Claim:
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """Waits for the number, and renews the lease until the block ends. Raises Conflict if it is published."""
+        """Waits for the number, and renews the claim until the block ends. Raises Conflict if it is published."""
         self._take()
         ended = threading.Event()
         thread = threading.Thread(target=self._renew, args=(ended,), daemon=True)
@@ -41,7 +41,7 @@ class Claim:
             ended.set()
             thread.join()
             self.dataset.delete(self._beat)
-        self.dataset.delete(self.path)  # not if writing failed: the same writer may go on at once
+        self.dataset.delete(self.path)  # not if writing failed: the same writer may resume at once
 
     def check(self) -> None:
         """Raises Conflict if another writer has taken the number over: what it has written must stay."""
@@ -51,7 +51,7 @@ class Claim:
             raise Conflict(f"version {self.number} was taken over by another run")
 
     def _take(self) -> None:
-        """Returns once the number is ours. A claim without a sign of life for LEASE_S is taken over."""
+        """Waits until the number is ours. A claim that has not been renewed for LEASE_S is taken over."""
         seen, since = (b"", b""), time.monotonic()
         while True:
             holder = self.body if self.dataset.put_if_absent(self.path, self.body) else self._content(self.path)
@@ -62,23 +62,25 @@ class Claim:
             if holder == self.body:
                 return
             beat = _beat_of(self.path, holder)
-            if (holder, sign := self._content(beat)) != seen:
-                seen, since = (holder, sign), time.monotonic()
+            if (holder, beat_now := self._content(beat)) != seen:
+                seen, since = (holder, beat_now), time.monotonic()
             elif time.monotonic() - since > LEASE_S:
                 self.dataset.delete(self.path, beat)
             time.sleep(WAIT_S)
 
     def _renew(self, ended: threading.Event) -> None:
-        """A file of its own: writing the claim again could undo that another writer took it over."""
+        """Renews the claim by a file of its own: writing the claim again could undo that another writer took it
+        over."""
         count = 0
         while not ended.wait(LEASE_S / BEATS):
             count += 1
             try:
                 self.dataset.write(self._beat, str(count).encode())
-            except StorageError:  # the next one may come through; `check` has the last word
+            except StorageError:  # the next renewal may succeed; `check` decides
                 continue
 
     def _content(self, path: str) -> bytes:
+        """Reads a small file; empty if it is gone."""
         try:
             return self.dataset.read(path)
         except NotFound:

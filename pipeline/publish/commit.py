@@ -1,4 +1,4 @@
-"""Publishes: a draft -> a version. ``version.json``, written last and only if absent, is the commit."""
+"""Commits a draft as a version. ``version.json``, written last and only if absent, is the commit."""
 
 import hashlib
 import json
@@ -45,7 +45,7 @@ UPLOADS, PART_BYTES = 3, 16 * 2**20
 def commit(job: RenderJob, plan: Plan, new: Draft, work: tuple[Work, ...] = ()) -> Version:
     """Publishes ``new`` as the next version. Raises Conflict if another writer was first.
 
-    ``work``: how it came about, for the record.
+    ``work``: who rendered it and when, for the record.
     """
     number = (plan.base_version or 0) + 1
     if max(versions.numbers(job.dataset), default=0) >= number:  # before the manifest is put together
@@ -61,8 +61,8 @@ def commit(job: RenderJob, plan: Plan, new: Draft, work: tuple[Work, ...] = ()) 
         files = {FAILURES_FILE: parquet_bytes(new.failures), SHARDS_FILE: parquet_bytes(shards)}
         counts = _counts(plan, new.failures, shards, totals)
         large = {place: file_record(place) for place in (manifest, lineage)}
-        about = VersionFacts(number, job.spec, job.space, job.settings, counts, totals, shards)
-        files |= descriptions(about, large[manifest])
+        facts = VersionFacts(number, job.spec, job.space, job.settings, counts, totals, shards)
+        files |= descriptions(facts, large[manifest])
         record = lambda found: _record(job, plan, number, counts, found).model_copy(update={"work": work})  # noqa: E731
         return commit_files(job.dataset, number, large, files, record)
 
@@ -96,7 +96,8 @@ def commit_files(
 
 
 def _upload(dataset: Store, path: str, place: Path, record: FileRecord) -> None:
-    """Uploads a file and reads it back. Raises StorageError if something else is stored: nothing may build on that."""
+    """Uploads a large file. Raises StorageError if something else is stored then: nothing may be published on top of
+    it."""
     for _ in range(UPLOADS):
         dataset.upload(path, place)
         stored = hashlib.sha256()
@@ -106,23 +107,23 @@ def _upload(dataset: Store, path: str, place: Path, record: FileRecord) -> None:
         if stored.hexdigest() == record.sha256:
             return
     raise StorageError(
-        f"{dataset.url(path)}: other bytes were stored than were written, {UPLOADS} times; check the store"
+        f"{dataset.url(path)}: the stored bytes differ from those written, {UPLOADS} times in a row; check the store"
     )
 
 
 def _signed(records: dict[str, FileRecord]) -> bytes:
-    """Gives what tells writers apart that would write something else."""
+    """Gives bytes that differ between writers that would write something else."""
     return json.dumps({name: file.sha256 for name, file in records.items()}, sort_keys=True).encode()
 
 
 def file_record(place: Path) -> FileRecord:
-    """Gives size and SHA-256 of a file of this machine."""
+    """Gives the size in bytes and SHA-256 of a local file."""
     with open(place, "rb") as file:
         return FileRecord(size=place.stat().st_size, sha256=hashlib.file_digest(file, "sha256").hexdigest())
 
 
 def _shards(rows: Merge, totals: Totals) -> pa.Table:
-    """Lists every data file that the manifest names, with size and SHA-256: columns SHARDS, in order of path."""
+    """Lists every data file that the manifest names, with size and SHA-256."""
     old = rows.base.table(SHARDS_FILE) if rows.base else SHARDS.empty_table()
     known = pa.concat_tables(
         [rows.files, old.filter(pc.invert(pc.is_in(old["path"], value_set=rows.files["path"].combine_chunks())))]

@@ -1,5 +1,5 @@
-"""A version in Croissant 1.0 (https://docs.mlcommons.org/croissant/docs/croissant-spec.html), which dataset search
-engines and `mlcroissant` read: the manifest's columns, and the media of the data files."""
+"""Describes a version in Croissant 1.0 (https://docs.mlcommons.org/croissant/docs/croissant-spec.html), which
+dataset search engines and `mlcroissant` read: the manifest's columns, and the media of the data files."""
 
 from typing import Any
 
@@ -27,13 +27,13 @@ _CONTEXT: dict[str, Any] = {
 _CONTEXT["examples"] = {"@id": "cr:examples", "@type": "@json"}
 
 
-def croissant(about: VersionFacts, manifest: FileRecord) -> dict[str, Any]:
-    """The JSON-LD tree. Paths in it are relative to the version's folder."""
-    spec, listed = about.spec, about.listed
+def croissant(facts: VersionFacts, manifest: FileRecord) -> dict[str, Any]:
+    """Builds the JSON-LD tree. Paths in it are relative to the version's folder."""
+    spec, listed = facts.spec, facts.listed
     distribution = [_file(MANIFEST_FILE, MANIFEST_FILE, manifest.size, manifest.sha256)]
     records = [_record_set("frames", "One row per frame: what to filter on", MANIFEST, "fileObject", MANIFEST_FILE)]
     if listed:
-        files = zip(*(about.shards[name].to_pylist() for name in SHARDS.names), strict=True)
+        files = zip(*(facts.shards[name].to_pylist() for name in SHARDS.names), strict=True)
         distribution += [_file(path, f"../../{path}", size, sha256) for path, size, sha256 in files]
         distribution.append(_file_set(listed))
         records.append(_record_set("media", "Images, labels, instance maps, flow", _described(spec), "fileSet", "data"))
@@ -42,9 +42,9 @@ def croissant(about: VersionFacts, manifest: FileRecord) -> dict[str, Any]:
         "@type": "sc:Dataset",
         "conformsTo": "http://mlcommons.org/croissant/1.0",
         "name": spec.dataset.title,
-        "description": f"{about.counts.frames:,} synthetic frames of {about.counts.clips:,} clips, each rendered by a"
-        f" vid2vid generator ({about.settings.generator}) from the label map beside it.",
-        "version": f"{about.number}.0.0",
+        "description": f"{facts.counts.frames:,} synthetic frames of {facts.counts.clips:,} clips, each rendered by a"
+        f" vid2vid generator ({facts.settings.generator}) from the label map beside it.",
+        "version": f"{facts.number}.0.0",
         "license": spec.dataset.license,
         "url": spec.dataset.uri,
         "isBasedOn": spec.source.place,
@@ -54,7 +54,7 @@ def croissant(about: VersionFacts, manifest: FileRecord) -> dict[str, Any]:
 
 
 def _described(spec: Spec) -> pa.Schema:
-    """Columns of data files but keypoints: Croissant 1.0 has no lists of lists."""
+    """Gives the columns of data files without keypoints: Croissant 1.0 has no lists of lists."""
     return data_schema(name for name in spec.extra_columns if name in MEDIA_COLUMNS)
 
 
@@ -66,7 +66,7 @@ def _file(name: str, url: str, size: int, sha256: str) -> dict[str, Any]:
 
 
 def _file_set(paths: list[str]) -> dict[str, Any]:
-    """The data files of this version: others may lie in their folder."""
+    """Describes the data files of this version: their folder may hold others."""
     return {
         "@type": "cr:FileSet", "@id": "data", "name": "data", "encodingFormat": _PARQUET,
         "containedIn": [{"@id": path} for path in paths], "includes": "*.parquet",

@@ -1,4 +1,4 @@
-"""What a version says about itself to people and to catalogues."""
+"""A version's descriptions, for people and for catalogues."""
 
 import json
 
@@ -9,7 +9,7 @@ from flowreel.pipeline.publish.version_facts import VersionFacts
 from flowreel.schemas.version import FileRecord
 
 
-def descriptions(about: VersionFacts, manifest: FileRecord) -> dict[str, bytes]:
-    """The dataset card and the Croissant description, by file name; the same for the same version."""
-    tree = croissant(about, manifest)
-    return {CARD_FILE: dataset_card(about).encode(), CROISSANT_FILE: json.dumps(tree, indent=1).encode()}
+def descriptions(facts: VersionFacts, manifest: FileRecord) -> dict[str, bytes]:
+    """Writes the dataset card and the Croissant description, by file name; the same for the same version."""
+    tree = croissant(facts, manifest)
+    return {CARD_FILE: dataset_card(facts).encode(), CROISSANT_FILE: json.dumps(tree, indent=1).encode()}

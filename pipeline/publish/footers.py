@@ -15,7 +15,7 @@ from flowreel.schemas.lineage import LINEAGE
 from flowreel.schemas.outcome import DataFile
 
 READERS = 16
-AHEAD = 128  # files that are read before their rows are wanted
+AHEAD = 128  # files to prefetch
 _TAIL_BYTES = 32 * 2**10  # holds most footers
 _END_BYTES = 8  # length of the footer and the format's name
 
@@ -66,7 +66,7 @@ def _footer_rows(dataset: Store, since: int, file: DataFile) -> FooterRows:
         raise
     except (ValueError, KeyError, OSError, pa.ArrowException) as error:
         raise IntegrityError(
-            f"{url}: damaged: {error}; delete it and run the same command, it is rendered anew"
+            f"{url}: damaged: {error}; delete it and run the same command to render it again"
         ) from None
 
 

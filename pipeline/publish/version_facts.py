@@ -1,4 +1,4 @@
-"""What is known of a version that is about to be published: its descriptions are written from this."""
+"""Facts of a version that is about to be published, from which its descriptions are written."""
 
 from dataclasses import dataclass
 
@@ -27,9 +27,10 @@ class VersionFacts:
 
     @property
     def listed(self) -> list[str]:
-        """Paths of its data files; [] if there are too many to list."""
+        """Gives the paths of its data files; [] if there are too many to list."""
         return self.shards["path"].to_pylist() if len(self.shards) <= LISTED_FILES else []
 
     @property
     def license_is_url(self) -> bool:
+        """Tells whether the licence is a URL instead of an identifier."""
         return "://" in self.spec.dataset.license

@@ -1,6 +1,6 @@
-"""What can be said of a rendered clip in numbers, frame by frame, and the gates that reject clips.
+"""Measures a rendered clip frame by frame, and the gates that reject clips.
 
-Everything here is cheap enough to be measured as clips are written. `measure` puts it together.
+Everything here is cheap enough to be measured as clips are written. `measure` combines it.
 """
 
 from flowreel.pipeline.quality.motion import warp_errors

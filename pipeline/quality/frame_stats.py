@@ -1,4 +1,4 @@
-"""What single frames look like in numbers, and how far a clip drifts from how it began."""
+"""Statistics of single frames, and how far a clip drifts from how it began."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ Rgb = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class FrameStats:
-    """Of one frame."""
+    """Statistics of one frame."""
 
     sharpness: float  # mean absolute Laplacian of grey in 8-bit levels: blur lowers it, noise raises it
     contrast: float  # standard deviation of grey, 0 to 0.5: 0 is a black or blank frame
@@ -19,7 +19,7 @@ class FrameStats:
 
 
 def frame_stats(image_HW3: Rgb) -> FrameStats:
-    """Statistics of a frame."""
+    """Measures one frame, uint8 (H, W, 3) RGB."""
     grey = cv2.cvtColor(image_HW3, cv2.COLOR_RGB2GRAY)
     sharpness = float(np.abs(cv2.Laplacian(grey, cv2.CV_16S)).mean())
     red, green, blue = cv2.split(image_HW3)
@@ -29,10 +29,10 @@ def frame_stats(image_HW3: Rgb) -> FrameStats:
 
 
 def drift(image_THW3: Rgb, second: int) -> list[float]:
-    """How far each frame's colours are from those of the clip's first second, 0 to 1.
+    """Measures how far each frame's colours are from those of the clip's first second, 0 to 1.
 
-    Mean over channels of the earth mover's distance between histograms: it sees colour casts, fading and gain alike,
-    and no order of pixels. What enters the scene counts as well. ``second``: how many frames are one.
+    Mean over channels of the earth mover's distance between histograms: it responds to colour casts, fading and gain
+    alike, and ignores where pixels are. What enters the scene counts as well. ``second``: frames in a second.
     """
     sums_TC256 = np.stack([[_cumulated(frame, c) for c in range(3)] for frame in image_THW3])
     begin_C256 = sums_TC256[:second].mean(axis=0)
@@ -40,6 +40,6 @@ def drift(image_THW3: Rgb, second: int) -> list[float]:
 
 
 def _cumulated(image_HW3: Rgb, channel: int) -> NDArray[np.float64]:
-    """Share of the pixels up to each of the 256 levels: distances of these, summed, are earth mover's distances."""
+    """Gives the share of pixels up to each of the 256 levels: summed distances of these are earth mover's distances."""
     count_256 = cv2.calcHist([image_HW3], [channel], None, [256], [0, 256]).ravel()
     return np.cumsum(count_256, dtype=np.float64) / (image_HW3.size // 3)

@@ -1,4 +1,4 @@
-"""Rejects clips by gates: bounds of the spec, each on one column of the manifest."""
+"""Gates that reject clips: bounds of the spec, each on one column of the manifest."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from flowreel.schemas.quality import QualitySpec
 
 @dataclass(frozen=True)
 class Bound:
-    """Says what a field of `quality` asks of a column."""
+    """The bound that a field of `quality` sets on a column."""
 
     field: str
     column: str

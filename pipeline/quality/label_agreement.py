@@ -1,4 +1,4 @@
-"""Label agreement: whether a segmenter that learnt from real frames finds in renders what their labels say."""
+"""Label agreement: whether a segmenter trained on real frames finds in renders what their labels say."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +10,11 @@ from flowreel.pipeline.quality.segmenters import Segmenter
 def label_agreement(
     segmenter: Segmenter, image_THW3: NDArray[np.uint8], label_THW: NDArray[np.integer]
 ) -> list[float | None]:
-    """Per frame, the share of pixels that the segmenter names as their label does, of those whose class it knows;
-    None where it knows none. In the size that the segmenter gives."""
+    """Gives per frame the share of pixels that the segmenter classifies as their label says, 0 to 1, among those whose
+    class it knows; None where it knows none.
+
+    It is measured at the size that the segmenter gives.
+    """
     classes = np.array(segmenter.classes)
     agreed: list[float | None] = []
     for image_HW3, label_HW in zip(image_THW3, label_THW, strict=True):

@@ -1,18 +1,19 @@
-"""Whether pictures follow their labels, without any weights: edges, and frames that stand still."""
+"""Whether images follow their labels, measured without any weights: edges, and frames that stand still."""
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 Rgb = NDArray[np.uint8]
-LEVELS = 4  # what noise of a camera or a codec changes a pixel by
-LEAST = 0.001  # share of a frame's pixels below which nothing is said
+LEVELS = 4  # by which noise of a camera or a codec changes a pixel
+MIN_SHARE = 0.001  # share of a frame's pixels below which nothing is measured
 
 
 def label_edges(image_HW3: Rgb, label_HW: NDArray[np.integer]) -> float | None:
-    """How much steeper the picture is where labels meet than on the whole; None where they meet (almost) nowhere.
+    """Measures how much steeper the image is where labels meet than on the whole; None where they meet (almost)
+    nowhere.
 
-    1: picture and labels have nothing to do with each other, as after a shift.
+    1: image and labels have nothing to do with each other, as after a shift.
     """
     grey = cv2.cvtColor(image_HW3, cv2.COLOR_RGB2GRAY)
     across, down = (cv2.Sobel(grey, cv2.CV_16S, dx, 1 - dx) for dx in (1, 0))
@@ -26,18 +27,20 @@ def label_edges(image_HW3: Rgb, label_HW: NDArray[np.integer]) -> float | None:
         a |= other
         b |= other
     mean = float(slope.mean())
-    if meet.mean() < LEAST or mean == 0:
+    if meet.mean() < MIN_SHARE or mean == 0:
         return None
     return float(slope[meet].mean()) / mean
 
 
 def frozen(image_THW3: Rgb, label_THW: NDArray[np.integer]) -> list[float | None]:
-    """Of the pixels that have another label than in the frame before, the share whose colour is as it was: 1 is a
-    frame that stands still while its labels go on. None for the first frame and where labels stand still too."""
+    """Gives, of the pixels whose label changed since the frame before, the share whose colour did not, 0 to 1.
+
+    1 is a frame that stands still while its labels move. None for the first frame and where labels stand still too.
+    """
     found: list[float | None] = [None]
     for t in range(1, len(image_THW3)):
         moved = label_THW[t] != label_THW[t - 1]
-        if moved.mean() < LEAST:
+        if moved.mean() < MIN_SHARE:
             found.append(None)
             continue
         change = cv2.absdiff(image_THW3[t], image_THW3[t - 1])[moved].max(axis=-1)

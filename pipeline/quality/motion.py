@@ -1,4 +1,4 @@
-"""Whether frames agree with their predecessors: warp error and flicker, of one optical flow."""
+"""Whether frames agree with their predecessors: warp error and flicker, from one optical flow."""
 
 from dataclasses import dataclass
 
@@ -13,19 +13,20 @@ CELL = 16  # pixels: light changes over larger areas than textures do
 
 @dataclass(frozen=True)
 class Motion:
-    """Per frame, 0 (same) to 1; None for the first frame. Flicker also where nothing of the one before is in sight."""
+    """Measures per frame, 0 (same) to 1; None for the first frame, and flicker also where nothing of the one before
+    is in sight."""
 
     warp_error: list[float | None]
     flicker: list[float | None]
 
 
 def motion(image_THW3: NDArray[np.uint8], along_THW3: NDArray[np.uint8] | None = None) -> Motion:
-    """How far each frame is from its predecessor moved along the optical flow.
+    """Measures how far each frame is from its predecessor moved along the optical flow.
 
-    Warp error: mean absolute difference over channels where forward and backward flow agree, as in Lai et al.,
-    ECCV 2018, eq. 7; of all pixels where they agree nowhere, so that noise is not taken for a frame without error.
-    Flicker: the same of means over cells of 16x16 pixels, in which edges that are a little off and grain cancel out,
-    and changes of light do not. ``along_THW3``: the frames whose flow counts, by default the images.
+    Warp error: mean absolute difference over channels where forward and backward flow agree, as in Lai et al., ECCV
+    2018, eq. 7; of all pixels where they agree nowhere, so that noise is not taken for a frame without error. Flicker:
+    the same of means over cells of 16x16 pixels, in which edges that are a little off and grain cancel out, and changes
+    of light do not. ``along_THW3``: the frames whose flow counts, by default the images.
     """
     along_THW3 = image_THW3 if along_THW3 is None else along_THW3
     found = Motion([None], [None])
@@ -41,7 +42,7 @@ def motion(image_THW3: NDArray[np.uint8], along_THW3: NDArray[np.uint8] | None =
 
 
 def warp_errors(image_THW3: NDArray[np.uint8], along_THW3: NDArray[np.uint8] | None = None) -> list[float | None]:
-    """Of `motion`, the warp errors."""
+    """Gives only the warp errors of `motion`."""
     return motion(image_THW3, along_THW3).warp_error
 
 
@@ -50,7 +51,7 @@ def _grey(image_HW3: NDArray[np.uint8]) -> cv2.typing.MatLike:
 
 
 def _mean_of_cells(change_HW: cv2.typing.MatLike, seen_HW: NDArray[np.float32]) -> float | None:
-    """Mean absolute mean change of the cells that are in sight for the better part, 0 to 1."""
+    """Gives the mean absolute mean change, 0 to 1, of cells that are mostly in sight."""
     height, width = seen_HW.shape
     size = (max(1, width // CELL), max(1, height // CELL))
     share = np.asarray(cv2.resize(seen_HW, size, interpolation=cv2.INTER_AREA))

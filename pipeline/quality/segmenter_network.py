@@ -1,6 +1,6 @@
-"""A small segmentation network: what real frames show, per pixel. It measures renders, and its features can teach.
+"""A small segmentation network that labels real frames per pixel. It measures renders, and its features can teach.
 
-A U-Net (Ronneberger et al., MICCAI 2015) with four levels. Its file is safetensors, with what it knows as metadata.
+A U-Net (Ronneberger et al., MICCAI 2015) with four levels. Its file is safetensors, with its facts as metadata.
 """
 
 import json
@@ -21,12 +21,12 @@ from flowreel.schemas.errors import CheckpointError
 from flowreel.schemas.model import Model
 from flowreel.schemas.spec import Positive
 
-IGNORED = -1  # target of pixels whose class the network does not tell
+IGNORED = -1  # target of pixels whose class the network does not know
 LEVELS = 4
 
 
 class SegmenterFacts(Model):
-    """What a segmenter is, and what it has seen: the metadata of its file."""
+    """Facts of a segmenter and its training: the metadata of its file."""
 
     kind: Literal["segmenter"] = "segmenter"
     label_space: str
@@ -49,7 +49,8 @@ class Segmenter(nn.Module):
         self.head = nn.Conv2d(facts.width, len(facts.classes), 1)
 
     def features(self, x_B3HW: Tensor) -> list[Tensor]:
-        """Maps of the contracting path, shallow to deep: (B, width * 2**i, H / 2**i, W / 2**i), not negative."""
+        """Computes maps of the contracting path, shallow to deep: (B, width * 2**i, H / 2**i, W / 2**i), not
+        negative."""
         maps = [self.down[0](x_B3HW)]
         for block in self.down[1:]:
             maps.append(block(F.max_pool2d(maps[-1], 2)))
@@ -63,12 +64,12 @@ class Segmenter(nn.Module):
         return self.head(x)
 
     def predict(self, x_B3HW: Tensor) -> Tensor:
-        """The most likely label id of each pixel, int64 (B, H, W)."""
+        """Predicts the most likely label id of each pixel, int64 (B, H, W)."""
         return torch.tensor(self.facts.classes, device=x_B3HW.device)[self(x_B3HW).argmax(dim=1)]
 
 
 def targets(label_BHW: Tensor, classes: Sequence[int]) -> Tensor:
-    """Label ids -> channels of the logits, int64; IGNORED where an id has none."""
+    """Maps label ids to channels of the logits, int64; IGNORED where an id has none."""
     label_BHW = label_BHW.long()
     highest = max(int(label_BHW.max()), *classes)
     table = torch.full((highest + 1,), IGNORED, device=label_BHW.device)
@@ -77,7 +78,7 @@ def targets(label_BHW: Tensor, classes: Sequence[int]) -> Tensor:
 
 
 def save_segmenter(segmenter: Segmenter) -> bytes:
-    """A safetensors file."""
+    """Serialises a segmenter as a safetensors file."""
     facts = segmenter.facts.model_dump(mode="json")
     metadata = {name: value if isinstance(value, str) else json.dumps(value) for name, value in facts.items()}
     weights = {name: value.detach().cpu().contiguous() for name, value in segmenter.state_dict().items()}
@@ -85,21 +86,22 @@ def save_segmenter(segmenter: Segmenter) -> bytes:
 
 
 def load_segmenter(data: bytes, name: str = "segmenter") -> Segmenter:
-    """From a file's bytes, frozen and in eval mode. Raises CheckpointError with ``name`` if anything does not match."""
+    """Loads a segmenter from a file's bytes, frozen and in eval mode. Raises CheckpointError with ``name`` if
+    anything does not match."""
     try:
         weights = parse_weights(data)
     except SafetensorError as error:
-        raise CheckpointError(f"{name}: no safetensors file, or cut short: {error}") from None
+        raise CheckpointError(f"{name}: not a safetensors file, or cut short: {error}") from None
     segmenter = Segmenter(_facts(data, name))
     wanted = {key: tuple(value.shape) for key, value in segmenter.state_dict().items()}
     if lines := differences({key: tuple(value.shape) for key, value in weights.items()}, wanted):
-        raise CheckpointError("\n".join([f"{name}: weights are not those of the segmenter that it says it is", *lines]))
+        raise CheckpointError("\n".join([f"{name}: weights do not match its metadata", *lines]))
     segmenter.load_state_dict(weights)
     return segmenter.eval().requires_grad_(False)
 
 
 def _facts(data: bytes, name: str) -> SegmenterFacts:
-    """From the header, whose length safetensors has checked."""
+    """Parses the header, whose length safetensors has checked."""
     (length,) = struct.unpack_from("<Q", data)
     metadata = json.loads(data[8 : 8 + length]).get("__metadata__", {})
     if metadata.get("kind") != "segmenter":
@@ -108,14 +110,14 @@ def _facts(data: bytes, name: str) -> SegmenterFacts:
             " train one with `flowreel segmenter DATA OUT`"
         )
     try:
-        said = {k: v if k in ("kind", "label_space") else json.loads(v) for k, v in metadata.items()}
-        return SegmenterFacts.model_validate(said)
+        facts = {k: v if k in ("kind", "label_space") else json.loads(v) for k, v in metadata.items()}
+        return SegmenterFacts.model_validate(facts)
     except (ValueError, ValidationError) as error:
-        raise CheckpointError(f"{name}: metadata of a segmenter that is not readable: {error}") from None
+        raise CheckpointError(f"{name}: unreadable segmenter metadata: {error}") from None
 
 
 def _block(ways_in: int, ways_out: int) -> nn.Sequential:
-    """Two 3x3 convolutions with batch norm."""
+    """Builds two 3x3 convolutions with batch norm."""
     layers: list[nn.Module] = []
     for before in (ways_in, ways_out):
         conv = nn.Conv2d(before, ways_out, 3, padding=1, bias=False)

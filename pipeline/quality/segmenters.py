@@ -18,12 +18,12 @@ from flowreel.schemas.label_space import LabelSpace
 from flowreel.schemas.spec import Spec
 
 Logits = Callable[[NDArray[np.float32]], NDArray[np.floating[Any]]]  # RGB (1, 3, H, W) in [0, 1] -> (1, C, H', W')
-TRIED = (64, 128)  # height, width of the frame that shows how many channels a segmenter gives
+PROBE_SIZE = (64, 128)  # height, width of the frame that shows how many channels a segmenter has
 
 
 @dataclass(frozen=True)
 class Segmenter:
-    """What finds classes in frames."""
+    """A network that finds classes in frames."""
 
     logits: Logits
     classes: tuple[int, ...]  # label id of each channel
@@ -31,8 +31,11 @@ class Segmenter:
 
 
 def open_segmenter(spec: Spec, space: LabelSpace) -> Segmenter | None:
-    """The one that a spec names. Raises UsageError if there is none or its channels are not the classes that the spec
-    says, CheckpointError if the file is something else."""
+    """Opens the segmenter that a spec names; None if it names none.
+
+    Raises UsageError if it does not exist or its channels are not the classes that the spec says, CheckpointError if
+    the file is something else.
+    """
     uri = spec.quality.segmenter
     if uri is None:
         return None
@@ -50,7 +53,7 @@ def open_segmenter(spec: Spec, space: LabelSpace) -> Segmenter | None:
 
 
 def _classes(spec: Spec, space: LabelSpace) -> tuple[int, ...]:
-    """By default, all classes that count, by id."""
+    """Gives the classes of its channels: by default, all that are not ignored, by id."""
     named = spec.quality.segmenter_classes
     try:
         return tuple(map(space.resolve, named)) if named else tuple(sorted(c.id for c in space.classes if not c.ignore))
@@ -62,7 +65,7 @@ def _own(data: bytes, url: str, classes: tuple[int, ...], space: LabelSpace) -> 
     network = load_segmenter(data, url)
     if network.facts.label_space != space.name:
         raise UsageError(
-            f"quality.segmenter: {url} tells classes of the label space '{network.facts.label_space}', the labels are"
+            f"quality.segmenter: {url} finds classes of label space '{network.facts.label_space}', but the labels are"
             f" of '{space.name}'; train one on these labels with `flowreel segmenter DATA OUT`"
         )
     return Segmenter(_by_torch(lambda x: network(2 * x - 1)), network.facts.classes, network.facts.size)
@@ -72,7 +75,7 @@ def _torchscript(data: bytes, url: str, classes: tuple[int, ...], space: LabelSp
     try:
         network = torch.jit.load(io.BytesIO(data), map_location="cpu").eval()
     except RuntimeError as error:
-        raise UsageError(f"quality.segmenter: {url}: no TorchScript file: {str(error).splitlines()[0]}") from None
+        raise UsageError(f"quality.segmenter: {url}: not a TorchScript file: {str(error).splitlines()[0]}") from None
     return _checked(Segmenter(_by_torch(network), classes, None), url)
 
 
@@ -84,7 +87,7 @@ def _onnx(data: bytes, url: str, classes: tuple[int, ...], space: LabelSpace) ->
     try:
         session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     except Exception as error:  # its errors have no base of their own
-        raise UsageError(f"quality.segmenter: {url}: no ONNX file: {error}") from None
+        raise UsageError(f"quality.segmenter: {url}: not an ONNX file: {error}") from None
     wanted = session.get_inputs()[0]
     height, width = wanted.shape[2:] if len(wanted.shape) == 4 else (None, None)
     size = (width, height) if isinstance(width, int) and isinstance(height, int) else None
@@ -103,8 +106,8 @@ def _by_torch(network: Callable[[torch.Tensor], Any]) -> Logits:
 
 
 def _checked(segmenter: Segmenter, url: str) -> Segmenter:
-    """Tried on a grey frame: what is wrong shows before anything is rendered."""
-    width, height = segmenter.size or TRIED[::-1]
+    """Tries a segmenter on a grey frame, so that errors show before anything is rendered."""
+    width, height = segmenter.size or PROBE_SIZE[::-1]
     try:
         shape = segmenter.logits(np.full((1, 3, height, width), 0.5, np.float32)).shape
     except Exception as error:

@@ -1,4 +1,4 @@
-"""A published version -> clips as arrays, and PyTorch datasets of them."""
+"""Reads a published version: clips as arrays, and PyTorch datasets of them."""
 
 from flowreel.pipeline.reader.dataset import ClipData, Dataset, open_dataset
 

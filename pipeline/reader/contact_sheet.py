@@ -1,4 +1,4 @@
-"""Published clips side by side: panels of a clip's frames, and a sheet of several clips."""
+"""Shows published clips side by side: panels of a clip's frames, and a sheet of several clips."""
 
 from collections.abc import Sequence
 

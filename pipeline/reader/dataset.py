@@ -1,4 +1,4 @@
-"""Consumer access: versions -> clips with decoded frames. Plain pyarrow works as well; this saves writing it."""
+"""Opens versions and reads clips with decoded frames. Plain pyarrow works as well; this saves writing it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -39,7 +39,7 @@ class ClipData:
 
 @dataclass(frozen=True)
 class Index:
-    """Where the frames of a dataset lie, in manifest order; a clip's frames stand side by side."""
+    """The places of a dataset's frames, in manifest order; the frames of a clip follow each other."""
 
     shard_C: NDArray[np.int32]  # number in `shards`
     shards: tuple[str, ...]  # data files
@@ -49,7 +49,7 @@ class Index:
 
     @classmethod
     def of(cls, places: pa.Table) -> "Index":
-        """``places``: columns shard, row_group and row."""
+        """Builds the index. ``places``: columns shard, row_group and row."""
         shard = places["shard"].combine_chunks().dictionary_encode()
         code_F, group_F = shard.indices.to_numpy(), places["row_group"].to_numpy()
         turn = (np.diff(code_F, prepend=-1) != 0) | (np.diff(group_F, prepend=-1) != 0)
@@ -61,7 +61,7 @@ class Index:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The frames of a version that pass a filter, and the clips that they make up. Made by `open_dataset`.
+    """The frames of a version that pass a filter, and the clips that they form. Made by `open_dataset`.
 
     A clip of a filtered dataset has only the frames that passed; clips without any are left out.
     """
@@ -72,23 +72,25 @@ class Dataset:
     row_groups: RowGroups = field(repr=False)
 
     def __len__(self) -> int:
-        """Clips."""
+        """Counts the clips."""
         return len(self.index.group_C)
 
     @property
     def frames(self) -> int:
+        """Counts the frames."""
         return len(self.index.row_F)
 
     @property
     def label_space(self) -> LabelSpace:
+        """Gives the label space of its labels."""
         return LabelSpace.model_validate(self.version.record.label_space)
 
     def manifest(self, columns: list[str]) -> pa.Table:
-        """Manifest columns of the frames that passed, in the order of the index."""
+        """Reads manifest columns of the frames that passed, in the order of the index."""
         return self.filter.read(self.version, columns)
 
     def rows(self, clip: int, columns: Sequence[str] = ALL_COLUMNS) -> pa.Table:
-        """A clip's rows of its data file, media as they are stored: one ranged read of one row group."""
+        """Reads a clip's rows of its data file, media as they are stored: one ranged read of one row group."""
         index = self.index
         wanted = index.row_F[index.edge_C[clip] : index.edge_C[clip + 1]]
         path = index.shards[index.shard_C[clip]]
@@ -96,11 +98,12 @@ class Dataset:
         return table if len(wanted) == len(table) else table.take(pa.array(wanted))
 
     def clip(self, clip: int) -> ClipData:
-        """Raises IndexError beyond the last clip, IntegrityError or ValueError for damaged media."""
+        """Reads and decodes one clip. Raises IndexError beyond the last clip, IntegrityError or ValueError for
+        damaged media."""
         return decode_clip(self.rows(clip))
 
     def clips(self) -> Iterator[ClipData]:
-        """All clips in manifest order; the next ones are read and decoded meanwhile."""
+        """Yields all clips in manifest order; the next ones are read and decoded meanwhile."""
         return prefetch(self.clip, range(len(self)), CLIPS_AHEAD)
 
 
@@ -111,11 +114,12 @@ def open_dataset(
     storage_options: Mapping[str, Any] | None = None,
     cache: str | None = None,
 ) -> Dataset:
-    """A dataset at a path or URL, its newest version or the one that ``version`` or `URI@N` names.
+    """Opens a dataset at a path or URL: its newest version, or the one that ``version`` or `URI@N` names.
 
     ``where`` chooses frames by their manifest columns: a pyarrow expression, or a dict of column -> value or list of
-    values and ``classes`` -> {class: least pixels}. ``cache``: a folder that keeps what is read of a bucket.
-    Raises UsageError for what is not there or does not fit, StorageError, IntegrityError.
+    values and ``classes`` -> {class: least pixels}. ``storage_options`` go to fsspec's driver. ``cache``: a folder that
+    keeps what is read from a bucket. Raises UsageError for a version, column or class that does not exist, StorageError
+    if the store cannot be read, IntegrityError for damaged files.
     """
     place, number = split_uri(uri)
     if None not in (number, version) and number != version:
@@ -125,14 +129,14 @@ def open_dataset(
 
 
 def read_version(version: Version, where: Where = None, cache: str | None = None) -> Dataset:
-    """`open_dataset` for a version that is open already."""
+    """Does what `open_dataset` does for a version that is already open."""
     chosen = Filter.of(where, LabelSpace.model_validate(version.record.label_space))
     index = Index.of(chosen.read(version, ["shard", "row_group", "row"]))
     return Dataset(version, chosen, index, RowGroups.of(version, open_store(cache) if cache else None))
 
 
 def decode_clip(rows: pa.Table) -> ClipData:
-    """One row group of a data file. Raises ValueError for media that do not decode."""
+    """Decodes one row group of a data file. Raises ValueError for media that do not decode."""
 
     def media(column: str) -> list[bytes | None]:
         cells = rows[column].to_pylist() if column in rows.column_names else []

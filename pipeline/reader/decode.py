@@ -1,4 +1,4 @@
-"""Media columns -> arrays, at the speed that training needs: no second look at checksums beyond libpng's own."""
+"""Decodes media columns to arrays at the speed that training needs, with no checks of checksums beyond libpng's own."""
 
 from typing import Any
 
@@ -16,9 +16,9 @@ JPEG = b"\xff\xd8"  # what such files begin with
 
 
 def decode_column(rows: pa.Table, column: str) -> NDArray[Any]:
-    """Images (T, H, W, 3), labels, instances or depths (T, H, W) of rows of one size, as `torch_dataset` says.
+    """Decodes images (T, H, W, 3), or labels, instances or depths (T, H, W), of rows of one size.
 
-    Raises ValueError, naming the frame, for a missing or damaged medium.
+    Types are as `torch_dataset` says. Raises ValueError, naming the frame, for a missing or damaged medium.
     """
     if column not in rows.column_names:
         raise ValueError(f"{column}: this dataset does not publish it")
@@ -27,9 +27,9 @@ def decode_column(rows: pa.Table, column: str) -> NDArray[Any]:
     for t, cell in enumerate(media):
         found = _decode(cell, _FLAG[column], None if out is None else out[t])
         if found is None or (out is not None and (found.shape, found.dtype) != (out.shape[1:], out.dtype)):
-            raise ValueError(f"{column} of {_name(rows, t)}: {_complaint(cell, found)}")
+            raise ValueError(f"{column} of {_name(rows, t)}: {_problem(cell, found)}")
         if out is None:
-            out = _room(len(media), found)
+            out = _allocate(len(media), found)
         if not np.may_share_memory(found, out):
             out[t] = found
     if out is None:
@@ -37,15 +37,21 @@ def decode_column(rows: pa.Table, column: str) -> NDArray[Any]:
     return out.astype(np.int32) if column == "instance" or out.dtype == np.uint16 else out
 
 
-def _room(count: int, like: NDArray[Any]) -> NDArray[Any]:
-    """For ``count`` arrays of a kind, from Arrow's memory pool: what several threads take from malloc and another one
-    frees leaves gaps, and a process that grows from epoch to epoch."""
+def _allocate(count: int, like: NDArray[Any]) -> NDArray[Any]:
+    """Allocates room for ``count`` arrays of a kind from Arrow's memory pool.
+
+    What several threads take from malloc and another one frees leaves gaps, and a process that grows from epoch to
+    epoch.
+    """
     return np.frombuffer(pa.allocate_buffer(count * like.nbytes), like.dtype).reshape(count, *like.shape)
 
 
 def _decode(cell: pa.Scalar, flag: int, place: NDArray[Any] | None) -> NDArray[Any] | None:
-    """None for what is missing or damaged. Decoders let go of the interpreter lock meanwhile. JPEG goes right to its
-    ``place``, if it fits there: a quarter less time than by OpenCV, which makes a new array each time."""
+    """Decodes one medium; None if it is missing or damaged. Decoders release the interpreter lock meanwhile.
+
+    JPEG goes directly to its ``place``, if it fits there: a quarter less time than by OpenCV, which makes a new array
+    each time.
+    """
     data = np.frombuffer(cell.as_buffer(), np.uint8) if cell.is_valid else np.zeros(0, np.uint8)
     if place is None or place.ndim != 3 or bytes(data[:2]) != JPEG:
         return cv2.imdecode(data, flag) if len(data) else None
@@ -56,7 +62,8 @@ def _decode(cell: pa.Scalar, flag: int, place: NDArray[Any] | None) -> NDArray[A
 
 
 def decode_flows(rows: pa.Table, size: tuple[int, int]) -> NDArray[np.float32]:
-    """Flow (T, H, W, 2) of rows of ``size`` (width, height). A clip's first frame has none: it stands still.
+    """Decodes flow (T, H, W, 2) in pixels of rows of ``size`` (width, height). A clip's first frame has none: it gets
+    zeros.
 
     Raises ValueError, naming the frame, where another has none.
     """
@@ -70,10 +77,12 @@ def decode_flows(rows: pa.Table, size: tuple[int, int]) -> NDArray[np.float32]:
 
 
 def _name(rows: pa.Table, t: int) -> str:
+    """Names a frame for messages."""
     return f"clip {rows['clip_id'][t].as_py()}, frame {rows['frame_index'][t].as_py()}"
 
 
-def _complaint(cell: pa.Scalar, found: NDArray[Any] | None) -> str:
+def _problem(cell: pa.Scalar, found: NDArray[Any] | None) -> str:
+    """Says what is wrong with a medium."""
     if not cell.is_valid:
         return "not published"
     return "damaged" if found is None else f"{found.shape} {found.dtype}, unlike the frames before"

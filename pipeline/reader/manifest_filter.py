@@ -1,4 +1,4 @@
-"""`where`: which frames of a manifest are wanted, pushed down to its row groups."""
+"""`where`: chooses frames of a manifest, pushed down to its row groups."""
 
 import io
 from collections.abc import Mapping
@@ -25,14 +25,14 @@ _LISTS = ["class_ids", "class_pixels"]
 
 @dataclass(frozen=True)
 class Filter:
-    """Conditions that all have to hold for a frame."""
+    """Conditions that must all hold for a frame."""
 
     expression: Expression | None
     least_pixels: dict[int, int]  # per class id
 
     @classmethod
     def of(cls, where: Where, space: LabelSpace) -> "Filter":
-        """``where``: an expression over manifest columns, or {column: value or list of values}, with the key
+        """Parses ``where``: an expression over manifest columns, or {column: value or list of values}, with the key
         ``classes`` for {class: least pixels}. Raises UsageError for unknown columns and classes."""
         if where is None or isinstance(where, pc.Expression):
             return cls(where, {})
@@ -52,7 +52,8 @@ class Filter:
         return cls(expression, least)
 
     def read(self, version: Version, columns: list[str]) -> pa.Table:
-        """Columns of the manifest rows that pass, in manifest order. Row groups that cannot hold any are not read."""
+        """Reads columns of the manifest rows that pass, in manifest order. Row groups that cannot hold any are
+        skipped."""
         wanted = columns + [name for name in _LISTS if self.least_pixels and name not in columns]
         where = version.path(MANIFEST_FILE)
         parts = [MANIFEST.empty_table().select(wanted)]
@@ -69,7 +70,7 @@ class Filter:
         return pa.concat_tables(parts).select(columns)
 
     def _enough(self, rows: pa.Table) -> NDArray[np.bool_]:
-        """Which frames hold enough pixels of every wanted class."""
+        """Tells which frames hold enough pixels of every wanted class."""
         ids_list = rows["class_ids"].combine_chunks()
         pixels = rows["class_pixels"].combine_chunks().flatten().to_numpy()
         ids, row = ids_list.flatten().to_numpy(), pc.list_parent_indices(ids_list).to_numpy()
@@ -82,7 +83,7 @@ class Filter:
 
 
 def _opened(version: Version) -> io.IOBase:
-    """A small manifest comes in one request; of a large one, what is needed."""
+    """Opens the manifest: a small one is read in one request, of a large one only what is needed."""
     size = version.record.files[MANIFEST_FILE].size
     if size <= WHOLE_BYTES:
         return io.BytesIO(version.read(MANIFEST_FILE))

@@ -20,18 +20,20 @@ Span = tuple[int, int]  # bytes [start, stop) of a data file
 
 @dataclass
 class _Footers:
-    """The newest footers; threads may share them."""
+    """A cache of the newest footers, which threads may share."""
 
     kept: "OrderedDict[str, pq.FileMetaData]" = field(default_factory=OrderedDict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def find(self, path: str) -> pq.FileMetaData | None:
+        """Gives a cached footer, None if it is not there."""
         with self.lock:
             if path in self.kept:
                 self.kept.move_to_end(path)
             return self.kept.get(path)
 
     def keep(self, path: str, footer: pq.FileMetaData) -> None:
+        """Caches a footer, and drops the oldest one beyond KEPT_FOOTERS."""
         with self.lock:
             self.kept[path] = footer
             if len(self.kept) > KEPT_FOOTERS:
@@ -45,8 +47,8 @@ class _Footers:
 class RowGroups:
     """Row groups of a version's data files. Threads may share it, processes may send it to each other.
 
-    ``cache`` keeps what was read, for later epochs and runs; nothing in it goes stale, because data files are never
-    changed. It grows to the size of what was read.
+    ``cache`` keeps what was read, for later epochs and runs; nothing in it goes stale, because data files never change.
+    It grows to the size of what was read.
     """
 
     dataset: Store
@@ -56,12 +58,14 @@ class RowGroups:
 
     @classmethod
     def of(cls, version: Version, cache: Store | None = None) -> "RowGroups":
+        """Makes the row groups of a version's data files."""
         shards = version.table(SHARDS_FILE, ["path", "size"])
         sizes = dict(zip(shards["path"].to_pylist(), shards["size"].to_pylist(), strict=True))
         return cls(version.dataset, sizes, cache)
 
     def read(self, path: str, group: int, columns: list[str]) -> pa.Table:
-        """Rows of one clip. Raises IntegrityError for damaged files, StorageError if the store keeps failing."""
+        """Reads the rows of one clip. Raises IntegrityError for damaged files, StorageError if the store keeps
+        failing."""
         try:
             footer = self._footer(path)
             start, stop = _span(footer.row_group(group), columns)
@@ -72,7 +76,7 @@ class RowGroups:
             if isinstance(error, NotFound):
                 raise
             raise IntegrityError(
-                f"{self.dataset.url(path)}, row group {group}: damaged: {error}; `flowreel verify` tells what is whole"
+                f"{self.dataset.url(path)}, row group {group}: damaged: {error}; `flowreel verify` lists all damage"
             ) from None
 
     def _footer(self, path: str) -> pq.FileMetaData:
@@ -104,6 +108,7 @@ class _Tail:
     path: str
 
     def open(self) -> RangedFile:
+        """Reads the last bytes, and opens a file that reads others only if it has to."""
         size = self.groups.sizes[self.path]
         start = max(0, size - 64 * 2**10)
         tail = self.groups._bytes(self.path, (start, size))
@@ -115,7 +120,7 @@ class _Tail:
 
 
 def _span(group: pq.RowGroupMetaData, columns: list[str]) -> Span:
-    """From the first to the last byte of some columns: they stand side by side."""
+    """Gives the range from the first to the last byte of some columns, which lie side by side."""
     start, stop = 2**63, 0
     for i in range(group.num_columns):
         chunk = group.column(i)

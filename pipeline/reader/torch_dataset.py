@@ -29,10 +29,10 @@ _KEYS = ("clip_id", "sequence_id", "frame_index")
 
 @dataclass(frozen=True)
 class Samples:
-    """Which windows of a dataset become samples, and what is in them.
+    """The windows of a dataset that become samples, and the columns in them.
 
-    ``frames``: T, 0 for all frames of a clip (T differs then, where clips do). ``stride``: frames from one window's
-    start to the next, ``frames`` if None.
+    ``frames``: T, 0 for all frames of a clip (T then differs between clips). ``stride``: frames from one window's start
+    to the next, ``frames`` if None.
     """
 
     dataset: Dataset
@@ -47,16 +47,17 @@ class Samples:
 
     @cached_property
     def windows(self) -> Windows:
+        """Gives the windows of frames that become samples."""
         index = self.dataset.index
         stride = max(1, self.frames) if self.stride is None else self.stride
         return windows.cut_windows(index.edge_C, index.row_F, self.frames, stride)
 
     def rows(self, clip: int) -> pa.Table:
-        """A clip's rows, media as they are stored."""
+        """Reads a clip's rows, media as they are stored."""
         return self.dataset.rows(clip, [*_KEYS, *self.columns])
 
     def sample(self, rows: pa.Table, window: int) -> Sample:
-        """A window of the clip whose ``rows`` are given. Raises ValueError for media that do not decode."""
+        """Decodes a window of the clip whose ``rows`` are given. Raises ValueError for media that do not decode."""
         found = self.windows
         begin = int(self.dataset.index.edge_C[found.clip_W[window]])
         start, stop = int(found.start_W[window]) - begin, int(found.stop_W[window]) - begin
@@ -72,8 +73,8 @@ class Samples:
 
 
 class ClipDataset(torch.utils.data.Dataset[Sample]):
-    """Map-style: sample i is window i, in manifest order. Shuffled by a sampler, it reads a row group per sample;
-    `flowreel.pipeline.reader.torch_stream.ClipStream` reads each once."""
+    """A map-style dataset: sample i is window i, in manifest order. Shuffled by a sampler, it reads a row group per
+    sample; `flowreel.pipeline.reader.torch_stream.ClipStream` reads each once."""
 
     def __init__(self, samples: Samples) -> None:
         self.samples = samples
@@ -89,4 +90,4 @@ class ClipDataset(torch.utils.data.Dataset[Sample]):
         return self.samples.sample(self._rows(int(self.samples.windows.clip_W[window])), window)
 
     def __reduce__(self) -> tuple[type["ClipDataset"], tuple[Samples]]:
-        return ClipDataset, (self.samples,)  # what it keeps stays here
+        return ClipDataset, (self.samples,)  # without its cache

@@ -1,4 +1,4 @@
-"""Which frames make one sample, and in what order samples come: index arithmetic, nothing is read."""
+"""Chooses the frames of each sample, and the order of samples: index arithmetic, nothing is read."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ Indices = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Part:
-    """A reader's place among all that share the clips of an epoch: ranks x workers."""
+    """A reader's place among all readers that share the clips of an epoch: ranks x workers."""
 
     index: int
     count: int
@@ -20,7 +20,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Windows:
-    """Samples of a dataset: runs of frames that follow each other in one clip. Clip and frames are numbers in it."""
+    """The samples of a dataset: runs of consecutive frames of one clip. Clips and frames are numbers in it."""
 
     clip_W: Indices
     start_W: Indices  # row in the dataset's index
@@ -31,10 +31,10 @@ class Windows:
 
 
 def cut_windows(edge_C: Indices, row_F: Indices, frames: int, stride: int) -> Windows:
-    """Windows of ``frames`` frames (0: all that follow each other), starting every ``stride`` frames.
+    """Cuts windows of ``frames`` frames (0: all consecutive ones), starting every ``stride`` frames.
 
-    ``edge_C``: where each clip's frames begin in the index, and the end; ``row_F``: a frame's number in its clip.
-    A window never spans a gap that a filter left.
+    ``edge_C``: where each clip's frames begin in the index, and the end; ``row_F``: a frame's number in its clip. A
+    window never spans a gap that a filter left.
     """
     if frames < 0 or stride < 1:
         raise UsageError(f"windows of {frames} frames every {stride}: give frames >= 0 and stride >= 1")
@@ -53,11 +53,11 @@ def cut_windows(edge_C: Indices, row_F: Indices, frames: int, stride: int) -> Wi
 
 
 def order(windows: Windows, part: Part, seed: int | None, epoch: int, mixed_clips: int) -> Indices:
-    """The windows that one reader gives in an epoch. ``seed`` None: as they lie in the dataset.
+    """Orders the windows that one reader gives in an epoch. ``seed`` None: as they lie in the dataset.
 
-    Clips come in an order that (seed, epoch) decides and are dealt to the readers in turn, so that together they give
-    every window once. The windows of ``mixed_clips`` clips that follow each other are shuffled among themselves: a
-    reader holds no more clips than that, and reads each once.
+    Clips are shuffled by (seed, epoch) and dealt to the readers in turn, so that together they give every window once.
+    The windows of ``mixed_clips`` consecutive clips are shuffled among themselves: a reader keeps no more clips than
+    that, and reads each once.
     """
     clips = np.unique(windows.clip_W)
     by_clip = np.argsort(windows.clip_W, kind="stable")
@@ -76,7 +76,7 @@ def order(windows: Windows, part: Part, seed: int | None, epoch: int, mixed_clip
 
 
 def _windows_of(by_clip: Indices, edges: Indices, count_C: Indices, clips: Indices) -> Indices:
-    """All windows of some clips, clip by clip."""
+    """Gives all windows of some clips, clip by clip."""
     counts = count_C[clips]
     nth = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
     return by_clip[np.repeat(edges[clips], counts) + nth]

@@ -1,1 +1,1 @@
-"""A shard -> its data file and outcomes. Read `shard.py` first."""
+"""Renders a shard: its data file and outcomes. Read `shard.py` first."""

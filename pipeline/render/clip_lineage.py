@@ -1,4 +1,4 @@
-"""What a clip was rendered from, as the worker that renders it notes it."""
+"""Records what a clip was rendered from, on the worker that renders it."""
 
 from importlib import metadata
 from typing import Any
@@ -12,8 +12,8 @@ from flowreel.schemas.shards import VariantSettings
 
 def clip_sources(clip: Clip, job: RenderJob) -> dict[str, Any]:
     """Gives a clip's row of ``flowreel.schemas.lineage.SOURCES``."""
-    look = VariantSettings(clip.seed, clip.exemplar, clip.donors)
-    shared = by_reason(variant_parts(job.spec.variants[clip.variant], look, job.spec, job.space, job.settings))
+    chosen = VariantSettings(clip.seed, clip.exemplar, clip.donors)
+    shared = by_reason(variant_parts(job.spec.variants[clip.variant], chosen, job.spec, job.space, job.settings))
     instances = [f.instance and f.instance.digest for f in clip.frames]
     labels = [f.label for f in clip.frames] + [f.guide for f in clip.frames if f.guide]
     decide = job.checkpoint.config.use_instance or job.spec.output.instances

@@ -1,4 +1,4 @@
-"""Rendered frames + published maps -> the rows of a data file and of the manifest."""
+"""Encodes rendered frames and published maps as rows of a data file and of the manifest."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ from flowreel.schemas.edit import applied_in, frame_stride
 
 
 def encode_clip(clip: Clip, maps: ClipMaps, frames: ClipFrames, quality: Columns, job: RenderJob) -> EncodedClip:
-    """Encodes every published frame of a clip."""
+    """Encodes every published frame of a clip. ``quality``: the measures per frame."""
     rows, manifest = [], []
     for i in range(len(frames.image_THW3)):
         keys = _keys(clip, frames.first + i, i, job)
@@ -28,7 +28,7 @@ def encode_clip(clip: Clip, maps: ClipMaps, frames: ClipFrames, quality: Columns
 
 
 def _keys(clip: Clip, label_frame: int, index: int, job: RenderJob) -> dict[str, Any]:
-    """Columns that data files and the manifest share."""
+    """Gives the columns that data files and the manifest share."""
     return {
         "clip_id": clip.clip_id,
         "sequence_id": clip.sequence_id,
@@ -41,6 +41,7 @@ def _keys(clip: Clip, label_frame: int, index: int, job: RenderJob) -> dict[str,
 
 
 def _media(clip_id: str, i: int, maps: ClipMaps, frames: ClipFrames, job: RenderJob) -> dict[str, Any]:
+    """Encodes the media of one frame."""
     output, t = job.spec.output, frames.first + i
     name = f"{clip_id}_{i:06d}"
     image = encode_image(frames.image_THW3[i], output.image_codec, output.image_quality)
@@ -63,7 +64,7 @@ def _media(clip_id: str, i: int, maps: ClipMaps, frames: ClipFrames, job: Render
 
 
 def _flow(i: int, maps: ClipMaps, frames: ClipFrames, job: RenderJob) -> bytes | None:
-    """What is known of the motion, else what the generator makes of it; a clip's first frame has none."""
+    """Encodes the known motion if there is any, else the generator's flow; None for a clip's first frame."""
     if i == 0 or not job.spec.output.flow:
         return None
     if maps.truth is not None:
@@ -73,18 +74,18 @@ def _flow(i: int, maps: ClipMaps, frames: ClipFrames, job: RenderJob) -> bytes |
 
 
 def _people(maps: ClipMaps, t: int) -> int:
-    """Who is in sight by keypoints."""
+    """Counts the people in sight by keypoints."""
     return 0 if maps.keypoints is None else len(maps.keypoints[t])
 
 
 def _facts(clip: Clip, i: int, maps: ClipMaps, frames: ClipFrames, job: RenderJob) -> dict[str, Any]:
-    """Columns that only the manifest has."""
+    """Gives the columns that only the manifest has."""
     t, variant = frames.first + i, job.spec.variants[clip.variant]
     counts = np.bincount(maps.label_THW[t].ravel())
     present = np.flatnonzero(counts)
     instances = None if maps.instance_THW is None else maps.instance_THW[t]
     return {
-        "style": variant.look,
+        "style": variant.appearance,
         "edits": [str(edit) for edit in applied_in(variant.edits, clip.sequence_id)],
         "source_frame": clip.frames[t].label.path,
         "width": job.settings.size[0],

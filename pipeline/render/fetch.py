@@ -1,4 +1,4 @@
-"""A clip's source files -> the maps it is rendered from: read, checked against the plan, remapped, resized, edited."""
+"""Fetches the maps that a clip is rendered from: read, checked against the plan, remapped, resized, edited."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -31,23 +31,23 @@ from flowreel.schemas.edit import applied_in
 from flowreel.schemas.errors import SourceError
 from flowreel.schemas.sequence import Frame, SourceFile
 
-READERS = 8  # requests under way at once, per shard
+READERS = 8  # requests in flight, per shard
 DECODERS = 2  # threads, per shard: more would take the processors from the generator
 
 
 @dataclass(frozen=True)
 class ClipMaps:
-    """What is published as labels, and what conditions the generator."""
+    """The maps that are published, and what conditions the generator."""
 
     label_THW: NDArray[np.integer]  # ids of the label space, uint8 if all its ids fit
     instance_THW: NDArray[np.integer] | None  # None where the source has none
     conditioning: Conditioning
     keypoints: list[People] | None = None  # of poses and faces, per frame
-    truth: Truth | None = None  # of procedural scenes, as they are: edits of maps do not move what was drawn
+    truth: Truth | None = None  # of procedural scenes without edits, which do not move what was painted
 
 
 def fetch_clip(clip: Clip, job: RenderJob) -> ClipMaps:
-    """Raises SourceError if a file is gone, has changed since it was checked, or does not decode."""
+    """Fetches a clip. Raises SourceError if a file is gone, has changed since it was checked, or does not decode."""
     if job.spec.source.kind in ("pose", "face"):
         return _points(clip, job)
     wants_instances = job.needs_instances and all(f.instance for f in clip.frames)
@@ -63,6 +63,7 @@ def fetch_clip(clip: Clip, job: RenderJob) -> ClipMaps:
 
 
 def _points(clip: Clip, job: RenderJob) -> ClipMaps:
+    """Fetches a clip of poses or faces."""
     assert job.source is not None
     store, source = job.source, job.spec.source
 
@@ -76,8 +77,8 @@ def _points(clip: Clip, job: RenderJob) -> ClipMaps:
 
     with ThreadPoolExecutor(READERS) as pool:
         frames = list(pool.map(decoded, clip.frames))
-    cuts = crops_of(source, frames, job.settings.size)
-    pairs = list(zip(frames, cuts, strict=True))
+    crops = crops_of(source, frames, job.settings.size)
+    pairs = list(zip(frames, crops, strict=True))
     label_THW = np.stack([label_map(*pair) for pair in pairs])
     instances = [found for pair in pairs if (found := instance_map(*pair)) is not None]
     instance_THW = np.stack(instances) if instances else None
@@ -85,10 +86,11 @@ def _points(clip: Clip, job: RenderJob) -> ClipMaps:
     picture_TLHW = np.stack([conditioning(source, *pair) for pair in pairs])
     exemplar = fetch_exemplar(clip.exemplar, job) if clip.exemplar else None
     given = Conditioning(label_THW, edges, exemplar, picture_TLHW=picture_TLHW)
-    return ClipMaps(label_THW, instance_THW, given, keypoints_of(frames, cuts))
+    return ClipMaps(label_THW, instance_THW, given, keypoints_of(frames, crops))
 
 
 def _truth(clip: Clip, job: RenderJob) -> Truth | None:
+    """Computes the ground truth of a procedural clip; None if it is not published, or edits made it wrong."""
     like, output = job.spec.source.procedural, job.spec.output
     if like is None or not (output.flow or output.depth) or job.spec.variants[clip.variant].edits:
         return None
@@ -96,7 +98,7 @@ def _truth(clip: Clip, job: RenderJob) -> Truth | None:
 
 
 def fetch_maps(frames: Sequence[Frame], job: RenderJob, *, instances: bool) -> Maps:
-    """The maps of frames as they are before any edit: remapped, and resized to the rendered size."""
+    """Fetches the maps of frames as they are before any edit: remapped, and resized to the rendered size."""
     maps = _read(frames, job, instances=instances)
     size, count = job.settings.size, len(frames)
     table = remap_table(job.spec.source.remap, job.space)
@@ -106,7 +108,7 @@ def fetch_maps(frames: Sequence[Frame], job: RenderJob, *, instances: bool) -> M
 
 
 def _read(frames: Sequence[Frame], job: RenderJob, *, instances: bool) -> list[NDArray[np.integer]]:
-    """Label maps, then instance maps if they are wanted; drawn ones have the rendered size."""
+    """Reads label maps, then instance maps if they are wanted; procedural ones already have the rendered size."""
     if like := job.spec.source.procedural:
         label_THW, instance_THW = draw_maps(like, frames, job.settings.size)
         return [*label_THW, *(instance_THW if instances else ())]
@@ -117,13 +119,14 @@ def _read(frames: Sequence[Frame], job: RenderJob, *, instances: bool) -> list[N
 
 
 def fetch_exemplar(exemplar: Exemplar, job: RenderJob) -> NDArray[np.uint8]:
-    """The exemplar image at the rendered size, (H, W, 3) RGB."""
+    """Fetches the exemplar image at the rendered size, uint8 (H, W, 3) RGB."""
     store, name = open_file(exemplar.uri, job.spec.storage_options)
     data = read_unchanged(store, SourceFile(name, exemplar.digest))
     return resize_image(decode_image(data), job.settings.size)
 
 
 def _ids(store: Store, file: SourceFile, data: bytes) -> NDArray[np.integer]:
+    """Decodes a map. Raises SourceError, naming the file."""
     try:
         return decode_ids(data)
     except ValueError as error:

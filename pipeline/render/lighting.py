@@ -1,4 +1,4 @@
-"""Light and weather over rendered frames: per pixel and steady over time, so that labels and flow stay as they are."""
+"""Light and weather over rendered frames: per pixel and steady over time, so that labels and flow stay valid."""
 
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ DISPLAY = 2.2  # exponent between pixel values and light
 
 
 def lit(image_THW3: NDArray[np.uint8], light: Light) -> NDArray[np.uint8]:
-    """Frames in another light, (T, H, W, 3) RGB; haze as Koschmieder's law has it, over the distance of a flat road."""
+    """Relights frames, uint8 (T, H, W, 3) RGB; haze follows Koschmieder's law over the distance of a flat road."""
     if light == Light():
         return image_THW3
     value_256 = np.linspace(0, 1, 256, dtype=np.float32) ** DISPLAY
@@ -32,11 +32,11 @@ def lit(image_THW3: NDArray[np.uint8], light: Light) -> NDArray[np.uint8]:
 
 
 def _distance(height: int) -> NDArray[np.float32]:
-    """Of what each row shows, by that of the horizon: it falls off as one over the rows below it."""
+    """Gives each row's distance, relative to the horizon's: it falls off as one over the rows below it."""
     below_H = np.clip(((np.arange(height) + 0.5) / height - HORIZON) / (1 - HORIZON), 0, 1)
     return (1 / (1 + (1 / NEAREST - 1) * below_H)).astype(np.float32)
 
 
 def in_light(frames: ClipFrames, variant: Variant) -> ClipFrames:
-    """A clip's frames in its variant's light."""
+    """Relights a clip's frames as its variant says."""
     return frames if variant.light is None else replace(frames, image_THW3=lit(frames.image_THW3, variant.light))

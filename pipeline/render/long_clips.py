@@ -1,4 +1,4 @@
-"""Long clips: saved segment by segment with the state that the next frame needs, so that a kill costs one segment.
+"""Saves long clips segment by segment with the state that the next frame needs, so that a kill costs one segment.
 
 A clip's identity decides its frames, so segments that another worker or run has left are as good as one's own.
 """
@@ -39,10 +39,11 @@ class ClipCheckpoints:
     """Saved segments of one clip in a run's records: ``runs/<plan_id>/pieces/<clip_id>/<start>.safetensors``."""
 
     def __init__(self, dataset: Store, plan_id: str, clip_id: str, every: int) -> None:
-        """``every``: frames in a segment."""
+        """Names the folder of the clip's segments. ``every``: frames in a segment."""
         self._dataset, self._folder, self.every = dataset, f"{folder(plan_id)}/pieces/{clip_id}", every
 
     def save(self, segment: Segment) -> None:
+        """Saves one segment."""
         tensors = {f"history.{i}": part.contiguous().cpu() for i, part in enumerate(segment.state.history)}
         tensors |= {"image": torch.from_numpy(segment.image_BTHW3), "raw_only": torch.tensor(segment.state.raw_only)}
         if segment.flow_BTHW2 is not None:
@@ -50,7 +51,7 @@ class ClipCheckpoints:
         self._dataset.write_checked(f"{self._folder}/{segment.start:08d}.safetensors", save(tensors))
 
     def load(self, start: int, device: torch.device) -> list[Segment]:
-        """From label frame ``start`` on as far as they follow each other without a gap; damaged ones end it."""
+        """Loads saved segments from label frame ``start`` on, up to the first gap or damaged one."""
         found: list[Segment] = []
         for info in self._dataset.list(self._folder):
             try:
@@ -69,5 +70,5 @@ class ClipCheckpoints:
         return found
 
     def forget(self) -> None:
-        """Once the clip is in a data file."""
+        """Deletes the segments, once the clip is in a data file."""
         self._dataset.delete(*(info.path for info in self._dataset.list(self._folder)))

@@ -1,4 +1,4 @@
-"""Tries a step for one clip several times: what goes wrong is that clip's failure."""
+"""Retries one step of one clip; an error that remains is that clip's failure."""
 
 import traceback
 from collections.abc import Callable
@@ -14,10 +14,10 @@ T = TypeVar("T")
 
 
 def with_retries(clip_id: str, call: Callable[[], T], most: int) -> T | Failed:
-    """Gives what ``call`` does, at the latest when called for the ``most``-th time, or else the clip's failure.
+    """Calls ``call`` until it returns, ``most`` times at most, and gives its result or the clip's failure.
 
-    Errors that Flowreel raises on purpose would only come again. Raises Unavailable for a store that is down, which is
-    no clip's fault, and AcceleratorError for a device that is lost and fails all that come after.
+    Errors that Flowreel raises on purpose are not retried: they would only come again. Raises Unavailable for a store
+    that is down, which is no clip's fault, and AcceleratorError for a device that is lost and fails everything after.
     """
     attempt = 1
     while True:

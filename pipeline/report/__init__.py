@@ -1,4 +1,4 @@
-"""A published version as one HTML page that needs nothing else: what one looks at before training on it.
+"""Shows a published version as one self-contained HTML page, to look at before training on it.
 
-`page` writes it: `facts` (numbers from the manifest), `choose` (which clips get a player), `players` (videos).
+`page` writes it: `facts` (numbers from the manifest), `pick_clips` (which clips get a player), `players` (videos).
 """

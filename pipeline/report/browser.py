@@ -1,4 +1,4 @@
-"""What the page's script reads: clips in columns, distributions, gates."""
+"""Data for the page's script: clips in columns, distributions, gates."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,7 +18,8 @@ SHOWN_ON_CARDS = ("warp_error", "label_agreement", "label_edges", "sharpness")
 def browser(
     clips: Sequence[ClipFacts], players: Mapping[int, Player], measures: Sequence[Measure], root: str
 ) -> dict[str, Any]:
-    """``players``: by place in ``clips``, all of which are listed. ``root``: of links to data."""
+    """Collects the clips for the page's script. ``players``: by place in ``clips``, all of which are listed.
+    ``root``: what links to data begin with."""
     keys = [m.column for m in measures]
     return {
         "measures": [{"key": m.column, "title": m.title, "told": m.told, "worst": m.worst} for m in measures],
@@ -43,7 +44,7 @@ def browser(
 
 
 def plots(histograms: Mapping[str, Histogram], quality: QualitySpec | None) -> dict[str, Any]:
-    """Distributions, and the gates that are drawn into them."""
+    """Collects distributions, and the gates that are drawn into them."""
     gates: dict[str, dict[str, float]] = {}
     for bound in bounds_of(quality) if quality else []:
         gates.setdefault(bound.column, {})[bound.side] = bound.value

@@ -1,4 +1,4 @@
-"""Two versions of the same labels side by side: the same frames, rendered in two ways."""
+"""Compares two versions of the same labels: the same frames, rendered in two ways, side by side."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -27,8 +27,8 @@ Rgb = NDArray[np.uint8]
 Row = dict[str, Any]  # of a manifest
 Place = tuple[str, tuple[str, ...]]  # sequence, edits
 COMPARED = 32  # clips
-TRIED = 128  # of A, until so many are found in B too
-PLOTTED = 3  # clips from which on distributions say something
+CANDIDATES = 128  # clips of A that are searched for in B
+PLOTTED = 3  # clips, at least, for distributions to be meaningful
 GAIN = 3  # of the difference that is shown
 MEASURES = (
     Measure("gain", "Warp error, B less A", "above 0: A is steadier", "high"),
@@ -49,15 +49,18 @@ class _Found:
 
 
 def compare(a: Version, b: Version, root: str, progress: Progress | None = None) -> str:
-    """One HTML file. Frames of B may lie in clips of any length: they are put in the order of A's clips, and warp
-    error is measured anew on both. Raises UsageError if they have no labels in common."""
+    """Writes one HTML file that compares two versions.
+
+    Frames of B may lie in clips of any length: they are put in the order of A's clips, and warp error is measured anew
+    on both. Raises UsageError if they have no labels in common.
+    """
     facts = gather(a)
-    clips = [c for c in facts.clips(shown(facts, TRIED)) if c.frames > 1]
-    frames, there = _frames_of(a, clips), _same_sequences(b, clips)
+    clips = [c for c in facts.clips(shown(facts, CANDIDATES)) if c.frames > 1]
+    frames, others = _frames_of(a, clips), _same_sequences(b, clips)
     found: list[_Found] = []
     room = VIDEO_BYTES
     for clip in clips:
-        rows = _matching(frames[clip.clip_id], there.get((clip.sequence_id, clip.edits), {}))
+        rows = _matching(frames[clip.clip_id], others.get((clip.sequence_id, clip.edits), {}))
         pair = _compared(a, b, clip, rows) if rows else None
         if pair is None:
             continue
@@ -76,7 +79,7 @@ def compare(a: Version, b: Version, root: str, progress: Progress | None = None)
 
 
 def _frames_of(version: Version, clips: Sequence[ClipFacts]) -> dict[str, list[Row]]:
-    """Source frames and labels of some clips, by clip."""
+    """Reads source frames and labels of some clips, by clip."""
     wanted, found = pa.array([clip.clip_id for clip in clips], pa.string()), dict[str, list[Row]]()
     for part in version.manifest_parts(["clip_id", "source_frame", "class_pixels"]):
         for row in part.filter(pc.is_in(part["clip_id"], value_set=wanted)).to_pylist():
@@ -85,7 +88,7 @@ def _frames_of(version: Version, clips: Sequence[ClipFacts]) -> dict[str, list[R
 
 
 def _same_sequences(version: Version, clips: Sequence[ClipFacts]) -> dict[Place, dict[str, Row]]:
-    """The frames of a version of the clips' sequences, by sequence and edits, then by source frame."""
+    """Reads a version's frames of the clips' sequences, by sequence and edits, then by source frame."""
     wanted, found = pa.array(list({clip.sequence_id for clip in clips}), pa.string()), dict[Place, dict[str, Row]]()
     columns = ["sequence_id", "edits", "source_frame", "class_pixels", "shard", "row_group", "row"]
     for part in version.manifest_parts(columns):
@@ -94,9 +97,9 @@ def _same_sequences(version: Version, clips: Sequence[ClipFacts]) -> dict[Place,
     return found
 
 
-def _matching(frames: Sequence[Row], there: dict[str, Row]) -> list[Row]:
-    """For each frame the one with the same labels; empty if one has none."""
-    rows = [there.get(frame["source_frame"]) for frame in frames]
+def _matching(frames: Sequence[Row], others: dict[str, Row]) -> list[Row]:
+    """Gives for each frame the one with the same labels; empty if one has none."""
+    rows = [others.get(frame["source_frame"]) for frame in frames]
     same = [
         row for row, frame in zip(rows, frames, strict=True) if row and row["class_pixels"] == frame["class_pixels"]
     ]
@@ -104,7 +107,7 @@ def _matching(frames: Sequence[Row], there: dict[str, Row]) -> list[Row]:
 
 
 def _compared(a: Version, b: Version, clip: ClipFacts, rows: Sequence[Row]) -> _Found | None:
-    """``rows``: B's frames. None if they differ in size from A's."""
+    """Compares one clip. ``rows``: B's frames. None if they differ in size from A's."""
     data, other_THW3 = read_clip(a, clip), _images(b, rows)
     if data.image_THW3.shape != other_THW3.shape:
         return None
@@ -117,7 +120,7 @@ def _compared(a: Version, b: Version, clip: ClipFacts, rows: Sequence[Row]) -> _
 
 
 def _images(version: Version, rows: Sequence[Row]) -> Rgb:
-    """The frames that manifest rows name, in their order."""
+    """Reads the frames that manifest rows name, in their order."""
     groups: dict[tuple[str, int], list[Any]] = {}
     for shard, group in dict.fromkeys((row["shard"], row["row_group"]) for row in rows):
         with version.dataset.open_input(shard) as source:
@@ -128,12 +131,12 @@ def _images(version: Version, rows: Sequence[Row]) -> Rgb:
 
 
 def _grid(a_THW3: Rgb, b_THW3: Rgb, label_THW: NDArray[np.integer], space: LabelSpace) -> list[Rgb]:
-    """A, B; labels, and how far the two are apart."""
+    """Draws A and B; labels, and how far A and B differ."""
     height, width = label_THW.shape[1:]
     size = (min(width, PANEL_WIDTH) & ~1, max(2, round(height * min(width, PANEL_WIDTH) / width)) & ~1)
     a, b = (np.stack([shrunk(frame, size) for frame in video]) for video in (a_THW3, b_THW3))
-    apart = np.clip(np.abs(a.astype(np.int16) - b) * GAIN, 0, 255).astype(np.uint8)
-    return grid(a, b, colored(label_THW, space, size), apart)
+    difference = np.clip(np.abs(a.astype(np.int16) - b) * GAIN, 0, 255).astype(np.uint8)
+    return grid(a, b, colored(label_THW, space, size), difference)
 
 
 def _page(a: Version, b: Version, found: Sequence[_Found], root: str) -> str:

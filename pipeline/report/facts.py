@@ -1,4 +1,4 @@
-"""Manifest -> what a report says in numbers: clips in columns, distributions over frames, classes."""
+"""Gathers a report's numbers from the manifest: clips in columns, distributions over frames, classes."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from flowreel.pipeline.dataset.versions import Version
 from flowreel.pipeline.report.measures import MEASURES
 from flowreel.schemas.manifest import completed
 
-SAMPLED = 1_000_000  # frames that distributions are drawn from; of more, every n-th
+SAMPLED = 1_000_000  # frames that distributions are made of; of more, every n-th
 BINS = 32
 _HEAD = ["clip_id", "sequence_id", "variant", "edits", "split", "timestamp_s", "shard", "row_group"]
 _COLUMNS = [*_HEAD, "frame_index", "class_ids", "class_pixels", "phash", *(m.column for m in MEASURES)]
@@ -21,7 +21,7 @@ _CODED = ("sequence_id", "split", "shard")  # strings that many clips share
 
 @dataclass(frozen=True)
 class ClipFacts:
-    """One published clip."""
+    """Facts of one published clip."""
 
     clip_id: str
     sequence_id: str
@@ -32,14 +32,14 @@ class ClipFacts:
     frames: int
     shard: str
     row_group: int
-    means: dict[str, float]  # per measure that says something
+    means: dict[str, float]  # per measure that has values
     worst: dict[str, float]  # of its frames
     hash: int  # of its middle frame
 
 
 @dataclass(frozen=True)
 class Histogram:
-    """Of a measure, over frames."""
+    """The distribution of a measure over frames."""
 
     low: float
     high: float
@@ -48,38 +48,39 @@ class Histogram:
 
 @dataclass(frozen=True)
 class ClassFacts:
-    """Of the label ids that are there: K of them."""
+    """Facts of the K label ids that occur."""
 
     ids: tuple[int, ...]
     pixels_K: NDArray[np.int64]
     frames_K: NDArray[np.int64]
-    together_KK: NDArray[np.int64]  # frames that show both, of those that were looked at for it
+    together_KK: NDArray[np.int64]  # frames that show both, among the sampled ones
 
 
 @dataclass(frozen=True)
 class Facts:
-    """Of a version of C clips, in manifest order."""
+    """Facts of a version of C clips, in manifest order."""
 
     heads: pa.Table  # a row per clip: what a manifest says of its first frame
     frames_C: NDArray[np.int64]
     hash_C: NDArray[np.uint64]  # of middle frames
-    means: dict[str, NDArray[np.float64]]  # (C,) per measure; NaN where it says nothing
+    means: dict[str, NDArray[np.float64]]  # (C,) per measure; NaN where it has none
     worst: dict[str, NDArray[np.float64]]
     histograms: dict[str, Histogram]
     classes: ClassFacts
 
     @property
     def clip_count(self) -> int:
+        """Counts the clips."""
         return len(self.frames_C)
 
     def clips(self, places: Sequence[int]) -> list[ClipFacts]:
-        """Those in some places."""
+        """Gives the facts of clips in some places."""
         heads = self.heads.take(pa.array(places, pa.int64())).to_pylist()
         return [
             ClipFacts(
                 head["clip_id"], head["sequence_id"], head["variant"], tuple(head["edits"]), head["split"],
                 head["timestamp_s"], int(self.frames_C[c]), head["shard"], head["row_group"],
-                _said(self.means, c), _said(self.worst, c), int(self.hash_C[c]),
+                _known(self.means, c), _known(self.worst, c), int(self.hash_C[c]),
             )
             for c, head in zip(places, heads, strict=True)
         ]  # fmt: skip
@@ -103,7 +104,7 @@ def gather(version: Version) -> Facts:
 
 
 def whole_clips(parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """The same rows, in parts that end where a clip ends."""
+    """Yields the same rows, in parts that end where a clip ends."""
     rest: pa.Table | None = None
     for part in parts:
         rows = part if rest is None else pa.concat_tables([rest, part])
@@ -116,7 +117,7 @@ def whole_clips(parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
 
 
 class _Clips:
-    """Columns of clips, as they come."""
+    """Columns of clips, collected part by part."""
 
     def __init__(self) -> None:
         self._heads: list[pa.Table] = []
@@ -126,7 +127,7 @@ class _Clips:
         self._worst: dict[str, list[NDArray[np.float64]]] = {m.column: [] for m in MEASURES}
 
     def add(self, rows: pa.Table) -> None:
-        """Rows of whole clips."""
+        """Adds rows of whole clips."""
         first = np.flatnonzero(rows["frame_index"].to_numpy() == 0)
         frames = np.diff([*first, len(rows)])
         heads = rows.select(_HEAD).take(pa.array(first))
@@ -158,7 +159,7 @@ def _joined(parts: list[NDArray[Any]], kind: type) -> NDArray[Any]:
     return np.concatenate(parts) if parts else np.empty(0, kind)
 
 
-def _said(values: dict[str, NDArray[np.float64]], clip: int) -> dict[str, float]:
+def _known(values: dict[str, NDArray[np.float64]], clip: int) -> dict[str, float]:
     return {name: float(of[clip]) for name, of in values.items() if np.isfinite(of[clip])}
 
 
@@ -183,7 +184,7 @@ class _Classes:
         self._together: dict[tuple[int, ...], int] = {}
 
     def add(self, rows: pa.Table, step: int) -> None:
-        """``step``: every n-th row tells what is seen together."""
+        """Adds rows; every ``step``-th of them counts for classes that are seen together."""
         ids = rows["class_ids"].combine_chunks()
         flat = ids.flatten().to_numpy()
         pixels = rows["class_pixels"].combine_chunks().flatten().to_numpy()

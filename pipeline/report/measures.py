@@ -1,4 +1,4 @@
-"""The measures as people read them: names, and which end is bad."""
+"""Names of the measures, and which end is bad."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,7 +6,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Measure:
-    """A column of the manifest."""
+    """A column of the manifest, as people read it."""
 
     column: str
     title: str

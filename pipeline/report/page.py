@@ -1,4 +1,4 @@
-"""The report of a version: facts, chosen clips and their players, put into one page."""
+"""Writes the report of a version: facts, chosen clips and their players on one page."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ from flowreel.schemas.label_space import LabelSpace
 from flowreel.schemas.version import VersionRecord
 
 LISTED = 5000  # clips; those with a player always are
-AT_ONCE = 4  # clips that players are made of: each is in memory as a whole
+THREADS = 4  # clips whose players are made at the same time: each is in memory as a whole
 VIDEO_BYTES = 20_000_000  # of all videos and posters: a page stays below 30 MB
 PANELS = ("render", "labels", "flow", "instances")
 REPORT = "report/index.html"  # in a version's folder
@@ -28,15 +28,15 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a report is to hold."""
+    """Options of a report."""
 
     players: int  # clips that are shown as video, at most
-    root: str = BESIDE  # what links to data files begin with, by default for a page at REPORT
+    root: str = BESIDE  # what links to data files begin with; the default is for a page at REPORT
     price: float | None = None  # of a worker's hour, in any currency
 
 
 def report(version: Version, wanted: Wanted, progress: Progress | None = None) -> str:
-    """One HTML file."""
+    """Writes one HTML file."""
     record = version.record
     facts = gather(version)
     space = LabelSpace.model_validate(record.label_space)
@@ -57,7 +57,7 @@ def report(version: Version, wanted: Wanted, progress: Progress | None = None) -
 def _players(
     version: Version, clips: Sequence[ClipFacts], chosen: Sequence[int], space: LabelSpace, progress: Progress | None
 ) -> dict[int, Player]:
-    """By place in ``clips``; as many of the chosen ones as there is room for."""
+    """Makes players by place in ``clips``, for as many of the chosen ones as there is room for."""
     series = series_of(version, [clips[i] for i in chosen])
     players: dict[int, Player] = {}
     room = VIDEO_BYTES
@@ -66,7 +66,7 @@ def _players(
         data = read_clip(version, clips[i])
         return player(data, series.get(clips[i].clip_id, {}), space, version.record.spec.source.fps)
 
-    with ThreadPoolExecutor(min(AT_ONCE, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
         for done, (i, new) in enumerate(zip(chosen, pool.map(made, chosen), strict=True), start=1):
             room -= new.size
             if room < 0 and players:
@@ -79,7 +79,7 @@ def _players(
 
 
 def _panel_size(players: dict[int, Player]) -> tuple[int, int]:
-    """Width and height of all panels together, as all videos of a version have it."""
+    """Gives width and height of all panels together, which all videos of a version share."""
     return next((p.shape for p in players.values()), (2, 1))
 
 
@@ -87,7 +87,7 @@ def _told(record: VersionRecord, variant: int) -> str:
     if variant >= len(record.spec.variants):
         return "of an earlier spec"
     wanted = record.spec.variants[variant]
-    return ", ".join([wanted.look, *map(str, wanted.edits)])
+    return ", ".join([wanted.appearance, *map(str, wanted.edits)])
 
 
 def _context(version: Version, found: Any, space: LabelSpace) -> dict[str, Any]:

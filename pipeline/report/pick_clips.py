@@ -1,4 +1,4 @@
-"""Which clips stand out, which look the same, and which are shown as video."""
+"""Picks clips that stand out, clips that look the same, and clips to show as video."""
 
 from collections.abc import Iterator, Sequence
 from itertools import chain, zip_longest
@@ -7,19 +7,19 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from flowreel.pipeline.quality.perceptual_hash import apart
+from flowreel.pipeline.quality.perceptual_hash import hamming_distance
 from flowreel.pipeline.report.facts import Facts
 from flowreel.pipeline.report.measures import MEASURES, Measure
 
 FAR = 3.5  # robust standard deviations from the median (Iglewicz and Hoaglin, 1993)
 FEW = 8  # of so few clips, none is far from the others
 ALIKE = 5  # of 64 bits
-NAMED = 20  # of the clips that look like one
+NAMED = 20  # clips listed as looking like one
 BLOCK = 512
 
 
 def outliers(facts: Facts, places: Sequence[int]) -> dict[int, list[str]]:
-    """The measures by which clips are far from the others, on the bad side, by position in ``places``."""
+    """Lists the measures by which clips are far from the others, on the bad side, by position in ``places``."""
     found: dict[int, list[str]] = {}
     for measure in MEASURES:
         values = facts.means[measure.column]
@@ -35,18 +35,18 @@ def outliers(facts: Facts, places: Sequence[int]) -> dict[int, list[str]]:
 
 
 def near_duplicates(hash_N: NDArray[np.uint64]) -> dict[int, list[int]]:
-    """Per clip the others whose middle frames look alike; 0 is no hash."""
+    """Lists for each clip the others whose middle frames look alike; 0 is no hash."""
     found: dict[int, list[int]] = {}
     for start in range(0, len(hash_N), BLOCK):
         some = hash_N[start : start + BLOCK, None]
-        near = (apart(some, hash_N[None]) <= ALIKE) & (some != 0) & (hash_N != 0)
+        near = (hamming_distance(some, hash_N[None]) <= ALIKE) & (some != 0) & (hash_N != 0)
         for i in np.flatnonzero(near.sum(axis=1) > 1).tolist():
             found[start + i] = [j for j in np.flatnonzero(near[i])[: NAMED + 1].tolist() if j != start + i][:NAMED]
     return found
 
 
 def shown(facts: Facts, most: int) -> list[int]:
-    """Places of up to ``most`` clips: worst and best by each measure in turn, and a sample."""
+    """Picks the places of up to ``most`` clips: worst and best by each measure in turn, and a sample."""
     worst = _in_turn(_ranked(facts, measure, most, worst_first=True) for measure in MEASURES)
     best = _in_turn(_ranked(facts, measure, most, worst_first=False) for measure in MEASURES)
     sample = pc.sort_indices(facts.heads["clip_id"])[:most].to_pylist()  # ids are hashes: any order of theirs is random
@@ -67,6 +67,6 @@ def _ranked(facts: Facts, measure: Measure, most: int, worst_first: bool) -> lis
 
 
 def _in_turn(rankings: Iterator[list[int]]) -> Iterator[int]:
-    """The first of each ranking, then the second of each, ..."""
+    """Yields the first of each ranking, then the second of each, and so on."""
     for places in zip_longest(*rankings):
         yield from (i for i in places if i is not None)

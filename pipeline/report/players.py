@@ -1,4 +1,4 @@
-"""A clip -> what a player needs: a video of its panels in step, a poster, and its measures over time."""
+"""Makes a clip's player: a video of its panels in step, a poster, and its measures over time."""
 
 import base64
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ PAPER = 24  # grey of a panel that a clip does not have
 
 @dataclass(frozen=True)
 class Player:
-    """Base64 of an MP4 and of a JPEG, and the measures per frame."""
+    """An MP4 and a JPEG in base64, and the measures per frame."""
 
     video: str
     poster: str
@@ -37,6 +37,7 @@ class Player:
 
     @property
     def size(self) -> int:
+        """Gives the characters that it adds to the page."""
         return len(self.video) + len(self.poster)
 
 
@@ -46,7 +47,7 @@ def read_clip(version: Version, clip: ClipFacts) -> ClipData:
 
 
 def player(data: ClipData, series: dict[str, list[float | None]], space: LabelSpace, fps: float) -> Player:
-    """Panels two by two: render, labels; flow, instances."""
+    """Makes a player with panels two by two: render, labels; flow, instances."""
     height, width = data.label_THW.shape[1:]
     size = (min(width, PANEL_WIDTH) & ~1, max(2, round(height * min(width, PANEL_WIDTH) / width)) & ~1)
     image_THW3 = np.stack([shrunk(frame, size) for frame in data.image_THW3])
@@ -55,14 +56,14 @@ def player(data: ClipData, series: dict[str, list[float | None]], space: LabelSp
 
 
 def packed(grid_THW3: list[Rgb], series: dict[str, list[float | None]], fps: float) -> Player:
-    """A player of frames that are put together already."""
+    """Makes a player of frames that are already put together."""
     poster = encode_image(grid_THW3[len(grid_THW3) // 2], "jpeg", 60)
     height, width = grid_THW3[0].shape[:2]
     return Player(text(h264(grid_THW3, fps, CRF, PRESET)), text(poster), series, (width, height))
 
 
 def grid(*panel_THW3: Rgb) -> list[Rgb]:
-    """Four videos of one size as one, two by two."""
+    """Joins four videos of one size into one, two by two."""
     upper = np.concatenate(panel_THW3[:2], axis=2)
     return list(np.concatenate([upper, np.concatenate(panel_THW3[2:], axis=2)], axis=1))
 
@@ -72,17 +73,17 @@ def shrunk(frame_HW3: Rgb, size: tuple[int, int]) -> Rgb:
 
 
 def colored(ids_THW: NDArray[np.integer], space: LabelSpace, size: tuple[int, int]) -> Rgb:
-    """Label maps in the colours of their space, at ``size``."""
+    """Paints label maps in the colours of their space, at ``size``."""
     return np.stack([cv2.resize(color_labels(i, space), size, interpolation=cv2.INTER_NEAREST) for i in ids_THW])
 
 
 def series_of(version: Version, clips: list[ClipFacts]) -> dict[str, dict[str, list[float | None]]]:
-    """The measures per frame of some clips, by clip id."""
+    """Reads the measures per frame of some clips, by clip id."""
     wanted = pa.array([clip.clip_id for clip in clips], pa.string())
     found: dict[str, dict[str, list[float | None]]] = {}
     columns = ["clip_id", *(m.column for m in MEASURES)]
-    there = set(version.manifest_columns())
-    for part in version.manifest_parts([c for c in columns if c in there]):
+    available = set(version.manifest_columns())
+    for part in version.manifest_parts([c for c in columns if c in available]):
         rows = completed(part.filter(pa.compute.is_in(part["clip_id"], value_set=wanted))).select(columns)
         for row in rows.to_pylist():
             of_clip: dict[str, Any] = found.setdefault(row.pop("clip_id"), {})
@@ -100,7 +101,7 @@ def _labels(data: ClipData, space: LabelSpace, size: tuple[int, int]) -> Rgb:
 
 
 def _flow(data: ClipData, image_THW3: Rgb) -> Rgb:
-    """As it is published, else as DIS sees it in the small pictures."""
+    """Draws the published flow, else DIS's flow of the small frames."""
     height, width = image_THW3.shape[1:3]
     if data.flow_THW2 is not None:
         flow_THW2 = np.stack([cv2.resize(f, (width, height), interpolation=cv2.INTER_AREA) for f in data.flow_THW2])
@@ -112,7 +113,7 @@ def _flow(data: ClipData, image_THW3: Rgb) -> Rgb:
 
 
 def _instances(data: ClipData, size: tuple[int, int]) -> Rgb:
-    """Each instance in a colour that follows from its id."""
+    """Draws each instance in a colour that follows from its id."""
     if data.instance_THW is None:
         return np.full((len(data.label_THW), size[1], size[0], 3), PAPER, np.uint8)
     table = np.random.default_rng(7).integers(60, 240, (65_536, 3), np.uint8)

@@ -1,4 +1,4 @@
-"""The parts of the page that are plain HTML: numbers of the version, classes, losses, throughput, lineage."""
+"""Builds the parts of the page that are plain HTML: numbers of the version, classes, unpublished clips and so on."""
 
 import base64
 import json
@@ -20,15 +20,20 @@ WORKERS = 40
 
 
 def stats(version: Version, price: float | None) -> list[dict[str, str]]:
-    """``price``: of a worker's hour, in any currency."""
+    """Builds the headline numbers. ``price``: of a worker's hour, in any currency."""
     record, counts = version.record, version.record.counts
     seconds = counts.frames / record.spec.source.fps
-    lost = counts.failed + counts.rejected
+    unpublished = counts.failed + counts.rejected
     found = [
         _stat("clips", f"{counts.clips:,}", f"of {counts.sequences:,} sequences"),
         _stat("frames", f"{counts.frames:,}", f"{_duration(seconds)} of video"),
         _stat("size", size(counts.bytes), f"in {counts.shards:,} files"),
-        _stat("lost", f"{lost:,}", f"{counts.failed:,} failed, {counts.rejected:,} rejected", "bad" if lost else ""),
+        _stat(
+            "unpublished",
+            f"{unpublished:,}",
+            f"{counts.failed:,} failed, {counts.rejected:,} rejected",
+            "bad" if unpublished else "",
+        ),
     ]
     if record.base_version is not None:
         gained = f"+{counts.rendered:,} −{counts.dropped:,}"
@@ -41,7 +46,7 @@ def stats(version: Version, price: float | None) -> list[dict[str, str]]:
 
 
 def published(version: Version) -> list[dict[str, Any]]:
-    """All versions that there are, newest first."""
+    """Lists all versions that exist, newest first."""
     rows = []
     for number in reversed(versions.numbers(version.dataset)):
         record = version.record if number == version.number else versions.load(version.dataset, number).record
@@ -53,7 +58,7 @@ def published(version: Version) -> list[dict[str, Any]]:
 
 
 def change(record: VersionRecord) -> str:
-    """To the version before."""
+    """Says what changed since the version before."""
     if record.base_version is None:
         return ""
     counts = record.counts
@@ -64,7 +69,7 @@ def change(record: VersionRecord) -> str:
 def classes(
     facts: ClassFacts, space: LabelSpace, frames: int
 ) -> tuple[list[dict[str, Any]], list[list[dict[str, Any]]]]:
-    """Rows of the bars, largest first, and of the matrix in the same order."""
+    """Builds the rows of the bars, largest first, and of the matrix in the same order."""
     order = np.argsort(-facts.pixels_K, kind="stable").tolist()
     total, most = int(facts.pixels_K.sum()), int(facts.pixels_K.max(initial=1))
     rows = []
@@ -85,7 +90,7 @@ def classes(
 
 
 def losses(version: Version) -> dict[str, Any]:
-    """Failed and rejected clips, and how often each kind of reason."""
+    """Lists failed and rejected clips, and counts each kind of reason."""
     rows = version.table(FAILURES_FILE).to_pylist()
     # Reasons name values and frames; up to the first digit, those of one kind are the same.
     kinds = Counter(f"{row['kind']}: {_head(row['reason'])}" for row in rows)
@@ -96,7 +101,7 @@ def losses(version: Version) -> dict[str, Any]:
 
 
 def throughput(work: tuple[Work, ...]) -> dict[str, Any]:
-    """Who worked when; empty where nothing is known."""
+    """Shows who worked when; empty where nothing is known."""
     if not work:
         return {}
     began, ended = min(w.began for w in work), max(w.ended for w in work)
@@ -118,7 +123,7 @@ def throughput(work: tuple[Work, ...]) -> dict[str, Any]:
 
 
 def lineage(record: VersionRecord) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-    """Pairs, and whole documents."""
+    """Gives the lineage as pairs, and as whole documents."""
     spec = record.spec
     pairs = [
         ("labels", f"{spec.source.place} ({spec.source.frames})"),
@@ -140,7 +145,7 @@ def when(text: str) -> str:
 
 
 def size(count: float) -> str:
-    """Bytes for people."""
+    """Formats bytes for people."""
     for unit in ("B", "kB", "MB", "GB"):
         if count < 1000:
             return f"{count:.3g} {unit}"

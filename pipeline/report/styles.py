@@ -1,4 +1,4 @@
-"""The section on styles: how far variants lie apart, measured on some scenes that several of them show."""
+"""The section on styles: how far variants differ, measured on some scenes that several of them show."""
 
 from collections import defaultdict
 from typing import Any
@@ -11,12 +11,12 @@ from flowreel.pipeline.quality.style_distance import StyleStrength, style_streng
 from flowreel.pipeline.report.facts import Facts
 from flowreel.pipeline.report.players import read_clip
 
-SCENES = 3  # looked at
+SCENES = 3  # measured
 VARIANTS = 8
 
 
 def strength(version: Version, facts: Facts) -> StyleStrength | None:
-    """None where no scene is shown in two variants."""
+    """Measures style strength; None where no scene is shown in two variants."""
     if facts.clip_count < 2:
         return None
     heads = facts.heads.select(["sequence_id", "timestamp_s", "variant"]).to_pylist()
@@ -31,7 +31,7 @@ def strength(version: Version, facts: Facts) -> StyleStrength | None:
 
 
 def rows(found: StyleStrength | None) -> list[dict[str, Any]]:
-    """A row per variant, as the page has it."""
+    """Gives a row per variant for the page."""
     if found is None:
         return []
     return [

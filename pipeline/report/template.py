@@ -1,4 +1,4 @@
-"""The page itself: one HTML file with its style, its script, numbers and videos in it."""
+"""Fills the page: one HTML file with its style, its script, numbers and videos in it."""
 
 import json
 from functools import cache
@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 
 def fill(context: dict[str, Any], data: dict[str, Any]) -> str:
-    """The page. ``context`` is what the template names, ``data`` what its script reads."""
+    """Fills the template. ``context`` is what the template names, ``data`` what its script reads."""
     text = json.dumps(data, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
     script = Markup(text.replace("<", "\\u003c"))  # "</script>" in a name must not end the script
     inner = {"css": Markup(_read("page.css")), "js": Markup(_read("page.js")), "data": script}

@@ -1,4 +1,4 @@
-"""Training a generator: clips of real frames -> one load after the other -> losses -> steps (vid2vid-spec, section 10).
+"""Trains a generator on clips of real frames, chunk by chunk: losses, then steps (vid2vid-spec, section 10).
 
-Read ``clip.py``, ``objective.py``, ``step.py``, then ``run.py``.
+Read ``data/training_clip.py``, ``objective/objective.py``, ``step.py``, then ``run.py``.
 """

@@ -1,4 +1,4 @@
-"""The generator that a spec asks for, given the label space of its data."""
+"""The generator architecture that a spec asks for, given the label space of its data."""
 
 from pydantic import ValidationError
 
@@ -10,7 +10,8 @@ from flowreel.schemas.training import TrainSpec
 
 
 def generator_config(spec: TrainSpec, space: LabelSpace) -> GeneratorConfig:
-    """Raises UsageError for an architecture that cannot be, or frames that it cannot take."""
+    """Builds the generator's config. Raises UsageError for an impossible architecture, or frames that it cannot
+    take."""
     network, points = spec.generator, spec.source if spec.source and spec.source.kind in ("pose", "face") else None
     if spec.discriminators.face and not (points and points.pose):
         raise UsageError("discriminators.face finds faces in pose pictures, and this source has none: set it to false")

@@ -1,4 +1,4 @@
-"""The processes that train together: who takes which clips, and the average of their gradients."""
+"""The processes that train together: which clips each takes, and the average of their gradients."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,24 +18,25 @@ class Worker:
 
     @property
     def leads(self) -> bool:
-        """Whether it is the one that writes."""
+        """Tells whether it is the one that writes."""
         return self.rank == 0
 
     def add_up(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Replaces gradients by their sum over all workers. Where only some parameters have one, the others count as 0;
-        where none has, that holds for all workers, because their clips have one length.
+        """Replaces gradients by their sum over all workers.
 
-        Done by hand, in one piece per optimiser: a step has several backward passes over shared graphs, which
-        DistributedDataParallel's bookkeeping of one forward and one backward pass does not fit.
+        Where only some parameters have one, the others count as 0; where none has, that holds for all workers, because
+        their clips have one length. It is done by hand, in one tensor per optimiser: a step has several backward passes
+        over shared graphs, which DistributedDataParallel's bookkeeping of one forward and one backward pass does not
+        fit.
         """
         if self.count == 1:
             return
-        held = list(parameters)
-        if all(p.grad is None for p in held):
+        given = list(parameters)
+        if all(p.grad is None for p in given):
             return
-        for p in held:
+        for p in given:
             p.grad = torch.zeros_like(p) if p.grad is None else p.grad
-        gradients = [p.grad for p in held if p.grad is not None]
+        gradients = [p.grad for p in given if p.grad is not None]
         flat = torch.cat([g.flatten() for g in gradients])
         dist.all_reduce(flat)
         parts: Iterable[Tensor] = flat.split([g.numel() for g in gradients])

@@ -1,4 +1,4 @@
-"""How the averaged generator does on a sequence that it is not trained on: figures, and a video to look at."""
+"""Evaluates the averaged generator on a sequence that it is not trained on: figures, and a video to look at."""
 
 import io
 from collections.abc import Sequence
@@ -28,15 +28,17 @@ L1_NAMES = frozenset({"held_out_l1", "trained_on_l1"})  # of `evaluate`'s figure
 
 def evaluate(generator: VideoGenerator, clip: TrainingClip, empty: bool) -> tuple[Figures, ClipFrames]:
     """Renders the clip's labels, from nothing if ``empty``, else from its first real frame as an exemplar.
-    ``shown_l1``: mean absolute difference from the real frames in [-1, 1];
-       ``shown_warp_error`` and ``real_warp_error``: means over frames, as published datasets have them."""
+
+    ``shown_l1``: mean absolute difference from the real frames in [-1, 1]; ``shown_warp_error`` and
+    ``real_warp_error``: means over frames, as published datasets have them.
+    """
     frames = render_clips(
         engine_for(generator), [_conditioning(clip, empty)], RenderOptions(flow=generator.config.flow)
     )[0]
     real_THW3 = _real(clip)
-    apart = np.abs(frames.image_THW3.astype(np.float32) - real_THW3).mean() / 127.5
+    difference = np.abs(frames.image_THW3.astype(np.float32) - real_THW3).mean() / 127.5
     figures = {
-        "shown_l1": float(apart),
+        "shown_l1": float(difference),
         "shown_warp_error": _mean(warp_errors(frames.image_THW3)),
         "real_warp_error": _mean(warp_errors(real_THW3)),
     }
@@ -78,7 +80,7 @@ def _panels(clip: TrainingClip, frames: ClipFrames, space: LabelSpace) -> list[p
 
 
 def _shown(given: NDArray[Any], space: LabelSpace) -> pictures.Rgb:
-    """Labels in their colours; of a pose's channels the last three, of a face's the edges."""
+    """Draws labels in their colours; of a pose's channels the last three, of a face's the edges."""
     if given.ndim == 2:
         return pictures.color_labels(given.astype(np.int64), space)
     posed = len(given) in (3, 6)

@@ -1,4 +1,4 @@
-"""A run's networks: new, from a checkpoint, or as they were when it stopped."""
+"""A run's networks at its start: new, from a checkpoint, or as they were when it stopped."""
 
 from copy import deepcopy
 
@@ -15,7 +15,7 @@ from flowreel.pipeline.training.step import optimisers
 
 
 def open_state(plan: TrainPlan, device: str) -> State:
-    """On ``device``. All workers get the same: first weights follow from the seed."""
+    """Opens the state on ``device``. All workers get the same: initial weights follow from the seed."""
     saved = states.newest(plan.output)
     position = saved["position"] if saved else Position()
     networks = _new_networks(plan).to(device)

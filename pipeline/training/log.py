@@ -1,4 +1,4 @@
-"""What a run says of itself: ``log.jsonl``, one line per interval, and the same numbers for TensorBoard."""
+"""The log of a run: ``log.jsonl``, one line per interval, and the same numbers for TensorBoard."""
 
 import json
 import tempfile
@@ -15,12 +15,12 @@ from flowreel.pipeline.storage import NotFound, Store
 
 LOG_FILE = "log.jsonl"
 TENSORBOARD = "tensorboard"
-FLUSH_S = 20.0  # the least between writes, other than with a state
+FLUSH_S = 20.0  # at least so long between writes, other than with a state
 Record = dict[str, Any]
 
 
 def read_log(store: Store) -> list[Record]:
-    """All lines, oldest first; none where there is no log."""
+    """Reads all lines, oldest first; none where there is no log."""
     try:
         return [json.loads(line) for line in store.read(LOG_FILE).splitlines()]
     except NotFound:
@@ -28,10 +28,10 @@ def read_log(store: Store) -> list[Record]:
 
 
 class Log:
-    """Averages terms between lines. Lines after ``step`` are of a run that died: they are written again."""
+    """Averages of terms between lines. Lines after ``step`` belong to an interrupted run: they are written again."""
 
     def __init__(self, store: Store, step: int) -> None:
-        """``step``: of the state that training goes on from; 0: there is none."""
+        """Opens the log. ``step``: of the state from which training continues; 0: there is none."""
         self.store, self.records = store, [r for r in read_log(store) if step and r["step"] <= step]
         self._sums, self._counts = defaultdict[str, Tensor | float](float), defaultdict[str, int](int)
         self._since, self._steps, self._flushed = time.monotonic(), 0, 0.0
@@ -39,14 +39,14 @@ class Log:
         self._board: Any = SummaryWriter(self._folder.name, purge_step=step + 1)
 
     def add(self, terms: Mapping[str, Tensor]) -> None:
-        """One step's terms; they stay on their device until a line is written."""
+        """Adds one step's terms; they stay on their device until a line is written."""
         self._steps += 1
         for name, value in terms.items():
             self._sums[name] = self._sums[name] + value
             self._counts[name] += 1
 
     def line(self, step: int, more: Mapping[str, float]) -> Record | None:
-        """Ends an interval; nothing if no step was taken in it. Times are the only part that a rerun changes."""
+        """Ends an interval; gives None if no step was taken in it. Times are the only part that a rerun changes."""
         if not self._steps:
             return None
         now = time.monotonic()
@@ -59,7 +59,7 @@ class Log:
         return record
 
     def note(self, record: Record) -> None:
-        """A line of its own, such as an evaluation."""
+        """Adds a line of its own, such as an evaluation."""
         self.records.append(record)
         for name, value in record.items():
             if name != "step":
@@ -68,7 +68,7 @@ class Log:
             self.flush()
 
     def flush(self) -> None:
-        """Writes both; object stores cannot append, so all of it (some hundred bytes a line)."""
+        """Writes both logs; object stores cannot append, so all of it (some hundred bytes a line)."""
         self._flushed = time.monotonic()
         self.store.write(LOG_FILE, "".join(json.dumps(r) + "\n" for r in self.records).encode())
         self._board.flush()
@@ -76,6 +76,7 @@ class Log:
             self.store.write(f"{TENSORBOARD}/{file.name}", file.read_bytes())
 
     def close(self) -> None:
+        """Writes both logs and closes them."""
         self.flush()
         self._board.close()
         self._folder.cleanup()

@@ -1,4 +1,4 @@
-"""A training run before its first step: checked data, architecture, and how many steps there will be."""
+"""Plans a training run before its first step: checked data, architecture, and the number of steps."""
 
 import json
 from collections.abc import Callable
@@ -26,7 +26,7 @@ SPEC_FILE = "train.json"
 
 @dataclass(frozen=True)
 class TrainPlan:
-    """All that workers are given. Which clip is trained on when is a pure function of it."""
+    """Everything that workers are given. Which clip is trained on when is a pure function of it."""
 
     spec: TrainSpec
     source: TrainingSource
@@ -35,11 +35,12 @@ class TrainPlan:
 
     @property
     def output(self) -> Store:
+        """Opens the run's storage."""
         return open_store(self.spec.output, self.spec.storage_options)
 
     @cached_property
     def lengths(self) -> tuple[int, ...]:
-        """Frames of each sequence that is trained on."""
+        """Gives the frames of each sequence that is trained on."""
         return tuple(len(sequence.frames) for sequence in self.source.trained)
 
     @property
@@ -48,34 +49,36 @@ class TrainPlan:
         return (*self.source.held_out, *self.source.trained)[0]
 
     def stage(self, epoch: int) -> Stage:
+        """Gives the settings of an epoch."""
         return stage(epoch, self.spec, max(self.lengths))
 
     @property
     def rounds(self) -> int:
-        """Rounds of an epoch; in each, every worker takes ``accumulate`` clips."""
+        """Counts the rounds of an epoch; in each, every worker takes ``accumulate`` clips."""
         clips = self.spec.schedule.epoch_clips or len(self.lengths)
         return -(-clips // self._at_once)
 
     def draws(self, epoch: int, round_: int) -> list[Draw]:
-        """The clips of a round, of all workers one after the other; all have one length."""
+        """Samples the clips of a round, of all workers one after the other; all have one length."""
         now = self.stage(epoch)
-        how = Sampling.of(self.spec, now.clip_frames, now.load_frames)
+        sampling = Sampling.of(self.spec, now.clip_frames, now.load_frames)
         first = round_ * self._at_once
-        return draw_round(self.lengths, how, self.spec.optimiser.seed, epoch, range(first, first + self._at_once))
+        return draw_round(self.lengths, sampling, self.spec.optimiser.seed, epoch, range(first, first + self._at_once))
 
     @cached_property
     def total_steps(self) -> int:
-        """Optimisation steps of the whole schedule."""
+        """Counts the optimisation steps of the whole schedule."""
         epochs = range(1, last_epoch(self.spec.schedule) + 1)
         return sum(len(self.loads(e, self.draws(e, r)[0])) for e in epochs for r in range(self.rounds))
 
     def loads(self, epoch: int, draw: Draw) -> list[range]:
-        """The new frames of a drawn clip, load by load, as indices into the clip."""
+        """Gives the new frames of a sampled clip, chunk by chunk, as indices into the clip."""
         size = min(self.stage(epoch).load_frames, draw.generated)
         return [range(t, t + size) for t in range(draw.context, draw.frames - size + 1, size)]
 
     @property
     def finished(self) -> bool:
+        """Tells whether all steps were taken."""
         return self.resumes_at == self.total_steps
 
     def summary(self) -> list[str]:
@@ -88,7 +91,7 @@ class TrainPlan:
             f"{self.total_steps:,} steps in {last_epoch(self.spec.schedule):,} epochs",
         ]
         if self.resumes_at:
-            lines.append(f"going on from step {self.resumes_at:,} of {self.output.uri}")
+            lines.append(f"resuming from step {self.resumes_at:,} of {self.output.uri}")
         return lines
 
     @property
@@ -135,12 +138,12 @@ def with_absolute_paths(spec: TrainSpec) -> TrainSpec:
 
 
 def record_spec(plan: TrainPlan) -> None:
-    """Leaves the spec beside the states that it belongs to."""
+    """Writes the spec beside the states that it belongs to."""
     plan.output.write(SPEC_FILE, plan.spec.model_dump_json(indent=2).encode())
 
 
 def _check_unchanged(output: Store, spec: TrainSpec) -> None:
-    """A run goes on only with the networks that it began with; all else may change on the way."""
+    """Raises UsageError if the run began with other networks; all else may change on the way."""
     before = json.loads(output.read(SPEC_FILE))
     for name in ("generator", "discriminators"):
         now = getattr(spec, name).model_dump(mode="json", exclude={"init", "description"})
@@ -148,13 +151,16 @@ def _check_unchanged(output: Store, spec: TrainSpec) -> None:
         changed = [f"{name}.{field} was {old[field]}, is {now[field]}" for field in now if old[field] != now[field]]
         if changed:
             raise UsageError(
-                f"{output.uri} holds a run of other networks: {'; '.join(changed)}\n"
+                f"{output.uri} holds a run with other networks: {'; '.join(changed)}\n"
                 "  give another output, or the spec that it was started with"
             )
 
 
 def _check_same(place: str, found: GeneratorConfig, wanted: GeneratorConfig) -> None:
+    """Raises UsageError if a checkpoint has another architecture than the spec."""
     old, new = (c.model_dump(exclude=NOT_ARCHITECTURE) for c in (found, wanted))
-    changed = [f"{field} is {old[field]}, the spec makes it {new[field]}" for field in old if old[field] != new[field]]
+    changed = [
+        f"{field} is {old[field]}, but the spec makes it {new[field]}" for field in old if old[field] != new[field]
+    ]
     if changed:
         raise UsageError(f"generator.init {place} has another architecture: {'; '.join(changed)}")

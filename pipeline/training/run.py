@@ -1,4 +1,4 @@
-"""The training loop: epochs of rounds of loads. Read this first, then ``objective.py`` and ``step.py``."""
+"""The training loop: epochs of rounds of chunks. Read this first, then ``objective.py`` and ``step.py``."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -31,7 +31,7 @@ class Run:
     """One worker's part of a training run."""
 
     def __init__(self, plan: TrainPlan, worker: Worker, state: State, post: Post) -> None:
-        """``post`` is told every line of the log, by the worker that leads."""
+        """Opens what the run needs. ``post`` is called with every line of the log, by the worker that leads."""
         self.plan, self.worker, self.state, self.post = plan, worker, state, post
         self.loader = open_loader(plan.spec, plan.source)
         flow = partial(flow_between, method=self.loader.flows.method)
@@ -46,7 +46,7 @@ class Run:
             return outlook(self.plan, self.worker, self.state, self.objective, self.loader, self.log.records)
 
     def train(self) -> None:
-        """From the state that it was given to the schedule's end."""
+        """Trains from the given state to the schedule's end."""
         if self.worker.leads:
             record_spec(self.plan)
         with closing(self.log):
@@ -58,31 +58,31 @@ class Run:
             self._finish()
 
     def _epoch(self, number: int) -> None:
-        """The rounds of an epoch that are still to be done."""
+        """Trains the rounds of an epoch that are left."""
         now, position = self.plan.stage(number), self.state.position
         self.state.begin(now, self.plan.spec.optimiser)
-        drawn = [self._mine(self.plan.draws(number, r)) for r in range(position.round, self.plan.rounds)]
-        one_by_one = [draw for mine in drawn for draw in mine]
+        sampled = [self._mine(self.plan.draws(number, r)) for r in range(position.round, self.plan.rounds)]
+        one_by_one = [draw for mine in sampled for draw in mine]
         with closing(self.loader.clips(self.plan.source.trained, one_by_one)) as loaded:
-            for mine in drawn:
+            for mine in sampled:
                 self._round(now, mine, [next(loaded).to(self.worker.device) for _ in mine])
         position.epoch, position.round = number + 1, 0
 
-    def _round(self, now: Stage, drawn: list[Draw], held: list[TrainingClip]) -> None:
-        """Clips of one length, load by load, in step with the other workers'. States are saved between rounds only, so
-        that nothing of a clip belongs to them."""
+    def _round(self, now: Stage, sampled: list[Draw], clips: list[TrainingClip]) -> None:
+        """Trains on clips of one length, chunk by chunk, in step with the other workers'. States are saved between
+        rounds only, so that nothing of a clip belongs to them."""
         networks, position = self.state.networks, self.state.position
         before = position.step
-        how = ChunkOptions(now.adversarial, now.backprop_frames, now.finest_only)
-        memories = [start(networks, clip) for clip in held]
-        for frames in self.plan.loads(position.epoch, drawn[0]):
-            for i, clip in enumerate(held):
+        options = ChunkOptions(now.adversarial, now.backprop_frames, now.finest_only)
+        memories = [start(networks, clip) for clip in clips]
+        for frames in self.plan.loads(position.epoch, sampled[0]):
+            for i, clip in enumerate(clips):
                 with self._precision():
-                    losses, memories[i], _ = self.objective(networks, clip, frames, memories[i], how)
-                add_gradients(losses, networks, share=1 / (len(held) * self.worker.count))
+                    losses, memories[i], _ = self.objective(networks, clip, frames, memories[i], options)
+                add_gradients(losses, networks, share=1 / (len(clips) * self.worker.count))
                 if wrong := not_finite(losses, networks):
                     raise DivergedError(
-                        f"{self._where(drawn[i], frames)}: {wrong}. Nothing was saved after the newest state; lower"
+                        f"{self._where(sampled[i], frames)}: {wrong}. Nothing was saved after the newest state; lower"
                         " optimiser.lr, or look at these frames, and run the same command to resume from that state."
                     )
                 self.log.add(losses.terms)
@@ -91,9 +91,9 @@ class Run:
             position.step += 1
             self.state.follow(self.plan.spec.optimiser.ema)
             if position.step % self.plan.spec.saving.log_every == 0:
-                self._line(now, drawn[0])
+                self._line(now, sampled[0])
         position.round += 1
-        self._after_round(before, now, drawn[0])
+        self._after_round(before, now, sampled[0])
 
     def _where(self, draw: Draw, frames: range) -> str:
         """Names the step and the frames of a clip, for errors."""
@@ -103,7 +103,7 @@ class Run:
         return f"step {self.state.position.step + 1}, sequence {sequence.name}, frames {first} to {last}"
 
     def _after_round(self, before: int, now: Stage, draw: Draw) -> None:
-        """What is due after so many steps: a sample, a state; both end an interval of the log."""
+        """Saves a sample and a state if they are due; both end an interval of the log."""
         saving, step = self.plan.spec.saving, self.state.position.step
         if before // saving.samples_every < step // saving.samples_every:
             self._sample()
@@ -120,13 +120,13 @@ class Run:
             self._sample()
         check_learned(self.log.records, self.plan)
 
-    def _mine(self, drawn: list[Draw]) -> list[Draw]:
-        """This worker's share of a round."""
+    def _mine(self, sampled: list[Draw]) -> list[Draw]:
+        """Gives this worker's share of a round."""
         each = self.plan.spec.optimiser.accumulate
-        return drawn[self.worker.rank * each : (self.worker.rank + 1) * each]
+        return sampled[self.worker.rank * each : (self.worker.rank + 1) * each]
 
     def _line(self, now: Stage, draw: Draw) -> None:
-        """A line of the log, of this worker's own clips."""
+        """Writes a line of the log, of this worker's own clips."""
         if not self.worker.leads:
             return
         position = self.state.position
@@ -135,13 +135,13 @@ class Run:
             self.post(record)
 
     def _save(self) -> None:
-        """State and checkpoint, and the log that belongs to them."""
+        """Writes state and checkpoint, and the log that belongs to them."""
         if self.worker.leads:
             self.log.flush()
             state.save(self.plan.output, self.state, self.plan.spec.saving.keep)
 
     def _sample(self) -> None:
-        """Notes figures and leaves a video of the sequence that samples show; only if its networks are finite."""
+        """Writes figures and a video of the sequence that samples show."""
         if not self.worker.leads:
             return
         source, step, sequence = self.plan.source, self.state.position.step, self.plan.shown
@@ -157,7 +157,7 @@ class Run:
 
     @contextmanager
     def _precision(self) -> Iterator[None]:
-        """bfloat16 for what networks multiply, where the spec or the hardware says so; all else in float32."""
+        """Multiplies in bfloat16 where the spec or the hardware says so; all else is in float32."""
         asked = self.plan.spec.optimiser.precision
         kind = torch.device(self.worker.device).type
         reduced = asked == "bfloat16" or (asked == "auto" and (kind == "cuda" or multiplies_bfloat16()))

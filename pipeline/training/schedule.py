@@ -1,4 +1,5 @@
-"""What an epoch trains, with what and how fast: pure functions of the spec (vid2vid-spec, sections 10.2 and 10.6)."""
+"""The schedule: what an epoch trains, with what and how fast. Pure functions of the spec (vid2vid-spec, sections
+10.2, 10.6)."""
 
 from dataclasses import dataclass
 from math import ceil
@@ -22,7 +23,7 @@ class Stage:
 
 
 def stage(epoch: int, spec: TrainSpec, longest: int) -> Stage:
-    """The settings of an epoch, counted from 1. ``longest``: frames of the longest sequence."""
+    """Gives the settings of an epoch, counted from 1. ``longest``: frames of the longest sequence."""
     schedule, optimiser = spec.schedule, spec.optimiser
     decay = _decay(epoch, schedule)
     ttur = optimiser.ttur and decay == 1  # the original forgets these factors when it first lowers the rate
@@ -38,16 +39,18 @@ def stage(epoch: int, spec: TrainSpec, longest: int) -> Stage:
 
 
 def last_epoch(schedule: ScheduleSpec) -> int:
+    """Gives the number of the last epoch."""
     return schedule.epochs + schedule.decay_epochs
 
 
 def _ratio(epoch: int, schedule: ScheduleSpec) -> int:
-    """How often clips have been doubled before this epoch."""
+    """Counts how often clips have been doubled before this epoch."""
     return (epoch - 1) // schedule.double_every
 
 
 def _decay(epoch: int, schedule: ScheduleSpec) -> float:
-    """The rate is lowered at the end of an epoch, so the first decay epoch still has the full one."""
+    """Gives the learning rate's factor. The rate is lowered at the end of an epoch, so the first decay epoch still
+    has the full one."""
     over = epoch - 1 - schedule.epochs
     return 1.0 if over <= 0 else 1 - over / schedule.decay_epochs
 
@@ -65,5 +68,5 @@ def _backprop_frames(epoch: int, schedule: ScheduleSpec) -> int:
 
 
 def _ramp(epoch: int, begin: int, end: int) -> float:
-    """0 until epoch ``begin``, 1 from epoch ``end`` on."""
+    """Rises from 0 until epoch ``begin`` to 1 from epoch ``end`` on."""
     return 1.0 if epoch >= end else max(0.0, (epoch - begin) / (end - begin))

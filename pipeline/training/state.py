@@ -1,4 +1,4 @@
-"""All that a run needs to go on exactly where it stopped: ``state/<step>.pt``, whole or not there."""
+"""The state that a run needs to resume exactly where it stopped: ``state/<step>.pt``, whole or absent."""
 
 import io
 import pickle
@@ -22,7 +22,8 @@ FOLDER = "state"
 
 @dataclass
 class Position:
-    """How far a run is. Which clips come next follows from it and the seed alone: no random generator has a state."""
+    """The progress of a run. Which clips come next follows from it and the seed alone: no random generator has a
+    state."""
 
     epoch: int = 1
     round: int = 0  # rounds of the epoch that are done; a round is ``accumulate`` clips per worker
@@ -31,7 +32,7 @@ class Position:
 
 @dataclass
 class State:
-    """What training changes."""
+    """Everything that training changes."""
 
     networks: Networks
     average: VideoGenerator  # of the generator's weights over time: what is rendered with
@@ -40,7 +41,7 @@ class State:
     position: Position = field(default_factory=Position)
 
     def begin(self, now: Stage, spec: OptimiserSpec) -> None:
-        """An epoch: its learning rates, and a new optimiser where all scales begin to learn."""
+        """Begins an epoch: sets its learning rates, and makes a new optimiser where all scales begin to learn."""
         if self.finest_only and not now.finest_only:
             self.optimisers = self.optimisers.with_all_scales(self.networks, spec, now.lr_generator)
         self.finest_only = now.finest_only
@@ -84,12 +85,12 @@ def save(store: Store, state: State, keep: int) -> None:
 
 
 def newest_step(store: Store) -> int | None:
-    """The step of the newest state; None if there is none."""
+    """Gives the step of the newest state; None if there is none."""
     return max(_steps(store), default=None)
 
 
 def newest(store: Store) -> dict[str, Any] | None:
-    """What ``restore`` takes; None if there is none. Raises CheckpointError for a file that is no state."""
+    """Loads what ``restore`` takes; None if there is none. Raises CheckpointError for a file that is not a state."""
     step = newest_step(store)
     if step is None:
         return None
@@ -99,13 +100,14 @@ def newest(store: Store) -> dict[str, Any] | None:
         saved["position"] = Position(**saved["position"])
     except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
-            f"{store.url(name)} is no state of a training run: {str(error)[:200]}; delete it to go on from an older one"
+            f"{store.url(name)} is not a state of a training run: {str(error)[:200]}; delete it to resume from an older"
+            " one"
         ) from None
     return saved
 
 
 def restore(state: State, saved: dict[str, Any], place: str) -> None:
-    """Raises CheckpointError if what was saved is of other networks."""
+    """Restores a state. Raises CheckpointError if it was saved from other networks."""
     try:
         state.networks.load_state_dict(saved["networks"], strict=True)
         state.average.load_state_dict(saved["average"], strict=True)

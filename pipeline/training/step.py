@@ -1,4 +1,4 @@
-"""From losses to new weights: each network learns from its own loss alone (vid2vid-spec, sections 10.5 and 10.6)."""
+"""Turns losses into new weights: each network learns from its own loss alone (vid2vid-spec, sections 10.5 and 10.6)."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -16,40 +16,42 @@ BETA2 = 0.999
 TTUR_BETAS = (0.0, 0.9)
 
 # Called with an optimiser's parameters before its step, for example to average gradients over workers. Gradients may
-# be None: a temporal discriminator has none in a load without enough frames.
+# be None: a temporal discriminator has none in a chunk without enough frames.
 Reduce = Callable[[Iterable[Parameter]], None]
 
 
 @dataclass(frozen=True)
 class Optimisers:
-    """One for the generator, one for the discriminators of images, one for each time scale's."""
+    """One optimiser for the generator, one for the discriminators of images, one for each time scale's."""
 
     generator: Adam
     image: Adam  # D and D_f
     temporal: tuple[Adam, ...]
 
     def all(self) -> tuple[Adam, ...]:
-        """In the order of their steps."""
+        """Gives all of them in the order of their steps."""
         return (self.generator, self.image, *self.temporal)
 
     def clear(self) -> None:
+        """Deletes all gradients."""
         for optimiser in self.all():
             optimiser.zero_grad(set_to_none=True)
 
     def step(self, reduce: Reduce | None = None) -> None:
-        """Those of networks without gradients change nothing."""
+        """Steps all of them; those of networks without gradients change nothing."""
         for optimiser in self.all():
             if reduce:
                 reduce(parameters_of(optimiser))
             optimiser.step()
 
     def with_all_scales(self, networks: Networks, spec: OptimiserSpec, lr: float) -> Self:
-        """After the epochs in which only the finest scale learned: the generator's begins anew, over all scales."""
+        """Gives the optimisers after the epochs in which only the finest scale learned: the generator's is new, over
+        all scales."""
         return replace(self, generator=Adam(_generator(networks), lr, (spec.beta1, BETA2)))
 
 
 def optimisers(networks: Networks, spec: OptimiserSpec, finest_only: bool = False) -> Optimisers:
-    """New ones. ``finest_only``: of the generator's scales, the finest alone."""
+    """Makes new optimisers. ``finest_only``: of the generator's scales, the finest alone."""
     plain = (spec.beta1, BETA2)
     betas = TTUR_BETAS if spec.ttur else plain
     trained = list(networks.generator.scales[-1].parameters()) if finest_only else _generator(networks)
@@ -63,7 +65,7 @@ def optimisers(networks: Networks, spec: OptimiserSpec, finest_only: bool = Fals
 def add_gradients(losses: Losses, networks: Networks, share: float = 1.0) -> None:
     """Adds ``share`` of each loss's gradients to those of its own networks' weights, and to no others.
 
-    Only once: what the losses share is let go of.
+    It can be called only once: what the losses share is freed.
     """
     # The generator's graph goes through all others': it comes last and frees them.
     if losses.image is not None:
@@ -92,7 +94,7 @@ def parameters_of(optimiser: Optimizer) -> list[Parameter]:
 
 
 def _generator(networks: Networks) -> list[Parameter]:
-    """Of the video networks; networks that make first frames are not trained here."""
+    """Gives the weights of the video networks; networks that make first frames are not trained here."""
     return [parameter for scale in networks.generator.scales for parameter in scale.parameters()]
 
 

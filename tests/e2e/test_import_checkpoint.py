@@ -84,7 +84,7 @@ def test_the_process_ends_with_the_code_for_bad_input(source: Path, tmp_path: Pa
     (source / "latest_net_G1.pth").write_bytes(b"not weights")
     ended = flowreel("import-checkpoint", source, tmp_path / "made")
     assert ended.code == 2 and not ended.out
-    assert ended.err.startswith(f"flowreel: {source}/latest_net_G1.pth is no PyTorch file but text ('not weights'")
+    assert ended.err.startswith(f"flowreel: {source}/latest_net_G1.pth is not a PyTorch file but text ('not weights'")
 
 
 def test_an_imported_checkpoint_is_planned_with(source: Path, tmp_path: Path, make_source: MakeSource) -> None:

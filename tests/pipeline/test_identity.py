@@ -53,8 +53,10 @@ def test_what_has_no_canonical_form_is_refused(parts: Any) -> None:
 
 
 def test_digests_do_not_depend_on_the_process() -> None:
-    said = "{'b': 0.5, 'a': [('p', 'd')]}"
-    code = f"from flowreel.pipeline.identity import variant_digest; print(variant_digest({said}).hex())"
+    code = (
+        "from flowreel.pipeline.identity import variant_digest;"
+        " print(variant_digest({'b': 0.5, 'a': [('p', 'd')]}).hex())"
+    )
     outputs = {
         subprocess.run(
             [sys.executable, "-c", code], env={"PYTHONHASHSEED": seed}, capture_output=True, text=True

@@ -76,8 +76,8 @@ def test_an_unknown_class_is_refused_with_the_choices(key: int | str) -> None:
 @pytest.mark.parametrize(
     ("numbers", "names", "message"),
     [
-        ((1, 1), ("a", "b"), r"label space 'x': id \[1\] given to more than one class"),
-        ((1, 2), ("a", "a"), r"label space 'x': name \['a'\] given to more than one class"),
+        ((1, 1), ("a", "b"), r"label space 'x': id \[1\] used by more than one class"),
+        ((1, 2), ("a", "a"), r"label space 'x': name \['a'\] used by more than one class"),
     ],
 )
 def test_ids_and_names_are_unique(numbers: tuple[int, int], names: tuple[str, str], message: str) -> None:
@@ -145,7 +145,7 @@ def test_a_name_that_is_neither_built_in_nor_a_file(folder: str, name: str) -> N
         (b"{name: x, classes: [{id: 0, name: a, color: [0, 0, 256]}]}", "classes[0].color[2]: 256: Input should be"),
         (
             b"{name: x, classes: [{id: 0, name: a, color: [0, 0, 0]}, {id: 0, name: b, color: [0, 0, 0]}]}",
-            "label space 'x': id [0] given to more than one class",
+            "label space 'x': id [0] used by more than one class",
         ),
     ],
 )

@@ -86,7 +86,7 @@ def _shard_of(path: str) -> str:
 
 
 def forget_failures(dataset: Store, plan_id: str) -> None:
-    """Drops the records of shards with failed clips, so that those clips are tried again."""
+    """Deletes the records of shards with failed clips, so that those clips are rendered again."""
     for outcome in load_outcomes(dataset, plan_id):
         if any(isinstance(clip, Failed) for clip in outcome.clips):
             dataset.delete(f"{folder(plan_id)}/outcomes/{outcome.shard_id}.json")

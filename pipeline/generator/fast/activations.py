@@ -22,7 +22,7 @@ class Map:
 
 
 class Norm:
-    """ClipNorm's affine part, and its statistics from those of rows."""
+    """The affine part of ClipNorm, and its statistics from those of rows."""
 
     def __init__(self, norm: ClipNorm) -> None:
         self.weight_C: Floats = norm.weight.detach().numpy()
@@ -30,12 +30,13 @@ class Norm:
         self.dtype = norm.weight.dtype
 
     def from_rows(self, moments_2RC: Floats, counts_R: NDArray[np.float64]) -> Floats:
-        """``moments_2RC``: mean and sum of squared deviations of each row of ``counts_R`` pixels."""
+        """Computes the normalisation. ``moments_2RC``: mean and sum of squared deviations of each row of
+        ``counts_R`` pixels."""
         pending_2C: Floats = _affine(moments_2RC, counts_R, self.weight_C, self.bias_C, EPS)
         return pending_2C
 
     def of(self, values_HWC: Floats) -> Map:
-        """A map with this normalisation and ReLU pending."""
+        """Gives a map with this normalisation and ReLU pending."""
         height, width, channels = values_HWC.shape
         moments_2RC = np.empty((2, height, channels), values_HWC.dtype)
         _measure(values_HWC, moments_2RC)
@@ -43,14 +44,15 @@ class Norm:
 
 
 def consumed(given: Map) -> Floats:
-    """The map's content, made in place: a map whose normalisation is pending must not be read again afterwards."""
+    """Gives the map's content, made in place: a map whose normalisation is pending must not be read again
+    afterwards."""
     if given.pending_2C is not None:
         _activate(given.values_HWC, given.pending_2C)
     return given.values_HWC
 
 
 def padded(given: Map, by: int, place: Place | None = None) -> Floats:
-    """The map's content with reflection padding; of a part of the map, with what is around it."""
+    """Gives the map's content with reflection padding; of a part of the map, with what is around it."""
     height, width, channels = given.values_HWC.shape
     top, left, bottom, right = place or (0, 0, height, width)
     out = np.empty((bottom - top + 2 * by, right - left + 2 * by, channels), given.values_HWC.dtype)
@@ -59,14 +61,14 @@ def padded(given: Map, by: int, place: Place | None = None) -> Floats:
 
 
 def add_normed(x: Map, y: Map) -> Map:
-    """x + norm(y), without ReLU: the end of a residual block. Made in place of y, which must not be read again."""
+    """Adds x + norm(y), without ReLU: the end of a residual block. Made in place of y, which must not be read again."""
     assert x.pending_2C is None and y.pending_2C is not None
     _add_normed(x.values_HWC, y.values_HWC, y.pending_2C)
     return Map(y.values_HWC)
 
 
 def added(x: Map, y: Map) -> Map:
-    """The sum of two maps' contents."""
+    """Adds two maps' contents."""
     out = np.empty_like(x.values_HWC)
     _add(x.values_HWC, x.pending_2C, y.values_HWC, y.pending_2C, out)
     return Map(out)
@@ -74,7 +76,8 @@ def added(x: Map, y: Map) -> Map:
 
 @helper
 def row_moments(v: Floats, mean_C: Floats, spread_C: Floats) -> None:
-    """Mean and sum of squared deviations per channel of (H, W, C), by two passes, for maps with a large mean."""
+    """Computes mean and sum of squared deviations per channel of (H, W, C), by two passes, for maps with a large
+    mean."""
     height, width, channels = v.shape
     fours = width - width % 4  # four pixels at a time, so that loops are worth their start
     mean_C[:] = 0
@@ -110,7 +113,8 @@ def _measure(values_HWC: Floats, moments_2RC: Floats) -> None:
 
 @helper
 def _affine(moments_2RC: Floats, counts_R: NDArray[np.float64], weight_C: Floats, bias_C: Floats, eps: float) -> Floats:
-    """Rows' moments -> scale and shift (T. Chan et al., "Updating formulae and a pairwise algorithm", 1979)."""
+    """Combines rows' moments to scale and shift (T. Chan et al., "Updating formulae and a pairwise algorithm",
+    1979)."""
     total = counts_R.sum()
     pending_2C = np.empty((2, len(weight_C)), weight_C.dtype)
     for c in range(len(weight_C)):
@@ -130,7 +134,7 @@ def _affine(moments_2RC: Floats, counts_R: NDArray[np.float64], weight_C: Floats
 
 @helper
 def read_pixel(values_HWC: Floats, pending_2C: Floats | None, y: int, x: int, out_C: Floats) -> None:
-    """A pixel's content. Not by max(): what is not a number must stay visible."""
+    """Reads a pixel's content. Not by max(): NaN must stay visible."""
     if pending_2C is None:
         for c in range(len(out_C)):
             out_C[c] = values_HWC[y, x, c]

@@ -1,4 +1,4 @@
-"""The networks' building blocks on maps of one clip: what ``layers`` does, from the parts in this package."""
+"""The networks' building blocks on maps of one clip, as in ``layers``, from the parts in this package."""
 
 from collections.abc import Callable, Iterator
 from itertools import zip_longest
@@ -18,15 +18,15 @@ Block = Callable[[list[Map]], list[Map]]  # maps of several frames, which share 
 
 
 def blocks(modules: nn.Module, products: torch.dtype) -> list[Block]:
-    """The blocks of a ``Sequential`` of downs, residual blocks and ups, in its order.
+    """Builds the blocks of a ``Sequential`` of downs, residual blocks and ups, in its order.
 
-    ``products``: what convolutions multiply in; all that is between them keeps the weights' precision.
+    ``products``: the precision in which convolutions multiply; everything between them keeps the weights' precision.
     """
     return list(_blocks(list(modules.children()), products))
 
 
 def run(steps: list[Block], maps: list[Map]) -> list[Map]:
-    """One block after the other."""
+    """Runs one block after the other."""
     for step in steps:
         maps = step(maps)
     return maps
@@ -71,9 +71,9 @@ class Residual:
         self.first, self.second = Winograd(first, Norm(norm1), products), Winograd(second, Norm(norm2), products)
 
     def __call__(self, maps: list[Map]) -> list[Map]:
-        settled = [Map(consumed(given)) for given in maps]
-        made = self.second(self.first(settled))
-        return [add_normed(x, y) for x, y in zip(settled, made, strict=True)]
+        inputs = [Map(consumed(given)) for given in maps]
+        made = self.second(self.first(inputs))
+        return [add_normed(x, y) for x, y in zip(inputs, made, strict=True)]
 
 
 class PictureConv:
@@ -101,7 +101,7 @@ class Head:
         self.bias_O: Floats = torch.cat([_bias(conv).detach() for conv in convs]).numpy()
 
     def __call__(self, given: Map, place: Place | None = None) -> Tensor:
-        """(H, W, I) -> (O, H, W), or a part of it, bias added, before the activation."""
+        """Convolves (H, W, I) to (O, H, W), or a part of it, bias added, before the activation."""
         lines_HXL = from_torch(F.conv2d(as_torch(padded(given, 3, place)), self.weight))
         height, width, _ = lines_HXL.shape
         out_OHW = np.empty((len(self.bias_O), height, width - 6), lines_HXL.dtype)
@@ -127,11 +127,11 @@ def _bias(conv: nn.Conv2d) -> Tensor:
 
 
 def as_torch(values_HWC: Floats) -> Tensor:
-    """(1, C, H, W) in channels_last layout, on the same memory."""
+    """Views a map as (1, C, H, W) in channels_last layout, on the same memory."""
     return torch.from_numpy(values_HWC).permute(2, 0, 1)[None]
 
 
 def from_torch(x_1CHW: Tensor) -> Floats:
-    """(H, W, C), on the same memory where its layout is channels_last."""
+    """Views a tensor as (H, W, C), on the same memory where its layout is channels_last."""
     values_HWC: Floats = x_1CHW[0].permute(1, 2, 0).contiguous().numpy()
     return values_HWC

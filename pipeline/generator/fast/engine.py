@@ -19,20 +19,22 @@ Prepared = list[list[Seen]]  # what each scale makes of each clip's frame before
 
 
 class FastEngine:
-    """Steps clips through time on CPUs."""
+    """An engine that steps clips through time on CPUs."""
 
-    ahead = 4  # frames that are looked at together: small maps share the reading of the weights
+    ahead = 4  # frames that are prepared together: small maps share the reading of the weights
     concurrent = HAS_OPENMP
 
     def __init__(self, generator: VideoGenerator, products: torch.dtype | None = None) -> None:
-        """``generator``: on the CPU, in float32 or float64. ``products``: what inner convolutions multiply in; sums,
-        statistics, first and last convolutions, warping and blending keep the generator's precision."""
+        """Builds the fast networks. ``generator``: on the CPU, in float32 or float64. ``products``: the precision in
+        which inner convolutions multiply; sums, statistics, first and last convolutions, warping and blending keep
+        the generator's precision."""
         self.generator, self.config = generator, generator.config
         self.dtype = next(generator.parameters()).dtype
         self.scales = [FastScale(network, generator.config, products or self.dtype) for network in generator.scales]
 
     def encode(self, frame: Tensor, instance_BHW: Tensor | None) -> Encoded:
-        """``frame``: label ids (B, H, W), checked before; pictures (B, L, H, W) where the generator has no labels."""
+        """Encodes ``frame``: label ids (B, H, W), checked before; pictures (B, L, H, W) where the generator has no
+        labels."""
         use_torch_threads()
         if not self.config.label_nc:
             picture_BLHW = encode_pictures(frame, instance_BHW, self.config).to(self.dtype)
@@ -44,7 +46,7 @@ class FastEngine:
         return [self._levels(frame[b], None if edge_BHW is None else edge_BHW[b]) for b in range(len(frame))]
 
     def prepare(self, windows: Sequence[Sequence[Encoded]]) -> list[Prepared]:
-        """Windows of T encoded frames of all clips: the work on their last frames that needs no history."""
+        """Does, for windows of T encoded frames of all clips, the work on their last frames that needs no history."""
         use_torch_threads()
         clips = len(windows[0][0])
         given = [[levels[b] for levels in window] for window in windows for b in range(clips)]  # (window, clip), time
@@ -55,12 +57,12 @@ class FastEngine:
             seen.append(scale.prepare(at_scale, [mask[s] for mask in masks], seen[-1] if seen else None))
         return [[scale[w * clips : (w + 1) * clips] for scale in seen] for w in range(len(windows))]
 
-    def step(self, state: RolloutState, looked: Prepared) -> tuple[RolloutState, Frame]:
+    def step(self, state: RolloutState, prepared: Prepared) -> tuple[RolloutState, Frame]:
         """Renders a frame of each clip."""
         use_torch_threads()
         made: list[list[Made]] = []
         for s, scale in enumerate(self.scales):
-            made.append(scale(looked[s], list(state.history[s]), state.raw_only, made[-1] if made else None))
+            made.append(scale(prepared[s], list(state.history[s]), state.raw_only, made[-1] if made else None))
         images = [torch.stack([clip.image_3HW for clip in clips]) for clips in made]
         flows = [clip.flow_2HW for clip in made[-1] if clip.flow_2HW is not None]
         weights = [clip.weight_1HW for clip in made[-1] if clip.weight_1HW is not None]
@@ -81,7 +83,7 @@ class FastEngine:
         return list(reversed(levels))
 
     def _masks(self, levels: list[Picture]) -> list[Tensor | None]:
-        """Share of foreground at each scale; nothing where the picture has none."""
+        """Computes the share of foreground at each scale; nothing where the picture has none."""
         if not self.config.fg_labels:
             return [None] * len(levels)
         masks = [self._mask(level) for level in levels]

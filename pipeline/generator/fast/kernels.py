@@ -1,4 +1,4 @@
-"""How the loops in this package are compiled (numba, LLVM): in parallel over rows, cached on disk."""
+"""Compiles the loops in this package (numba, LLVM): in parallel over rows, cached on disk."""
 
 import ctypes
 import hashlib
@@ -31,12 +31,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def kernel(function: F) -> F:
-    """A loop over rows (``numba.prange``) that all threads share; compiled at its first call, then kept on disk."""
+    """Compiles a loop over rows (``numba.prange``) that all threads share, at its first call; then it is kept on
+    disk."""
     return _compiled(function, parallel=True)
 
 
 def helper(function: F) -> F:
-    """A function that kernels call."""
+    """Compiles a function that kernels call."""
     return _compiled(function, parallel=False)
 
 
@@ -51,14 +52,16 @@ def _compiled(function: F, parallel: bool) -> F:
 
 @cache
 def _cache() -> Path:
-    """A folder of this code's own: numba alone would not notice that a helper in another file has changed."""
+    """Gives a cache folder of this code's own: numba alone would not notice that a helper in another file has
+    changed."""
     here = Path(__file__).parent
     sources = b"".join(file.read_bytes() for file in sorted(here.glob("*.py")))
     return here / "__pycache__" / f"kernels-{hashlib.sha256(sources).hexdigest()[:12]}"
 
 
 def _has_openmp() -> bool:
-    """Without it numba takes threads of its own, which end the process when two callers want them at once."""
+    """Tells whether OpenMP is available: without it numba uses its own threads, which end the process when two
+    callers want them at once."""
     try:
         import_module("numba.np.ufunc.omppool")
     except ImportError:
@@ -80,7 +83,7 @@ def _keep_freed_memory() -> None:
 
 
 def use_torch_threads() -> None:
-    """As many threads as PyTorch is set to use; called before each frame, for settings may change in between."""
+    """Uses as many threads as PyTorch is set to use; called before each frame, as settings may change in between."""
     _keep_freed_memory()
     threads = torch.get_num_threads()
     numba.set_num_threads(min(threads, settings.NUMBA_NUM_THREADS))
@@ -89,7 +92,7 @@ def use_torch_threads() -> None:
 
 @helper
 def reflect(i: int, size: int) -> int:
-    """The index that reflection padding reads at ``i``, which may lie outside 0..size-1."""
+    """Gives the index that reflection padding reads at ``i``, which may lie outside 0..size-1."""
     if i < 0:
         i = -i
     if i >= size:

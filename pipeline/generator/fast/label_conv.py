@@ -36,7 +36,7 @@ class LabelConv:
 
 
 def convolved(window: SparseWindow, conv: LabelConv, other: LabelConv | None) -> tuple[Map, Map | None]:
-    """T pictures of one size -> (H, W, O); by two convolutions at once, if there are two, with one look."""
+    """Convolves T pictures of one size to (H, W, O); by two convolutions at once, if there are two, in one pass."""
     size = window.area_THW.shape[1:]
     arrays = (window.area_THW, window.line_TP, window.run_M, window.factor_M)
     out_HWO = np.empty((*size, conv.table_RO.shape[1]), conv.table_RO.dtype)
@@ -67,7 +67,7 @@ def _convolve(
 
 @helper
 def _sum_rows(table_RO: Floats, rows: Rows, factors: Floats, terms: int, out_O: Floats) -> None:
-    """Four rows at a time, so that loops are worth their start."""
+    """Sums four rows at a time, so that loops are worth their start."""
     out_O[:] = 0
     for n in range(0, terms, 4):
         r0, r1, r2, r3 = rows[n], rows[n + 1], rows[n + 2], rows[n + 3]
@@ -79,7 +79,8 @@ def _sum_rows(table_RO: Floats, rows: Rows, factors: Floats, terms: int, out_O: 
 
 @helper
 def _terms(window: Arrays, y: int, x: int, channels: int, rows: Rows, factors: Floats) -> int:
-    """The rows of the table, and their factors, that add up to a pixel; returns how many, a multiple of four."""
+    """Writes the rows of the table, and their factors, that add up to a pixel; gives their number, a multiple of
+    four."""
     area_THW, line_TP, run_M, factor_M = window
     frames, height, width = area_THW.shape
     terms = 0

@@ -30,14 +30,14 @@ class SparsePicture:
     factor_M: Floats  # its value there
 
     def dense(self, channels: int) -> Floats:
-        """The picture with all its channels, (channels, H, W)."""
+        """Gives the picture with all its channels, (channels, H, W)."""
         pixel_N = np.repeat(np.arange(self.area_HW.size), np.diff(self.begin_P))
         picture = np.zeros((channels, self.area_HW.size), self.value_N.dtype)
         picture[self.channel_N, pixel_N] = self.value_N
         return picture.reshape(channels, *self.area_HW.shape)
 
     def total(self, channels: tuple[int, ...]) -> Floats:
-        """The sum of some channels, (H, W), limited to [0, 1]: the foreground mask."""
+        """Sums some channels, (H, W), limited to [0, 1]: the foreground mask."""
         values_N = np.where(np.isin(self.channel_N, channels), self.value_N, 0)
         sums = np.add.reduceat(values_N, self.begin_P[:-1])  # a pixel has at least its label
         return np.clip(sums, 0, 1).astype(self.value_N.dtype).reshape(self.area_HW.shape)
@@ -54,7 +54,7 @@ class SparseWindow:
 
 
 def joined(frames: Sequence[SparsePicture]) -> SparseWindow:
-    """Frames of one size, oldest first."""
+    """Joins frames of one size, oldest first."""
     offset_T = np.cumsum([0, *(len(frame.run_M) for frame in frames[:-1])], dtype=np.int32)
     return SparseWindow(
         np.stack([frame.area_HW for frame in frames]),
@@ -67,7 +67,7 @@ def joined(frames: Sequence[SparsePicture]) -> SparseWindow:
 def from_labels(
     label_HW: NDArray[np.integer], edge_HW: NDArray[np.bool_] | None, edge: int, kind: type
 ) -> SparsePicture:
-    """One-hot labels, and 1 in channel ``edge`` at the edges of instances."""
+    """Encodes one-hot labels, and 1 in channel ``edge`` at the edges of instances."""
     count_P = np.ones(label_HW.size, np.int32) if edge_HW is None else 1 + edge_HW.ravel().astype(np.int32)
     begin_P = np.concatenate(([0], np.cumsum(count_P)), dtype=np.int32)
     channel_N = np.full(begin_P[-1], edge, np.int32)
@@ -76,7 +76,7 @@ def from_labels(
 
 
 def pooled(fine: SparsePicture, channels: int) -> SparsePicture:
-    """Half the size by a 3x3 mean over the valid pixels, as ``conditioning.pool`` does."""
+    """Halves the size by a 3x3 mean over the valid pixels, as ``conditioning.pool`` does."""
     height, width = fine.area_HW.shape
     half = (height // 2, width // 2)
     count_P = np.zeros(half[0] * half[1] + 1, np.int32)
@@ -108,7 +108,7 @@ Lines = tuple[Ints, Floats]  # run_M, factor_M
 def _pool_pixel(
     stored: Stored, size: tuple[int, int], at: tuple[int, int], sums_L: Floats, seen_L: Ints
 ) -> tuple[int, int]:
-    """Sums around a pixel of the coarse picture; (channels seen, pixels summed)."""
+    """Sums around a pixel of the coarse picture; gives (channels seen, pixels summed)."""
     begin_P, channel_N, value_N = stored
     height, width = size
     seen, pixels = 0, 0
@@ -182,7 +182,7 @@ def _find_areas(pure_HW: Ints, area_HW: Ints) -> None:
 
 @helper
 def _line_terms(stored: Stored, pure_HW: Ints, at: tuple[int, int], lines: Lines, begin: int) -> int:
-    """Writes the terms of the line around a pixel from ``begin`` on, nothing where that is -1; returns how many."""
+    """Writes the terms of the line around a pixel from ``begin`` on, nothing where that is -1; gives their number."""
     begin_P, channel_N, value_N = stored
     run_M, factor_M = lines
     y, x = at

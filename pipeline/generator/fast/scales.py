@@ -1,4 +1,4 @@
-"""One scale's network for one clip's frame: what ``networks.ScaleNetwork`` does, on maps."""
+"""One scale's network for one clip's frame, as in ``networks.ScaleNetwork``, on maps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ Window = SparseWindow | Tensor  # T encoded frames, oldest first: label maps are
 
 @dataclass(frozen=True)
 class Seen:
-    """What one scale makes of one frame's conditioning alone, whatever was rendered before it."""
+    """One scale's features of one frame's conditioning alone, whatever was rendered before it."""
 
     features: Map
     front: Map | None  # the foreground's features, for the next finer scale; None: there is none
@@ -44,7 +44,7 @@ class Cutout:
 
 @dataclass(frozen=True)
 class Made:
-    """What one scale returns of one clip's frame; the maps go to the next finer scale."""
+    """One scale's output for one clip's frame; the maps go to the next finer scale."""
 
     image_3HW: Tensor
     raw_3HW: Tensor
@@ -55,7 +55,8 @@ class Made:
 
 
 class Entry:
-    """The first convolutions of the conditioning frames: for the labels' path, and the foreground's if there is one."""
+    """The first convolutions of the conditioning frames: for the labels' path, and the foreground's if names_here is
+    one."""
 
     def __init__(self, modules: Sequence[nn.Sequential], config: GeneratorConfig) -> None:
         parts = [_entry(module) for module in modules]
@@ -63,14 +64,14 @@ class Entry:
         self.pictures = [] if config.label_nc else [PictureConv(conv, norm) for conv, norm in parts]
 
     def __call__(self, window: Window, front: bool) -> tuple[Map, Map | None]:
-        """``front``: whether the foreground's is wanted."""
+        """Convolves the conditioning frames. ``front``: whether the foreground's is wanted."""
         if isinstance(window, SparseWindow):
             return convolved(window, self.labels[0], self.labels[1] if front else None)
         return self.pictures[0](window), self.pictures[1](window) if front else None
 
 
 class FastScale:
-    """A scale's network; holds weights and nothing of any clip."""
+    """A scale's network; it holds weights and no state of any clip."""
 
     def __init__(self, network: ScaleNetwork, config: GeneratorConfig, products: torch.dtype) -> None:
         assert isinstance(network, CoarsestNetwork | FinerNetwork)
@@ -92,7 +93,7 @@ class FastScale:
     def prepare(
         self, windows: Sequence[Window], masks: Sequence[Tensor | None], coarser: Sequence[Seen] | None
     ) -> list[Seen]:
-        """The part of several frames' work that needs no history."""
+        """Does the part of several frames' work that needs no history."""
         shown = [i for i, mask in enumerate(masks) if mask is not None and self.has_foreground]
         entered = [self.enter_frames(window, i in shown) for i, window in enumerate(windows)]
         features = run(self.down_frames, [labels for labels, _ in entered])
@@ -110,7 +111,7 @@ class FastScale:
     def __call__(
         self, seen: Sequence[Seen], histories_PHW: Sequence[Tensor], raw_only: bool, coarser: Sequence[Made] | None
     ) -> list[Made]:
-        """One frame of each clip; ``histories_PHW``: T-1 previous outputs in [-1, 1], oldest first."""
+        """Renders one frame of each clip; ``histories_PHW``: T-1 previous outputs in [-1, 1], oldest first."""
         entered = [self.enter_history(history_PHW) for history_PHW in histories_PHW]
         joint = [added(s.features, h) for s, h in zip(seen, run(self.down_history, entered), strict=True)]
         images = run(self.up_image, _refined(joint, [made.image for made in coarser] if coarser else None))
@@ -126,7 +127,7 @@ class FastScale:
         return Cutout(torch.tanh(self.front_head(front, place)), mask_HW[top:bottom, left:right], place)
 
     def _blended(self, seen: Seen, history_PHW: Tensor, image: Map, flow: Map | None, raw_only: bool) -> Made:
-        """Heads, warp, foreground: as ``ScaleNetwork._blended``."""
+        """Applies heads, warp and foreground, as ``ScaleNetwork._blended`` does."""
         raw_3HW = made_3HW = torch.tanh(self.image_head(image))
         flow_2HW = weight_1HW = None
         if flow is not None:
@@ -141,20 +142,20 @@ class FastScale:
 
 
 def _refined(maps: list[Map], coarser: Sequence[Map | None] | None) -> list[Map]:
-    """With the features that the next coarser scale hands over."""
+    """Adds the features that the next coarser scale hands over."""
     if coarser is None:
         return maps
     return [added(fine, coarse) for fine, coarse in zip(maps, coarser, strict=True) if coarse is not None]
 
 
 def _up(network: ScaleNetwork, names: tuple[str, str], products: torch.dtype) -> list[Block]:
-    """The way up; the coarsest network has residual blocks of their own name before it."""
-    there = names if isinstance(network, CoarsestNetwork) else names[1:]
-    return [block for name in there for block in blocks(network.get_submodule(name), products)]
+    """Builds the way up; the coarsest network has residual blocks of their own name before it."""
+    names_here = names if isinstance(network, CoarsestNetwork) else names[1:]
+    return [block for name in names_here for block in blocks(network.get_submodule(name), products)]
 
 
 def _entry(modules: nn.Sequential) -> tuple[nn.Conv2d, Norm]:
-    """The first convolution and its norm, after the padding."""
+    """Builds the first convolution and its norm, after the padding."""
     conv, norm = modules[1], modules[2]
     assert isinstance(conv, nn.Conv2d) and isinstance(norm, ClipNorm)
     return conv, Norm(norm)

@@ -36,7 +36,7 @@ class Winograd:
         self.norm = norm
 
     def __call__(self, maps: Sequence[Map]) -> list[Map]:
-        """Maps of one size, (H, W, I) -> (H, W, O); small ones share the reading of the weights."""
+        """Convolves maps of one size, (H, W, I) to (H, W, O); small ones share the reading of the weights."""
         tiles = -(-maps[0].values_HWC.shape[0] // 4) * -(-maps[0].values_HWC.shape[1] // 4)
         together = max(1, _TOGETHER // (36 * tiles * max(self.weight_36IO.shape[1:])))
         return [map_ for i in range(0, len(maps), together) for map_ in self._convolved(maps[i : i + together])]
@@ -61,7 +61,7 @@ class Winograd:
         return [Map(v, self.norm.from_rows(m, counts_R)) for v, m in zip(values, moments, strict=True)]
 
     def _tiles(self, count: int) -> tuple[Floats, Floats]:
-        """Room for ``count`` tiles, given and multiplied: one for all blocks, so that it stays in the cache."""
+        """Gives room for ``count`` tiles, given and multiplied: one for all blocks, so that it stays in the cache."""
         _, inputs, outputs = self.weight_36IO.shape
         room = -(-max(count, self.least) // _LEAST_TILES) * _LEAST_TILES
         v_36TI = torch.empty((36, room, inputs), dtype=self.norm.dtype)
@@ -77,8 +77,8 @@ class Winograd:
 
 
 def _transformed(weight_OI33: Tensor, products: torch.dtype) -> Tensor:
-    """Weights at the sampling points, (36, I, O), calculated in float64: a few inputs at a time, which is 8 times as
-    fast as all at once, since what lies between stays in the cache."""
+    """Transforms weights to the sampling points, (36, I, O), in float64: a few inputs at a time, which is 8 times as
+    fast as all at once, since intermediate values stay in the cache."""
     g_63 = torch.from_numpy(_weight_transform())
     g_36_9 = torch.kron(g_63, g_63)
     outputs, inputs = weight_OI33.shape[:2]
@@ -92,7 +92,7 @@ def _transformed(weight_OI33: Tensor, products: torch.dtype) -> Tensor:
 
 
 def _weight_transform() -> Floats:
-    """G, (6, 3): a row of powers per sampling point, divided by its distances to the other points."""
+    """Gives G, (6, 3): a row of powers per sampling point, divided by its distances to the other points."""
     points = [0.0, P, -P, Q, -Q]
     rows = [[p**k / np.prod([p - other for other in points if other != p]) for k in range(3)] for p in points]
     return np.array([*rows, [0.0, 0.0, 1.0]])
@@ -104,7 +104,7 @@ Lines4 = tuple[Floats, Floats, Floats, Floats]
 
 @helper
 def _samples(x: Lines6, out: Lines6) -> None:
-    """B' x."""
+    """Computes B' x."""
     kind = x[0].dtype.type
     p, q, pp, qq, sum_, product = kind(P), kind(Q), kind(PP), kind(QQ), kind(PP + QQ), kind(PP * QQ)
     for n in range(len(x[0])):
@@ -120,7 +120,7 @@ def _samples(x: Lines6, out: Lines6) -> None:
 
 @helper
 def _outputs(m: Lines6, out: Lines4) -> None:
-    """A' m."""
+    """Computes A' m."""
     kind = m[0].dtype.type
     p, q, pp, qq, ppp, qqq = kind(P), kind(Q), kind(PP), kind(QQ), kind(PPP), kind(QQQ)
     for n in range(len(m[0])):
@@ -133,7 +133,7 @@ def _outputs(m: Lines6, out: Lines4) -> None:
 
 @kernel
 def _transform(x_HWC: Floats, pending_2C: Floats | None, first: int, offset: int, tiles: int, v_36TC: Floats) -> None:
-    """V = B' d B for so many tiles of the rows of tiles from ``first`` on, to place ``offset``.
+    """Computes V = B' d B for so many tiles of the rows of tiles from ``first`` on, to place ``offset``.
 
     Columns of the padded map are kept by their position in a tile, so that loops run over a whole row of tiles.
     """
@@ -163,7 +163,8 @@ def _transform(x_HWC: Floats, pending_2C: Floats | None, first: int, offset: int
 
 @kernel
 def _restore(m_36TC: Floats, offset: int, tiles: int, first: int, y_HWC: Floats, moments_2RC: Floats) -> None:
-    """Y = A' m A of the tiles from ``offset`` on, for the rows of tiles from ``first`` on; and each row's moments."""
+    """Computes Y = A' m A of the tiles from ``offset`` on, for the rows of tiles from ``first`` on; and each row's
+    moments."""
     height, width, channels = y_HWC.shape
     columns = (width + 3) // 4
     m_36N = m_36TC.reshape(36, m_36TC.shape[1] * channels)

@@ -1,4 +1,4 @@
-"""What an import has found out and not yet compared: a configuration and the files that should fit it."""
+"""A draft of an import: a configuration and the files that should fit it, not yet compared."""
 
 from dataclasses import dataclass
 
@@ -20,18 +20,18 @@ class Draft:
     config: GeneratorConfig | ImageCheckpointConfig
     parts: tuple[Part, ...]
     tables: Tables
-    assumed: tuple[str, ...]  # what nobody said and no weight tells, with the flag that changes it
+    assumed: tuple[str, ...]  # what no claim says and no weight shows, with the flag that changes it
     notes: tuple[str, ...]  # what was left out, or is missing
 
     @property
     def tensors(self) -> dict[str, Tensor]:
-        """By the key that they get in the checkpoint directory."""
+        """Gives the tensors by the key that they get in the checkpoint directory."""
         networks = {f"{p.label}.{key}": tensor for p in self.parts for key, tensor in p.weights.tensors.items()}
         return networks | {f"{TABLES}{label}": from_numpy(table) for label, table in self.tables.items()}
 
 
 def impossible(where: str, error: ValidationError, hint: str = "") -> CheckpointError:
-    """The error for weights and options that no configuration can hold together. ``hint``: what may help."""
+    """Makes the error for weights and options that no configuration can combine. ``hint``: what may help."""
     lines = [f"  {'.'.join(map(str, e['loc'])) + ': ' if e['loc'] else ''}{e['msg']}" for e in error.errors()]
     return CheckpointError(
         "\n".join([f"{where} cannot become a checkpoint:", *lines, *([f"  {hint}"] if hint else [])])

@@ -1,7 +1,7 @@
-"""Reads `features.npy`: what the regions of the training images look like, one table of vectors per part label.
+"""Reads `features.npy`: features of the regions of the training images, one table of vectors per part label.
 
 The file is an object array that holds a dictionary, which NumPy stores as a pickle: `np.load` would run whatever it
-says, so it is read by `restricted`.
+says, so it is read by `safe_unpickle`.
 """
 
 import io
@@ -19,7 +19,7 @@ MAX_BYTES = 2**30  # the official one has 2 MB
 
 
 def read_features(data: bytes, name: str) -> dict[int, NDArray[np.float32]]:
-    """Tables by part label 0, 1, ...: (rows, Z), one row per training image.
+    """Reads tables by part label 0, 1, ...: (rows, Z), one row per training image.
 
     The file's last column, the region's share of the image, is left out (vid2vid does not use it either). Raises
     CheckpointError for anything but numbers in tables of one width, for gaps among the labels, for NaN.
@@ -49,7 +49,7 @@ def _load(data: bytes, name: str) -> Any:
     except CheckpointError:
         raise
     except Exception as error:  # a damaged pickle makes its reader fail in any way
-        raise CheckpointError(f"{name} is cut short, or no features.npy: {error}") from None
+        raise CheckpointError(f"{name} is cut short, or not a features.npy: {error}") from None
 
 
 def _label(key: object, name: str) -> int:

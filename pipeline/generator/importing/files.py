@@ -1,4 +1,4 @@
-"""Which official files lie in a folder, and which of them belong together."""
+"""Finds the official files in a folder, and which of them belong together."""
 
 import hashlib
 import re
@@ -21,7 +21,7 @@ _FEATURES = "features.npy"
 
 @dataclass(frozen=True)
 class SourceFile:
-    """One file that is imported."""
+    """A file to import."""
 
     store: Store
     name: str
@@ -32,14 +32,14 @@ class SourceFile:
         return self.store.url(self.name)
 
     def read(self, most: int) -> bytes:
-        """All of a small file. Raises CheckpointError if it has more bytes than ``most``."""
+        """Reads a small file whole. Raises CheckpointError if it has more bytes than ``most``."""
         if self.size > most:
             raise CheckpointError(f"{self.url} has {self.size:,} bytes, at most {most:,} are read")
         return self.store.read(self.name, self.size)
 
     @contextmanager
     def local(self) -> Iterator[tuple[Path, str]]:
-        """The file on this machine's disk, and its SHA-256; a copy is gone when the block ends."""
+        """Yields the file on this machine's disk, and its SHA-256; a copy is deleted when the block ends."""
         if self.size > MAX_BYTES:
             raise CheckpointError(f"{self.url} has {self.size:,} bytes, at most {MAX_BYTES:,} are read")
         blocks = (
@@ -63,14 +63,14 @@ class SourceFile:
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder that was looked at: its own files, and where below it there are weights."""
+    """A listed folder: its own files, and where below it there are weights."""
 
     store: Store
     files: dict[str, SourceFile]
     below: tuple[str, ...]  # folders with weights files, for hints
 
     def weights(self, epoch: str) -> dict[str, SourceFile]:
-        """`<epoch>_net_<label>.pth` by label: G0, G1, ..., G, G_512, ..., E."""
+        """Gives `<epoch>_net_<label>.pth` by label: G0, G1, ..., G, G_512, ..., E."""
         found = {}
         for name, file in self.files.items():
             if (match := _WEIGHTS.fullmatch(name)) and match["epoch"] == epoch:
@@ -78,7 +78,7 @@ class Folder:
         return found
 
     def scales(self, epoch: str) -> list[SourceFile]:
-        """G0, G1, ... without a gap; [] if there is none. Raises CheckpointError naming the missing one."""
+        """Gives G0, G1, ... without a gap; [] if there is none. Raises CheckpointError naming the missing one."""
         found = {int(k[1:]): v for k, v in self.weights(epoch).items() if re.fullmatch(r"G\d+", k)}
         gaps = sorted(set(range(max(found, default=-1) + 1)) - set(found))
         if gaps:
@@ -89,7 +89,7 @@ class Folder:
         return [found[scale] for scale in sorted(found)]
 
     def images(self, epoch: str) -> dict[str, SourceFile]:
-        """Generators of single pictures, by label: G, G_512, G_1024, ..."""
+        """Gives the generators of single images, by label: G, G_512, G_1024, ..."""
         return {k: v for k, v in self.weights(epoch).items() if re.fullmatch(r"G(_\d+)?", k)}
 
     def encoder(self, epoch: str) -> SourceFile | None:
@@ -101,11 +101,11 @@ class Folder:
 
     @property
     def converted(self) -> bool:
-        """Whether it is a checkpoint directory already."""
+        """Tells whether it is already a checkpoint directory."""
         return CONFIG_FILE in self.files
 
     def nothing(self, epoch: str) -> CheckpointError:
-        """The error for a folder without weights of this epoch: what there is instead."""
+        """Makes the error for a folder without weights of this epoch, which says what there is instead."""
         epochs = sorted({m["epoch"] for name in self.files if (m := _WEIGHTS.fullmatch(name))})
         if epochs:
             hint = f"there are weights of {', '.join(epochs)}: choose one with --epoch"
@@ -119,7 +119,7 @@ class Folder:
 
 
 def list_folder(store: Store) -> Folder:
-    """Lists a folder once. Raises StorageError if it cannot be."""
+    """Lists a folder once. Raises StorageError if it cannot be listed."""
     store.check_readable()
     listed = store.list()
     own = {i.path: SourceFile(store, i.path, i.size) for i in listed if "/" not in i.path}
@@ -129,7 +129,7 @@ def list_folder(store: Store) -> Folder:
 
 
 def sibling(store: Store, name: str) -> Folder | None:
-    """The folder of this name beside ``store``, where the official scripts expect it; None if it has no files."""
+    """Lists the folder of this name beside ``store``, where the official scripts expect it; None if it has no files."""
     parent = store.uri.rpartition("/")[0]
     if not parent or parent.endswith("/"):
         return None
@@ -138,7 +138,7 @@ def sibling(store: Store, name: str) -> Folder | None:
 
 
 def single_folder(uri: str) -> tuple[Folder, SourceFile | None]:
-    """What `--single` names: a folder, or a `.pth` file and the folder around it."""
+    """Lists what `--single` names: a folder, or a `.pth` file and the folder around it."""
     if not uri.endswith(".pth"):
         return list_folder(open_store(uri)), None
     store, name = open_file(uri)

@@ -1,4 +1,4 @@
-"""A pix2pixHD checkpoint's files and options -> its configuration."""
+"""Drafts the configuration of a pix2pixHD checkpoint from its files and options."""
 
 from pydantic import ValidationError
 
@@ -6,19 +6,19 @@ from flowreel.pipeline.generator.image_config import ImageCheckpointConfig
 from flowreel.pipeline.generator.importing.draft import Draft, impossible
 from flowreel.pipeline.generator.importing.files import Folder, single_folder
 from flowreel.pipeline.generator.importing.open_files import Opened
-from flowreel.pipeline.generator.importing.options import Said
+from flowreel.pipeline.generator.importing.options import Claims
 from flowreel.pipeline.generator.importing.reconcile import channels
 from flowreel.pipeline.generator.importing.single import choose, read_single
 
 
-def draft_image(folder: Folder, epoch: str, single: str | None, said: Said, opened: Opened) -> Draft:
-    """``single``: the file to take if the folder has several. Raises CheckpointError."""
+def draft_image(folder: Folder, epoch: str, single: str | None, claims: Claims, opened: Opened) -> Draft:
+    """Drafts the configuration. ``single``: the file to take if the folder has several. Raises CheckpointError."""
     named = single_folder(single)[1] if single else None
-    file = named or choose(folder, epoch, said.value("load_size"))
+    file = named or choose(folder, epoch, claims.value("load_size"))
     if file is None:
         raise folder.nothing(epoch)
-    found = read_single(folder, file, said, opened, epoch)
-    content = channels(found.config.input_nc, said, f"{file.name}, without a feature map")
+    found = read_single(folder, file, claims, opened, epoch)
+    content = channels(found.config.input_nc, claims, f"{file.name}, without a feature map")
     try:
         config = ImageCheckpointConfig(
             architecture="pix2pixHD",
@@ -26,7 +26,7 @@ def draft_image(folder: Folder, epoch: str, single: str | None, said: Said, open
             label_nc=content.label_nc,
             use_instance=content.use_instance,
             single=found.config,
-            size=said.value("size"),
+            size=claims.value("size"),
         )
     except ValidationError as error:
         raise impossible(file.url, error) from None

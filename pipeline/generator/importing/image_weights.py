@@ -1,4 +1,5 @@
-"""What the weights of single-image generators and encoders tell (pix2pixHD, sections 3.2 and 3.4; vid2vid's copies)."""
+"""Facts that the weights of single-image generators and encoders show (pix2pixHD, sections 3.2 and 3.4; vid2vid's
+copies)."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -16,7 +17,7 @@ _LAST = "the last convolution, which shows the channels of the feature map"
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """One generator's layout."""
+    """The layout of one generator."""
 
     file: str
     kind: Kind
@@ -31,7 +32,7 @@ class ImageFacts:
 
 
 def image_facts(weights: Weights) -> ImageFacts:
-    """Raises CheckpointError for a file that is no such generator."""
+    """Reads a generator's layout. Raises CheckpointError for a file that is not such a generator."""
     enhancers = 0
     while weight_layout.has(weights, f"model{enhancers + 1}_1"):
         enhancers += 1
@@ -82,13 +83,13 @@ def _with_features(weights: Weights, enhancers: int) -> ImageFacts:
 
 
 def _width_limit(weights: Weights, widest: str, uncapped: int) -> int | None:
-    """vid2vid's limit unless the weights are wider; narrower networks are the same with and without it."""
+    """Gives vid2vid's limit unless the weights are wider; narrower networks are the same with and without it."""
     found = weights.shapes.get(widest, (uncapped,))[0]
     return None if found > WIDTH_LIMIT else WIDTH_LIMIT
 
 
 def encoder_facts(weights: Weights) -> EncoderConfig:
-    """The encoder's layout: as many ups as downs, a 7x7 convolution at each end."""
+    """Reads an encoder's layout: as many ups as downs, a 7x7 convolution at each end."""
     n, inputs = weight_layout.shape_of(weights, "model.1.weight", _FIRST)[:2]
     steps = weight_layout.convolutions(weights, "model")
     if inputs != 3 or weight_layout.blocks(weights, "model") or len(steps) < 4 or len(steps) % 2:

@@ -1,4 +1,4 @@
-"""What is said about a checkpoint: by flags, by the `opt.txt` that the original writes, by a preset."""
+"""Claims about a checkpoint: by flags, by the `opt.txt` that the original writes, by a preset."""
 
 import ast
 from collections.abc import Sequence
@@ -17,13 +17,13 @@ FLAGS = {
     *("label_space", "label_nc", "input_nc", "use_instance", "fg_labels", "feat_num", "size", "load_size"),
     *("n_scales", "n_frames", "flow"),
 }  # what the command line has a flag for; the weights tell the rest
-_TASTES = {"size", "load_size"}  # training and testing differ in them rightly: the first source counts
+_TASTES = {"size", "load_size"}  # training and testing may differ in them: the first source counts
 OPT_FILE = "opt.txt"
 MAX_OPT_BYTES = 2**20
 
 
 class Options(BaseModel):
-    """One source's statements; None where it says nothing. Names as in the configuration that they end up in."""
+    """The claims of one source; None where it makes none. Names as in the configuration that they end up in."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -51,21 +51,22 @@ class Options(BaseModel):
 
 @dataclass(frozen=True)
 class Claim(Generic[T]):
-    """A value and who says so."""
+    """A value and the source that claims it."""
 
     value: T
     origin: str
 
 
 @dataclass(frozen=True)
-class Said:
-    """All that is said. Flags decide; other sources have to agree with each other."""
+class Claims:
+    """All claims. Flags decide; other sources must agree with each other."""
 
     flags: Options
     others: Sequence[Options] = ()
 
     def claim(self, name: str) -> Claim[Any] | None:
-        """What is said about one option. Raises CheckpointError if sources disagree and no flag decides."""
+        """Gives the claim about one option, None without. Raises CheckpointError if sources disagree and no flag
+        decides."""
         value = getattr(self.flags, name)
         if value is not None:
             return Claim(value, flag_of(name))
@@ -85,21 +86,21 @@ class Said:
 
 
 def flag_of(name: str) -> str:
-    """The command line's flag for one of FLAGS."""
+    """Gives the command line's flag for one of FLAGS."""
     special = {"use_instance": "--use-instance / --no-instance", "flow": "--flow / --no-flow"}
     return special.get(name, "--" + name.replace("_", "-"))
 
 
 def shown(value: object) -> str:
-    """A value as people write it: without the brackets of tuples."""
+    """Formats a value as people write it: without the brackets of tuples."""
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def read_opt(data: bytes, where: str) -> Options:
-    """What an `opt.txt` says: lines `name: value` in any order, of vid2vid or pix2pixHD, training or testing.
+    """Parses an `opt.txt`: lines `name: value` in any order, of vid2vid or pix2pixHD, training or testing.
 
-    Lines that are none are skipped, as are unknown names. Raises CheckpointError for a known name with a value that it
-    cannot have, or if no name is known: then it is no such file.
+    Other lines are skipped, as are unknown names. Raises CheckpointError for a known name with an impossible value, or
+    if no name is known: then it is not such a file.
     """
     raw: dict[str, Any] = {}
     for line in data.decode("utf-8", "replace").splitlines():
@@ -108,10 +109,10 @@ def read_opt(data: bytes, where: str) -> Options:
             raw[name.strip()] = _literal(text.partition("[default:")[0].strip())
     known = {"label_nc", "input_nc", "ngf", "n_scales_spatial", "n_frames_G", "netG"} & set(raw)
     if not known:
-        raise CheckpointError(f"{where} holds no `name: value` lines of vid2vid or pix2pixHD; move it away, or mend it")
-    said = _of_pix2pixhd(raw) if raw.get("netG") in ("global", "local") else _of_vid2vid(raw)
+        raise CheckpointError(f"{where} holds no `name: value` lines of vid2vid or pix2pixHD; move it away, or fix it")
+    claims = _of_pix2pixhd(raw) if raw.get("netG") in ("global", "local") else _of_vid2vid(raw)
     try:
-        return Options.model_validate({"origin": OPT_FILE, **{k: v for k, v in said.items() if v is not None}})
+        return Options.model_validate({"origin": OPT_FILE, **{k: v for k, v in claims.items() if v is not None}})
     except ValidationError as error:
         lines = [f"  {'.'.join(map(str, e['loc']))}: {e['input']!r}: {e['msg']}" for e in error.errors()]
         raise CheckpointError("\n".join([f"{where} says what cannot be:", *lines])) from None
@@ -125,7 +126,7 @@ def _literal(text: str) -> Any:
 
 
 def _of_vid2vid(raw: dict[str, Any]) -> dict[str, Any]:
-    """vid2vid's names -> ours. `openpose_only` switches the flow off, as in the original."""
+    """Translates vid2vid's names to ours. `openpose_only` switches the flow off, as in the original."""
     no_flow = raw.get("no_flow"), raw.get("openpose_only")
     foreground, fg_labels = raw.get("fg"), raw.get("fg_labels")
     return {
@@ -161,13 +162,13 @@ def _of_pix2pixhd(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 def _channels(raw: dict[str, Any], use_instance: Any) -> dict[str, Any]:
-    """`input_nc` counts only where there are no labels; files that say nothing of labels mean their default."""
+    """Reads the channels: `input_nc` counts only where there are no labels; files without labels mean their default."""
     labels = raw.get("label_nc")
     return {"label_nc": labels, "input_nc": None if labels else raw.get("input_nc"), "use_instance": use_instance}
 
 
 def fg_labels_of(value: Any) -> Any:
-    """`26`, `"24,26"`, `[24, 26]` -> a tuple of label ids; what is none of these is left for validation to refuse."""
+    """Parses `26`, `"24,26"` or `[24, 26]` to a tuple of label ids; anything else is left for validation to refuse."""
     if isinstance(value, str):
         value = [part.strip() for part in value.split(",") if part.strip()]
     return tuple(value) if isinstance(value, list | tuple) else (value,)

@@ -38,7 +38,8 @@ NAMES = tuple(_PRESETS)
 
 
 def preset(name: str) -> Options:
-    """What is known of an official checkpoint. Raises CheckpointError for an unknown name, listing those known."""
+    """Gives what is known of an official checkpoint. Raises CheckpointError for an unknown name, listing the known
+    ones."""
     if name not in _PRESETS:
         raise CheckpointError(f"--preset {name}: no such preset; there are {', '.join(NAMES)}")
     return Options(origin=f"--preset {name}", **_PRESETS[name])

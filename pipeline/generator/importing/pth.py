@@ -32,7 +32,8 @@ _OTHER_FILES = {
 
 @dataclass(frozen=True)
 class Weights:
-    """A file's tensors on the CPU, as stored; perhaps mapped from the file, so that must stay until they are copied."""
+    """A file's tensors on the CPU, as stored. They may be mapped from the file, which must exist until they are
+    copied."""
 
     name: str  # the file, for messages
     tensors: dict[str, Tensor]  # without the entries that no network reads
@@ -48,7 +49,7 @@ class Weights:
 
 
 def read_pth(file: Path, name: str) -> Weights:
-    """What networks of this package read of the state_dict in ``file``. Raises as `read_state_dict` does."""
+    """Reads what networks of this package use of the state_dict in ``file``. Raises as `read_state_dict` does."""
     loaded = read_state_dict(file, name)
     unwrapped = all(key.startswith(_PREFIX) for key in loaded)
     tensors = {key.removeprefix(_PREFIX) if unwrapped else key: value for key, value in loaded.items()}
@@ -56,9 +57,10 @@ def read_pth(file: Path, name: str) -> Weights:
 
 
 def read_state_dict(file: Path, name: str) -> dict[str, Tensor]:
-    """The state_dict in ``file``, called ``name`` in messages; also in the format of PyTorch before 1.6.
+    """Reads the state_dict in ``file``, called ``name`` in messages; also in the format of PyTorch before 1.6.
 
-    Raises CheckpointError for what is no state_dict, is damaged, or holds anything that only code could restore.
+    Raises CheckpointError for a file that is not a state_dict, is damaged, or holds anything that only code could
+    restore.
     """
     loaded = _load(file, name)
     if not isinstance(loaded, Mapping):
@@ -78,7 +80,7 @@ def _load(file: Path, name: str) -> Any:
     if head.startswith(ZIP) and not _is_whole_zip(file):
         raise CheckpointError(f"{name} is cut short or damaged at its end; download or copy it again")
     if not head.startswith((ZIP, PICKLE)):
-        raise CheckpointError(f"{name} is no PyTorch file but {_looks_like(head)}")
+        raise CheckpointError(f"{name} is not a PyTorch file but {_looks_like(head)}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # on old pickle protocols
@@ -89,7 +91,7 @@ def _load(file: Path, name: str) -> Any:
 
 
 def _refusal(name: str, error: Exception, pickles: Path | None) -> CheckpointError:
-    """Why a file was not loaded. ``pickles``: the file, if it is no zip archive."""
+    """Makes the error for a file that was not loaded. ``pickles``: the file, if it is not a zip archive."""
     text = str(error)
     cut = isinstance(error, EOFError) or "EOF" in text
     called = re.findall(r"(?:GLOBAL|class) ([\w.]+)", text) if isinstance(error, pickle.UnpicklingError) else []
@@ -113,7 +115,7 @@ def _refusal(name: str, error: Exception, pickles: Path | None) -> CheckpointErr
 
 
 def _is_whole_zip(file: Path) -> bool:
-    """Whether its table of contents, which lies at the end, is there."""
+    """Tells whether its table of contents, which lies at the end, is complete."""
     try:
         return zipfile.is_zipfile(file)
     except zipfile.BadZipFile:
@@ -121,7 +123,7 @@ def _is_whole_zip(file: Path) -> bool:
 
 
 def _names_in(pickles: Path) -> list[str]:
-    """What loading a lone pickle would look up, without loading it. Raises ValueError if the pickle ends early.
+    """Lists what loading a lone pickle would look up, without loading it. Raises ValueError if the pickle ends early.
 
     PyTorch before 1.6 wrote several pickles, the first of them a number. They are only followed to their ends.
     """

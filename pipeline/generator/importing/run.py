@@ -1,4 +1,4 @@
-"""An import from beginning to end: look, read, settle, compare; only if everything is right, write."""
+"""Runs an import from beginning to end: list, read, reconcile, compare; only if everything is right, write."""
 
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from flowreel.pipeline.generator.importing.draft import Draft
 from flowreel.pipeline.generator.importing.files import LATEST, Folder, list_folder
 from flowreel.pipeline.generator.importing.image_draft import draft_image
 from flowreel.pipeline.generator.importing.open_files import Opened
-from flowreel.pipeline.generator.importing.options import MAX_OPT_BYTES, OPT_FILE, Options, Said, read_opt
+from flowreel.pipeline.generator.importing.options import MAX_OPT_BYTES, OPT_FILE, Claims, Options, read_opt
 from flowreel.pipeline.generator.importing.presets import preset
 from flowreel.pipeline.generator.importing.video_draft import draft_video
 from flowreel.pipeline.generator.importing.write import Written, check_free, check_numbers, write_checkpoint
@@ -22,7 +22,7 @@ from flowreel.pipeline.storage import open_store
 
 @dataclass(frozen=True)
 class Request:
-    """What to import, from where to where, and what is said about it."""
+    """What to import, from where to where, and what is claimed about it."""
 
     source: str
     dest: str
@@ -46,28 +46,29 @@ class Network:
 
 @dataclass(frozen=True)
 class Imported:
-    """What was found, and where it went."""
+    """What was found, and where it was written."""
 
     source: str
     dest: str
     config: GeneratorConfig | ImageCheckpointConfig
     networks: tuple[Network, ...]
     said_by: tuple[str, ...]  # where options came from, besides flags
-    assumed: tuple[str, ...]  # what nobody said and no weight tells, with the flag that changes it
+    assumed: tuple[str, ...]  # what no claim says and no weight shows, with the flag that changes it
     notes: tuple[str, ...]
     written: Written | None  # None: a dry run
 
 
 def import_checkpoint(request: Request) -> Imported:
-    """Raises CheckpointError for files that are damaged, incomplete, not what is said, or no such networks."""
+    """Imports a checkpoint. Raises CheckpointError for files that are damaged, incomplete, differ from the claims,
+    or are not such networks."""
     dest = open_store(request.dest)
     check_free(dest, request.overwrite)
     folder = list_folder(open_store(request.source))
-    said = _said(folder, request)
+    claims = _claims(folder, request)
     with ExitStack() as stack:  # files stay open, or downloaded, until they are written
         opened = Opened(stack)
         draft_one = draft_video if folder.scales(request.epoch) else draft_image
-        draft = draft_one(folder, request.epoch, request.single, said, opened)
+        draft = draft_one(folder, request.epoch, request.single, claims, opened)
         _check(draft, request.dtype)
         config = draft.config.model_copy(update={"sources": dict(sorted(opened.digests.items()))})
         written = None if request.dry_run else write_checkpoint(dest, config, draft.tensors, request.dtype)
@@ -76,22 +77,22 @@ def import_checkpoint(request: Request) -> Imported:
             dest=dest.uri,
             config=config,
             networks=tuple(Network(p.label, p.weights.name, p.weights.parameters) for p in draft.parts),
-            said_by=tuple(options.origin for options in said.others),
+            said_by=tuple(options.origin for options in claims.others),
             assumed=draft.assumed,
             notes=(*draft.notes, *(f"{name}: took `module.` (DataParallel) off its keys" for name in opened.unwrapped)),
             written=written,
         )
 
 
-def _said(folder: Folder, request: Request) -> Said:
+def _claims(folder: Folder, request: Request) -> Claims:
     others = [preset(request.preset)] if request.preset else []
     if opt := folder.files.get(OPT_FILE):
         others.append(read_opt(opt.read(MAX_OPT_BYTES), opt.url))
-    return Said(request.flags, others)
+    return Claims(request.flags, others)
 
 
 def _check(draft: Draft, dtype: torch.dtype) -> None:
-    """Names and shapes first: only then is the amount of numbers known to be sane."""
+    """Checks names and shapes first: only then is the amount of numbers known to be sane."""
     check_match(draft.parts, wanted_shapes(draft.config))
     for part in draft.parts:
         check_numbers(part.weights, dtype)

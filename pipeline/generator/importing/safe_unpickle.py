@@ -17,7 +17,7 @@ _NUMBERS = {"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8"}
 
 
 class Dtype:
-    """What a pickle says of a dtype: a code such as `f4`, and then, as its state, the byte order."""
+    """A pickle's description of a dtype: a code such as `f4`, and then, as its state, the byte order."""
 
     def __init__(self, code: object, align: object = False, copy: object = True) -> None:
         self.code, self.order = str(code), "|"
@@ -30,14 +30,14 @@ class Dtype:
         return self.code.startswith("O")
 
     def numpy(self) -> np.dtype[Any]:
-        """Raises ValueError for anything but numbers."""
+        """Makes the dtype. Raises ValueError for anything but numbers."""
         if self.code not in _NUMBERS or self.order not in ("<", ">", "=", "|"):
             raise ValueError(f"numbers of type {self.order}{self.code}")
         return np.dtype(("=" if self.order == "|" else self.order) + self.code)
 
 
 class Array:
-    """What a pickle says of an array."""
+    """A pickle's description of an array."""
 
     def __init__(self) -> None:
         self.shape: Any = None
@@ -49,13 +49,13 @@ class Array:
         _, self.shape, self.dtype, self.fortran, self.data = state
 
     def item(self) -> Any:
-        """The only object of an array of objects with no dimensions. Raises ValueError for any other."""
+        """Gives the only object of an array of objects with no dimensions. Raises ValueError for any other."""
         if not (isinstance(self.dtype, Dtype) and self.dtype.is_object and self.shape == () and len(self.data) == 1):
             raise ValueError("not an array that holds one dictionary")
         return self.data[0]
 
     def numpy(self) -> NDArray[Any]:
-        """An array of numbers. Raises ValueError if its parts do not fit together."""
+        """Makes an array of numbers. Raises ValueError if its parts do not fit together."""
         if not isinstance(self.dtype, Dtype) or not isinstance(self.shape, tuple):
             raise ValueError("an array without type or shape")
         if not all(isinstance(side, int) and side >= 0 for side in self.shape):
@@ -66,7 +66,7 @@ class Array:
 
 
 def load_arrays(stream: io.BytesIO, name: str) -> Any:
-    """What the pickle at the stream's position holds, with `Array` for arrays.
+    """Loads the pickle at the stream's position, with `Array` for arrays.
 
     Raises CheckpointError for a name that no array needs; other exceptions for a damaged pickle.
     """
@@ -89,7 +89,7 @@ class _Restricted(pickle.Unpickler):
 
 
 def _reconstruct(subtype: object, shape: object, dtype: object) -> Array:
-    """An empty array, which its state fills afterwards."""
+    """Makes an empty array, which its state fills afterwards."""
     return Array()
 
 
@@ -105,7 +105,7 @@ def _frombuffer(data: object, dtype: object, shape: object, order: object) -> Ar
 
 
 def _encode(text: object, encoding: object = "latin1") -> bytes:
-    """Bytes in pickles that Python 3 wrote for Python 2."""
+    """Encodes bytes in pickles that Python 3 wrote for Python 2."""
     if encoding != "latin1":
         raise ValueError("text in another encoding")
     return _bytes(text)

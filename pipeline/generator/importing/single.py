@@ -1,4 +1,4 @@
-"""The single-image generator of an import: found, read, and what it is; encoder and feature tables with it."""
+"""Finds and reads the single-image generator of an import, with its encoder and feature tables."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from flowreel.pipeline.generator.importing.compare import Part
 from flowreel.pipeline.generator.importing.files import LATEST, Folder, SourceFile
 from flowreel.pipeline.generator.importing.image_weights import ImageFacts, encoder_facts, image_facts
 from flowreel.pipeline.generator.importing.open_files import Opened
-from flowreel.pipeline.generator.importing.options import Said
+from flowreel.pipeline.generator.importing.options import Claims
 from flowreel.pipeline.generator.importing.reconcile import check_claims
 from flowreel.schemas.errors import CheckpointError
 
@@ -32,7 +32,8 @@ class Single:
 
 
 def choose(folder: Folder, epoch: str, load_size: int | None) -> SourceFile | None:
-    """The generator of single images in a folder; of several (label2city_single) the one made for ``load_size``."""
+    """Chooses the generator of single images in a folder; of several (label2city_single) the one made for
+    ``load_size``."""
     images = folder.images(epoch)
     if not images:
         return None
@@ -47,12 +48,12 @@ def choose(folder: Folder, epoch: str, load_size: int | None) -> SourceFile | No
     return next(iter(images.values()))
 
 
-def read_single(folder: Folder, file: SourceFile, said: Said, opened: Opened, epoch: str = LATEST) -> Single:
-    """``said``: what is said about this generator, not a video generator with it. Raises CheckpointError."""
+def read_single(folder: Folder, file: SourceFile, claims: Claims, opened: Opened, epoch: str = LATEST) -> Single:
+    """Reads a generator. ``claims``: about this generator, not a video generator with it. Raises CheckpointError."""
     weights = opened.weights(file)
     facts = image_facts(weights)
-    _check_said(facts, said, file.name)
-    feat_num, assumed = _feature_channels(facts, said)
+    _check_claimed(facts, claims, file.name)
+    feat_num, assumed = _feature_channels(facts, claims)
     file_of_encoder = folder.encoder(epoch)
     parts = [Part("S", weights)]
     encoder: EncoderConfig | None = None
@@ -70,17 +71,20 @@ def read_single(folder: Folder, file: SourceFile, said: Said, opened: Opened, ep
     return Single(_config(facts, feat_num, encoder, tables), tuple(parts), tables, assumed, tuple(notes))
 
 
-def _check_said(facts: ImageFacts, said: Said, where: str) -> None:
+def _check_claimed(facts: ImageFacts, claims: Claims, where: str) -> None:
     names = ("ngf", "n_downsample", "n_blocks", "n_blocks_local", "n_local_enhancers")
-    told = {name: getattr(facts, name) for name in names}
-    check_claims({**told, "kind": facts.kind.removesuffix("_with_features"), "feat_num": facts.feat_num}, said, where)
+    from_weights = {name: getattr(facts, name) for name in names}
+    check_claims(
+        {**from_weights, "kind": facts.kind.removesuffix("_with_features"), "feat_num": facts.feat_num}, claims, where
+    )
 
 
-def _feature_channels(facts: ImageFacts, said: Said) -> tuple[int, tuple[str, ...]]:
-    """Channels of the feature map, which the plain kinds take as part of their input, and what was assumed."""
+def _feature_channels(facts: ImageFacts, claims: Claims) -> tuple[int, tuple[str, ...]]:
+    """Gives the channels of the feature map, which the plain kinds take as part of their input, and what was
+    assumed."""
     if facts.feat_num is not None:
         return facts.feat_num, ()
-    claim = said.claim("feat_num")
+    claim = claims.claim("feat_num")
     if claim is not None:
         if claim.value >= facts.inputs:
             raise CheckpointError(
@@ -88,14 +92,15 @@ def _feature_channels(facts: ImageFacts, said: Said) -> tuple[int, tuple[str, ..
                 " leaves none for labels"
             )
         return claim.value, ()
-    if said.claim("label_nc") is None and facts.inputs in _WITH_FEATURES:
+    if claims.claim("label_nc") is None and facts.inputs in _WITH_FEATURES:
         guess = _WITH_FEATURES[facts.inputs]
         return guess, (f"{guess} of {facts.inputs} input channels are a feature map (else --feat-num 0)",)
     return 0, ()
 
 
 def _tables(folder: Folder, facts: ImageFacts, opened: Opened) -> tuple[Tables, list[str]]:
-    """Feature tables: vid2vid looks faces up in them. pix2pixHD's are samples by label, which nothing here reads."""
+    """Reads feature tables, in which vid2vid looks faces up. pix2pixHD's are samples by label, which nothing here
+    reads."""
     file = folder.features
     if facts.feat_num is None:
         return {}, [f"{file.name} is left out: only face generators look features up"] if file else []

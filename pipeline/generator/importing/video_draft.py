@@ -1,4 +1,4 @@
-"""A video generator's files, options and generator of first frames -> its configuration."""
+"""Drafts a video generator's configuration from its files, options and generator of first frames."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from flowreel.pipeline.generator.importing.draft import Draft, impossible
 from flowreel.pipeline.generator.importing.files import LATEST, Folder, SourceFile, sibling, single_folder
 from flowreel.pipeline.generator.importing.imported_single import read_converted
 from flowreel.pipeline.generator.importing.open_files import Opened
-from flowreel.pipeline.generator.importing.options import Options, Said
+from flowreel.pipeline.generator.importing.options import Claims, Options
 from flowreel.pipeline.generator.importing.reconcile import Channels, channels, check_claims, foreground_labels
 from flowreel.pipeline.generator.importing.single import Single, choose, read_single
 from flowreel.pipeline.generator.importing.video_weights import VideoFacts, video_facts
@@ -19,20 +19,23 @@ from flowreel.schemas.errors import CheckpointError
 _PICTURE_SINGLES = {15: "edge2face_single"}  # channels of a picture -> folder of its generator of first frames
 
 
-def draft_video(folder: Folder, epoch: str, single: str | None, said: Said, opened: Opened) -> Draft:
-    """``single``: where first frames come from, as in `run.Request`. Raises CheckpointError."""
-    files, notes = _scales(folder.scales(epoch), epoch, said)
+def draft_video(folder: Folder, epoch: str, single: str | None, claims: Claims, opened: Opened) -> Draft:
+    """Drafts the configuration. ``single``: where first frames come from, as in `run.Request`. Raises
+    CheckpointError."""
+    files, notes = _scales(folder.scales(epoch), epoch, claims)
     weights = [opened.weights(file) for file in files]
     facts = video_facts(weights)
-    told = {name: getattr(facts, name) for name in ("ngf", "n_downsample", "n_blocks", "n_blocks_local", "n_frames")}
-    check_claims(told | {"flow": facts.flow, "foreground": facts.foreground}, said, folder.store.uri)
+    from_weights = {
+        name: getattr(facts, name) for name in ("ngf", "n_downsample", "n_blocks", "n_blocks_local", "n_frames")
+    }
+    check_claims(from_weights | {"flow": facts.flow, "foreground": facts.foreground}, claims, folder.store.uri)
     where = f"{files[0].name}: {facts.frame_channels * facts.n_frames} channels for {facts.n_frames} frames"
-    content = channels(facts.frame_channels, said, where)
-    fg_labels, fg_assumed = foreground_labels(facts.foreground, said, content.label_nc)
-    first, missing = _first_frames(folder, epoch, single, said, content, opened)
+    content = channels(facts.frame_channels, claims, where)
+    fg_labels, fg_assumed = foreground_labels(facts.foreground, claims, content.label_nc)
+    first, missing = _first_frames(folder, epoch, single, claims, content, opened)
     parts = [Part(f"G{scale}", w) for scale, w in enumerate(weights)]
     return Draft(
-        _config(facts, content, fg_labels, first, said),
+        _config(facts, content, fg_labels, first, claims),
         (*parts, *(first.parts if first else ())),
         first.tables if first else {},
         (*content.assumed, *fg_assumed, *(first.assumed if first else ())),
@@ -40,9 +43,9 @@ def draft_video(folder: Folder, epoch: str, single: str | None, said: Said, open
     )
 
 
-def _scales(files: Sequence[SourceFile], epoch: str, said: Said) -> tuple[Sequence[SourceFile], tuple[str, ...]]:
-    """As many files as there are scales. A flag may take fewer than there are files, nothing else may."""
-    claim = said.claim("n_scales")
+def _scales(files: Sequence[SourceFile], epoch: str, claims: Claims) -> tuple[Sequence[SourceFile], tuple[str, ...]]:
+    """Gives as many files as there are scales. A flag may take fewer than there are files, nothing else may."""
+    claim = claims.claim("n_scales")
     count = len(files)
     if claim is None or claim.value == count:
         return files, ()
@@ -60,15 +63,15 @@ def _scales(files: Sequence[SourceFile], epoch: str, said: Said) -> tuple[Sequen
 
 
 def _first_frames(
-    folder: Folder, epoch: str, single: str | None, said: Said, content: Channels, opened: Opened
+    folder: Folder, epoch: str, single: str | None, claims: Claims, content: Channels, opened: Opened
 ) -> tuple[Single | None, tuple[str, ...]]:
-    """The generator of first frames, or none and why."""
-    if single == "" or (single is None and said.value("first_frames") is False):
+    """Gives the generator of first frames, or none and why."""
+    if single == "" or (single is None and claims.value("first_frames") is False):
         return None, ()
-    place, file, epoch = _place(folder, epoch, single, said, content)
+    place, file, epoch = _place(folder, epoch, single, claims, content)
     if place is None:
         return None, ("no generator of first frames was found: clips start from nothing, or an exemplar (--single)",)
-    own = Said(Options(origin="flags", feat_num=said.flags.feat_num))  # the rest that is said is of the video generator
+    own = Claims(Options(origin="flags", feat_num=claims.flags.feat_num))  # other claims are about the video generator
     found = read_single(place, file, own, opened, epoch) if file else read_converted(place, opened)
     if found.config.feat_num and not found.config.feature_rows:
         raise CheckpointError(
@@ -79,10 +82,10 @@ def _first_frames(
 
 
 def _place(
-    folder: Folder, epoch: str, single: str | None, said: Said, content: Channels
+    folder: Folder, epoch: str, single: str | None, claims: Claims, content: Channels
 ) -> tuple[Folder | None, SourceFile | None, str]:
-    """Folder, file (none: a checkpoint directory) and epoch of the generator of first frames."""
-    load_size = said.value("load_size")
+    """Gives folder, file (none: a checkpoint directory) and epoch of the generator of first frames."""
+    load_size = claims.value("load_size")
     if single:
         place, named = single_folder(single)
         file = named or choose(place, LATEST, load_size)
@@ -98,7 +101,7 @@ def _place(
 
 
 def _config(
-    facts: VideoFacts, content: Channels, fg_labels: tuple[int, ...], first: Single | None, said: Said
+    facts: VideoFacts, content: Channels, fg_labels: tuple[int, ...], first: Single | None, claims: Claims
 ) -> GeneratorConfig:
     try:
         return GeneratorConfig(
@@ -115,7 +118,7 @@ def _config(
             n_scales=len(facts.files),
             flow=facts.flow,
             single=first.config if first else None,
-            size=said.value("size"),
+            size=claims.value("size"),
         )
     except ValidationError as error:
         hint = "leave the generator of first frames out with --no-single, or name another: --single" if first else ""

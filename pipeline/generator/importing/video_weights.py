@@ -1,4 +1,4 @@
-"""What the weights of a video generator tell about its architecture (vid2vid, section 3; official key names)."""
+"""Facts that the weights of a video generator show of its architecture (vid2vid, section 3; official key names)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ _FIRST = "the first convolution, which shows width and input channels"
 
 @dataclass(frozen=True)
 class ScaleFacts:
-    """One file's layout."""
+    """The layout of one file."""
 
     file: str
     width: int  # n: channels after the first convolution
@@ -26,7 +26,7 @@ class ScaleFacts:
 
 @dataclass(frozen=True)
 class VideoFacts:
-    """What all scales agree on, coarsest first in ``files``."""
+    """The layout that all scales share, coarsest first in ``files``."""
 
     files: tuple[str, ...]
     ngf: int
@@ -40,7 +40,8 @@ class VideoFacts:
 
 
 def video_facts(scales: Sequence[Weights]) -> VideoFacts:
-    """Raises CheckpointError where a file is no such network, or where files do not belong together."""
+    """Reads the layout. Raises CheckpointError where a file is not such a network, or where files do not belong
+    together."""
     facts = [_scale_facts(weights, scale) for scale, weights in enumerate(scales)]
     coarsest = facts[0]
     for scale, finer in enumerate(facts[1:], 1):
@@ -88,7 +89,8 @@ def _scale_facts(weights: Weights, scale: int) -> ScaleFacts:
 
 
 def _blocks(weights: Weights) -> int:
-    """Residual blocks of the coarsest scale, which lie half before and half after labels and images are added."""
+    """Counts residual blocks of the coarsest scale, which lie half before and half after labels and images are
+    added."""
     before, after = (len(weight_layout.blocks(weights, module)) for module in ("model_down_seg", "model_res_img"))
     if before == 0 or before - after not in (0, 1):
         raise CheckpointError(
@@ -99,7 +101,8 @@ def _blocks(weights: Weights) -> int:
 
 
 def _check_fits(coarsest: ScaleFacts, finer: ScaleFacts, scale: int, first_finer: ScaleFacts) -> None:
-    """Each finer scale has half the width of the one before, and the same inputs and branches."""
+    """Raises CheckpointError unless each finer scale has half the width of the one before, and the same inputs and
+    branches."""
     compared = [
         ("base width", finer.width, coarsest.width / 2**scale, coarsest),
         ("channels of all frames", finer.inputs, coarsest.inputs, coarsest),
@@ -120,7 +123,8 @@ def _check_fits(coarsest: ScaleFacts, finer: ScaleFacts, scale: int, first_finer
 
 
 def _check_foreground(facts: Sequence[ScaleFacts]) -> None:
-    """The foreground branch has half the width where the coarsest scale has more than two stride-2 steps."""
+    """Raises CheckpointError unless the foreground branch has half the width where the coarsest scale has more than
+    two stride-2 steps."""
     downs = facts[0].downs
     for f in facts:
         wanted = f.width // 2 if downs > 2 else f.width

@@ -1,4 +1,4 @@
-"""Reading a network's layout off the names and shapes of its weights."""
+"""Reads a network's layout from the names and shapes of its weights."""
 
 import re
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from flowreel.schemas.errors import CheckpointError
 
 
 def shape_of(weights: Weights, key: str, what: str) -> Shape:
-    """The shape of a convolution's weight that the layout is read from: (out, in, height, width)."""
+    """Gives the shape of the convolution weight that shows the layout: (out, in, height, width)."""
     shape = weights.shapes.get(key)
     if shape is None:
         near = get_close_matches(key, weights.tensors, 1)
@@ -22,22 +22,23 @@ def shape_of(weights: Weights, key: str, what: str) -> Shape:
 
 
 def has(weights: Weights, prefix: str) -> bool:
-    """Whether there is a module of this name."""
+    """Tells whether there is a module of this name."""
     return any(key.startswith(prefix + ".") for key in weights.tensors)
 
 
 def convolutions(weights: Weights, module: str) -> list[int]:
-    """Positions of a sequence's own convolutions: those with a four-sided weight."""
+    """Gives the positions of a sequence's own convolutions: those with a four-dimensional weight."""
     return _positions(module, (key for key, shape in weights.shapes.items() if len(shape) == 4), r"weight")
 
 
 def blocks(weights: Weights, module: str) -> list[int]:
-    """Positions of a sequence's residual blocks."""
+    """Gives the positions of a sequence's residual blocks."""
     return _positions(module, weights.tensors, r"conv_block\..*")
 
 
 def downs(weights: Weights, module: str) -> int:
-    """Stride-2 steps of a sequence: they follow the first convolution, at 4, 7, ..., up to its residual blocks."""
+    """Counts stride-2 steps of a sequence: they follow the first convolution, at 4, 7, ..., up to its residual
+    blocks."""
     found = blocks(weights, module)
     return (found[0] - 4) // 3 if found else len([i for i in convolutions(weights, module) if i > 1])
 

@@ -21,23 +21,24 @@ TABLES = "features."  # what the keys of feature tables begin with
 
 @dataclass(frozen=True)
 class Written:
-    """What lies there now."""
+    """The checkpoint that was written."""
 
     size: int  # bytes of the weights file
     sha256: str  # of the weights file
 
 
 def check_free(dest: Store, overwrite: bool) -> None:
-    """Raises CheckpointError if there is a checkpoint already, whole or in part, that must not be overwritten."""
-    there = [name for name in (CONFIG_FILE, WEIGHTS_FILE) if dest.exists(name)]
-    if there and not overwrite:
-        raise CheckpointError(f"{dest.uri} has a {there[0]} already: choose another place, or say --overwrite")
+    """Raises CheckpointError if there is already a checkpoint, whole or in part, that must not be overwritten."""
+    existing = [name for name in (CONFIG_FILE, WEIGHTS_FILE) if dest.exists(name)]
+    if existing and not overwrite:
+        raise CheckpointError(f"{dest.uri} has a {existing[0]} already: choose another place, or add --overwrite")
 
 
 def write_checkpoint(dest: Store, config: BaseModel, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> Written:
-    """Replaces what is there. Raises StorageError if it cannot be written; then no checkpoint is left in its place."""
+    """Writes a checkpoint over what is there. Raises StorageError if it cannot be written; then no checkpoint is
+    left in its place."""
     data = serialize_weights(_apart(tensors, dtype))
-    dest.delete(CONFIG_FILE)  # until the new one is there, the old weights must not pass for a checkpoint
+    dest.delete(CONFIG_FILE)  # until the new one exists, the old weights must not pass for a checkpoint
     dest.write(WEIGHTS_FILE, data)
     text = config.model_dump_json(indent=2) + "\n"
     dest.write(CONFIG_FILE, text.encode())
@@ -45,7 +46,7 @@ def write_checkpoint(dest: Store, config: BaseModel, tensors: Mapping[str, Tenso
 
 
 def _apart(tensors: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
-    """Each tensor with memory of its own, which the format asks for; .pth files may let several share theirs.
+    """Gives each tensor memory of its own, which the format requires; .pth files may let several share theirs.
 
     Feature tables stay float32: they are small, and searched for the nearest.
     """

@@ -1,4 +1,4 @@
-"""Class balance: which clips get which edits, so that classes reach their shares of the dataset's pixels."""
+"""Class balance: chooses which clips get which edits, so that classes reach their shares of the dataset's pixels."""
 
 from flowreel.pipeline.planning.balance.plan import Balanced, balanced
 

@@ -1,4 +1,4 @@
-"""What the file index knows of classes: shares of pixels per frame and per piece, without reading a map."""
+"""Shares of pixels per class, per frame and per span, from the file index: no map is read."""
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +10,7 @@ from flowreel.schemas.sequence import Sequences
 
 
 def frame_shares(facts: pa.Table, sequences: Sequences, remap: NDArray[np.uint16], classes: int) -> NDArray[np.float64]:
-    """(N, C): of each frame's pixels those of each class id below C. ``facts``: of the source's files."""
+    """Gives each frame's share of pixels of each class id below C, (N, C). ``facts``: of the source's files."""
     labels = facts.filter(pc.starts_with(facts["key"], "label|"))
     digests = sequences.label_N32
     wanted = pa.Array.from_buffers(DIGEST, len(digests), [None, pa.py_buffer(np.ascontiguousarray(digests))])
@@ -26,6 +26,6 @@ def frame_shares(facts: pa.Table, sequences: Sequences, remap: NDArray[np.uint16
 def span_sums(
     share_NC: NDArray[np.float64], start_P: NDArray[np.int64], stop_P: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """(P, C): sums over the frames of each span."""
+    """Sums over the frames of each span, (P, C)."""
     before_NC = np.concatenate([np.zeros((1, share_NC.shape[1])), np.cumsum(share_NC, axis=0)])
     return np.asarray(before_NC[stop_P] - before_NC[start_P])

@@ -1,4 +1,4 @@
-"""Objects of a class that sequences show, for use in others."""
+"""Finds objects of a class in sequences, for use in others."""
 
 from collections.abc import Iterator
 
@@ -12,30 +12,32 @@ from flowreel.pipeline.render.fetch import fetch_maps
 from flowreel.pipeline.render.job import RenderJob
 from flowreel.schemas.edit import Insert
 
-PIECES = 6  # looked through: those that show most of the class
+SPANS = 6  # searched: those that show most of the class
 FRAMES = 120  # of each at most
 OBJECTS = 8
 SHIFTS = (0.0, -0.15, 0.15)  # of the frame's width, in turn: not all stand at one place
 
 
-def objects(label: int, job: RenderJob, pieces: Spans, share_P: NDArray[np.float64]) -> list[Insert]:
-    """Edits that put objects of class ``label`` into a clip, those that cover most first; all of a sequence at once
-    where instance maps do not tell them apart. Empty where no sequence with instance maps shows any. ``share_P``: how
-    much of the class each piece shows."""
+def find_objects(label: int, job: RenderJob, spans: Spans, share_P: NDArray[np.float64]) -> list[Insert]:
+    """Gives edits that insert objects of class ``label`` into a clip, those that cover most first; all of a sequence at
+    once where instance maps do not tell them apart.
+
+    Empty where no sequence with instance maps shows any. ``share_P``: how much of the class each span shows.
+    """
     found: list[tuple[float, str, int, int]] = []
-    together: list[tuple[str, int, str]] = []
-    for piece in np.argsort(-share_P, kind="stable")[:PIECES].tolist():
-        if share_P[piece] <= 0:
+    whole_class: list[tuple[str, int, str]] = []
+    for span in np.argsort(-share_P, kind="stable")[:SPANS].tolist():
+        if share_P[span] <= 0:
             break
-        s, start = int(pieces.sequence_P[piece]), int(pieces.start_P[piece])
-        frames = pieces.sequences.frames(s, start, start + min(FRAMES, int(pieces.frames_P[piece])))
+        s, start = int(spans.sequence_P[span]), int(spans.start_P[span])
+        frames = spans.sequences.frames(s, start, start + min(FRAMES, int(spans.frames_P[span])))
         if not all(frame.instance for frame in frames):
             continue
-        name = pieces.sequences.ids[s].as_py()
+        name = spans.sequences.ids[s].as_py()
         maps = fetch_maps(frames, job, instances=True)
-        together.append((name, start, job.space.by_id[label].name))
+        whole_class.append((name, start, job.space.by_id[label].name))
         found += [(-cover, name, start + first, instance) for cover, first, instance in _tracks(maps, label)]
-    best = [(name, first, instance) for _, name, first, instance in sorted(found)[:OBJECTS]] or together
+    best = [(name, first, instance) for _, name, first, instance in sorted(found)[:OBJECTS]] or whole_class
     edits = (
         {"insert": instance, "from": name, "first": first, "by": (SHIFTS[k % len(SHIFTS)], 0.0)}
         for k, (name, first, instance) in enumerate(best)
@@ -44,7 +46,7 @@ def objects(label: int, job: RenderJob, pieces: Spans, share_P: NDArray[np.float
 
 
 def _tracks(maps: Maps, label: int) -> Iterator[tuple[float, int, int]]:
-    """(pixels of the class from its first frame on, that frame, id) of each object that is mostly of the class."""
+    """Yields (pixels of the class per frame, first frame, id) of each object that is mostly of the class."""
     assert maps.instance_THW is not None
     of_class = maps.label_THW == label
     ids, counts = np.unique(maps.instance_THW[of_class], return_counts=True)

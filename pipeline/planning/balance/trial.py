@@ -1,4 +1,4 @@
-"""What edits do to a clip's class shares: tried out on maps of reduced size, as rendering will do it."""
+"""Measures what edits do to a clip's class shares on maps of reduced size, as rendering will apply them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,17 +14,17 @@ from flowreel.schemas.edit import Edit, Insert
 from flowreel.schemas.sequence import Frame
 
 WIDTH = 256  # pixels at most: shares change by less than a hundredth
-FRAMES = 900  # that are tried out; what edits do to more is taken to be the same in the mean
+FRAMES = 900  # that are measured; edits are assumed to do the same to the rest in the mean
 
 Vector = NDArray[np.float64]
 
 
 @dataclass
 class Stage:
-    """Reads maps once each, and tells the summed class shares of a piece's frames under edits."""
+    """Reads maps once each, and measures the summed class shares of a span's frames under edits."""
 
     job: RenderJob
-    pieces: Spans
+    spans: Spans
     donor_frames: Callable[[Insert], Sequence[Frame]]
     classes: int
     skip: int  # first frames of a clip that are not published
@@ -38,22 +38,22 @@ class Stage:
             size = (WIDTH, max(1, round(height * WIDTH / width)))
             self.job = replace(self.job, settings=replace(self.job.settings, size=size))
 
-    def has(self, piece: int) -> bool:
-        """Whether a piece is tried out: the first ones that are asked for are, as far as there is room."""
-        if piece in self._maps:
+    def has(self, span: int) -> bool:
+        """Tells whether a span is measured: those that are asked for first are, as long as there is room."""
+        if span in self._maps:
             return True
-        frames = int(self.pieces.frames_P[piece])
+        frames = int(self.spans.frames_P[span])
         if self._maps and frames > self._room:
             return False
         self._room -= frames
-        s, start = int(self.pieces.sequence_P[piece]), int(self.pieces.start_P[piece])
-        self._maps[piece] = self._read(self.pieces.sequences.frames(s, start, start + frames))
+        s, start = int(self.spans.sequence_P[span]), int(self.spans.start_P[span])
+        self._maps[span] = self._read(self.spans.sequences.frames(s, start, start + frames))
         return True
 
-    def shares(self, piece: int, edits: Sequence[Edit]) -> Vector:
-        """(C,): summed over the frames that the piece publishes."""
+    def shares(self, span: int, edits: Sequence[Edit]) -> Vector:
+        """Measures class shares summed over the frames that the span publishes, (C,)."""
         donors = [self._donor(edit) for edit in edits if isinstance(edit, Insert)]
-        label_THW, _ = apply_edits(*self._maps[piece], edits, self.job.space, donors)
+        label_THW, _ = apply_edits(*self._maps[span], edits, self.job.space, donors)
         shown = label_THW[self.skip :]
         counts = np.bincount(shown.ravel(), minlength=self.classes)
         return np.asarray(counts[: self.classes] / max(1, shown[0].size))

@@ -1,1 +1,1 @@
-"""Poses and faces as a source: files -> conditioning pictures, label maps and keypoints. Read `frames.py` first."""
+"""Poses and faces as a source: files become conditioning pictures, label maps and keypoints. Read `frames.py` first."""

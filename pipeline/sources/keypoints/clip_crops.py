@@ -1,4 +1,4 @@
-"""What is kept of the frames of a clip."""
+"""Chooses the crops of a clip's frames."""
 
 from collections.abc import Sequence
 
@@ -18,13 +18,13 @@ from flowreel.pipeline.sources.keypoints.landmarks import face_crop
 from flowreel.pipeline.sources.keypoints.tracking import Box4, main_boxes
 from flowreel.schemas.source import SourceSpec
 
-STEADY_S = 0.25  # seconds over which the path of a piece that follows a body is smoothed
+STEADY_S = 0.25  # seconds over which the path of a crop that follows a body is smoothed
 
 
 def crops_of(source: SourceSpec, frames: Sequence[PointFrame], size: Size) -> list[Crop]:
-    """One per frame, all of ``size`` (width, height). Raises ValueError where that cannot be.
+    """Gives one crop per frame, all of ``size`` (width, height). Raises ValueError where that is impossible.
 
-    A face's is that of the first frame, as in vid2vid's training; what follows a body moves with it.
+    A face's crop is that of the first frame, as in vid2vid's training; one that follows a body moves with it.
     """
     own = frames[0].own
     if source.face:
@@ -43,18 +43,19 @@ def crops_of(source: SourceSpec, frames: Sequence[PointFrame], size: Size) -> li
 
 
 def middle(own: Size, size: Size) -> Crop:
-    """The columns that vid2vid keeps. Raises ValueError naming the size that they have, if it is another."""
-    cut = central_crop(own, central_size(own, size[1]))
-    if cut.size != size:
+    """Gives the columns that vid2vid keeps. Raises ValueError, naming the size that they have, if it differs from
+    ``size``."""
+    kept = central_crop(own, central_size(own, size[1]))
+    if kept.size != size:
         raise ValueError(
-            f"pictures of {own[0]}x{own[1]} have a middle of {cut.size[0]}x{cut.size[1]} at this height, not"
-            f" {size[0]}x{size[1]}; set the size to [{cut.size[0]}, {cut.size[1]}], or pose.crop to body"
+            f"pictures of {own[0]}x{own[1]} have a middle of {kept.size[0]}x{kept.size[1]} at this height, not"
+            f" {size[0]}x{size[1]}; set the size to [{kept.size[0]}, {kept.size[1]}], or pose.crop to body"
         )
-    return cut
+    return kept
 
 
 def _parts_box(frame: PointFrame) -> Box4:
-    """Around all body parts of a DensePose map."""
+    """Gives the box around all body parts of a DensePose map, (4,); NaN if there are none."""
     assert frame.densepose_HW3 is not None
     rows, columns = np.nonzero(frame.densepose_HW3[..., 2])
     if not len(rows):

@@ -1,7 +1,7 @@
-"""Curves through keypoints and the brush they are painted with: what pose and face pictures are made of.
+"""Curves through keypoints and the brush they are painted with, of which pose and face pictures consist.
 
 The rules are odd (an asymmetric brush, averaging over a curve's whole set of pixels, truncated least-squares fits), but
-they are what the generators were trained on: pictures are held bit for bit against reference pictures.
+they are what the generators were trained on: tests compare pictures bit for bit with reference pictures.
 """
 
 import warnings
@@ -19,7 +19,7 @@ NO_POINTS = np.zeros((0, 2), np.int64)
 
 
 def curve(point_N2: Points) -> NDArray[np.int64]:
-    """Pixels (x, y) along a line through two points or a parabola through three, (M, 2); may be none.
+    """Gives the pixels (x, y) along a line through two points or a parabola through three, (M, 2); may be none.
 
     The curve is sampled once per pixel along the direction in which the points are further apart.
     """
@@ -59,20 +59,20 @@ def paint_white(canvas_HW: Canvas, pixel_M2: NDArray[np.int64]) -> None:
 
 
 def _blend(canvas: Canvas, pixel_M2: NDArray[np.int64], colour: Colour) -> None:
-    """All pixels of a set become the colour if all are black, otherwise all the mean of what they are and it."""
+    """Sets all pixels of a set to the colour if all are black, otherwise to the mean of their values and it."""
     x_M, y_M = _inside(canvas, pixel_M2)
     old_M3 = canvas[y_M, x_M]
     canvas[y_M, x_M] = (old_M3.astype(np.int64) + colour) // 2 if old_M3.any() else colour
 
 
 def _inside(canvas: Canvas, pixel_M2: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """x and y, moved to the border where they are beyond it."""
+    """Gives x and y, moved to the border where they are beyond it."""
     height, width = canvas.shape[:2]
     return pixel_M2[:, 0].clip(0, width - 1), pixel_M2[:, 1].clip(0, height - 1)
 
 
 def _polynomial(x: NDArray[np.float64], *coefficients: float) -> NDArray[np.float64]:
-    """a x + b, or a x^2 + b x + c."""
+    """Evaluates a x + b, or a x^2 + b x + c."""
     if len(coefficients) == 2:
         return coefficients[0] * x + coefficients[1]
     return coefficients[0] * x**2 + coefficients[1] * x + coefficients[2]
@@ -87,7 +87,7 @@ def _parabola(x: NDArray[np.float64], a: float, b: float, c: float) -> NDArray[n
 
 
 def _fit(x_N: NDArray[np.float64], y_N: NDArray[np.float64]) -> NDArray[Any]:
-    """Least squares by scipy: its rounding decides which pixel a value close to an integer is truncated to."""
+    """Fits by scipy's least squares: its rounding decides which pixel a value close to an integer is truncated to."""
     from scipy.optimize import OptimizeWarning, curve_fit  # slow to import, and only pictures of this kind need it
 
     with warnings.catch_warnings():

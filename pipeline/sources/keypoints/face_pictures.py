@@ -1,4 +1,4 @@
-"""Face landmarks -> conditioning pictures: an edge map and distances from its strokes (vid2vid's face task).
+"""Draws conditioning pictures of face landmarks: an edge map and distances from its strokes (vid2vid's face task).
 
 A frame has 1 channel of edges and 14 of distances, in [0, 1]. The map of part labels (0..6) tells the feature encoder
 which part is where; it is no channel.
@@ -30,24 +30,25 @@ PARTS: list[tuple[int, list[Stroke]]] = [
 ]
 STROKES: list[Stroke] = [stroke for _, strokes in PARTS for stroke in strokes]
 PART_LABELS = 7  # with 0, the background
-_PIECE = 3  # points of a stroke that one curve goes through
+_CURVE_POINTS = 3  # points of a stroke that one curve goes through
 _DISTANCE_UNIT = 3.0  # pixels per level of a distance map
 
 
 @dataclass(frozen=True)
 class FaceOptions:
-    """What a face generator was trained with."""
+    """The options that a face generator was trained with."""
 
     distances: bool = True
     background_edges: bool = True  # Canny edges of the real picture around the face; needs scikit-image
 
     @property
     def channels(self) -> int:
+        """Counts the channels of a frame."""
         return 1 + len(STROKES) * self.distances
 
 
 def draw_parts(landmark_68: Points, size: tuple[int, int]) -> Canvas:
-    """Part labels 0..6 at the picture's own ``size`` (width, height), (H, W)."""
+    """Draws part labels 0..6 at the picture's own ``size`` (width, height), (H, W)."""
     point_N2 = with_forehead(landmark_68).astype(np.int32)
     label_HW = np.zeros((size[1], size[0]), np.uint8)
     for label, strokes in PARTS:
@@ -57,12 +58,12 @@ def draw_parts(landmark_68: Points, size: tuple[int, int]) -> Canvas:
 
 
 def draw_edges(landmark_68: Points, size: tuple[int, int]) -> Canvas:
-    """All strokes, white on black, (H, W)."""
+    """Draws all strokes, white on black, (H, W)."""
     return _drawn(with_forehead(landmark_68), STROKES, size)
 
 
 def draw_distances(landmark_68: Points, size: tuple[int, int]) -> Canvas:
-    """Per stroke the city-block distance from it, in units of 3 pixels, at most 255: (14, H, W)."""
+    """Draws each stroke's city-block distance, in units of 3 pixels, at most 255: (14, H, W)."""
     point_N2 = with_forehead(landmark_68)
     maps = []
     for stroke in STROKES:
@@ -72,7 +73,8 @@ def draw_distances(landmark_68: Points, size: tuple[int, int]) -> Canvas:
 
 
 def background_edges(image_HW3: NDArray[np.uint8], part_HW: Canvas) -> Canvas:
-    """Canny edges of the real picture outside the face, 255 on 0, (H, W). They depend on scikit-image's version."""
+    """Finds Canny edges of the real picture outside the face, 255 on 0, (H, W). They depend on scikit-image's
+    version."""
     try:
         from skimage.feature import canny  # an extra: only this picture needs it
     except ImportError:
@@ -87,7 +89,7 @@ def background_edges(image_HW3: NDArray[np.uint8], part_HW: Canvas) -> Canvas:
 def encode_face(
     landmark_68: Points, image_HW3: NDArray[np.uint8], crop: Box, size: tuple[int, int], options: FaceOptions
 ) -> NDArray[np.float32]:
-    """One frame's channels, (L, H, W) in [0, 1], of the cut-out at ``size`` (width, height).
+    """Encodes one frame's channels, (L, H, W) in [0, 1], of the crop at ``size`` (width, height).
 
     ``image_HW3``: the real picture; without background edges only its size matters.
     """
@@ -96,23 +98,23 @@ def encode_face(
     if options.background_edges:
         edge_HW += background_edges(image_HW3, draw_parts(landmark_68, own_size))  # 255 + 255 is 254
     maps = [edge_HW, *(draw_distances(landmark_68, own_size) if options.distances else [])]
-    resized = [_cut(one, crop, size, Image.Resampling.BILINEAR) for one in maps]
+    resized = [_cropped(one, crop, size, Image.Resampling.BILINEAR) for one in maps]
     return np.stack(resized).astype(np.float32) / np.float32(255)
 
 
 def encode_parts(landmark_68: Points, own_size: tuple[int, int], crop: Box, size: tuple[int, int]) -> Canvas:
-    """Part labels of the cut-out at ``size`` (width, height), (H, W)."""
-    return _cut(draw_parts(landmark_68, own_size), crop, size, Image.Resampling.NEAREST)
+    """Draws part labels of the crop at ``size`` (width, height), (H, W)."""
+    return _cropped(draw_parts(landmark_68, own_size), crop, size, Image.Resampling.NEAREST)
 
 
 def _drawn(point_N2: Points, strokes: Sequence[Stroke], size: tuple[int, int]) -> Canvas:
     canvas_HW = np.zeros((size[1], size[0]), np.uint8)
     for stroke in strokes:
-        for start in range(0, len(stroke) - 1, _PIECE - 1):
-            paint_white(canvas_HW, curve(point_N2[list(stroke[start : start + _PIECE])]))
+        for start in range(0, len(stroke) - 1, _CURVE_POINTS - 1):
+            paint_white(canvas_HW, curve(point_N2[list(stroke[start : start + _CURVE_POINTS])]))
     return canvas_HW
 
 
-def _cut(picture_HW: Canvas, crop: Box, size: tuple[int, int], how: Image.Resampling) -> Canvas:
+def _cropped(picture_HW: Canvas, crop: Box, size: tuple[int, int], filter: Image.Resampling) -> Canvas:
     x0, y0, x1, y1 = crop
-    return np.asarray(Image.fromarray(picture_HW[y0:y1, x0:x1]).resize(size, how))
+    return np.asarray(Image.fromarray(picture_HW[y0:y1, x0:x1]).resize(size, filter))

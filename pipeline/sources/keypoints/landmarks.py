@@ -1,4 +1,4 @@
-"""Face landmarks: 68 points in dlib's order, read, and what is derived from them without drawing."""
+"""Face landmarks: 68 points in dlib's order, parsed, and what follows from them without drawing."""
 
 import json
 from math import floor, trunc
@@ -15,7 +15,7 @@ Box = tuple[int, int, int, int]  # x0, y0, x1, y1 in pixels, ends excluded
 
 
 def parse_landmarks(text: str | bytes, name: str) -> Points:
-    """68 lines "x,y" -> (68, 2), pixels; or JSON, a list of 68 lists [x, y].
+    """Parses 68 lines "x,y", or JSON, a list of 68 lists [x, y], to (68, 2) pixels.
 
     Raises ValueError naming file (``name``) and line, or point, for anything else.
     """
@@ -35,7 +35,7 @@ def parse_landmarks(text: str | bytes, name: str) -> Points:
 
 
 def _listed(text: str, name: str) -> list[str]:
-    """JSON's points as lines."""
+    """Turns JSON's points into lines."""
     try:
         points = json.loads(text)
     except ValueError as error:
@@ -66,15 +66,15 @@ def with_forehead(landmark_68: Points) -> Points:
 
 
 def face_crop(landmark_68: Points, size: tuple[int, int]) -> Box:
-    """The square around a face that is kept, moved into the picture of ``size`` (width, height).
+    """Gives the square around a face that is kept, moved into the picture of ``size`` (width, height).
 
-    Where it is larger than the picture, it is cut off at the picture's edges.
+    Where it is larger than the picture, it ends at the picture's edges. Raises ValueError for a face that is too small.
     """
     (x_low, y_low), (x_high, y_high) = landmark_68.min(axis=0), landmark_68.max(axis=0)
     side = 2.5 * (x_high - x_low)
     half = floor(side / 2)
     if half < 1:
-        raise ValueError(f"the face is {x_high - x_low:g} pixels wide: too small to be cut out")
+        raise ValueError(f"the face is {x_high - x_low:g} pixels wide: too small to crop")
 
     def bounds(centre: int, length: int) -> tuple[int, int]:
         moved = min(max(0, centre - half) + side, length) - half

@@ -24,9 +24,10 @@ class Person:
 
 
 def parse_people(text: str | bytes, name: str, body_only: bool = False) -> list[Person]:
-    """People of one frame. Raises ValueError naming file (``name``), person and key for anything that is not right.
+    """Parses the people of one frame. Raises ValueError naming file (``name``), person and key for anything that is
+    wrong.
 
-    With ``body_only``, hands and faces are not looked at and may be missing.
+    With ``body_only``, hands and faces are ignored and may be missing.
     """
     try:
         tree = json.loads(text)

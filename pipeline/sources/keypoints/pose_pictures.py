@@ -1,4 +1,4 @@
-"""Poses -> conditioning pictures: OpenPose skeletons and DensePose maps (vid2vid's pose task).
+"""Draws conditioning pictures of poses: OpenPose skeletons and DensePose maps (vid2vid's pose task).
 
 A frame has 3 channels of densepose, then 3 of the skeleton, all in [-1, 1]; or only one of the two.
 """
@@ -70,7 +70,7 @@ FACE: list[tuple[int, ...]] = [
 
 @dataclass(frozen=True)
 class PoseOptions:
-    """What a pose generator was trained with."""
+    """The options that a pose generator was trained with."""
 
     densepose: bool = True
     openpose: bool = True
@@ -82,11 +82,12 @@ class PoseOptions:
 
     @property
     def channels(self) -> int:
+        """Counts the channels of a frame."""
         return 3 * (self.densepose + self.openpose)
 
 
 def draw_skeleton(people: Sequence[Person], size: tuple[int, int], basic: bool = False) -> Canvas:
-    """Skeletons on black at the picture's own ``size`` (width, height), (H, W, 3).
+    """Draws skeletons on black at the picture's own ``size`` (width, height), (H, W, 3).
 
     Each person is drawn alone; where people overlap, their values are added, modulo 256.
     """
@@ -104,7 +105,7 @@ Edge = tuple[NDArray[np.float64], NDArray[np.float64], Colour, int]  # two point
 
 
 def _edges(person: Person, basic: bool) -> Iterator[Edge]:
-    """In drawing order."""
+    """Yields a person's edges in drawing order."""
     body = np.where(person.body[:, 2:] > BODY_LEAST, person.body[:, :2], 0)
     for one, other, colour in BODY if basic else HEAD + BODY:
         yield body[one], body[other], colour, BODY_BRUSH
@@ -118,7 +119,7 @@ def _edges(person: Person, basic: bool) -> Iterator[Edge]:
 
 
 def _joined(points: Keypoints | None, group: Iterable[int], least: float, colour: Colour) -> Iterator[Edge]:
-    """A group's consecutive points, if it is known whole."""
+    """Yields edges between a group's consecutive points, if all of them are known."""
     if points is None:
         raise ValueError("hands and face were not read; read them, or draw basic skeletons")
     chosen = points[list(group)]
@@ -129,7 +130,7 @@ def _joined(points: Keypoints | None, group: Iterable[int], least: float, colour
 
 @dataclass(frozen=True)
 class PoseFrame:
-    """What is known of the people in one picture; what the generator is not conditioned on may be missing."""
+    """The people in one picture; what the generator is not conditioned on may be missing."""
 
     size: tuple[int, int]  # of the picture: width, height
     densepose_HW3: NDArray[np.uint8] | None = None  # RGB
@@ -144,8 +145,8 @@ class PoseFrame:
             )
 
 
-def encode_pose(frame: PoseFrame, cut: Crop, options: PoseOptions) -> NDArray[np.float32]:
-    """One frame's channels, (L, H, W) in [-1, 1], of what is cut out.
+def encode_pose(frame: PoseFrame, crop: Crop, options: PoseOptions) -> NDArray[np.float32]:
+    """Encodes one frame's channels, (L, H, W) in [-1, 1], of the crop.
 
     Raises ValueError if something is missing that the generator is conditioned on.
     """
@@ -153,23 +154,23 @@ def encode_pose(frame: PoseFrame, cut: Crop, options: PoseOptions) -> NDArray[np
     if options.densepose:
         if frame.densepose_HW3 is None:
             raise ValueError("this generator is conditioned on densepose maps, and there is none")
-        parts.append(encode_densepose(frame.densepose_HW3, cut))
+        parts.append(encode_densepose(frame.densepose_HW3, crop))
     if options.openpose:
         if frame.people is None:
             raise ValueError("this generator is conditioned on skeletons, and there are no OpenPose keypoints")
-        parts.append(_encoded(draw_skeleton(frame.people, frame.size, options.basic), cut))
+        parts.append(_encoded(draw_skeleton(frame.people, frame.size, options.basic), crop))
     return np.concatenate(parts)
 
 
-def encode_densepose(densepose_HW3: NDArray[np.uint8], cut: Crop) -> NDArray[np.float32]:
-    """(3, H, W): the part index in the third channel fills the range."""
-    picture_3HW = _encoded(densepose_HW3, cut)
+def encode_densepose(densepose_HW3: NDArray[np.uint8], crop: Crop) -> NDArray[np.float32]:
+    """Encodes a DensePose map as (3, H, W): the part index in the third channel fills the range."""
+    picture_3HW = _encoded(densepose_HW3, crop)
     index_HW = (picture_3HW[2] * np.float32(0.5) + np.float32(0.5)) * np.float32(255)
     picture_3HW[2] = (index_HW / np.float32(PARTS) - np.float32(0.5)) / np.float32(0.5)
     return picture_3HW
 
 
-def _encoded(picture_HW3: NDArray[np.uint8], cut: Crop) -> NDArray[np.float32]:
-    """Nearest neighbour; (3, H, W) in [-1, 1]."""
+def _encoded(picture_HW3: NDArray[np.uint8], crop: Crop) -> NDArray[np.float32]:
+    """Crops by nearest neighbour and scales to (3, H, W) in [-1, 1]."""
     half = np.float32(0.5)
-    return (cut.nearest(picture_HW3).transpose(2, 0, 1).astype(np.float32) / np.float32(255) - half) / half
+    return (crop.nearest(picture_HW3).transpose(2, 0, 1).astype(np.float32) / np.float32(255) - half) / half

@@ -22,36 +22,37 @@ PERSON_SKELETON = (
 )  # fmt: skip
 FACE = tuple(f"dlib_{number}" for number in range(68))
 _FROM_BODY_25 = (0, 16, 15, 18, 17, 5, 2, 6, 3, 7, 4, 12, 9, 13, 10, 14, 11)
-LEAST = 0.01  # confidence above which a point is there, as where skeletons are drawn
-VISIBLE = 2  # COCO's flag; its 1, labelled but hidden, is nothing that a detector says
+LEAST = 0.01  # confidence above which a point counts, as for drawn skeletons
+VISIBLE = 2  # COCO's flag; its 1, labelled but hidden, is nothing that a detector reports
 
 People = list[dict[str, Any]]  # of one frame: a value of the column `keypoints`
 
 
-def keypoints_of(frames: Sequence[PointFrame], cuts: Sequence[Crop]) -> list[People] | None:
-    """Of a clip, frame by frame; None if its source has none. Who is not in what is cut out is left out."""
+def keypoints_of(frames: Sequence[PointFrame], crops: Sequence[Crop]) -> list[People] | None:
+    """Gives a clip's keypoints, frame by frame; None if its source has none. People outside the crop are left out."""
     if frames[0].landmark_68 is not None:
         faces = [f.landmark_68 for f in frames if f.landmark_68 is not None]
-        return [_kept([(0, face, np.ones(len(face)))], cut) for face, cut in zip(faces, cuts, strict=True)]
+        return [_kept([(0, face, np.ones(len(face)))], crop) for face, crop in zip(faces, crops, strict=True)]
     if frames[0].people is None:
         return None
     people_T = [frame.people or [] for frame in frames]
     found = []
-    for people, tracks, cut in zip(people_T, track_people(people_T), cuts, strict=True):
+    for people, tracks, crop in zip(people_T, track_people(people_T), crops, strict=True):
         bodies = [person.body[list(_FROM_BODY_25)] for person in people]
-        found.append(_kept([(t, b[:, :2], b[:, 2]) for t, b in zip(tracks, bodies, strict=True)], cut))
+        found.append(_kept([(t, b[:, :2], b[:, 2]) for t, b in zip(tracks, bodies, strict=True)], crop))
     return found
 
 
-def _kept(people: Sequence[tuple[int, NDArray[np.float64], NDArray[np.float64]]], cut: Crop) -> People:
-    """In order of tracks; ``people``: track, points (N, 2) in the picture, confidence (N)."""
+def _kept(people: Sequence[tuple[int, NDArray[np.float64], NDArray[np.float64]]], crop: Crop) -> People:
+    """Gives the people in the crop in order of tracks; ``people``: track, points (N, 2) in the picture, confidence
+    (N)."""
     found = []
     for track, point_N2, confidence_N in sorted(people, key=lambda person: person[0]):
-        moved_N2 = cut.points(point_N2)
-        there_N = (confidence_N > LEAST) & cut.holds(moved_N2)
-        if there_N.any():
-            flag_N = np.where(there_N, VISIBLE, 0)
-            points_N3 = np.column_stack([np.where(there_N[:, None], moved_N2, 0), flag_N]).astype(np.float32)
-            confidence = np.where(there_N, confidence_N, 0).astype(np.float32)
+        moved_N2 = crop.points(point_N2)
+        visible_N = (confidence_N > LEAST) & crop.holds(moved_N2)
+        if visible_N.any():
+            flag_N = np.where(visible_N, VISIBLE, 0)
+            points_N3 = np.column_stack([np.where(visible_N[:, None], moved_N2, 0), flag_N]).astype(np.float32)
+            confidence = np.where(visible_N, confidence_N, 0).astype(np.float32)
             found.append({"track": track, "points": points_N3.ravel().tolist(), "confidence": confidence.tolist()})
     return found

@@ -1,4 +1,4 @@
-"""Who is who from frame to frame: people are matched by where their keypoints are."""
+"""Tracks people from frame to frame by where their keypoints are."""
 
 from collections.abc import Sequence
 
@@ -8,15 +8,15 @@ from numpy.typing import NDArray
 from flowreel.pipeline.sources.keypoints.openpose import Person
 from flowreel.pipeline.sources.keypoints.pose_pictures import BODY_LEAST
 
-FARTHEST = 0.5  # heights of a body that its points move on average from one sight to the next, at most
-MEMORY = 10  # frames after which who was not seen counts as gone
+FARTHEST = 0.5  # heights of a body by which its points move on average between sightings, at most
+MEMORY = 10  # frames after which an unseen person counts as gone
 _NEVER = 1e6
 
 Box4 = NDArray[np.float64]  # x0, y0, x1, y1
 
 
 def track_people(people_T: Sequence[Sequence[Person]]) -> list[list[int]]:
-    """A number for each person of each frame, the same for one person over time; 0 has the largest body."""
+    """Numbers each person of each frame, the same for one person over time; 0 has the largest body."""
     last: dict[int, tuple[int, Person]] = {}  # track -> frame and person, when seen last
     tracks_T: list[list[int]] = []
     for t, people in enumerate(people_T):
@@ -36,7 +36,7 @@ def track_people(people_T: Sequence[Sequence[Person]]) -> list[list[int]]:
 
 
 def body_box(person: Person) -> Box4:
-    """Around the points of the body that were found; NaN if there are none."""
+    """Gives the box around the points of the body that were found; NaN if there are none."""
     points = person.body[person.body[:, 2] > BODY_LEAST, :2]
     if not len(points):
         return np.full(4, np.nan)
@@ -44,7 +44,7 @@ def body_box(person: Person) -> Box4:
 
 
 def main_boxes(people_T: Sequence[Sequence[Person]]) -> list[Box4]:
-    """The main person's box in each frame, NaN where it is out of sight."""
+    """Gives the main person's box in each frame, NaN where it is out of sight."""
     found = []
     for people, tracks in zip(people_T, track_people(people_T), strict=True):
         boxes = [body_box(person) for person, track in zip(people, tracks, strict=True) if track == 0]
@@ -53,7 +53,7 @@ def main_boxes(people_T: Sequence[Sequence[Person]]) -> list[Box4]:
 
 
 def _matched(people: Sequence[Person], known: Sequence[Person]) -> list[int | None]:
-    """For each person the known one that it is, at the least distance on the whole."""
+    """Matches each person with a known one, at the least total distance; None for newcomers."""
     from scipy.optimize import linear_sum_assignment  # slow to import, and most sources have no people
 
     if not people or not known:
@@ -68,13 +68,13 @@ def _matched(people: Sequence[Person], known: Sequence[Person]) -> list[int | No
 
 
 def _distance(one: Person, other: Person) -> float:
-    """Mean distance of the points that both have, in heights of the larger body."""
+    """Gives the mean distance of the points that both have, in heights of the larger body."""
     both = (one.body[:, 2] > BODY_LEAST) & (other.body[:, 2] > BODY_LEAST)
     if not both.any():
         return _NEVER
     height = max(box[3] - box[1] for box in (body_box(one), body_box(other)))
-    apart = np.linalg.norm(one.body[both, :2] - other.body[both, :2], axis=1).mean()
-    return float(apart / max(height, 1.0))
+    distance = np.linalg.norm(one.body[both, :2] - other.body[both, :2], axis=1).mean()
+    return float(distance / max(height, 1.0))
 
 
 def _area(person: Person) -> float:

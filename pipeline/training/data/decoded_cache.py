@@ -1,4 +1,4 @@
-"""What was decoded lately, so that it need not be decoded again."""
+"""A cache of decoded frames."""
 
 import threading
 from collections import OrderedDict
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Memory:
-    """Keeps what was used last, up to a number of bytes. Threads may share it."""
+    """A cache of what was used last, up to a number of bytes. Threads may share it."""
 
     def __init__(self, most_bytes: int) -> None:
         self.most_bytes = most_bytes
@@ -16,7 +16,7 @@ class Memory:
         self._lock = threading.Lock()
 
     def get(self, key: Hashable) -> Any | None:
-        """What was put under ``key``, unless it had to make room."""
+        """Gives what was put under ``key``; None if it was dropped."""
         with self._lock:
             if key not in self._kept:
                 return None
@@ -24,7 +24,7 @@ class Memory:
             return self._kept[key][0]
 
     def put(self, key: Hashable, value: Any, nbytes: int) -> None:
-        """Keeps ``value``; what was not used for longest makes room. What is larger than all room is not kept."""
+        """Keeps ``value``, and drops what was not used for longest. What is larger than the whole cache is not kept."""
         if nbytes > self.most_bytes:
             return
         with self._lock:

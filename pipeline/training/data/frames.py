@@ -1,4 +1,4 @@
-"""Frames as networks are trained on them: read, decoded, remapped, resized (vid2vid-spec, section 3.5)."""
+"""Reads training frames: decoded, remapped, resized (vid2vid-spec, section 3.5)."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,12 +24,13 @@ Rgb = NDArray[np.uint8]
 
 
 def read_frames(source: TrainingSource, frames: Sequence[TrainingFrame], size: tuple[int, int]) -> list[FrameData]:
-    """Frames at ``size`` (width, height). Raises SourceError for what is gone, changed, damaged or of a wrong id."""
+    """Reads frames at ``size`` (width, height). Raises SourceError for files that are gone, changed, damaged or have
+    unknown ids."""
     wanted = [m for f in frames for m in (f.label, f.image, f.instance, f.guide) if m is not None]
     media, table = read_media(source.store, wanted), remap_table(source.remap, source.space)
 
     def one(frame: TrainingFrame) -> FrameData:
-        if source.points and frame.cut:
+        if source.points and frame.crop:
             found = _point_frame(source, frame, media)
             return replace(found, image_HW3=_image(source.store, frame, media, size))
         raw_HW = _decoded(source.store, frame.label, media, decode_ids)
@@ -49,7 +50,7 @@ def read_frames(source: TrainingSource, frames: Sequence[TrainingFrame], size: t
 
 
 def read_images(store: Store, frames: Sequence[TrainingFrame], size: tuple[int, int]) -> list[Rgb]:
-    """The frames' images alone. Raises SourceError as `read_frames` does."""
+    """Reads only the frames' images. Raises SourceError as `read_frames` does."""
     media = read_media(store, [f.image for f in frames])
     with ThreadPoolExecutor(READERS) as pool:
         return list(pool.map(lambda f: _image(store, f, media, size), frames))
@@ -57,14 +58,14 @@ def read_images(store: Store, frames: Sequence[TrainingFrame], size: tuple[int, 
 
 def _image(store: Store, frame: TrainingFrame, media: dict[Medium, bytes | None], size: tuple[int, int]) -> Rgb:
     image_HW3 = _decoded(store, frame.image, media, decode_image)
-    return frame.cut.smooth(image_HW3) if frame.cut else resize_image(image_HW3, size)
+    return frame.crop.smooth(image_HW3) if frame.crop else resize_image(image_HW3, size)
 
 
 def _point_frame(source: TrainingSource, frame: TrainingFrame, media: dict[Medium, bytes | None]) -> FrameData:
-    assert source.points and frame.cut
+    assert source.points and frame.crop
     guide, mask = (media[m] if m else None for m in (frame.guide, frame.instance))
     try:
-        return point_frame(source.points, source.space, Given(media[frame.label] or b"", guide, mask), frame.cut)
+        return point_frame(source.points, source.space, Given(media[frame.label] or b"", guide, mask), frame.crop)
     except ValueError as error:
         raise SourceError(f"{source.store.url(frame.label.path)}: {error}") from None
 

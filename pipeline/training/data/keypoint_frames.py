@@ -1,4 +1,4 @@
-"""Poses and faces to train on: sequences with what is cut out of each frame, and frames as networks take them."""
+"""Training frames of poses and faces: the crop of each frame, and frames as networks take them."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,8 +19,8 @@ from flowreel.schemas.sequence import Frame
 from flowreel.schemas.source import SourceSpec
 
 
-def sequence_cuts(store: Store, source: SourceSpec, frames: Sequence[Frame], size: Size) -> list[Crop]:
-    """What is kept of a sequence's frames: of a whole one, so that a frame is the same in all clips.
+def sequence_crops(store: Store, source: SourceSpec, frames: Sequence[Frame], size: Size) -> list[Crop]:
+    """Chooses the crops of a sequence's frames from the whole sequence, so that a frame is the same in all clips.
 
     Raises SourceError for files that are gone, changed or damaged.
     """
@@ -29,19 +29,19 @@ def sequence_cuts(store: Store, source: SourceSpec, frames: Sequence[Frame], siz
     with ThreadPoolExecutor(READERS) as pool:
         files = list(pool.map(lambda f: _read(store, f), wanted))
     try:
-        cuts = crops_of(source, [decode_frame(source, given) for given in files], size)
+        crops = crops_of(source, [decode_frame(source, given) for given in files], size)
     except ValueError as error:
         raise SourceError(f"{store.url(frames[0].label.path)}: {error}") from None
-    return cuts if follows else cuts * len(frames)
+    return crops if follows else crops * len(frames)
 
 
-def point_frame(source: SourceSpec, space: LabelSpace, given: Given, cut: Crop) -> FrameData:
-    """Without its image. Raises ValueError for what is wrong with a file."""
+def point_frame(source: SourceSpec, space: LabelSpace, given: Given, crop: Crop) -> FrameData:
+    """Draws a frame, without its image. Raises ValueError for what is wrong with a file."""
     frame = decode_frame(source, given)
-    label_HW, instance_HW = label_map(frame, cut), instance_map(frame, cut)
+    label_HW, instance_HW = label_map(frame, crop), instance_map(frame, crop)
     regions_HW = thing_regions(label_HW, space) if instance_HW is None else instance_HW
     nothing_HW3 = np.zeros((0, 0, 3), np.uint8)
-    return FrameData(label_HW, regions_HW, nothing_HW3, conditioning(source, frame, cut))
+    return FrameData(label_HW, regions_HW, nothing_HW3, conditioning(source, frame, crop))
 
 
 def _read(store: Store, frame: Frame) -> Given:

@@ -95,8 +95,8 @@ class ClipLoader:
 
         def one(pair: Pair) -> Flow:
             current, previous = pair
-            kept = self.flows.kept(current, previous)
-            return kept or self.flows.found(current, previous, data[current].image_HW3, data[previous].image_HW3)
+            kept = self.flows.cached(current, previous)
+            return kept or self.flows.compute_pair(current, previous, data[current].image_HW3, data[previous].image_HW3)
 
         found = {pair: self.memory.get(pair) for pair in pairs}
         new = [pair for pair in pairs if found[pair] is None]

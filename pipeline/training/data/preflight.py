@@ -1,4 +1,4 @@
-"""What must be right before the first step. Each problem names the object, the value, the bound and the next step."""
+"""Checks before the first step. Each problem names the object, the value, the bound and the next step."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -12,7 +12,7 @@ from flowreel.schemas.label_space import LabelSpace
 from flowreel.schemas.sequence import Sequence, SourceFile
 from flowreel.schemas.training import TrainSpec
 
-MAX_STRETCH = 0.02  # how far the shapes of an image and its label map may differ: rounded sides, not another cut
+MAX_STRETCH = 0.02  # how far the shapes of an image and its label map may differ: rounded sides, not another crop
 MOST_CHANNELS = 256  # of one-hot labels (GeneratorConfig.label_nc)
 
 
@@ -29,42 +29,42 @@ Pictures = dict[str, dict[str, Picture]]  # sequence -> frame name -> image
 
 
 def spec_problems(spec: TrainSpec, space: LabelSpace) -> Iterator[str]:
-    """Sizes that do not go together, ids that networks have no channels for."""
+    """Yields sizes that do not go together, and ids that networks have no channels for."""
     size, crop = spec.data.size, spec.data.crop
     if crop and (crop[0] > size[0] or crop[1] > size[1]):
         yield f"data.crop {_x(crop)} is larger than data.size {_x(size)}; lower it, or raise data.size"
     networks = spec.generator
-    # How wide layers are does not matter to sizes.
+    # The width of layers does not matter to sizes.
     config = GeneratorConfig(ngf=2**networks.n_scales, n_downsample=networks.n_downsample, n_scales=networks.n_scales)
     try:
         config.check_size(*(crop or size))
     except ValueError as error:
         yield f"data.{'crop' if crop else 'size'}: {error}"
     if spec.source and spec.source.pose and spec.data.flip:
-        yield f"data.flip {spec.data.flip:g}: left and right limbs are drawn in other colours; set it to 0"
+        yield f"data.flip {spec.data.flip:g}: left and right limbs are drawn in different colours; set it to 0"
     highest = max(space.ids)
     if highest >= MOST_CHANNELS:
         yield (
-            f"label space '{space.name}' has class id {highest}, networks have at most {MOST_CHANNELS} channels;"
+            f"label space '{space.name}' has class id {highest}, but networks have at most {MOST_CHANNELS} channels;"
             f" use a label space with ids below {MOST_CHANNELS} and map the source's to it by source.remap"
         )
 
 
 def hold_out_problems(spec: TrainSpec, sequences: Iterable[TrainingSequence]) -> Iterator[str]:
-    """Names that are no sequence, or nothing left to train on."""
-    there = list(dict.fromkeys(s.scene for s in sequences))
+    """Yields names that are no sequence, and a spec that leaves nothing to train on."""
+    known = list(dict.fromkeys(s.scene for s in sequences))
     for name in spec.data.hold_out:
-        if name not in there:
-            yield f"data.hold_out: there is no sequence '{name}'; there are: {_some(there)}"
-    if there and set(there) <= set(spec.data.hold_out):
-        yield f"data.hold_out names all {len(there)} sequences; leave at least one to train on"
+        if name not in known:
+            yield f"data.hold_out: there is no sequence '{name}'; there are: {_some(known)}"
+    if known and set(known) <= set(spec.data.hold_out):
+        yield f"data.hold_out names all {len(known)} sequences; leave at least one to train on"
 
 
 def length_problems(spec: TrainSpec, sequences: Iterable[TrainingSequence], *, held_out: bool) -> Iterator[str]:
-    """Sequences too short for one load, or, if held out, for one frame with what comes before it."""
+    """Yields sequences too short for one chunk, or, if held out, for one frame with its context."""
     schedule, frames = spec.schedule, spec.generator.n_frames
-    how = Sampling.of(spec, schedule.clip_frames, min(schedule.load_frames, schedule.clip_frames))
-    least, why = least_frames(how), f"schedule.load_frames {how.load_frames} with generator.n_frames {frames}"
+    sampling = Sampling.of(spec, schedule.clip_frames, min(schedule.load_frames, schedule.clip_frames))
+    least, why = least_frames(sampling), f"schedule.load_frames {sampling.load_frames} with generator.n_frames {frames}"
     step = "leave it out, or lower schedule.load_frames"
     if held_out:
         least, why, step = frames, f"generator.n_frames {frames}", "hold out another one"
@@ -75,7 +75,8 @@ def length_problems(spec: TrainSpec, sequences: Iterable[TrainingSequence], *, h
 
 
 def picture_problems(sequences: Iterable[Sequence], pictures: Pictures) -> Iterator[str]:
-    """Images that do not decode, have no label map or are missing, whose sizes differ or do not go with the labels'."""
+    """Yields images that do not decode, have no label map or are missing, or whose sizes differ or do not fit the
+    labels'."""
     labelled = {s.sequence_id: s for s in sequences}
     for name in sorted(pictures.keys() | labelled.keys(), key=natural):
         images = pictures.get(name, {})
@@ -105,7 +106,7 @@ def _unpaired(sequence: Sequence, images: dict[str, Picture]) -> Iterator[str]:
 
 
 def _sizes(sequence: Sequence, images: list[Picture]) -> Iterator[str]:
-    """One size per sequence, of the label maps' shape."""
+    """Yields images that differ from the sequence's size, and sequences whose label maps have another shape."""
     if not images:
         return
     usual = Counter(p.size for p in images).most_common(1)[0][0]
@@ -121,7 +122,7 @@ def _sizes(sequence: Sequence, images: list[Picture]) -> Iterator[str]:
         if stretch > MAX_STRETCH:
             yield (
                 f"sequence '{sequence.sequence_id}': images are {_x(usual)}, label maps {_x(sequence.size)}: width to"
-                f" height differ by {stretch:.0%}, at most {MAX_STRETCH:.0%} is taken for rounding; cut them alike"
+                f" height differ by {stretch:.0%}, at most {MAX_STRETCH:.0%} is accepted as rounding; crop them alike"
             )
 
 

@@ -1,4 +1,4 @@
-"""A published dataset as training data: its pairs of images and labels, clip by clip."""
+"""Reads a published dataset as training data: its pairs of images and labels, clip by clip."""
 
 from collections import defaultdict
 from typing import Any
@@ -14,7 +14,7 @@ _COLUMNS = [
 
 
 def published_sequences(version: Version, space: LabelSpace) -> tuple[tuple[TrainingSequence, ...], tuple[str, ...]]:
-    """One sequence per clip, in natural order, and what is wrong with them. Reads no media."""
+    """Gives one sequence per clip, in natural order, and their problems. Reads no media."""
     shards = version.table(SHARDS_FILE, ["path", "sha256"]).to_pylist()
     digests = {row["path"]: row["sha256"] for row in shards}
     clips = defaultdict[str, list[dict[str, Any]]](list)

@@ -1,4 +1,4 @@
-"""Bytes of frames: from files of a source, or from data files of a published dataset."""
+"""Reads the bytes of frames, from files of a source or from data files of a published dataset."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,11 +13,12 @@ from flowreel.pipeline.training.data.sequences import Cell, Medium
 from flowreel.schemas.errors import SourceError
 from flowreel.schemas.sequence import SourceFile
 
-READERS = 8  # requests under way at once, per clip
+READERS = 8  # requests in flight, per clip
 
 
 def read_media(store: Store, media: Sequence[Medium]) -> dict[Medium, bytes | None]:
-    """The bytes of each; None for empty cells. A row group's column is read once, whatever is asked of it.
+    """Reads the bytes of each medium; None for empty cells. A row group's column is read once, however many of its
+    cells are wanted.
 
     Raises SourceError for what is gone, has changed or is damaged.
     """
@@ -36,13 +37,13 @@ def _column_of(cell: Cell) -> tuple[str, int, str]:
 
 
 def _cells(store: Store, cells: list[Cell]) -> Iterator[tuple[Cell, bytes | None]]:
-    """Cells of one column in one row group."""
+    """Yields cells of one column in one row group."""
     path, row_group, column = _column_of(cells[0])
     try:
         with store.open_input(path) as data:
             rows = pq.ParquetFile(data).read_row_group(row_group, columns=[column])[column]
     except (pa.ArrowException, OSError) as error:
-        raise SourceError(f"{store.url(path)}: damaged: {error}; `flowreel verify` tells what is whole") from None
+        raise SourceError(f"{store.url(path)}: damaged: {error}; `flowreel verify` lists all damage") from None
     for cell in cells:
         media = rows[cell.row].as_py()
         yield cell, media["bytes"] if media else None

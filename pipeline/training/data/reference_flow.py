@@ -30,11 +30,12 @@ _MULTIPLE, _LEAST = 8, 128  # sides that RAFT's feature pyramid takes
 
 
 class FlowMethod(Protocol):
-    """Gives backward flow current -> previous, in pixels, and where it can be trusted. Processes may send it on."""
+    """A method of backward flow current -> previous, in pixels, and where it can be trusted. Processes may send it
+    to each other."""
 
     @property
     def name(self) -> str:
-        """Changes when its flows do."""
+        """Names the method; changes when its flows do."""
 
     def __call__(self, current_HW3: Rgb, previous_HW3: Rgb) -> Flow: ...
 
@@ -78,7 +79,8 @@ class Raft:
 
 
 def open_method(data: DataSpec, options: Mapping[str, Any] | None = None) -> FlowMethod:
-    """The method that a spec names. Raises UsageError if RAFT's weights cannot be read or torchvision is missing."""
+    """Opens the method that a spec names. Raises UsageError if RAFT's weights cannot be read or torchvision is
+    missing."""
     if data.flow_weights is None:
         return dis
     store, file = open_file(data.flow_weights, options)
@@ -91,7 +93,7 @@ def open_method(data: DataSpec, options: Mapping[str, Any] | None = None) -> Flo
 
 
 def flow_between(current_B3HW: Tensor, previous_B3HW: Tensor, method: FlowMethod = dis) -> tuple[Tensor, Tensor]:
-    """Backward flow (B, 2, H, W) in pixels and its confidence (B, 1, H, W), 0 or 1, of frames in [-1, 1]."""
+    """Computes backward flow (B, 2, H, W) in pixels and its confidence (B, 1, H, W), 0 or 1, of frames in [-1, 1]."""
     found = [method(_rgb(c), _rgb(p)) for c, p in zip(current_B3HW, previous_B3HW, strict=True)]
     flow_B2HW = torch.from_numpy(np.stack([flow for flow, _ in found])).movedim(-1, 1)
     sure_B1HW = torch.from_numpy(np.stack([sure for _, sure in found])).unsqueeze(1)
@@ -99,14 +101,14 @@ def flow_between(current_B3HW: Tensor, previous_B3HW: Tensor, method: FlowMethod
 
 
 def _rgb(image_3HW: Tensor) -> Rgb:
-    """The nearest 8-bit picture, (H, W, 3)."""
+    """Converts to the nearest 8-bit image, (H, W, 3)."""
     levels = ((image_3HW.detach().float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
     return levels.movedim(0, -1).cpu().contiguous().numpy()
 
 
 @lru_cache(maxsize=1)  # once per process, not per pair
 def _raft(store: Store, file: str, digest: str) -> torch.nn.Module:
-    """Raises UsageError without torchvision, CheckpointError for a file that holds other weights."""
+    """Loads RAFT. Raises UsageError without torchvision, CheckpointError for a file that holds other weights."""
     try:
         from torchvision.models.optical_flow import raft_large
     except (ImportError, RuntimeError) as error:  # a build for another torch lacks operators
@@ -123,12 +125,12 @@ def _raft(store: Store, file: str, digest: str) -> torch.nn.Module:
 
 
 def _fill(network: torch.nn.Module, data: bytes, name: str) -> None:
-    """Raises CheckpointError for weights of another network."""
+    """Loads weights into the network. Raises CheckpointError for weights of another network."""
     with tempfile.NamedTemporaryFile() as file:
         file.write(data)
         file.flush()
         try:
             network.load_state_dict(read_state_dict(Path(file.name), name))
         except RuntimeError as error:
-            told = " ".join(str(error).split())[:300]
-            raise CheckpointError(f"{name}: not the weights of torchvision's raft_large: {told}") from None
+            reason = " ".join(str(error).split())[:300]
+            raise CheckpointError(f"{name}: not the weights of torchvision's raft_large: {reason}") from None

@@ -1,4 +1,5 @@
-"""Which piece of which sequence is trained on next (vid2vid-spec, section 10.2). Pure: no files, no state."""
+"""Samples training clips: which frames of which sequence come next (vid2vid-spec, section 10.2). Pure: no files, no
+state."""
 
 from dataclasses import dataclass, replace
 from typing import Self
@@ -12,7 +13,7 @@ Size = tuple[int, int]  # width, height
 
 @dataclass(frozen=True)
 class Sampling:
-    """What draws depend on besides chance. Clips and loads grow with the epochs; the rest stays."""
+    """Everything that samples depend on besides chance. Clips and chunks grow with the epochs; the rest stays."""
 
     context: int  # T-1: frames before the first one that is generated
     clip_frames: int  # most frames generated in a clip, now
@@ -25,7 +26,7 @@ class Sampling:
 
     @classmethod
     def of(cls, spec: TrainSpec, clip_frames: int, load_frames: int) -> Self:
-        """A spec's sampling at the clip length and load that its schedule has reached."""
+        """Gives a spec's sampling at the clip length and chunk that its schedule has reached."""
         data, schedule = spec.data, spec.schedule
         return cls(
             spec.generator.n_frames - 1, clip_frames, load_frames, data.size, data.crop,
@@ -35,9 +36,9 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Draw:
-    """One clip: frames of one sequence, and what is done to all of them alike."""
+    """One sampled clip: frames of one sequence, and what is done to all of them alike."""
 
-    sequence: int  # index into the lengths that it was drawn from
+    sequence: int  # index into the lengths that it was sampled from
     start: int  # first frame read
     stride: int  # from one frame to the next
     frames: int  # of the clip, with context
@@ -48,64 +49,68 @@ class Draw:
 
     @property
     def generated(self) -> int:
-        """Frames that the networks make."""
+        """Counts the frames that the networks generate."""
         return self.frames - self.context
 
     @property
     def indices(self) -> tuple[int, ...]:
-        """Frame of the sequence, for each frame of the clip. A clip that starts empty has its first frame as context,
-        as rendering has with `lead_in: repeat`."""
+        """Gives the frame of the sequence for each frame of the clip.
+
+        A clip that starts empty has its first frame as context, as rendering has with `lead_in: repeat`.
+        """
         lead = self.context if self.empty else 0
         return tuple(self.start + max(0, t - lead) * self.stride for t in range(self.frames))
 
 
-def draw(lengths: tuple[int, ...], how: Sampling, seed: int, epoch: int, index: int) -> Draw:
-    """Clip ``index`` of an epoch, from sequences of these ``lengths``. Any index can be asked for: indices 0..S-1
-    visit each of S sequences once, S..2S-1 again, each time in another order.
+def draw(lengths: tuple[int, ...], sampling: Sampling, seed: int, epoch: int, index: int) -> Draw:
+    """Samples clip ``index`` of an epoch from sequences of these ``lengths``.
 
-    Raises ValueError for a sequence shorter than `least_frames`.
+    Any index can be asked for: indices 0..S-1 visit each of S sequences once, S..2S-1 again, each time in another
+    order. Raises ValueError for a sequence shorter than `least_frames`.
     """
     turn, place = divmod(index, len(lengths))
     sequence = int(np.random.default_rng((0, seed, epoch, turn)).permutation(len(lengths))[place])
     rng = np.random.default_rng((1, seed, epoch, turn, place))
     # Always in this order and number, so that one choice does not change the others.
-    empty, flip = bool(rng.random() < how.empty_start), bool(rng.random() < how.flip)
+    empty, flip = bool(rng.random() < sampling.empty_start), bool(rng.random() < sampling.flip)
     shares = rng.random(4)
-    length, context = lengths[sequence], how.context
+    length, context = lengths[sequence], sampling.context
     read_context = 0 if empty else context
-    generated = min(how.clip_frames, length - read_context)
+    generated = min(sampling.clip_frames, length - read_context)
     if generated < 1:
         raise ValueError(f"a sequence of {length} frames is too short: at least {read_context + 1} are needed")
-    load = min(generated, how.load_frames)
+    load = min(generated, sampling.load_frames)
     generated = load * (generated // load)
     steps = generated + read_context - 1
-    stride = 1 + _below(min(how.max_stride, (length - 1) // max(steps, 1)), shares[0])
+    stride = 1 + _below(min(sampling.max_stride, (length - 1) // max(steps, 1)), shares[0])
     start = _below(length - steps * stride, shares[1])
     crop = (0, 0)
-    if how.crop:
-        left, top = (_below(whole - part + 1, s) for whole, part, s in zip(how.size, how.crop, shares[2:], strict=True))
+    if sampling.crop:
+        left, top = (
+            _below(whole - part + 1, s) for whole, part, s in zip(sampling.size, sampling.crop, shares[2:], strict=True)
+        )
         crop = (left, top)
     return Draw(sequence, start, stride, generated + context, context, flip, crop, empty)
 
 
-def draw_round(lengths: tuple[int, ...], how: Sampling, seed: int, epoch: int, indices: range) -> list[Draw]:
-    """Clips that are trained on at the same time, one per worker: cut to the length of the shortest, because all
-    workers must take the same number of steps."""
-    draws = [draw(lengths, how, seed, epoch, index) for index in indices]
+def draw_round(lengths: tuple[int, ...], sampling: Sampling, seed: int, epoch: int, indices: range) -> list[Draw]:
+    """Samples the clips that are trained on at the same time, one per worker: cut to the length of the shortest,
+    because all workers must take the same number of steps."""
+    draws = [draw(lengths, sampling, seed, epoch, index) for index in indices]
     frames = min(d.frames for d in draws)
     return [replace(d, frames=frames) for d in draws]
 
 
 def whole(sequence: int, length: int, context: int) -> Draw:
-    """A sequence from its first to its last frame, as it is: for samples and evaluation."""
+    """Gives a sequence from its first to its last frame, unchanged: for samples and evaluation."""
     return Draw(sequence, 0, 1, length, context)
 
 
-def least_frames(how: Sampling) -> int:
-    """The length that a sequence must have for one load."""
-    return how.load_frames + (how.context if how.empty_start < 1 else 0)
+def least_frames(sampling: Sampling) -> int:
+    """Gives the length that a sequence must have for one chunk."""
+    return sampling.load_frames + (sampling.context if sampling.empty_start < 1 else 0)
 
 
 def _below(count: int, share: float) -> int:
-    """One of 0..count-1, uniform for a uniform ``share`` in [0, 1); 0 where there is no choice."""
+    """Gives one of 0..count-1, uniform for a uniform ``share`` in [0, 1); 0 where there is no choice."""
     return int(share * max(count, 1))

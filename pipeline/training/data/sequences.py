@@ -1,4 +1,4 @@
-"""Real sequences that can be trained on: each frame has a label map, an image, perhaps an instance map."""
+"""Sequences of real frames for training: each frame has a label map, an image, perhaps an instance map."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from flowreel.schemas.sequence import SourceFile
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A picture in a data file of a published dataset."""
+    """A medium in a data file of a published dataset."""
 
     path: str
     row_group: int
@@ -18,6 +18,7 @@ class Cell:
 
     @property
     def digest(self) -> str:
+        """Identifies its bytes."""
         return f"{self.file_digest}:{self.row_group}:{self.row}:{self.column}"
 
 
@@ -26,14 +27,14 @@ Medium = SourceFile | Cell  # where bytes lie; ``digest`` changes when they do
 
 @dataclass(frozen=True, slots=True)
 class TrainingFrame:
-    """One moment of a sequence."""
+    """One frame of a sequence."""
 
     name: str
     label: Medium
     image: Medium
     instance: Medium | None = None  # a cell may turn out to be empty
-    guide: Medium | None = None  # of poses and faces, what stands beside the label
-    cut: Crop | None = None  # of poses and faces, what is kept of the picture
+    guide: Medium | None = None  # of poses and faces: the map or image beside the keypoints
+    crop: Crop | None = None  # of poses and faces: the part of the image that is kept
 
 
 @dataclass(frozen=True, slots=True)

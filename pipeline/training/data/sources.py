@@ -1,4 +1,4 @@
-"""Where real frames come from: folders by a spec's templates, or a published dataset. Everything is checked here."""
+"""Opens and checks real frames: from folders by a spec's templates, or from a published dataset."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from flowreel.pipeline.sources.keypoints.crop import Crop
 from flowreel.pipeline.sources.label_spaces import open_label_space
 from flowreel.pipeline.sources.listing import list_matching
 from flowreel.pipeline.storage import Store, open_store
-from flowreel.pipeline.training.data.keypoint_frames import sequence_cuts
+from flowreel.pipeline.training.data.keypoint_frames import sequence_crops
 from flowreel.pipeline.training.data.preflight import (
     Picture,
     hold_out_problems,
@@ -40,7 +40,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class TrainingSource:
-    """All sequences that a spec names, and what is wrong with them. Processes may send it to each other."""
+    """All sequences that a spec names, and their problems. Processes may send it to each other."""
 
     store: Store  # what the frames' paths are relative to
     sequences: tuple[TrainingSequence, ...]
@@ -48,30 +48,32 @@ class TrainingSource:
     remap: dict[int, int | str]  # source id -> id or class of the label space
     hold_out: tuple[str, ...]
     has_instances: bool  # instance maps; without them regions of things stand in, as in rendering
-    problems: tuple[str, ...]  # training must not start unless empty
-    points: SourceSpec | None = None  # what frames are drawn by, of poses and faces
+    problems: tuple[str, ...]  # training starts only if there are none
+    points: SourceSpec | None = None  # of poses and faces: how frames are drawn
 
     def check(self) -> None:
         """Raises SourceError if there is any problem."""
         if self.problems:
-            raise SourceError(problem_report(self.problems, "trained on", "mend these first"))
+            raise SourceError(problem_report(self.problems, "trained on", "fix these first"))
 
     @property
     def label_nc(self) -> int:
-        """Channels that one-hot labels need."""
+        """Gives the channels that one-hot labels need."""
         return max(self.space.ids) + 1
 
     @cached_property
     def trained(self) -> tuple[TrainingSequence, ...]:
+        """Gives the sequences to train on."""
         return tuple(s for s in self.sequences if s.scene not in self.hold_out)
 
     @cached_property
     def held_out(self) -> tuple[TrainingSequence, ...]:
+        """Gives the sequences to evaluate on."""
         return tuple(s for s in self.sequences if s.scene in self.hold_out)
 
     @property
     def digest(self) -> str:
-        """Changes when any frame, the label space or the remap does: a resumed run sees other data then."""
+        """Changes when any frame, the label space or the remap does: a resumed run then sees other data."""
         frames = [
             [s.name, [[f.label.digest, f.image.digest, f.instance and f.instance.digest] for f in s.frames]]
             for s in self.sequences
@@ -80,11 +82,12 @@ class TrainingSource:
 
 
 def open_source(spec: TrainSpec, progress: Progress | None = None) -> TrainingSource:
-    """Lists and checks a spec's data. What was read is remembered in the run's storage (``spec.output``), so that
-    unchanged files are only listed the next time. ``progress(done, total)``: of files that must be read.
+    """Lists and checks a spec's data.
 
-    Raises SourceError if there are no frames at all, StorageError if something cannot be read, UsageError for a label
-    space, a remap or a dataset that is none. All else becomes one of the ``problems``.
+    What was read is remembered in the run's storage (``spec.output``), so that unchanged files are only listed the next
+    time. ``progress(done, total)`` counts files that must be read. Raises SourceError if there are no frames at all,
+    StorageError if something cannot be read, UsageError for an invalid label space, remap or dataset. All else becomes
+    one of the ``problems``.
     """
     found = _of_dataset(spec) if spec.source is None else _of_folders(spec.source, spec, progress)
     more = (*spec_problems(spec, found.space), *hold_out_problems(spec, found.sequences))
@@ -99,13 +102,13 @@ def open_source(spec: TrainSpec, progress: Progress | None = None) -> TrainingSo
 
 
 def _of_dataset(spec: TrainSpec) -> TrainingSource:
-    assert spec.dataset is not None  # the spec's validator has seen to it
+    assert spec.dataset is not None  # the spec's validator ensures it
     uri, number = split_uri(spec.dataset)
     version = open_version(open_store(uri, spec.storage_options), number)
     space = LabelSpace.model_validate(version.record.label_space)
     sequences, problems = published_sequences(version, space)
-    told = version.record.spec
-    instances = told.output.instances and told.source.has_instances
+    published_spec = version.record.spec
+    instances = published_spec.output.instances and published_spec.source.has_instances
     return TrainingSource(version.dataset, sequences, space, {}, spec.data.hold_out, instances, problems)
 
 
@@ -132,20 +135,20 @@ def _of_folders(source: SourceSpec, spec: TrainSpec, progress: Progress | None) 
     points = source if source.kind in ("pose", "face") else None
     if points and not problems:
         sequences = tuple(
-            _with_cuts(sequence, sequence_cuts(store, points, found.frames, spec.data.size))
+            _with_crops(sequence, sequence_crops(store, points, found.frames, spec.data.size))
             for sequence, found in zip(sequences, catalog.sequences, strict=True)
         )
     instances = source.instances is not None
     return TrainingSource(store, sequences, space, dict(source.remap), spec.data.hold_out, instances, problems, points)
 
 
-def _with_cuts(sequence: TrainingSequence, cuts: list[Crop]) -> TrainingSequence:
-    frames = (replace(frame, cut=cut) for frame, cut in zip(sequence.frames, cuts, strict=True))
+def _with_crops(sequence: TrainingSequence, crops: list[Crop]) -> TrainingSequence:
+    frames = (replace(frame, crop=crop) for frame, crop in zip(sequence.frames, crops, strict=True))
     return replace(sequence, frames=tuple(frames))
 
 
 def _pictures(images: pa.Table, facts: pa.Table) -> dict[str, dict[str, Picture]]:
-    """By sequence and frame; ``facts``: row by row of these files."""
+    """Gives images by sequence and frame; ``facts``: row by row of these files."""
     found = defaultdict[str, dict[str, Picture]](dict)
     for file, fact in zip(images.to_pylist(), facts.to_pylist(), strict=True):
         source_file = SourceFile(file["path"], fact["digest"].hex())
@@ -154,7 +157,7 @@ def _pictures(images: pa.Table, facts: pa.Table) -> dict[str, dict[str, Picture]
 
 
 def _sequence(labelled: Sequence, pictures: dict[str, Picture]) -> TrainingSequence:
-    """Frames that have both; those that have not are among the problems."""
+    """Pairs frames that have both map and image; others are among the problems."""
     frames = (
         TrainingFrame(f.name, f.label, pictures[f.name].file, f.instance, f.guide)
         for f in labelled.frames

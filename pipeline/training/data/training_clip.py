@@ -1,4 +1,4 @@
-"""A piece of a real sequence as networks are trained on it: after sampling and augmentation."""
+"""A training clip: part of a real sequence, after sampling and augmentation."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from flowreel.pipeline.generator.config import GeneratorConfig
 
 @dataclass(frozen=True)
 class TrainingClip:
-    """T real frames with what was given for them. One device, one clip; no batch axis."""
+    """T real frames with the inputs given for them. One device, one clip; no batch axis."""
 
     frames: Tensor  # label ids (T, H, W) int64, or pictures (T, L, H, W) where the generator has no labels
     instance_THW: Tensor | None  # int32
@@ -20,11 +20,12 @@ class TrainingClip:
     starts_empty: bool  # no first frame is given: the history is zero (the original's ``no_first_img``)
 
     def encoded(self, start: int, stop: int, config: GeneratorConfig) -> Tensor:
-        """Encoded frames [start, stop): (T, L, H, W)."""
+        """Encodes frames [start, stop): (T, L, H, W)."""
         instance_THW = None if self.instance_THW is None else self.instance_THW[start:stop]
         return encode_frames(self.frames[start:stop], instance_THW, config)
 
     def to(self, device: str) -> "TrainingClip":
+        """Moves the clip to a device."""
         return TrainingClip(
             self.frames.to(device),
             None if self.instance_THW is None else self.instance_THW.to(device),

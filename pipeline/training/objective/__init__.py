@@ -1,1 +1,1 @@
-"""What training minimises: the losses of generated clips and the discriminators behind them."""
+"""The training objective: the losses of generated clips, and the discriminators behind them."""

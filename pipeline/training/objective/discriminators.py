@@ -10,7 +10,7 @@ Outputs = list[list[Tensor]]  # per member, finest size first: what each layer g
 
 
 def patch_layers(channels: int, width: int, inner: int) -> list[list[nn.Module]]:
-    """The modules of each of the ``inner`` + 2 layers. Norms take their statistics of the batch, always."""
+    """Builds the modules of each of the ``inner`` + 2 layers. Norms always take their statistics from the batch."""
     widths = [min(width * 2**i, WIDEST) for i in range(inner + 1)]
     layers: list[list[nn.Module]] = [[_conv(channels, width, 2), nn.LeakyReLU(SLOPE)]]
     for i in range(inner):
@@ -24,7 +24,8 @@ def _conv(inputs: int, outputs: int, stride: int) -> nn.Conv2d:
 
 
 class MultiScaleDiscriminator(nn.Module):
-    """Judges patches of a picture at ``members`` sizes: the last member at full size, each other one at half the next.
+    """A discriminator of image patches at ``members`` sizes: the last member at full size, each other one at half the
+    next.
 
     ``layered``: gives every layer's output, for feature matching; without, members' layers have plain numbers, as in
     the originals' files of such runs, and only judgements are given.

@@ -1,4 +1,4 @@
-"""Where the face is, in a pose picture: what the face discriminator is shown."""
+"""Finds the face in a pose picture, for the face discriminator."""
 
 from dataclasses import dataclass
 
@@ -13,13 +13,13 @@ NEAR = 0.01  # how far a colour may be off
 
 @dataclass(frozen=True)
 class FaceCrop:
-    """A square piece of all frames of a load, around the face."""
+    """A square crop around the face, the same in all frames of a chunk."""
 
     side: int  # pixels
     skeleton: bool  # pictures are skeletons alone; otherwise densepose comes first
 
     def find(self, picture_TLHW: Tensor) -> tuple[slice, slice] | None:
-        """Rows and columns of the square; None if no frame shows a face."""
+        """Gives rows and columns of the square; None if no frame shows a face."""
         (h, w), half = picture_TLHW.shape[-2:], self.side // 2
         face_THW = _nose(picture_TLHW) if self.skeleton else picture_TLHW[:, 2] > HEAD
         if not bool(face_THW.any()):
@@ -30,7 +30,7 @@ class FaceCrop:
 
 
 def face_crop(config: GeneratorConfig, height: int) -> FaceCrop:
-    """The original's: a quarter of the height; skeletons alone are what it trains without flow."""
+    """Gives the original's crop: a quarter of the height; the original trains without flow on skeletons alone."""
     return FaceCrop(height // 32 * 8, skeleton=config.input_nc == 3 and not config.flow)
 
 
@@ -40,6 +40,6 @@ def _nose(picture_TLHW: Tensor) -> Tensor:
 
 
 def _centre(places: Tensor, half: int, length: int) -> int:
-    """Of the places' range, moved so that the square stays inside."""
+    """Gives the middle of the places' range, moved so that the square stays inside."""
     middle = (int(places.min()) + int(places.max())) // 2
     return max(half, min(length - 1 - half, middle))

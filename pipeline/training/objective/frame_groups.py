@@ -17,14 +17,15 @@ FlowBetween = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True)
 class Sequences:
-    """A clip's frames by the numbers that ``temporal`` gives them."""
+    """A clip's real and generated frames by the numbers that ``temporal_groups`` gives them."""
 
     clip: TrainingClip
     first: int  # index in the clip of frame 0
-    made: Mapping[int, Tensor]  # generated frames (3, H, W), the load's own with gradients
+    made: Mapping[int, Tensor]  # generated frames (3, H, W), the chunk's own with gradients
 
     def pair(self, groups: Sequence[Group], flow: FlowBetween | None) -> tuple[Tensor, Tensor]:
-        """The groups of real and of generated frames, (G, 3 n_D + 2 (n_D - 1), H, W); both with real frames' flow.
+        """Stacks the groups of real and of generated frames, (G, 3 n_D + 2 (n_D - 1), H, W); both with real frames'
+        flow.
 
         ``flow``: None takes each frame's flow from its neighbour, which is known.
         """

@@ -1,4 +1,4 @@
-"""The generator's frames of one load, with what gradients need (vid2vid-spec, section 10.3)."""
+"""Generates the frames of one chunk, with what gradients need (vid2vid-spec, section 10.3)."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from flowreel.pipeline.generator.rollout import RolloutState, step
 
 @dataclass(frozen=True)
 class Rendered:
-    """The finest scale's frames of a load."""
+    """The finest scale's frames of a chunk."""
 
     image_T3HW: Tensor  # blended result in [-1, 1]
     raw_T3HW: Tensor  # synthesised image before blending; the very same tensor where nothing is blended
@@ -21,6 +21,7 @@ class Rendered:
     weight_T1HW: Tensor | None  # weight of the synthesised image against the warped one, in [0, 1]
 
     def detach(self) -> "Rendered":
+        """Gives the same frames without gradients."""
         flow, weight = (None if x is None else x.detach() for x in (self.flow_T2HW, self.weight_T1HW))
         return Rendered(self.image_T3HW.detach(), self.raw_T3HW.detach(), flow, weight)
 
@@ -31,7 +32,7 @@ def generate(
     """Renders all frames of ``encoded_TLHW`` but the first T-1, which are context; the new state is detached.
 
     Every ``backprop``-th frame sees its history as given; gradients of the others reach into the frames before them.
-    Where the state is empty, no frame of the load is blended. ``finest_only``: coarser scales are constant.
+    Where the state is empty, no frame of the chunk is blended. ``finest_only``: coarser scales are constant.
     """
     window, frames = generator.config.n_frames, []
     raw_only = state.raw_only
@@ -53,13 +54,13 @@ def _detached(state: RolloutState) -> RolloutState:
 
 
 def _joined(parts: Iterable[Tensor | None]) -> Tensor | None:
-    there = [part for part in parts if part is not None]
-    return torch.cat(there) if there else None
+    present = [part for part in parts if part is not None]
+    return torch.cat(present) if present else None
 
 
 @contextmanager
 def _constant(networks: Iterable[nn.Module]) -> Iterator[None]:
-    """What these networks give within the block has no gradient."""
+    """Makes what these networks give within the block constant: it has no gradient."""
     parameters = [p for network in networks for p in network.parameters() if p.requires_grad]
     for parameter in parameters:
         parameter.requires_grad_(False)

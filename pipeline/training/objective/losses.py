@@ -1,4 +1,4 @@
-"""Parts of the objective, as numbers: least-squares GAN, feature matching, masked differences. At least float32."""
+"""Loss functions: least-squares GAN, feature matching, masked differences. Computed at least in float32."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from flowreel.pipeline.training.objective.discriminators import MultiScaleDiscri
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a discriminator says of real images and of some sets of made ones: means over these sets."""
+    """A discriminator's losses on real images and on some sets of generated ones: means over these sets."""
 
     real: Tensor  # the discriminator's loss on real images
     fake: Tensor  # the discriminator's loss on made images
@@ -22,10 +22,11 @@ class Judgement:
 def judge(
     network: MultiScaleDiscriminator, real_BCHW: Tensor, fakes: Sequence[Tensor], matching: bool = True
 ) -> Judgement:
-    """``fakes``: sets of made images, each with all the channels that the network takes. ``matching``: with features.
+    """Judges images. ``fakes``: sets of generated images, each with all channels that the network takes. ``matching``:
+    with features.
 
-    Every image is looked at once, although both sides learn from made ones: whoever differentiates ``fake`` must ask
-    for the discriminator's gradients alone, and for the generator's alone of ``gan`` and ``matching``.
+    Every image passes the network once, although both sides learn from generated ones: whoever differentiates ``fake``
+    must ask for the discriminator's gradients alone, and for the generator's alone of ``gan`` and ``matching``.
     """
     seen_real = network(real_BCHW)
     seen_fakes = [network(fake_BCHW) for fake_BCHW in fakes]
@@ -38,28 +39,28 @@ def judge(
 
 
 def gan(outputs: Outputs, target: float) -> Tensor:
-    """Sum over members of the mean squared distance to ``target``: 1 is real, 0 is made."""
+    """Sums over members the mean squared distance to ``target``: 1 is real, 0 is generated."""
     return _sum([(exact(member[-1]) - target).square().mean() for member in outputs])
 
 
 def feature_matching(fake: Outputs, real: Outputs) -> Tensor:
-    """Sum over members and all layers but the last of the mean absolute difference; the real side is constant."""
+    """Sums over members and all layers but the last the mean absolute difference; the real side is constant."""
     pairs = [(f, r) for a, b in zip(fake, real, strict=True) for f, r in zip(a[:-1], b[:-1], strict=True)]
     return _sum([mean_difference(f, r.detach()) for f, r in pairs])
 
 
 def mean_difference(x: Tensor, target: Tensor) -> Tensor:
-    """Mean over all elements of the absolute difference."""
+    """Averages the absolute difference over all elements."""
     return (exact(x) - exact(target)).abs().mean()
 
 
 def masked_difference(x_BCHW: Tensor, target: Tensor | float, mask_B1HW: Tensor) -> Tensor:
-    """Mean over ALL elements, not the mask's area, of the absolute difference where the mask is 1."""
+    """Averages over ALL elements, not the mask's area, the absolute difference where the mask is 1."""
     return ((x_BCHW - target) * mask_B1HW).abs().mean()
 
 
 def exact(x: Tensor) -> Tensor:
-    """In float32 at least."""
+    """Converts to float32 at least."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 

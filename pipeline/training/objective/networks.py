@@ -1,4 +1,4 @@
-"""All networks of a training run, with the originals' first weights."""
+"""All networks of a training run, with the originals' initial weights."""
 
 from torch import nn
 
@@ -8,11 +8,11 @@ from flowreel.pipeline.generator.networks import VideoGenerator
 from flowreel.pipeline.training.objective.discriminators import MultiScaleDiscriminator
 from flowreel.schemas.training import DiscriminatorSpec
 
-SPREAD = 0.02  # standard deviation of first weights
+SPREAD = 0.02  # standard deviation of initial weights
 
 
 class Networks(nn.Module):
-    """The generator and those that judge it; the discriminators' labels are those of the original's files."""
+    """The generator and the discriminators, whose labels are those of the original's files."""
 
     D_f: MultiScaleDiscriminator | None
 
@@ -32,17 +32,17 @@ class Networks(nn.Module):
 
     @property
     def D_T(self) -> list[MultiScaleDiscriminator]:
-        """Temporal discriminators, finest time scale first."""
+        """Gives the temporal discriminators, finest time scale first."""
         named = self.discriminators()
         return [named[f"D_T{s}"] for s in range(self.temporal_scales)]
 
     def discriminators(self) -> dict[str, MultiScaleDiscriminator]:
-        """By label: D, D_f, D_T0, D_T1, ..."""
+        """Gives the discriminators by label: D, D_f, D_T0, D_T1, ..."""
         return {label: net for label, net in self.named_children() if isinstance(net, MultiScaleDiscriminator)}
 
 
 def build(config: GeneratorConfig, spec: DiscriminatorSpec, layered: bool = True) -> Networks:
-    """New networks. ``layered``: give layers' outputs for feature matching; see MultiScaleDiscriminator."""
+    """Builds new networks. ``layered``: give layers' outputs for feature matching; see MultiScaleDiscriminator."""
     networks = Networks(config, spec, layered)
     for network in (*networks.generator.scales, *networks.discriminators().values()):
         network.apply(_initialise)
@@ -50,7 +50,8 @@ def build(config: GeneratorConfig, spec: DiscriminatorSpec, layered: bool = True
 
 
 def _initialise(module: nn.Module) -> None:
-    """N(0, 0.02) for convolutions, N(1, 0.02) for norms; convolutions' biases stay PyTorch's, as in the original."""
+    """Initialises convolutions by N(0, 0.02), norms by N(1, 0.02); convolutions' biases stay PyTorch's, as in the
+    original."""
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
         nn.init.normal_(module.weight, 0, SPREAD)
     elif isinstance(module, nn.BatchNorm2d | ClipNorm):

@@ -1,6 +1,7 @@
-"""What is minimised on one load of a clip, for all networks (vid2vid, section 3.2; vid2vid-spec, section 10.5).
+"""The objective that is minimised on one chunk of a clip, for all networks (vid2vid, section 3.2; vid2vid-spec, section
+10.5).
 
-One clip at a time: a load's frames are the discriminators' batch. ``step.py`` differentiates the losses.
+One clip at a time: a chunk's frames are the discriminators' batch. ``step.py`` differentiates the losses.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,35 +27,35 @@ FACE = 2.0  # the generator's face terms count double
 
 @dataclass(frozen=True)
 class ChunkOptions:
-    """What the schedule says about a load."""
+    """The schedule's settings for a chunk."""
 
-    adversarial: float = 1.0  # factor in [0, 1] of all discriminators' terms; 0: none of them is asked or taught
+    adversarial: float = 1.0  # factor in [0, 1] of all discriminators' terms; 0: none of them is used or trained
     backprop: int = 1  # frames that gradients flow back
     finest_only: bool = False  # coarser scales are not trained
 
 
 @dataclass(frozen=True)
 class Losses:
-    """What is to be differentiated, each by its own networks' weights alone."""
+    """The losses to differentiate, each by its own networks' weights alone."""
 
     generator: Tensor
-    image: Tensor | None  # of D and D_f; None: they were not asked
+    image: Tensor | None  # of D and D_f; None: they were not used
     temporal: tuple[Tensor, ...]  # of D_T0, D_T1, ..., as far as there are enough frames
-    terms: dict[str, Tensor]  # for logs, detached; without LossSpec.adversarial, .temporal and LoadOptions.adversarial
+    terms: dict[str, Tensor]  # for logs, detached; without LossSpec.adversarial, .temporal and ChunkOptions.adversarial
 
 
 @dataclass(frozen=True)
 class Memory:
-    """All that a clip's next load needs of the earlier ones; no gradients reach into it."""
+    """All that a clip's next chunk needs of the earlier ones; no gradients reach into it."""
 
     state: RolloutState
-    last_13HW: Tensor  # the frame before the next load: generated, or the real one where the clip begins
+    last_13HW: Tensor  # the frame before the next chunk: generated, or the real one where the clip begins
     stores: temporal.Stores
     past: Mapping[int, Tensor]  # the generated frames (3, H, W) that ``stores`` name
 
 
 def start(networks: Networks, clip: TrainingClip) -> Memory:
-    """Before the first load: T-1 real frames are given, or nothing."""
+    """Gives the memory before the first chunk: T-1 real frames are given, or nothing."""
     config, real_T3HW = networks.generator.config, clip.real_T3HW
     before = config.n_frames - 1
     if clip.starts_empty:
@@ -75,25 +76,25 @@ class Objective:
     face: FaceCrop | None = None  # for D_f; None: the original's for these networks
 
     def __call__(
-        self, networks: Networks, clip: TrainingClip, frames: range, memory: Memory, how: ChunkOptions
+        self, networks: Networks, clip: TrainingClip, frames: range, memory: Memory, options: ChunkOptions
     ) -> tuple[Losses, Memory, Rendered]:
-        """Losses of the new ``frames`` (indices in the clip); the T-1 frames before them are context.
+        """Computes the losses of the new ``frames`` (indices in the clip); the T-1 frames before them are context.
 
-        Loads of a clip come in order, each with the memory that the one before it returned.
+        Chunks of a clip come in order, each with the memory that the one before it returned.
         """
         config = networks.generator.config
         context = config.n_frames - 1
         encoded_TLHW = clip.encoded(frames.start - context, frames.stop, config).to(clip.real_T3HW.dtype)
-        state, made = generate(networks.generator, memory.state, encoded_TLHW, how.backprop, how.finest_only)
-        load = _load(clip, frames, encoded_TLHW[context:], made, memory.last_13HW)
-        terms = likeness(load, self.losses, self.perceptual) | steadiness(load, self.losses)
-        terms |= motion(load, self.losses, config.n_scales)
+        state, made = generate(networks.generator, memory.state, encoded_TLHW, options.backprop, options.finest_only)
+        chunk = _chunk(clip, frames, encoded_TLHW[context:], made, memory.last_13HW)
+        terms = likeness(chunk, self.losses, self.perceptual) | steadiness(chunk, self.losses)
+        terms |= motion(chunk, self.losses, config.n_scales)
 
         new = range(frames.start - context, frames.stop - context)
         chosen, stores = temporal.choose(memory.stores, new, self.discriminators)
         past = {**memory.past, **dict(zip(new, made.image_T3HW, strict=True))}
-        image_terms, image = self._judge_images(networks, load, how)
-        motion_terms, judged = self._judge_motion(networks, Sequences(clip, context, past), chosen, how)
+        image_terms, image = self._judge_images(networks, chunk, options)
+        motion_terms, judged = self._judge_motion(networks, Sequences(clip, context, past), chosen, options)
         terms |= image_terms | motion_terms
 
         total = torch.stack([term.weight * term.value for term in terms.values() if term.weight]).sum()
@@ -102,15 +103,15 @@ class Objective:
         after = Memory(state, made.image_T3HW[-1:].detach(), stores, kept)
         return Losses(total, image, judged, logged), after, made.detach()
 
-    def _judge_images(self, networks: Networks, load: Chunk, how: ChunkOptions) -> tuple[Terms, Tensor | None]:
-        """The generator's terms, and the loss of D and D_f."""
-        weight = self.losses.adversarial * how.adversarial
+    def _judge_images(self, networks: Networks, chunk: Chunk, options: ChunkOptions) -> tuple[Terms, Tensor | None]:
+        """Computes the generator's terms, and the loss of D and D_f."""
+        weight = self.losses.adversarial * options.adversarial
         if not weight:
             return {}, None
-        given, real, made = load.current_TLHW, load.real_T3HW, load.made.image_T3HW
+        given, real, made = chunk.current_TLHW, chunk.real_T3HW, chunk.made.image_T3HW
         verdict = Verdict(weight, generator_times=BOTH, own_times=BOTH)
         matching = self.losses.feature_matching > 0
-        found = judge(networks.D, _shown(given, real), [_shown(given, fake) for fake in load.fakes], matching)
+        found = judge(networks.D, _shown(given, real), [_shown(given, fake) for fake in chunk.fakes], matching)
         terms, loss = verdict.terms(found, self.losses, self.discriminators), verdict.own(found)
         if networks.D_f is None:
             return terms, loss
@@ -124,10 +125,10 @@ class Objective:
         return terms, loss
 
     def _judge_motion(
-        self, networks: Networks, frames: Sequences, chosen: Sequence[Sequence[temporal.Group]], how: ChunkOptions
+        self, networks: Networks, frames: Sequences, chosen: Sequence[Sequence[temporal.Group]], options: ChunkOptions
     ) -> tuple[Terms, tuple[Tensor, ...]]:
-        """The generator's terms, and the losses of the temporal discriminators that have groups."""
-        weight, terms, losses = self.losses.temporal * how.adversarial, Terms(), []
+        """Computes the generator's terms, and the losses of the temporal discriminators that have groups."""
+        weight, terms, losses = self.losses.temporal * options.adversarial, Terms(), []
         for s, groups in enumerate(chosen if weight else ()):
             known = s == 0 or self.discriminators.sparse
             real_GCHW, made_GCHW = frames.pair(groups, None if known else self.flow)
@@ -139,11 +140,11 @@ class Objective:
 
 
 def _shown(given_BLHW: Tensor, image_B3HW: Tensor) -> Tensor:
-    """What D sees: what the image was made from, then the image."""
+    """Joins what D sees: what the image was made from, then the image."""
     return torch.cat((given_BLHW, image_B3HW), dim=1)
 
 
-def _load(clip: TrainingClip, frames: range, current_TLHW: Tensor, made: Rendered, last_13HW: Tensor) -> Chunk:
+def _chunk(clip: TrainingClip, frames: range, current_TLHW: Tensor, made: Rendered, last_13HW: Tensor) -> Chunk:
     now, before = slice(frames.start, frames.stop), slice(frames.start - 1, frames.stop - 1)
     return Chunk(
         current_TLHW,

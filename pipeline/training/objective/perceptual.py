@@ -1,4 +1,5 @@
-"""How far images are from real ones in a network's features. The network's weights are in a file that is given.
+"""Perceptual loss: how far images are from real ones in a network's features. The network's weights come from a given
+file.
 
 Either torchvision's VGG19, as in the original (vid2vid-spec, section 10.5), or a segmenter trained on real frames.
 """
@@ -30,10 +31,10 @@ WIDEST = 1024  # pixels: wider images are halved
 
 
 class FeatureNetwork(Protocol):
-    """A frozen network that is looked into."""
+    """A frozen network that gives features."""
 
     def features(self, x_B3HW: Tensor) -> list[Tensor]:
-        """Layers of images in [-1, 1], shallow to deep."""
+        """Computes layers of images in [-1, 1], shallow to deep."""
 
 
 class Vgg19(nn.Module):
@@ -52,7 +53,7 @@ class Vgg19(nn.Module):
                 channels = width
 
     def features(self, x_B3HW: Tensor) -> list[Tensor]:
-        """relu1_1, relu2_1, ..., relu5_1. Images come as they are, without ImageNet's mean and deviation."""
+        """Computes relu1_1, relu2_1, ..., relu5_1. Images come as they are, without ImageNet's mean and deviation."""
         while x_B3HW.shape[-1] > WIDEST:
             x_B3HW = F.avg_pool2d(x_B3HW, 2)
         found = []
@@ -67,12 +68,12 @@ class Perceptual(nn.Module):
     """Weighted mean absolute differences of features."""
 
     def __init__(self, network: FeatureNetwork, weights: Sequence[float] | None = None) -> None:
-        """``weights``: of the layers; None counts all alike."""
+        """Sets the network. ``weights``: of the layers; None counts all alike."""
         super().__init__()
         self.network, self.weights = network, weights
 
     def forward(self, fakes: Sequence[Tensor], real_B3HW: Tensor) -> Tensor:
-        """Mean over sets of made images, each (B, 3, H, W) as the real ones, which are constant."""
+        """Averages over sets of generated images, each (B, 3, H, W) as the real ones, which are constant."""
         with torch.no_grad():
             wanted = self.network.features(real_B3HW)
         found = self.network.features(torch.cat(list(fakes)))
@@ -85,8 +86,10 @@ class Perceptual(nn.Module):
 
 
 def open_perceptual(spec: LossSpec, options: Mapping[str, Any] | None = None) -> Perceptual | None:
-    """What a spec names; None without weights. Raises UsageError for a file that cannot be read, CheckpointError for
-    one that holds something else."""
+    """Opens the network that a spec names; None without weights.
+
+    Raises UsageError for a file that cannot be read, CheckpointError for one that holds something else.
+    """
     if spec.perceptual_weights is None or not spec.perceptual:
         return None
     store, file = open_file(spec.perceptual_weights, options)
@@ -97,7 +100,7 @@ def open_perceptual(spec: LossSpec, options: Mapping[str, Any] | None = None) ->
 
 
 def load_perceptual(data: bytes, name: str) -> Perceptual:
-    """From a file's bytes, frozen. Raises CheckpointError with ``name`` if they are of neither network."""
+    """Loads it from a file's bytes, frozen. Raises CheckpointError with ``name`` if they are of neither network."""
     if _kind(data) == "segmenter":
         return Perceptual(load_segmenter(data, name))
     found = _tensors(data, name)
@@ -112,11 +115,12 @@ def load_perceptual(data: bytes, name: str) -> Perceptual:
 
 
 def _is_safetensors(data: bytes) -> bool:
+    """Tells whether bytes look like a safetensors file."""
     return data[8:9] == b"{"
 
 
 def _kind(data: bytes) -> str | None:
-    """What a safetensors file says it is; None for other files, and those that do not say."""
+    """Reads what a safetensors file says it is; None for other files, and those that do not say."""
     if not _is_safetensors(data):
         return None
     (length,) = struct.unpack_from("<Q", data)
@@ -127,13 +131,13 @@ def _kind(data: bytes) -> str | None:
 
 
 def _tensors(data: bytes, name: str) -> dict[str, Tensor]:
-    """Of a safetensors file, or of one that torch.save wrote; nothing in it is run."""
+    """Reads tensors from a safetensors file, or from one that torch.save wrote; nothing in it is run."""
     try:
         if _is_safetensors(data):
             return parse_weights(data)
         found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except (SafetensorError, RuntimeError, pickle.UnpicklingError, EOFError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{name}: no file of weights, or damaged: {str(error)[:200]}") from None
+        raise CheckpointError(f"{name}: not a file of weights, or damaged: {str(error)[:200]}") from None
     if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
         raise CheckpointError(f"{name} holds no weights by name; save a network's state_dict()")
     return found

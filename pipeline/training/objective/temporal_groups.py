@@ -1,19 +1,21 @@
-"""Which frames of a clip are judged together, at several time scales. Numbers only: frames count from 0 in a clip.
+"""Chooses the frames of a clip that are judged together, at several time scales. Numbers only: frames count from 0 in a
+clip.
 
-At time scale s (0: neighbours) frames are n_D^s apart. Two rules: dense (every load judges groups that end in its own
-frames) and sparse (frames are collected over loads, so that a group of a coarse scale is judged once).
+At time scale s (0: neighbours) frames are n_D^s apart. Two rules: dense (every chunk judges groups that end in its own
+frames) and sparse (frames are collected over chunks, so that a group of a coarse scale is judged once).
 """
 
 from flowreel.schemas.training import DiscriminatorSpec
 
 Group = tuple[int, ...]  # n_D frame numbers, oldest first
-Stores = tuple[tuple[int, ...], ...]  # frames that later loads may need, ascending; sparse: one store per time scale
+Stores = tuple[tuple[int, ...], ...]  # frames that later chunks may need, ascending; sparse: one store per time scale
 
 
 def choose(stores: Stores, new: range, spec: DiscriminatorSpec) -> tuple[list[list[Group]], Stores]:
-    """Groups of a load per time scale, finest first, up to the last one that has any; and the stores after it.
+    """Chooses groups of a chunk per time scale, finest first, up to the last one that has any; and gives the stores
+    after it.
 
-    ``new``: the load's frames, which follow those of earlier loads. ``stores``: () before the first load.
+    ``new``: the chunk's frames, which follow those of earlier chunks. ``stores``: () before the first chunk.
     """
     if not spec.temporal_scales:
         return [], ()

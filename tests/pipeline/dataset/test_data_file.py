@@ -153,7 +153,9 @@ def test_media_stand_in_the_file_as_they_are(data: bytes) -> None:
 def test_a_file_of_someone_else_is_refused() -> None:
     sink = io.BytesIO()
     pq.write_table(pa.table({"clip_id": ["a"]}), sink)
-    with pytest.raises(ValueError, match=r"x\.parquet: no Flowreel data file: no 'flowreel\.manifest' in its footer"):
+    with pytest.raises(
+        ValueError, match=r"x\.parquet: not a Flowreel data file: its footer has no 'flowreel\.manifest'"
+    ):
         manifest_rows(pq.read_metadata(io.BytesIO(sink.getvalue())), "x.parquet")
 
 

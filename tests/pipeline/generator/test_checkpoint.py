@@ -159,10 +159,10 @@ def with_weights(data: bytes) -> Callable[[Path], None]:
     [
         (without(WEIGHTS_FILE), WEIGHTS_FILE, "does not exist"),
         (without(CONFIG_FILE), CONFIG_FILE, "does not exist"),
-        (cut, WEIGHTS_FILE, "cut short: weights of "),
-        (with_weights(b""), WEIGHTS_FILE, "0 bytes are no safetensors file"),
-        (with_weights(b"short"), WEIGHTS_FILE, "5 bytes are no safetensors file"),
-        (with_weights(b"PK\x03\x04 a .pth file, which is a zip archive"), WEIGHTS_FILE, "no safetensors file"),
+        (cut, WEIGHTS_FILE, "cut short: its header promises "),
+        (with_weights(b""), WEIGHTS_FILE, "0 bytes are not a safetensors file"),
+        (with_weights(b"short"), WEIGHTS_FILE, "5 bytes are not a safetensors file"),
+        (with_weights(b"PK\x03\x04 a .pth file, which is a zip archive"), WEIGHTS_FILE, "not a safetensors file"),
         (header(b"{}", 10**6), WEIGHTS_FILE, "header of 1000000 bytes in 10 bytes"),
         (header(b""), WEIGHTS_FILE, "its header is not readable"),
         (header(b"not JSON"), WEIGHTS_FILE, "its header is not readable"),
@@ -192,7 +192,7 @@ def test_a_damaged_checkpoint_is_refused(folder: Path, damage: Any, name: str, s
 
 
 def test_a_folder_that_is_no_checkpoint_says_what_one_holds(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"holds config\.json and model\.safetensors; `bundled` names"):
+    with pytest.raises(CheckpointError, match=r"holds config\.json and model\.safetensors; `bundled` is"):
         read(tmp_path / "nowhere")
 
 

@@ -89,17 +89,17 @@ def test_a_file_that_is_half_alive_stays(small: Small) -> None:
 
 def test_of_a_race_with_a_refresh_nothing_is_lost(worn: Small, monkeypatch: pytest.MonkeyPatch) -> None:
     """A version is published between planning and commit of the compaction."""
-    real = compaction._published
+    real = compaction._publish
 
     def late(*args: object) -> Version:
         worn.add("seq_10", 10)
         published(worn)
         return real(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(compaction, "_published", late)
+    monkeypatch.setattr(compaction, "_publish", late)
     said: list[str] = []
     assert compaction.compact(worn.store, said.append) is None
-    assert said == ["version 3 was published meanwhile: data files are compacted next time"]
+    assert said == ["version 3 was published meanwhile: data files will be compacted next time"]
     assert open_version(worn.store).record.counts.clips == 5
     monkeypatch.undo()
     version = compaction.compact(worn.store, Quiet().say)

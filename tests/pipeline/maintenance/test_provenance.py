@@ -136,7 +136,7 @@ def test_a_wrong_picture_or_label_is_named(two: Small) -> None:
 def test_another_format_or_generator_is_refused(two: Small, monkeypatch: pytest.MonkeyPatch) -> None:
     version = open_version(two.store)
     old = Version(version.dataset, version.record.model_copy(update={"render_format": 1}))
-    with pytest.raises(UsageError, match="was rendered in format 1, this release renders format"):
+    with pytest.raises(UsageError, match="was rendered in format 1, but this release renders format"):
         rerender(old, 1)
     settings = version.record.settings.__class__("cpu", 1, "float32", (32, 16), "other")
     other = Version(version.dataset, version.record.model_copy(update={"settings": settings}))

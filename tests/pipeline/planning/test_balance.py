@@ -46,7 +46,7 @@ def test_published_pixels_have_the_shares_that_were_planned(local_run: LocalRun)
 @pytest.mark.parametrize(
     ("balance", "message"),
     [
-        ({"road": 0.9}, "road 0.9 cannot be reached from .*: it is stuff, of which nothing can be put in"),
+        ({"road": 0.9}, "road 0.9 cannot be reached from .*: it is stuff, which cannot be inserted"),
         ({"train": 0.02}, "train 0.02 cannot be reached from 0: no sequence shows an object of it"),
         ({"car": 0.9}, "car 0.9: it is 0.[0-9]+ now, 0.[0-9]+ is reached with up to 3 objects in every clip"),
         ({"bycicle": 0.1}, "variants.balance: 'bycicle' is no class of label space"),

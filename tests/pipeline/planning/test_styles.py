@@ -63,7 +63,7 @@ def rule(**said: Any) -> Matrix:
     )
 
 
-def pieces(count: int) -> Spans:
+def spans(count: int) -> Spans:
     import pyarrow as pa
 
     from flowreel.schemas.sequence import Sequences
@@ -77,15 +77,15 @@ def pieces(count: int) -> Spans:
 
 def test_a_matrix_draws_pairs_by_weight() -> None:
     count = 2000
-    counts = Counter(sample(rule(), pieces(count), 0)[:, 0].tolist())
+    counts = Counter(sample(rule(), spans(count), 0)[:, 0].tolist())
     for variant, share in enumerate((3 / 8, 3 / 8, 1 / 8, 1 / 8)):
         assert counts[variant] / count == pytest.approx(share, abs=0.04)
-    two = sample(rule(per_clip=2), pieces(200), 0)
+    two = sample(rule(per_clip=2), spans(200), 0)
     assert (two[:, 0] < two[:, 1]).all()  # different ones
-    np.testing.assert_array_equal(two[:50], sample(rule(per_clip=2), pieces(50), 0))  # whatever else there is
-    assert (two != sample(rule(per_clip=2), pieces(200), 1)).any()
+    np.testing.assert_array_equal(two[:50], sample(rule(per_clip=2), spans(50), 0))  # whatever else there is
+    assert (two != sample(rule(per_clip=2), spans(200), 1)).any()
     never = rule(edits=[{}, {"edits": [{"remove": "car"}], "weight": 0}], per_clip=9)
-    assert set(sample(never, pieces(20), 0).ravel().tolist()) == {0, 2}
+    assert set(sample(never, spans(20), 0).ravel().tolist()) == {0, 2}
     assert [v.edits == () for v in all_combinations(rule())] == [True, False, True, False]
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from flowreel.pipeline.codec import decode_ids, decode_image, resize_ids, resize_image
 from flowreel.pipeline.quality.measure import Columns, measure
-from flowreel.pipeline.quality.perceptual_hash import apart
+from flowreel.pipeline.quality.perceptual_hash import hamming_distance
 from flowreel.schemas.manifest import QUALITY
 
 Rgb: TypeAlias = NDArray[np.uint8]
@@ -101,7 +101,7 @@ def test_hashes_are_near_for_the_same_scene_and_far_for_another(real: tuple[Rgb,
     assert jpeg is not None
     frames = np.stack([real[0][0], jpeg, other[0]])
     hashes = np.array(measure(frames, np.stack([labels[0]] * 3), FPS)["phash"], np.uint64)
-    same, different = apart(hashes[:1], hashes[1:])
+    same, different = hamming_distance(hashes[:1], hashes[1:])
     assert same <= 4 and different >= 16
 
 

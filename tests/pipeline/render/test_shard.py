@@ -20,6 +20,7 @@ from flowreel.pipeline.generator.engine import engine_for
 from flowreel.pipeline.generator.loading import load_generator
 from flowreel.pipeline.identity import shard_id
 from flowreel.pipeline.planning.prepare import Prepared
+from flowreel.pipeline.render import encode as encode_module
 from flowreel.pipeline.render import shard as shard_module
 from flowreel.pipeline.render.shard import ShardRenderer
 from flowreel.pipeline.storage import Unavailable, open_store
@@ -296,12 +297,14 @@ def test_the_generator_keeps_nothing_of_a_clip(local_run: LocalRun) -> None:
     assert all(torch.equal(value, before[key]) for key, value in generator.state_dict().items())
 
 
-def test_clips_that_end_at_different_steps_keep_their_places(local_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clips_that_end_at_different_steps_keep_their_places(
+    local_run: LocalRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
     prepared = local_run.prepare(clips={"frames": 2})
     (shard,) = (s for s in prepared.plan.shards if len(s.clips) == 4)
     gone, good, broken, _ = shard.clips
     first_label(local_run, gone).unlink()
-    encode = shard_module.encode_clip
+    encode = encode_module.encode_clip
 
     def encode_clip(clip: Clip, *rest: Any) -> Any:
         return 1 / 0 if clip == broken else encode(clip, *rest)

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from flowreel.pipeline.dataset.versions import Version
-from flowreel.pipeline.quality.perceptual_hash import apart
+from flowreel.pipeline.quality.perceptual_hash import hamming_distance
 from flowreel.pipeline.report.facts import ClassFacts, Facts, gather, whole_clips
 from flowreel.pipeline.report.measures import MEASURES
 from flowreel.pipeline.report.pick_clips import FEW, near_duplicates, outliers, shown
@@ -80,5 +80,5 @@ def test_worst_best_and_a_sample_are_shown() -> None:
 
 def test_clips_that_look_alike_name_each_other() -> None:
     hashes = np.array([0b1111, 0, 0b0111, 0, 2**63 + 2**40 - 1], np.uint64)
-    assert apart(hashes[:1], hashes[2:3]).tolist() == [1]
+    assert hamming_distance(hashes[:1], hashes[2:3]).tolist() == [1]
     assert near_duplicates(hashes) == {0: [2], 2: [0]}  # 0 is no hash

@@ -58,11 +58,11 @@ class Walk:
     clip: TrainingClip
     objective: Objective
 
-    def loads(self, count: int, size: int = 2, how: ChunkOptions | None = None) -> list[tuple[Losses, Memory]]:
+    def loads(self, count: int, size: int = 2, options: ChunkOptions | None = None) -> list[tuple[Losses, Memory]]:
         memory, found = start(self.networks, self.clip), []
         for first in range(2, 2 + count * size, size):
             frames = range(first, first + size)
-            losses, memory, _ = self.objective(self.networks, self.clip, frames, memory, how or ChunkOptions())
+            losses, memory, _ = self.objective(self.networks, self.clip, frames, memory, options or ChunkOptions())
             found.append((losses, memory))
         return found
 

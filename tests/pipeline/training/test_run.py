@@ -101,7 +101,7 @@ def test_going_on_from_a_state_is_exact(source: Path, finished: Path, tmp_path: 
         for later in (s for s in steps if s > step):
             (output / "state" / f"{later:09d}.pt").unlink()
         plan = plan_of(source, output, data={"hold_out": ["seq_2"]})
-        assert plan.resumes_at == step and any("going on" in line for line in plan.summary())
+        assert plan.resumes_at == step and any("resuming" in line for line in plan.summary())
         run(plan)
         assert without_times(read_log(plan.output)) == without_times(read_log(open_store(str(finished))))
         before, after = newest(finished), newest(output)
@@ -126,7 +126,7 @@ def test_damaged_state_is_named(source: Path, finished: Path, tmp_path: Path) ->
     output = tmp_path / "damaged"
     shutil.copytree(finished, output)
     (output / "state" / "000000099.pt").write_bytes(b"no state")
-    with pytest.raises(CheckpointError, match=r"000000099\.pt is no state .* delete it"):
+    with pytest.raises(CheckpointError, match=r"000000099\.pt is not a state .* delete it"):
         open_state(plan_of(source, output, data={"hold_out": ["seq_2"]}), "cpu")
 
 
@@ -135,5 +135,5 @@ def test_training_goes_on_from_a_checkpoint(source: Path, finished: Path, tmp_pa
     first = dict(open_state(plan, "cpu").networks.generator.named_parameters())
     loaded = load_generator(read_checkpoint(open_store(str(finished))), "cpu")
     assert all(torch.equal(first[name], value) for name, value in loaded.named_parameters())
-    with pytest.raises(UsageError, match=r"another architecture: n_blocks is 2, the spec makes it 3"):
+    with pytest.raises(UsageError, match=r"another architecture: n_blocks is 2, but the spec makes it 3"):
         plan_of(source, tmp_path, generator={"init": str(finished), "n_blocks": 3})

@@ -10,7 +10,7 @@ from flowreel.pipeline.generator.config import GeneratorConfig
 from flowreel.pipeline.generator.image_config import EncoderConfig, ImageCheckpointConfig, ImageGeneratorConfig
 from flowreel.pipeline.generator.image_networks import Encoder, ImageGenerator
 from flowreel.pipeline.generator.importing.image_weights import image_facts
-from flowreel.pipeline.generator.importing.options import FLAGS, Options, Said, read_opt
+from flowreel.pipeline.generator.importing.options import FLAGS, Claims, Options, read_opt
 from flowreel.pipeline.generator.importing.presets import NAMES, preset
 from flowreel.pipeline.generator.importing.pth import Weights
 from flowreel.pipeline.generator.importing.reconcile import channels, check_claims, foreground_labels
@@ -148,13 +148,13 @@ def test_presets_are_of_the_official_size(name: str) -> None:
     facts = video_facts(weights)
     names = ("ngf", "n_downsample", "n_blocks", "n_blocks_local", "n_frames", "flow", "foreground")
     told = {field: getattr(facts, field) for field in names}
-    check_claims(told, Said(Options(origin="flags"), [said]), name)
+    check_claims(told, Claims(Options(origin="flags"), [said]), name)
     assert all(told[field] == getattr(said, field) for field in names if told[field] is not None)
-    split = channels(facts.frame_channels, Said(Options(origin="flags"), [said]), name)
+    split = channels(facts.frame_channels, Claims(Options(origin="flags"), [said]), name)
     assert (split.label_nc, split.use_instance, split.assumed) == (said.label_nc, said.use_instance, ())
     assert split.label_space == {"l": "cityscapes", "e": "face", "p": "pose"}[name[0]]
-    assert channels(facts.frame_channels, Said(Options(origin="flags")), name).label_nc == said.label_nc  # by itself
-    labels, assumed = foreground_labels(facts.foreground, Said(Options(origin="flags")), split.label_nc)
+    assert channels(facts.frame_channels, Claims(Options(origin="flags")), name).label_nc == said.label_nc  # by itself
+    labels, assumed = foreground_labels(facts.foreground, Claims(Options(origin="flags")), split.label_nc)
     assert labels == (said.fg_labels or ()) and len(assumed) == len(labels)
 
 

@@ -92,8 +92,8 @@ def test_a_file_cut_short_is_said_to_be(tmp_path: Path, legacy: bool, share: flo
     ("data", "said"),
     [
         (b"", "is empty; download or copy it again"),
-        (b"these are not the weights", "is no PyTorch file but text ('these are not the we'...)"),
-        (b'{"ngf": 128}', "is no PyTorch file but JSON"),
+        (b"these are not the weights", "is not a PyTorch file but text ('these are not the we'...)"),
+        (b'{"ngf": 128}', "is not a PyTorch file but JSON"),
         (b"\x89PNG\r\n\x1a\n and so on", "but a PNG image"),
         (b"\n<!DOCTYPE html><html>sign in", "but HTML or XML, perhaps a download page in place of the file"),
         (b"version https://git-lfs.github.com/spec/v1\n", "but a Git LFS pointer"),
@@ -184,7 +184,7 @@ def test_only_what_arrays_need_is_known(call: str) -> None:
 
 def test_the_array_class_cannot_be_called() -> None:
     """It would take memory for any shape that a file asks for."""
-    with pytest.raises(CheckpointError, match="cut short, or no features"):
+    with pytest.raises(CheckpointError, match="cut short, or not a features"):
         read_features(with_header(b"cnumpy\nndarray\n((I1\nI1\ntt\x81."), "features.npy")
 
 
@@ -210,7 +210,7 @@ def test_tables_that_cannot_be_used_are_refused(tmp_path: Path, content: object,
 
 @pytest.mark.parametrize("data", [b"", b"no array", npy.__name__.encode(), b"\x93NUMPY\x01\x00"])
 def test_no_tables_at_all(data: bytes) -> None:
-    with pytest.raises(CheckpointError, match=r"features\.npy is cut short, or no features\.npy"):
+    with pytest.raises(CheckpointError, match=r"features\.npy is cut short, or not a features\.npy"):
         read_features(data, "features.npy")
 
 

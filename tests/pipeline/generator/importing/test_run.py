@@ -437,7 +437,7 @@ def test_fewer_scales_may_be_taken(source: Path, dest: Path) -> None:
 def test_a_checkpoint_is_not_overwritten_unless_asked(source: Path, dest: Path) -> None:
     write_official(source, build(SMALL))
     bring(source, dest)
-    with pytest.raises(CheckpointError, match=r"has a config\.json already: choose another place, or say --overwrite"):
+    with pytest.raises(CheckpointError, match=r"has a config\.json already: choose another place, or add --overwrite"):
         bring(source, dest)
     bring(source, dest, overwrite=True)
 

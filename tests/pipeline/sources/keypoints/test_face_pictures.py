@@ -175,9 +175,9 @@ def test_target_sizes(size: tuple[int, int], mode: str, load_size: int, expected
 
 
 def test_a_drawn_side_is_given() -> None:
-    assert target_size((1000, 500), "randomScaleWidth", 512, drawn=600) == (608, 288)
-    assert target_size((1000, 500), "randomScaleHeight", 512, drawn=300) == (608, 288)
-    with pytest.raises(ValueError, match="draws the side that it names at random"):
+    assert target_size((1000, 500), "randomScaleWidth", 512, sampled=600) == (608, 288)
+    assert target_size((1000, 500), "randomScaleHeight", 512, sampled=300) == (608, 288)
+    with pytest.raises(ValueError, match="samples the side that it names"):
         target_size((1000, 500), "randomScaleHeight", 512)
 
 

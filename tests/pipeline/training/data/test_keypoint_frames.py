@@ -47,7 +47,7 @@ def test_poses_come_with_images_that_are_cut_alike(tmp_path: Path) -> None:
     np.testing.assert_allclose(clip.real_T3HW[0].movedim(0, -1).numpy(), wanted, atol=1e-6)
     assert clip.encoded(0, FRAMES, plan.config).shape == clip.frames.shape
     with pytest.raises(
-        SourceError, match=r"data.flip 0.5: left and right limbs are drawn in other colours; set it to 0"
+        SourceError, match=r"data.flip 0.5: left and right limbs are drawn in different colours; set it to 0"
     ):
         prepare(train_spec(tmp_path, source, flip=0.5))
 
@@ -59,6 +59,6 @@ def test_faces_are_cut_by_the_first_frame_of_their_sequence(tmp_path: Path) -> N
         (folder / f"{t}.json").write_text(json.dumps(landmarks(120 + 5 * t)))
     write_images(tmp_path / "source/talk/images", [str(t) for t in range(FRAMES)])
     plan = prepare(train_spec(tmp_path, {"face": {}}))
-    assert len({frame.cut for frame in plan.source.trained[0].frames}) == 1
+    assert len({frame.crop for frame in plan.source.trained[0].frames}) == 1
     clip = open_loader(plan.spec, plan.source).load(plan.source.trained[0], whole(0, FRAMES, 2))
     assert clip.frames.shape == (FRAMES, 15, 64, 64) and clip.frames.min() >= 0 and clip.frames.max() <= 1

@@ -61,8 +61,8 @@ def test_tensors_give_the_flow_of_their_pictures() -> None:
 def test_kept_flow_is_what_was_found_to_a_64th_of_a_pixel(source: TrainingSource, cache: FlowCache) -> None:
     previous, current = source.sequences[0].frames[:2]
     before, now = panned(0, 2)
-    flow_HW2, sure_HW = cache.found(current, previous, now, before)
-    again = cache.kept(current, previous)
+    flow_HW2, sure_HW = cache.compute_pair(current, previous, now, before)
+    again = cache.cached(current, previous)
     assert again is not None
     np.testing.assert_array_equal(again[0], flow_HW2)
     np.testing.assert_array_equal(again[1], sure_HW)
@@ -105,20 +105,20 @@ def test_flow_of_another_size_method_or_image_is_another(source: TrainingSource,
 def test_what_is_damaged_is_computed_again(source: TrainingSource, cache: FlowCache, damage: str) -> None:
     previous, current = source.sequences[0].frames[:2]
     before, now = panned(0, 2)
-    flow_HW2, _ = cache.found(current, previous, now, before)
+    flow_HW2, _ = cache.compute_pair(current, previous, now, before)
     place = cache.path(current, previous)
     data = bytearray(cache.run.read(place))
     data[len(data) // 2] ^= 4
     small = replace(cache, size=(48, 32))
-    small.found(current, previous, now[:32, :48], before[:32, :48])
+    small.compute_pair(current, previous, now[:32, :48], before[:32, :48])
     harmed = {
         "cut": bytes(data[:200]), "flipped": bytes(data), "empty": b"",
         "of another size": cache.run.read(small.path(current, previous)),
     }  # fmt: skip
     cache.run.write(place, harmed[damage])
-    assert cache.kept(current, previous) is None
-    np.testing.assert_array_equal(cache.found(current, previous, now, before)[0], flow_HW2)
-    assert cache.kept(current, previous) is not None
+    assert cache.cached(current, previous) is None
+    np.testing.assert_array_equal(cache.compute_pair(current, previous, now, before)[0], flow_HW2)
+    assert cache.cached(current, previous) is not None
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ def test_raft_without_its_weights_says_so(tmp_path: Path, raft_large: object) ->
     with pytest.raises(CheckpointError, match="other.pth: not the weights of torchvision's raft_large: .*Missing key"):
         open_method(DataSpec(flow="raft", flow_weights=str(tmp_path / "other.pth")))
     (tmp_path / "junk.pth").write_bytes(b"junk")
-    with pytest.raises(CheckpointError, match="junk.pth is no PyTorch file but text"):
+    with pytest.raises(CheckpointError, match="junk.pth is not a PyTorch file but text"):
         open_method(DataSpec(flow="raft", flow_weights=str(tmp_path / "junk.pth")))
 
 

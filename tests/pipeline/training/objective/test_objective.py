@@ -22,9 +22,9 @@ def gradients(module: nn.Module) -> dict[str, Tensor]:
     return {name: p.grad.clone() for name, p in module.named_parameters() if p.grad is not None}
 
 
-def total_gradient(walk: Walk, loads: int = 1, how: ChunkOptions | None = None) -> dict[str, Tensor]:
+def total_gradient(walk: Walk, loads: int = 1, options: ChunkOptions | None = None) -> dict[str, Tensor]:
     """Of the last load."""
-    losses, _ = walk.loads(loads, how=how)[-1]
+    losses, _ = walk.loads(loads, options=options)[-1]
     add_gradients(losses, walk.networks)
     return gradients(walk.networks)
 
@@ -57,10 +57,10 @@ def test_looking_once_gives_the_gradients_of_looking_twice(matching: float) -> N
 
 
 def test_without_adversarial_weight_no_discriminator_is_asked() -> None:
-    for here, how in ((walk(), ChunkOptions(adversarial=0)), (walk(adversarial=0, temporal=0), ChunkOptions())):
+    for here, options in ((walk(), ChunkOptions(adversarial=0)), (walk(adversarial=0, temporal=0), ChunkOptions())):
         for network in here.networks.discriminators().values():
             network.forward = None  # type: ignore[method-assign,assignment]  # calling it would fail
-        losses, _ = here.loads(2, how=how)[-1]
+        losses, _ = here.loads(2, options=options)[-1]
         assert losses.image is None and losses.temporal == ()
         assert set(losses.terms) == {"L1", "G_Warp", "F_Flow", "F_Warp"}
         add_gradients(losses, here.networks)
@@ -74,7 +74,7 @@ def test_weights_of_zero_leave_terms_out() -> None:
 
 
 def test_the_ramp_scales_what_the_generator_hears_and_not_what_is_logged() -> None:
-    full, half = (walk(flow=0, warp=0).loads(1, how=ChunkOptions(adversarial=share))[0][0] for share in (1, 0.5))
+    full, half = (walk(flow=0, warp=0).loads(1, options=ChunkOptions(adversarial=share))[0][0] for share in (1, 0.5))
     torch.testing.assert_close(half.generator, full.generator / 2)
     assert half.terms == full.terms and half.image == full.image and half.temporal == full.temporal
 
@@ -111,7 +111,7 @@ def test_no_gradient_reaches_an_earlier_load() -> None:
 
 
 def test_gradients_flow_back_as_many_frames_as_asked() -> None:
-    short, long = (total_gradient(walk(), how=ChunkOptions(backprop=frames)) for frames in (1, 2))
+    short, long = (total_gradient(walk(), options=ChunkOptions(backprop=frames)) for frames in (1, 2))
     name = "generator.G0.model_down_seg.1.weight"
     assert not torch.allclose(short[name], long[name], rtol=1e-2)
     assert torch.equal(short["D.scale0_layer0.0.weight"], long["D.scale0_layer0.0.weight"])
@@ -119,14 +119,14 @@ def test_gradients_flow_back_as_many_frames_as_asked() -> None:
 
 def test_finest_only_leaves_coarser_scales_alone() -> None:
     here = walk(scales=2)
-    found = total_gradient(here, how=ChunkOptions(finest_only=True))
+    found = total_gradient(here, options=ChunkOptions(finest_only=True))
     assert any(name.startswith("generator.G1.") for name in found)
     assert not any(name.startswith("generator.G0.") for name in found)
     assert all(p.requires_grad for p in here.networks.parameters())
 
 
 def test_the_finest_scale_learns_the_same_whether_or_not_it_is_alone() -> None:
-    alone, together = (total_gradient(walk(scales=2), how=ChunkOptions(finest_only=only)) for only in (True, False))
+    alone, together = (total_gradient(walk(scales=2), options=ChunkOptions(finest_only=only)) for only in (True, False))
     for name in alone:
         torch.testing.assert_close(alone[name], together[name], rtol=1e-3, atol=1e-5)
 
