@@ -63,7 +63,7 @@ class Project:
         """What a command of this environment prints; its environment knows nothing of the clone."""
         clean = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON") and k != "RAY_ADDRESS"}
         path = f"{self.python.parent}:{clean['PATH']}"
-        command = [self.python.parent / str(words[0]), *map(str, words[1:])]
+        command = [str(self.python.parent / str(words[0])), *map(str, words[1:])]
         done = subprocess.run(
             command, capture_output=True, text=True, cwd=self.folder, env=clean | {"PATH": path} | env, check=False
         )
@@ -106,7 +106,7 @@ def project(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
     python = root / "venv/bin/python"
     site = root / "venv/lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
     install = [sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "--no-index", "--quiet", wheel]
-    subprocess.run(install, check=True)
+    subprocess.run(list(map(str, install)), check=True)
     # A .pth file of a folder that a .pth file names is not read: the clone's editable Flowreel stays out.
     (site / "libraries.pth").write_text(sysconfig.get_path("purelib") + "\n")
     folder = root / "project"

@@ -23,7 +23,12 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def without(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Hides modules, as if they were not installed."""
-    return lambda *modules: [monkeypatch.setitem(sys.modules, module, None) for module in modules]
+
+    def hide(*modules: str) -> None:
+        for module in modules:
+            monkeypatch.setitem(sys.modules, module, None)
+
+    return hide
 
 
 def test_every_extra_that_an_error_names_is_there() -> None:
