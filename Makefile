@@ -62,13 +62,13 @@ $(BIN)/pip:
 
 $(VENV)/.runtime: pyproject.toml constraints.txt | $(BIN)/pip
 	@echo "Installing Flowreel into $(VENV): some minutes the first time, most of it PyTorch and Ray"
-	$(INSTALL) --editable .
+	$(INSTALL) --editable ".[render,cpu]"
 	$(COMPILE)
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/pip
 	@echo "Installing Flowreel and its tools into $(VENV): some minutes the first time, most of it PyTorch and Ray"
-	$(INSTALL) --editable ".[dev,s3]"
+	$(INSTALL) --editable ".[dev]"
 	$(COMPILE)
 	@touch $(VENV)/.runtime $@
 

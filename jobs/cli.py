@@ -1,6 +1,8 @@
 """The command line: `flowreel COMMAND`. A function per command, in the files that are named here."""
 
 import sys
+from importlib import metadata
+from typing import Annotated
 
 import typer
 
@@ -17,6 +19,7 @@ from flowreel.jobs import (
 )
 from flowreel.jobs.terminal.exit import exit_process
 from flowreel.schemas.errors import FlowreelError
+from flowreel.schemas.extras import explain
 
 app = typer.Typer(
     help="Label-map sequences in object storage -> photoreal clips -> versioned, paired Parquet datasets.",
@@ -25,6 +28,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"flowreel {metadata.version('flowreel')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="print the version and exit", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """Options of `flowreel` itself; what it says of itself is above."""
+
+
 for command in (
     *(spec_commands.plan, spec_commands.render, spec_commands.refresh),
     *(dataset_commands.gc, dataset_commands.status, dataset_commands.verify, dataset_commands.diff),
@@ -47,6 +67,12 @@ def run() -> int:
     except FlowreelError as error:
         print(f"flowreel: {error}", file=sys.stderr)
         return error.exit_code
+    except ModuleNotFoundError as error:
+        missing = explain(error)
+        if not missing:
+            raise
+        print(f"flowreel: {missing}", file=sys.stderr)
+        return missing.exit_code
     except SystemExit as end:  # typer's way to end, whatever the code
         if isinstance(end.code, str):
             print(end.code, file=sys.stderr)

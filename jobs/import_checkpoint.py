@@ -15,6 +15,7 @@ from flowreel.pipeline.generator.config import GeneratorConfig
 from flowreel.pipeline.generator.importing.options import Options, fg_labels_of, flag_of
 from flowreel.pipeline.generator.importing.presets import NAMES
 from flowreel.schemas.errors import UsageError
+from flowreel.schemas.extras import require
 
 if TYPE_CHECKING:  # PyTorch takes seconds to import: for this command only
     from flowreel.pipeline.generator.importing.run import Imported, Request
@@ -75,6 +76,7 @@ def command(arguments: Arguments) -> None:
 
     Exit codes: 0 done; 2 bad usage or files that cannot be used.
     """
+    require("import-checkpoint", "render")
     from flowreel.pipeline.generator.importing.run import import_checkpoint
 
     figures = summary(import_checkpoint(_request(arguments)))

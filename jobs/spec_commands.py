@@ -41,6 +41,7 @@ def render(spec: SpecArg, set_: Set = NONE, retry_failed: Retry = False) -> None
     Exit codes: 0 done; 1 failed; 2 bad usage, spec or input; 3 published, but clips failed within the allowed
     budget; 4 not published, over the budget.
     """
+    from flowreel.jobs.engine.cluster import check_extras
     from flowreel.jobs.render import render
     from flowreel.jobs.render_summary import print_summary
     from flowreel.jobs.spec_file import open_spec
@@ -48,6 +49,7 @@ def render(spec: SpecArg, set_: Set = NONE, retry_failed: Retry = False) -> None
 
     display = Display()
     checked = open_spec(spec, set_ + RETRY * retry_failed, display)
+    check_extras("rendering", "render", checked.execution)
     with interruptible(display):
         result = render(checked, display)
     print_summary(result, checked)
@@ -60,6 +62,7 @@ def refresh(spec: SpecArg, set_: Set = NONE, retry_failed: Retry = False, grace:
     Exits 0 without a new version when nothing changed. Keeps dataset.keep_versions; exit codes are those of render.
     """
     from flowreel.jobs import gc as collecting
+    from flowreel.jobs.engine.cluster import check_extras
     from flowreel.jobs.refresh import refresh
     from flowreel.jobs.render_summary import print_summary
     from flowreel.jobs.spec_file import open_spec
@@ -67,6 +70,7 @@ def refresh(spec: SpecArg, set_: Set = NONE, retry_failed: Retry = False, grace:
 
     display = Display()
     checked = open_spec(spec, set_ + RETRY * retry_failed, display)
+    check_extras("rendering", "render", checked.execution)
     with interruptible(display):
         result, garbage = refresh(checked, grace * 3600, display)
     print_summary(result, checked)
@@ -77,11 +81,13 @@ def refresh(spec: SpecArg, set_: Set = NONE, retry_failed: Retry = False, grace:
 
 def train(spec: TrainSpecArg, set_: Set = NONE) -> None:
     """Trains a generator on paired video and writes a checkpoint directory. Interrupted, the same command goes on."""
+    from flowreel.jobs.engine.cluster import check_extras
     from flowreel.jobs.spec_file import open_train_spec
     from flowreel.jobs.terminal.progress import Display
 
     display = Display()
     checked = open_train_spec(spec, set_, display)
+    check_extras("training", "train", checked.execution)
     from flowreel.jobs.train import train  # after all that can be wrong: ray.train takes seconds to import
 
     with interruptible(display, "the newest state is kept"):
@@ -103,6 +109,9 @@ def demo(
     folder: Annotated[str, typer.Argument(metavar="FOLDER", help="where everything goes")] = "flowreel-demo",
 ) -> None:
     """Everything on this machine in one go: makes street scenes, renders, publishes, verifies, and leaves pictures."""
+    from flowreel.schemas.extras import require
+
+    require("the demo", "render", "cpu")
     from flowreel.jobs.demo import run_demo
     from flowreel.jobs.terminal.progress import Display
 

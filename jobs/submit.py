@@ -18,6 +18,7 @@ from flowreel.jobs.submission import environment
 from flowreel.jobs.submission.package import SPEC_NAME, check_travels, pack
 from flowreel.jobs.terminal.dataclass_options import takes
 from flowreel.schemas.errors import FlowreelError, UsageError
+from flowreel.schemas.extras import pip_install, require
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
@@ -77,6 +78,7 @@ def command(arguments: Arguments) -> None:
     """
     if bool(arguments.follow) == bool(arguments.job and arguments.spec):
         raise UsageError("submit: give either a command and its SPEC, or --follow JOB")
+    require("submit", "cluster")
     client = connect(arguments.address)
     job_id = arguments.follow or send(client, arguments)
     if not arguments.follow:
@@ -109,7 +111,7 @@ def connect(address: str) -> "JobSubmissionClient":
         cause = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UsageError(
             f"--address {address}: no Ray dashboard to send jobs to ({cause}); give the URL of the head's dashboard,"
-            " for example http://127.0.0.1:8265, and install flowreel[cluster] here and there"
+            f" for example http://127.0.0.1:8265; the head needs {pip_install('cluster')} too"
         ) from None
 
 

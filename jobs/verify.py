@@ -4,6 +4,7 @@ from flowreel.jobs.terminal.progress import Display
 from flowreel.pipeline.dataset.versions import Version
 from flowreel.pipeline.maintenance.verify import verify
 from flowreel.schemas.errors import FlowreelError
+from flowreel.schemas.extras import require
 
 SHOWN = 20  # problems: --rerender and damage may give thousands
 
@@ -21,6 +22,7 @@ def check(version: Version, display: Display) -> str:
 
 def again(version: Version, count: int, seed: int, display: Display) -> str:
     """One line if clips rendered again are what is published. Raises FlowreelError with the differences."""
+    require("--rerender", "render")
     from flowreel.pipeline.maintenance.rerender import rerender  # PyTorch, which reading alone does without
 
     with display.task(f"rendering clips of version {version.number} again") as progress:

@@ -33,6 +33,16 @@ class DivergedError(FlowreelError):
     """Training whose losses, gradients or weights are not finite any more, or that ended worse than it began."""
 
 
+class MissingExtra(UsageError, ImportError):
+    """A part of Flowreel that is not installed; the message says which extra to install."""
+
+
+class OverBudget(FlowreelError):
+    """More clips were lost than `failure.max_failed_fraction` allows: nothing was published, what is done is kept."""
+
+    exit_code = 4
+
+
 class Stopped(FlowreelError):
     """Raised when a run was asked to stop (SIGTERM), as happens when a machine is reclaimed: the same command
     resumes it."""

@@ -13,11 +13,17 @@ esac
 case $what in
   libraries)
     "$venv/bin/python" - > requirements.txt <<'END'
+import re
 import tomllib
 
 project = tomllib.load(open("pyproject.toml", "rb"))["project"]
-extras = project["optional-dependencies"]
-print("\n".join(project["dependencies"] + extras["cluster"] + extras["s3"] + extras["gcs"]))
+wanted = project["dependencies"] + ["flowreel[render,cpu,train,cluster,s3,gcs]"]
+while wanted:
+    requirement = wanted.pop()
+    if own := re.fullmatch(r"flowreel\[(.+)\]", requirement):
+        wanted += [one for extra in own[1].split(",") for one in project["optional-dependencies"][extra]]
+    else:
+        print(requirement)
 END
     $pip --requirement requirements.txt "setuptools>=77" wheel ;;
   flowreel) $pip --no-deps --no-build-isolation . ;;

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from flowreel.schemas.errors import FlowreelError, UsageError
+from flowreel.schemas.extras import require
 from flowreel.schemas.spec import ExecutionSpec
 from flowreel.schemas.training import TrainExecutionSpec
 
@@ -63,11 +64,20 @@ def local_gpus() -> int:
     return torch.cuda.device_count()
 
 
+def check_extras(what: str, extra: str, execution: ExecutionSpec | TrainExecutionSpec) -> None:
+    """Raises MissingExtra unless ``extra`` is installed, and `cpu` too where workers render on this machine's CPUs."""
+    on_cpus = not execution.num_gpus and not on_cluster()
+    require(what, extra, *(["cpu"] if on_cpus else []))
+
+
 @contextmanager
 def ray_session() -> Iterator[None]:
-    """Ray for the time of a command. A cluster that is connected to is left running."""
+    """Ray for the time of a command. A cluster that is connected to is left running, and so is a caller's own Ray."""
     import ray
 
+    if ray.is_initialized():  # by a Python program that calls `flowreel.render`
+        yield
+        return
     logging.getLogger("ray").setLevel(logging.ERROR)
     try:
         if on_cluster():

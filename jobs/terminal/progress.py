@@ -24,19 +24,21 @@ WORKERS_SHOWN = 8
 
 
 class Display:
-    """Where a command's progress goes."""
+    """Where a command's progress goes; nowhere if ``quiet``."""
 
-    def __init__(self) -> None:
-        self.console = Console(stderr=True, highlight=False)
+    def __init__(self, quiet: bool = False) -> None:
+        self.console, self.quiet = Console(stderr=True, highlight=False), quiet
         self.json = json_wanted()
         self._ids: dict[str, str] = {}
 
     @property
     def live(self) -> bool:
-        return self.console.is_terminal and not self.json
+        return self.console.is_terminal and not self.json and not self.quiet
 
     def say(self, text: str, level: str = "info", **ids: str) -> None:
         """``ids``: of what it is about, for JSON lines."""
+        if self.quiet:
+            return
         if self.live:
             self.console.print(escape(text))
         else:

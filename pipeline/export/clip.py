@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from flowreel.pipeline.codec import decode_ids
 from flowreel.pipeline.edits.instances import NO_INSTANCE
@@ -16,6 +15,7 @@ from flowreel.pipeline.reader.dataset import Dataset
 from flowreel.schemas.label_space import LabelSpace
 
 Ids = NDArray[np.integer]
+Box = tuple[int, int, int, int]  # left, top, width, height in pixels
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Segment:
     class_id: int
     instance: int | None  # id in the instance map
     area: int  # pixels
-    box: tuple[int, int, int, int]  # left, top, width, height
+    box: Box
 
 
 @dataclass(frozen=True)
@@ -84,9 +84,25 @@ def segments(label_HW: Ids, instance_HW: Ids | None, space: LabelSpace) -> tuple
     number_HW = (number.reshape(label_HW.shape) + 1).astype(np.int32)
     areas = np.bincount(number_HW.ravel())[1:]
     found = []
-    places = ndimage.find_objects(number_HW)
-    for pair, area, (rows, columns) in zip(pairs.tolist(), areas.tolist(), places, strict=True):
+    for pair, area, box in zip(pairs.tolist(), areas.tolist(), boxes(number_HW, len(pairs)), strict=True):
         inside = pair % 2**20 - 1
-        box = (columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
         found.append(Segment(pair // 2**20, None if inside < 0 else inside, area, box))
     return number_HW, found
+
+
+def boxes(number_HW: NDArray[np.int32], count: int) -> list[Box]:
+    """Gives the boxes around segments 1..``count``, each of which has a pixel in ``number_HW``."""
+    height, width = number_HW.shape
+    turn_HW = np.ones(number_HW.shape, bool)  # where a run of one number begins in its row: far fewer than pixels
+    turn_HW[:, 1:] = number_HW[:, 1:] != number_HW[:, :-1]
+    first_R = np.flatnonzero(turn_HW)
+    last_R = np.append(first_R[1:], number_HW.size) - 1
+    segment_R, row_R = number_HW.ravel()[first_R] - 1, first_R // width
+    left_N, top_N = np.full(count, width), np.full(count, height)
+    right_N, bottom_N = np.zeros(count, int), np.zeros(count, int)
+    np.minimum.at(left_N, segment_R, first_R % width)
+    np.maximum.at(right_N, segment_R, last_R % width)
+    np.minimum.at(top_N, segment_R, row_R)
+    np.maximum.at(bottom_N, segment_R, row_R)
+    edges = (left_N, top_N, right_N - left_N + 1, bottom_N - top_N + 1)
+    return list(zip(*(edge_N.tolist() for edge_N in edges), strict=True))

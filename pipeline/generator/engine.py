@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from flowreel.pipeline.generator.checkpoint import Checkpoint
 from flowreel.pipeline.generator.conditioning import encode_frames
 from flowreel.pipeline.generator.config import GeneratorConfig
-from flowreel.pipeline.generator.fast.engine import FastEngine
 from flowreel.pipeline.generator.loading import load_generator
 from flowreel.pipeline.generator.networks import VideoGenerator
 from flowreel.pipeline.generator.rollout import Frame, RolloutState, step
+from flowreel.schemas.extras import require
 from flowreel.schemas.plan import RenderSettings
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -69,9 +69,16 @@ class PlainEngine:
 
 
 def engine_for(generator: VideoGenerator, precision: str = "float32", kind: Kind = "auto") -> Engine:
-    """Gives the engine for a generator on its device; ``auto``: the fast one on CPUs. ``precision``: see settings."""
+    """Gives the engine for a generator on its device; ``auto``: the fast one on CPUs. ``precision``: see settings.
+
+    Raises MissingExtra on a CPU without numba: the plain engine would round in other places than the rest of a dataset,
+    and take several times as long as was planned.
+    """
     if kind == "plain" or generator.device.type != "cpu":
         return PlainEngine(generator, precision)
+    require("rendering on a CPU", "cpu")
+    from flowreel.pipeline.generator.fast.engine import FastEngine  # numba, which GPUs do without
+
     return FastEngine(generator, None if precision == "float32" else DTYPES[precision])
 
 

@@ -14,6 +14,7 @@ from flowreel.pipeline.quality.segmenter_network import load_segmenter
 from flowreel.pipeline.storage import open_file
 from flowreel.pipeline.storage.errors import Unavailable
 from flowreel.schemas.errors import StorageError, UsageError
+from flowreel.schemas.extras import require
 from flowreel.schemas.label_space import LabelSpace
 from flowreel.schemas.spec import Spec
 
@@ -80,10 +81,9 @@ def _torchscript(data: bytes, url: str, classes: tuple[int, ...], space: LabelSp
 
 
 def _onnx(data: bytes, url: str, classes: tuple[int, ...], space: LabelSpace) -> Segmenter:
-    try:
-        import onnxruntime
-    except ImportError:
-        raise UsageError(f"quality.segmenter: {url} needs onnxruntime; install flowreel[onnx]") from None
+    require(f"quality.segmenter: {url}", "onnx")
+    import onnxruntime
+
     try:
         session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     except Exception as error:  # its errors have no base of their own

@@ -10,6 +10,7 @@ import fsspec
 from flowreel.pipeline.storage.backends import EXTRAS
 from flowreel.pipeline.storage.store import Store, check_path
 from flowreel.schemas.errors import StorageError
+from flowreel.schemas.extras import pip_install
 
 
 def open_store(uri: str, options: Mapping[str, Any] | None = None) -> Store:
@@ -36,7 +37,7 @@ def open_store(uri: str, options: Mapping[str, Any] | None = None) -> Store:
         fsspec.get_filesystem_class(scheme)
     except (ImportError, ValueError) as error:
         extra = EXTRAS.get(scheme)
-        step = f'Install it: pip install "flowreel[{extra}]"' if extra else "Use a local path, s3://, gs:// or abfs://"
+        step = f"Install it: {pip_install(extra)}" if extra else "Use a local path, s3://, gs:// or abfs://"
         raise StorageError(f"Cannot use {uri}: no driver for {scheme}:// ({error}). {step}.") from None
     return Store(f"{scheme}://{place}", dict(options or {}))
 

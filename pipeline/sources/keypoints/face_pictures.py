@@ -14,6 +14,7 @@ from PIL import Image
 
 from flowreel.pipeline.sources.keypoints.drawing import Canvas, Points, curve, paint_white
 from flowreel.pipeline.sources.keypoints.landmarks import Box, with_forehead
+from flowreel.schemas.extras import pip_install
 
 Stroke = tuple[int, ...]  # points that are joined
 
@@ -79,7 +80,7 @@ def background_edges(image_HW3: NDArray[np.uint8], part_HW: Canvas) -> Canvas:
         from skimage.feature import canny  # an extra: only this picture needs it
     except ImportError:
         raise ValueError(
-            "edges around the face need scikit-image: pip install 'flowreel[face]', or draw without them"
+            f"edges around the face need scikit-image: {pip_install('face')}; or draw without them"
         ) from None
     grey_HW = np.asarray(Image.fromarray(image_HW3).convert("L"))
     edge_HW: Canvas = (canny(grey_HW) & (part_HW == 0)).astype(np.uint8) * np.uint8(255)

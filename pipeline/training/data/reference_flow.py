@@ -23,6 +23,7 @@ from flowreel.pipeline.generator.importing.pth import read_state_dict
 from flowreel.pipeline.optical_flow import Flow, dis_flow, leads_back
 from flowreel.pipeline.storage import Store, open_file
 from flowreel.schemas.errors import CheckpointError, StorageError, UsageError
+from flowreel.schemas.extras import pip_install
 from flowreel.schemas.training import DataSpec
 
 Rgb = NDArray[np.uint8]
@@ -114,7 +115,7 @@ def _raft(store: Store, file: str, digest: str) -> torch.nn.Module:
     except (ImportError, RuntimeError) as error:  # a build for another torch lacks operators
         raise UsageError(
             f"data.flow: raft needs torchvision, which cannot be loaded: {error}\n"
-            '  pip install "flowreel[training]", in the build that fits your torch; or set data.flow: dis'
+            f"  {pip_install('train')}, in the build that fits your torch; or set data.flow: dis"
         ) from None
     network = raft_large(weights=None, progress=False).eval().requires_grad_(False)
     data = store.read(file)

@@ -150,7 +150,7 @@ def test_edges_around_the_face_come_from_the_picture(face: np.ndarray) -> None:
 def test_a_missing_package_is_named(face: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "skimage.feature", None)
     image_HW3 = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
-    with pytest.raises(ValueError, match=r"pip install 'flowreel\[face\]'"):
+    with pytest.raises(ValueError, match=r'pip install "flowreel\[face\]"'):
         encode_face(face, image_HW3, face_crop(face, SIZE), (64, 64), FaceOptions())
 
 
