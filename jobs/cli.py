@@ -4,7 +4,17 @@ import sys
 
 import typer
 
-from flowreel.jobs import dataset_commands, export, import_checkpoint, report, spec_commands, submit
+from flowreel.jobs import (
+    dataset_commands,
+    evaluate,
+    export,
+    import_checkpoint,
+    report,
+    segmenter,
+    spec_commands,
+    submit,
+    worth,
+)
 from flowreel.jobs.terminal.exit import exit_process
 from flowreel.schemas.errors import FlowreelError
 
@@ -25,6 +35,9 @@ app.command("submit")(submit.command)
 app.command("report")(report.command)
 app.command("export")(export.command)
 app.command("import-checkpoint")(import_checkpoint.command)
+app.command("evaluate")(evaluate.command)
+app.command("segmenter")(segmenter.command)
+app.command("worth")(worth.command)
 
 
 def run() -> int:

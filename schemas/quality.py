@@ -19,7 +19,7 @@ class QualitySpec(Model):
         None,
         min_length=1,
         description="what label agreement is measured with: TorchScript (.pt, .ts) or ONNX, from RGB (1, 3, H, W) in"
-        " [0, 1] to logits (1, C, H, W); or a file of `benchmarks/segmenter.py` (.safetensors)",
+        " [0, 1] to logits (1, C, H, W); or a file that `flowreel segmenter` wrote (.safetensors)",
     )
     segmenter_classes: tuple[ClassKey, ...] | None = Field(
         None, description="id or name of each channel's class; default: all classes that are not ignored, by id"
@@ -47,7 +47,7 @@ class QualitySpec(Model):
         if self.min_label_agreement is not None and self.segmenter is None:
             raise ValueError(
                 f"min_label_agreement {self.min_label_agreement:g} cannot be checked without a segmenter; name one as"
-                " quality.segmenter (`python -m benchmarks.segmenter` makes one), or leave it null"
+                " quality.segmenter (`flowreel segmenter DATA OUT` trains one), or leave it null"
             )
         for name in ("sharpness", "saturation"):
             low, high = getattr(self, f"min_{name}"), getattr(self, f"max_{name}")

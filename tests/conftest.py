@@ -5,23 +5,19 @@ import os
 import select
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from functools import cache
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from flowreel.jobs.terminal.exit import exit_process
+from tests.support.label_source import MakeSource as MakeSource
+from tests.support.label_source import write_source
+from tests.support.local_run import LocalRun
 
 if TYPE_CHECKING:
-    from flowreel.pipeline.dataset.versions import Version
-    from flowreel.pipeline.planning.prepare import Prepared
-    from flowreel.schemas.clip import Shard
-    from flowreel.schemas.outcome import ShardOutcome
-    from flowreel.schemas.spec import Spec
     from tests.support.small_dataset import Small
 
 START_LIMIT_S = 60
@@ -122,111 +118,10 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-class MakeSource(Protocol):
-    """Writes drawn sequences below ``root``: ``seq_00/labels/000000.png``, ``seq_00/instances/000000.png``, ..."""
-
-    def __call__(
-        self, root: Path, sequences: int = 2, frames: int = 5, size: tuple[int, int] = (64, 32), instances: bool = True
-    ) -> Path: ...
-
-
 @pytest.fixture(scope="session")
 def make_source() -> MakeSource:
     """A source of procedurally drawn Cityscapes sequences, laid out as the default templates say; returns ``root``."""
-    return _write_source
-
-
-def _write_source(
-    root: Path, sequences: int = 2, frames: int = 5, size: tuple[int, int] = (64, 32), instances: bool = True
-) -> Path:
-    for s in range(sequences):
-        for role, files in _drawn(s, frames, size).items():
-            if role == "labels" or instances:
-                folder = root / f"seq_{s:02d}" / role
-                folder.mkdir(parents=True, exist_ok=True)
-                for t, data in enumerate(files):
-                    (folder / f"{t:06d}.png").write_bytes(data)
-    return root
-
-
-@cache
-def _drawn(seed: int, frames: int, size: tuple[int, int]) -> dict[str, list[bytes]]:
-    """PNGs of a sequence, by role."""
-    from flowreel.pipeline.codec import encode_ids
-    from flowreel.pipeline.sources.scenes import street_scene
-
-    scene = street_scene(seed, frames, size)
-    maps = {"labels": scene.label_THW, "instances": scene.instance_THW}
-    return {role: [encode_ids(ids_HW) for ids_HW in ids_THW] for role, ids_THW in maps.items()}
-
-
-@dataclass(frozen=True)
-class LocalRun:
-    """A source and a dataset on disk, and all that `render` does with them, in this process instead of in workers.
-
-    The source has 2 sequences of 5 frames; clips of 3 frames make 2 shards: of 2 clips of 2 frames and 2 of 3.
-    """
-
-    root: Path
-    checkpoint: Path
-
-    @property
-    def source(self) -> Path:
-        return self.root / "source"
-
-    @property
-    def dataset(self) -> Path:
-        return self.root / "dataset"
-
-    def into(self, name: str) -> "LocalRun":
-        """The same source, another dataset."""
-        other = self.root / name
-        other.mkdir()
-        (other / "source").symlink_to(self.source)
-        return replace(self, root=other)
-
-    def spec(self, **groups: Any) -> "Spec":
-        from flowreel.schemas.spec import Spec
-
-        tree: dict[str, Any] = {
-            "dataset": {"uri": str(self.dataset)},
-            "source": {"uri": str(self.source), "instances": "{sequence}/instances/*.png"},
-            "generator": {"checkpoint": str(self.checkpoint), "batch": 2},
-            "clips": {"frames": 3},
-            "execution": {"num_gpus": 0},
-        }
-        for name, group in groups.items():
-            tree[name] = tree.get(name, {}) | group if isinstance(group, dict) else group
-        return Spec.model_validate(tree)
-
-    def prepare(self, **groups: Any) -> "Prepared":
-        from flowreel.pipeline.planning.prepare import prepare
-
-        prepared = prepare(self.spec(**groups))
-        prepared.catalog.check()
-        return prepared
-
-    def render(self, prepared: "Prepared", shards: "Iterable[Shard] | None" = None) -> "list[ShardOutcome]":
-        """Renders, stores and records shards: the plan's, if none are given."""
-        from flowreel.pipeline.generator.engine import load_engine
-        from flowreel.pipeline.render.shard import ShardRenderer
-
-        job = prepared.job
-        renderer = ShardRenderer(job, prepared.plan.plan_id, load_engine(job.checkpoint, job.settings))
-        return [renderer.render(shard) for shard in (prepared.plan.shards if shards is None else shards)]
-
-    def publish(self, prepared: "Prepared", outcomes: "Iterable[ShardOutcome] | None" = None) -> "Version":
-        """Commits a version; renders the plan before if no outcomes are given."""
-        from flowreel.pipeline.dataset.runs import records
-        from flowreel.pipeline.dataset.runs.ledger import Ledger
-        from flowreel.pipeline.publish import commit
-        from flowreel.pipeline.publish.draft import draft_version
-
-        done = Ledger(prepared.plan.shards, self.render(prepared) if outcomes is None else outcomes)
-        draft = draft_version(prepared.job, prepared.plan, done, prepared.base)
-        version = commit.commit(prepared.job, prepared.plan, draft)
-        records.end_run(prepared.job.dataset, prepared.plan.plan_id)
-        return version
+    return write_source
 
 
 @pytest.fixture
@@ -240,7 +135,7 @@ def local_run(tmp_path: Path, tiny_checkpoint: Path, make_source: MakeSource, on
 def published(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> Path:
     """A dataset with one version of 2 data files, as `local_run` publishes it. Copy it before changing anything."""
     root = tmp_path_factory.mktemp("published")
-    _write_source(root / "source")
+    write_source(root / "source")
     run = LocalRun(root, tiny_checkpoint)
     run.publish(run.prepare())
     return run.dataset

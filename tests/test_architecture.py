@@ -15,7 +15,7 @@ LAYERS = ("schemas", "pipeline", "jobs")  # each may import those before it
 SHELF = "shelf"  # the files right in pipeline/: small tools that many rooms use
 ROOMS = (  # each may import those before it; folders of pipeline/, and the other packages as one room each
     *("schemas", SHELF, "storage", "edits", "sources", "generator", "quality", "dataset", "reader", "render"),
-    *("report", "export", "planning", "publish", "maintenance", "training", "jobs", "flowreel"),
+    *("report", "export", "planning", "publish", "maintenance", "training", "evaluation", "jobs", "flowreel"),
 )
 STRANGERS = (  # rooms of which neither imports the other, and one-way bans within the order
     *(("generator", "sources"), ("quality", "sources"), ("quality", "generator")),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import generator, scale, timing
+from benchmarks import cost_of_measures, generator, scale, timing
 from benchmarks.deviation import psnr_db
 from benchmarks.memory import per_clip_mb
 from benchmarks.original import OriginalEngine
@@ -123,6 +123,11 @@ def test_a_readme_without_markers_is_refused() -> None:
 def test_an_unusable_source_is_named(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="no sequence of 3 frames"):
         measured(tmp_path, *SMALL, "--batches", "1", "--source", str(tmp_path))
+
+
+def test_the_cost_of_measures_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    cost_of_measures.main(["--size", "64x32", "--frames", "2", "--rounds", "1"])
+    assert "| all measures | " in capsys.readouterr().out
 
 
 @pytest.mark.slow

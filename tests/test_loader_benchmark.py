@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from benchmarks import loader
+from benchmarks.loader_peers import LOADERS
 from flowreel.pipeline.codec import encode_ids
 from flowreel.pipeline.sources.scenes import street_scene
 
@@ -18,7 +19,7 @@ def test_every_loader_gives_every_clip(tmp_path: Path, capsys: pytest.CaptureFix
         (tmp_path / "seq/labels" / f"{t}.png").write_bytes(encode_ids(label))
         Image.new("RGB", (64, 32), (t, 0, 0)).save(tmp_path / "seq/images" / f"{t}.png")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loader, "LOADERS", {k: v for k, v in loader.LOADERS.items() if k not in loader.MODULES})
+        patch.setattr(loader, "LOADERS", {k: v for k, v in LOADERS.items() if k not in loader.MODULES})
         loader.main([str(tmp_path), "--clips", "3", "--rounds", "1", "--workers", "1"])
     printed = capsys.readouterr().out
     for name in ("flowreel", "flowreel-workers", "folders"):

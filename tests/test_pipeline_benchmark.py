@@ -3,7 +3,6 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,10 +12,11 @@ from benchmarks.throughput.process import Run
 from benchmarks.throughput.table import MARKERS, markdown
 from benchmarks.throughput.told import Told
 from benchmarks.throughput.work import Work, lengths, read_work, write_source
+from tests.support.label_source import MakeSource
 
 
 @pytest.fixture
-def work(tmp_path: Path, tiny_checkpoint: Path, make_source: Any, one_thread: None) -> Work:
+def work(tmp_path: Path, tiny_checkpoint: Path, make_source: MakeSource, one_thread: None) -> Work:
     make_source(tmp_path / "real", sequences=1, frames=3)
     write_source(tmp_path / "real", str(tmp_path), (64, 32), lengths(2, 2))
     return Work(str(tmp_path), "out", str(tiny_checkpoint), (64, 32), 1)

@@ -5,7 +5,6 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,6 +15,7 @@ from benchmarks.simulation.model import Run, driver_share, fitted, predicted_cpu
 from benchmarks.simulation.run import Stage, Start
 from flowreel.jobs import plan as planning
 from flowreel.pipeline.planning.memory_estimate import memory
+from tests.support.local_run import LocalRun
 
 
 def stage(actors: int, shards: int, wall_s: float) -> Stage:
@@ -32,7 +32,7 @@ def test_the_model_finds_the_costs_again() -> None:
     assert found == pytest.approx((0.001, 0.005, 0.0001, 0.01), rel=1e-3)
     assert predicted_cpu_s(stages[0], costs) == pytest.approx(stages[0].driver_cpu_s)
     run = Run(workers=1000, clips=16_000, frames_per_clip=30, frames_per_s=4.8)
-    assert (run.shards, run.render_s) == (1000, pytest.approx(100))
+    assert run.shards == 1000 and run.render_s == pytest.approx(100)
     assert driver_share(run, costs) == pytest.approx(0.001 * 10 + 0.005 + 0.1, rel=1e-3)
 
 
@@ -57,7 +57,7 @@ def test_sections_are_added_and_replaced(tmp_path: Path) -> None:
     )
 
 
-def test_plan_says_what_memory_is_needed(local_run: Any) -> None:
+def test_plan_says_what_memory_is_needed(local_run: LocalRun) -> None:
     small, large = local_run.prepare(), local_run.prepare(generator={"batch": 8})
     assert memory(large).actor > memory(small).actor
     figures = planning.summary(small, price=None)

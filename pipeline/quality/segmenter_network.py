@@ -105,7 +105,7 @@ def _facts(data: bytes, name: str) -> SegmenterFacts:
     if metadata.get("kind") != "segmenter":
         raise CheckpointError(
             f"{name}: no segmenter: its metadata says kind {metadata.get('kind')!r}, where 'segmenter' is needed;"
-            " make one with `python -m benchmarks.segmenter DATA OUT`"
+            " train one with `flowreel segmenter DATA OUT`"
         )
     try:
         said = {k: v if k in ("kind", "label_space") else json.loads(v) for k, v in metadata.items()}

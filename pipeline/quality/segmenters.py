@@ -1,4 +1,4 @@
-"""Segmenters that a spec names: a file of `benchmarks/segmenter.py`, TorchScript, or ONNX."""
+"""Segmenters that a spec names: a file of `flowreel segmenter`, TorchScript, or ONNX."""
 
 import io
 from collections.abc import Callable
@@ -63,7 +63,7 @@ def _own(data: bytes, url: str, classes: tuple[int, ...], space: LabelSpace) -> 
     if network.facts.label_space != space.name:
         raise UsageError(
             f"quality.segmenter: {url} tells classes of the label space '{network.facts.label_space}', the labels are"
-            f" of '{space.name}'; train one on these labels with `python -m benchmarks.segmenter`"
+            f" of '{space.name}'; train one on these labels with `flowreel segmenter DATA OUT`"
         )
     return Segmenter(_by_torch(lambda x: network(2 * x - 1)), network.facts.classes, network.facts.size)
 

@@ -15,7 +15,8 @@ from flowreel.pipeline.export.formats import FORMATS
 from flowreel.pipeline.export.run import export
 from flowreel.pipeline.reader.dataset import Dataset, open_dataset
 from flowreel.pipeline.storage import open_store
-from tests.conftest import LocalRun, _write_source
+from tests.support.label_source import write_source
+from tests.support.local_run import LocalRun
 
 TOOLS = ("cityscapesscripts", "datasets", "duckdb", "mlcroissant", "panopticapi", "polars", "pyspark", "webdataset")
 
@@ -31,7 +32,7 @@ def tools() -> None:
 def place(tools: None, tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> Path:
     """The folder that the snippets run in: DATASET of 10 clips of 30 frames, two splits, with flow; EXPORT."""
     root = tmp_path_factory.mktemp("consumers")
-    _write_source(root / "source", sequences=10, frames=30)
+    write_source(root / "source", sequences=10, frames=30)
     run = LocalRun(root, tiny_checkpoint)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # more are slower where pictures are as small as these

@@ -3,11 +3,12 @@
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import ray
 from ray.cluster_utils import Cluster
+
+from tests.support.label_source import MakeSource
 
 from .conftest import LIMIT_S, REPOSITORY, command, write_spec
 
@@ -25,7 +26,7 @@ def two_nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
 
 
 def test_render_spreads_over_the_nodes_of_a_cluster(
-    two_nodes: Cluster, make_source: Any, tiny_checkpoint: Path, tmp_path: Path
+    two_nodes: Cluster, make_source: MakeSource, tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
     source = make_source(tmp_path / "source", sequences=8, frames=30)
     spec = write_spec(
@@ -49,7 +50,7 @@ def test_render_spreads_over_the_nodes_of_a_cluster(
 
 
 def test_gpus_that_no_node_has_are_waited_for_with_a_word(
-    two_nodes: Cluster, make_source: Any, tiny_checkpoint: Path, tmp_path: Path
+    two_nodes: Cluster, make_source: MakeSource, tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
     """An autoscaler may bring them; until then the command says what it waits for."""
     source = make_source(tmp_path / "source", sequences=1, frames=4)

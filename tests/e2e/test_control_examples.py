@@ -1,18 +1,17 @@
 """The example specs of edits, balance and styles render and publish as they stand, on a small source."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from flowreel.schemas.parse import parse_spec
+from tests.support.local_run import LocalRun
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-Run = Any  # the fixture's type lies in conftest, which is not importable
 
 
 @pytest.mark.parametrize("name", ["edits", "styles", "balance"])
-def test_an_example_renders_and_publishes(local_run: Run, name: str) -> None:
+def test_an_example_renders_and_publishes(local_run: LocalRun, name: str) -> None:
     said = parse_spec((CONFIGS / f"{name}.yaml").read_text()).model_dump(mode="json", by_alias=True)
     variants = said["variants_by"] or said["variants"]
     if name == "balance":  # of drawn streets

@@ -32,7 +32,7 @@ def test_demo_leaves_a_dataset_a_picture_and_a_video(flowreel: Flowreel, tmp_pat
     assert set(map(tuple, manifest["edits"].to_pylist())) == {(), ("replace vegetation with building",)}
     sheet = np.asarray(Image.open(tmp_path / "demo" / "contact-sheet.png"))
     assert len(np.unique(sheet.reshape(-1, 3), axis=0)) > 1000  # pictures, not blank paper
-    with av.open(io.BytesIO((tmp_path / "demo" / "demo.mp4").read_bytes())) as video:
+    with av.open(io.BytesIO((tmp_path / "demo" / "demo.mp4").read_bytes()), mode="r") as video:
         stream = video.streams.video[0]
         assert (stream.codec_context.name, stream.width, stream.height) == ("h264", 3 * 256, 128)
         assert sum(1 for _ in video.decode(stream)) == PICTURES

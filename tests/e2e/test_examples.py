@@ -20,7 +20,7 @@ from flowreel.pipeline.training.run import Run
 from flowreel.schemas.parse import parse, parse_spec
 from flowreel.schemas.spec import Spec
 from flowreel.schemas.training import TrainSpec
-from tests.conftest import LocalRun
+from tests.support.local_run import LocalRun
 
 from .conftest import REPOSITORY, command
 
@@ -43,7 +43,8 @@ def clips_of(run: LocalRun, **groups: Any) -> list[ClipData]:
 
 
 def tiny(folder: Path, space: str, channels: int) -> Path:
-    networks = {"ngf": 4, "n_downsample": 2, "n_blocks": 1, "label_nc": 0, "use_instance": False, "fg_labels": ()}
+    networks: dict[str, Any] = {"ngf": 4, "n_downsample": 2, "n_blocks": 1}
+    networks |= {"label_nc": 0, "use_instance": False, "fg_labels": ()}
     with torch.random.fork_rng():
         torch.manual_seed(0)
         config = GeneratorConfig(label_space=space, input_nc=channels, **networks)

@@ -9,8 +9,8 @@ from typer.testing import CliRunner, Result
 from flowreel.jobs.cli import app
 from flowreel.pipeline.generator.config import GeneratorConfig
 from flowreel.schemas.errors import UsageError
+from tests.support.label_source import MakeSource
 
-from ..conftest import MakeSource
 from ..pipeline.generator.importing.official_files import build, write_official
 from .conftest import Flowreel, write_spec
 

@@ -3,9 +3,10 @@
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
+
+from tests.support.local_run import LocalRun
 
 from .conftest import LIMIT_S, REPOSITORY, write_spec
 
@@ -26,19 +27,22 @@ def imported(*arguments: object) -> set[str]:
     return set(ended.stdout.rpartition("imported:")[2].split())
 
 
-@pytest.mark.parametrize("command", [(), ("render",), ("verify",), ("train",), ("import-checkpoint",), ("submit",)])
+COMMANDS = ("render", "verify", "train", "import-checkpoint", "submit", "evaluate", "segmenter", "worth")
+
+
+@pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)])
 def test_help_needs_none_of_them(command: tuple[str, ...]) -> None:
     assert imported(*command, "--help") == set()
 
 
-def test_looking_needs_neither_ray_nor_pytorch(local_run: Any) -> None:
+def test_looking_needs_neither_ray_nor_pytorch(local_run: LocalRun) -> None:
     local_run.publish(local_run.prepare())
     dataset = local_run.dataset
     for command in (("status", dataset), ("diff", dataset, 1, 1), ("verify", dataset)):
         assert imported(*command) & {"ray", "torch", "numba"} == set(), command
 
 
-def test_planning_needs_neither_ray_nor_pytorch(local_run: Any, tiny_checkpoint: Path, tmp_path: Path) -> None:
+def test_planning_needs_neither_ray_nor_pytorch(local_run: LocalRun, tiny_checkpoint: Path, tmp_path: Path) -> None:
     spec = write_spec(
         tmp_path / "spec.yaml",
         dataset={"uri": str(local_run.dataset)},

@@ -3,7 +3,8 @@
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+
+from tests.support.local_run import LocalRun
 
 from .conftest import LIMIT_S, REPOSITORY, write_spec
 
@@ -17,7 +18,9 @@ exit_process(code)
 """
 
 
-def test_nothing_to_do_needs_neither_ray_nor_pytorch(local_run: Any, tiny_checkpoint: Path, tmp_path: Path) -> None:
+def test_nothing_to_do_needs_neither_ray_nor_pytorch(
+    local_run: LocalRun, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
     local_run.publish(local_run.prepare())
     spec = write_spec(
         tmp_path / "spec.yaml",

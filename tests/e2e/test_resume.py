@@ -5,14 +5,17 @@ import signal
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
+
+from tests.support.label_source import MakeSource
 
 from .conftest import REPOSITORY, Flowreel, command, write_spec
 
 LIMIT_S = 500
 
 
-def test_killed_render_goes_on(flowreel: Flowreel, make_source: Any, tiny_checkpoint: Path, tmp_path: Path) -> None:
+def test_killed_render_goes_on(
+    flowreel: Flowreel, make_source: MakeSource, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
     source = make_source(tmp_path / "source", sequences=16, frames=30, size=(128, 64))
     spec = write_spec(
         tmp_path / "spec.yaml",
@@ -35,8 +38,8 @@ def test_killed_render_goes_on(flowreel: Flowreel, make_source: Any, tiny_checkp
     undisturbed = flowreel("render", spec, "--set", f"dataset.uri={tmp_path / 'undisturbed'}")
     assert undisturbed.code == 0, undisturbed.err
     assert contents(tmp_path / "killed") == contents(tmp_path / "undisturbed")
-    left = [p.relative_to(tmp_path / "killed" / "runs") for p in (tmp_path / "killed" / "runs").rglob("*.json")]
-    left = [p.parts[0] for p in left if p.parts[0] != "summaries"]
+    runs = tmp_path / "killed" / "runs"
+    left = [folder for p in runs.rglob("*.json") if (folder := p.relative_to(runs).parts[0]) != "summaries"]
     assert left in ([], ["leases"])  # of the killed run its sign of life, until it runs out
 
 

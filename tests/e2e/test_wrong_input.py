@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from flowreel.jobs import cli
+from tests.support.label_source import MakeSource
 
 from .conftest import write_spec
 
@@ -36,7 +37,7 @@ class Setup:
 
 
 @pytest.fixture
-def setup(tmp_path: Path, make_source: Any, tiny_checkpoint: Path) -> Setup:
+def setup(tmp_path: Path, make_source: MakeSource, tiny_checkpoint: Path) -> Setup:
     make_source(tmp_path / "source", sequences=2, frames=5)
     return Setup(tmp_path, tiny_checkpoint)
 

@@ -40,8 +40,8 @@ class Sleeper:
 
 
 def start() -> Any:
-    remote: Any = ray.remote(num_cpus=1, max_restarts=-1, max_concurrency=4)
-    return remote(Sleeper).remote()
+    actor: Any = ray.remote(Sleeper)
+    return actor.options(num_cpus=1, max_restarts=-1, max_concurrency=4).remote()
 
 
 def shard(number: int, tenths: int) -> Shard:

@@ -11,6 +11,7 @@ from flowreel.jobs.terminal.progress import Display
 from flowreel.schemas.errors import FlowreelError
 from flowreel.schemas.spec import Spec
 from tests.fault.harness.proxy import KINDS, FaultProxy
+from tests.support.label_source import MakeSource
 
 pytestmark = [pytest.mark.s3, pytest.mark.slow]
 BUCKET, RUNS = "faults", 6
@@ -37,7 +38,11 @@ def contents(bucket: Any, dataset: str) -> dict[str, bytes]:
 
 
 def test_a_store_that_fails_in_every_way_costs_nothing_but_time(
-    s3_env: dict[str, Any], make_source: Any, tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    s3_env: dict[str, Any],
+    make_source: MakeSource,
+    tiny_checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     bucket = s3fs.S3FileSystem(endpoint_url=s3_env["endpoint"], skip_instance_cache=True, use_listings_cache=False)

@@ -20,6 +20,7 @@ from flowreel.pipeline.generator.checkpoint import Checkpoint
 from flowreel.pipeline.generator.engine import Engine, load_engine
 from flowreel.schemas.plan import RenderSettings
 from flowreel.schemas.spec import Spec
+from tests.support.label_source import MakeSource
 
 POISON = 31  # a label id that no other clip has
 
@@ -48,7 +49,7 @@ def load_poisonable(checkpoint: Checkpoint, settings: RenderSettings) -> Any:
 
 
 @pytest.fixture
-def spec(tmp_path: Path, tiny_checkpoint: Path, make_source: Any, monkeypatch: pytest.MonkeyPatch) -> Spec:
+def spec(tmp_path: Path, tiny_checkpoint: Path, make_source: MakeSource, monkeypatch: pytest.MonkeyPatch) -> Spec:
     """Four clips of four frames in one shard; the workers get this module by value, they cannot import it."""
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
     monkeypatch.delenv("RAY_ADDRESS", raising=False)

@@ -109,7 +109,7 @@ RULES: dict[str, tuple[Any, str, Any]] = {
     "steeper below zero": (discriminators, "SLOPE", 0.1),
     "another part is the face": (face_crop, "HEAD", 0.5),
     "slower moments": (step, "BETA2", 0.99),
-    "another eps": (discriminators.nn, "BatchNorm2d", partial(nn.BatchNorm2d, eps=1e-3)),
+    "another eps": (nn, "BatchNorm2d", partial(nn.BatchNorm2d, eps=1e-3)),
     "one time scale": (temporal_groups, "choose", dense_but_first),
     "features of the last layer too": (losses, "feature_matching", lambda fake, real: fake[0][-1].abs().mean()),
     "gradients of a single frame": (golden_training, "backprop_frames", lambda *_: 1),

@@ -85,7 +85,7 @@ def build_networks(vector: Vector, weights: ModuleType, dtype: torch.dtype) -> N
 
 def labelled(networks: Networks) -> dict[str, torch.nn.Module]:
     scales = {f"G{s}": scale for s, scale in enumerate(networks.generator.scales)}
-    return scales | networks.discriminators()
+    return {**scales, **networks.discriminators()}
 
 
 def backprop_frames(s: dict[str, Any], load: int) -> int:

@@ -32,6 +32,7 @@ from flowreel.schemas.label_spaces import BUILT_IN
 from flowreel.schemas.outcome import DataFile
 from flowreel.schemas.parse import parse_spec
 from flowreel.schemas.shards import Shards
+from tests.support.local_run import LocalRun
 
 from .damage import Damage, damages
 
@@ -43,7 +44,7 @@ PLAN = "f" * 32
 class Damaged:
     """A published dataset with an unfinished run, its files by what they are, and what reads each."""
 
-    def __init__(self, run: Any) -> None:
+    def __init__(self, run: LocalRun) -> None:
         prepared = run.prepare()
         outcomes = run.render(prepared)
         self.shards: Shards = prepared.plan.shards

@@ -24,13 +24,13 @@ from flowreel.pipeline.storage import open_store
 from flowreel.schemas.errors import CheckpointError, FlowreelError, StorageError, UsageError
 from flowreel.schemas.outcome import Failed, Rendered
 from flowreel.schemas.parse import parse_spec
+from tests.support.local_run import LocalRun
 
-Run = Any  # the fixture's type lies in conftest, which is not importable
 MINIMAL = "dataset: {uri: /d}\nsource: {uri: /s}\n"
 SECRET = "hunter2-Wq8xK"
 
 
-def test_a_label_file_that_is_replaced_during_the_run_fails_its_clip_alone(local_run: Run) -> None:
+def test_a_label_file_that_is_replaced_during_the_run_fails_its_clip_alone(local_run: LocalRun) -> None:
     prepared = local_run.prepare()
     shards = list(prepared.plan.shards)
     before = local_run.render(prepared, shards[:1])
@@ -48,7 +48,7 @@ def test_a_label_file_that_is_replaced_during_the_run_fails_its_clip_alone(local
     assert not verify(version).problems
 
 
-def test_keys_of_a_bucket_that_climb_out_are_refused(s3_env: dict[str, Any], local_run: Run) -> None:
+def test_keys_of_a_bucket_that_climb_out_are_refused(s3_env: dict[str, Any], local_run: LocalRun) -> None:
     bucket = s3fs.S3FileSystem(endpoint_url=s3_env["endpoint"], skip_instance_cache=True, use_listings_cache=False)
     bucket.mkdir("climbing")
     label = encode_ids(np.full((32, 64), 7, np.uint8))
@@ -136,7 +136,7 @@ def _saved(tree: Any, folder: Path) -> bytes:
 
 
 @pytest.mark.parametrize("field", ["dataset.uri", "source.uri", "generator.checkpoint", "source.label_space"])
-def test_credentials_in_a_uri_are_refused_and_not_shown(local_run: Run, field: str) -> None:
+def test_credentials_in_a_uri_are_refused_and_not_shown(local_run: LocalRun, field: str) -> None:
     group, name = field.split(".")
     with pytest.raises(FlowreelError, match="storage_options") as caught:
         local_run.prepare(**{group: {name: f"s3://user:{SECRET}@bucket/place"}})
@@ -144,7 +144,7 @@ def test_credentials_in_a_uri_are_refused_and_not_shown(local_run: Run, field: s
 
 
 def test_storage_options_are_in_nothing_that_is_published(
-    s3_env: dict[str, Any], local_run: Run, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    s3_env: dict[str, Any], local_run: LocalRun, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     bucket = s3fs.S3FileSystem(endpoint_url=s3_env["endpoint"], skip_instance_cache=True, use_listings_cache=False)
     bucket.mkdir("secrets")

@@ -4,11 +4,13 @@ import os
 import subprocess
 import threading
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.e2e.conftest import REPOSITORY, command, plain_path, write_spec
+from tests.support.label_source import MakeSource
+
+from .local_cluster import Start
 
 SECRET = "hunter2-of-this-test"
 LIMIT_S = 800
@@ -45,7 +47,7 @@ class Job:
 @pytest.mark.chaos
 @pytest.mark.timeout(900)
 def test_jobs_on_a_cluster_that_loses_a_node(
-    local_cluster: Any, make_source: Any, tiny_checkpoint: Path, tmp_path: Path
+    local_cluster: Start, make_source: MakeSource, tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
     source = make_source(tmp_path / "source", sequences=12, frames=30)
     spec = write_spec(

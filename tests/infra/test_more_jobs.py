@@ -13,6 +13,9 @@ import yaml
 from tests.e2e.conftest import REPOSITORY, command, plain_path, write_spec
 from tests.e2e.test_train import spec_tree
 from tests.pipeline.training.paired import write_paired
+from tests.support.label_source import MakeSource
+
+from .local_cluster import Start
 
 LIMIT_S = 600
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1000), plain_path]
@@ -22,7 +25,7 @@ def ended(*words: object) -> "subprocess.CompletedProcess[str]":
     return subprocess.run([*map(str, words)], capture_output=True, text=True, cwd=REPOSITORY, timeout=LIMIT_S)
 
 
-def test_training_is_sent_left_alone_and_watched_later(local_cluster: Any, tmp_path: Path) -> None:
+def test_training_is_sent_left_alone_and_watched_later(local_cluster: Start, tmp_path: Path) -> None:
     source, run = write_paired(tmp_path / "source", sequences=2, frames=8), tmp_path / "run"
     short = {"schedule": {"epochs": 2, "clip_frames": 4}, "execution": {"workers": 1}}
     place = tmp_path / "train.yaml"
@@ -42,7 +45,7 @@ def test_training_is_sent_left_alone_and_watched_later(local_cluster: Any, tmp_p
 
 
 def test_ray_job_submit_takes_a_spec_in_a_bucket(
-    local_cluster: Any, make_source: Any, tiny_checkpoint: Path, tmp_path: Path, s3_env: dict[str, Any]
+    local_cluster: Start, make_source: MakeSource, tiny_checkpoint: Path, tmp_path: Path, s3_env: dict[str, Any]
 ) -> None:
     """The plain entrypoint: `ray job submit -- python -m flowreel render s3://.../spec.yaml`."""
     make_source(tmp_path / "source", sequences=2, frames=4)

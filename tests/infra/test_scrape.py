@@ -12,6 +12,8 @@ from flowreel.jobs.engine.dispatch import Worker
 from flowreel.jobs.engine.metrics import METRICS, DriverMetrics, WorkerMetrics
 from flowreel.schemas.outcome import DataFile, Failed, Rendered, ShardOutcome
 
+from .local_cluster import Start
+
 OUTCOME = ShardOutcome(
     "a" * 32,
     DataFile("data/a.parquet", 1000, "0" * 64),
@@ -24,12 +26,13 @@ LIMIT_S = 90
 
 
 @pytest.mark.slow
-def test_a_scrape_shows_every_metric(local_cluster: Any) -> None:
+def test_a_scrape_shows_every_metric(local_cluster: Start) -> None:
     wanted = {exported for name, about in METRICS.items() for exported in about.exported(name)}
     with local_cluster("--nodes", 1, env=as_here()) as cluster:
         ray.init(cluster.places["address"], log_to_driver=False)
         try:
-            driver, worker = DriverMetrics("city", shards=3), ray.remote(Recorder).remote()
+            actor: Any = ray.remote(Recorder)
+            driver, worker = DriverMetrics("city", shards=3), actor.remote()
             driver.finished(OUTCOME)
             ray.get(worker.record.remote())
             seen = dict[str, str]()

@@ -53,7 +53,8 @@ def test_what_has_no_canonical_form_is_refused(parts: Any) -> None:
 
 
 def test_digests_do_not_depend_on_the_process() -> None:
-    code = "from flowreel.pipeline.identity import look_digest; print(look_digest({'b': 0.5, 'a': [('p', 'd')]}).hex())"
+    said = "{'b': 0.5, 'a': [('p', 'd')]}"
+    code = f"from flowreel.pipeline.identity import variant_digest; print(variant_digest({said}).hex())"
     outputs = {
         subprocess.run(
             [sys.executable, "-c", code], env={"PYTHONHASHSEED": seed}, capture_output=True, text=True

@@ -15,8 +15,8 @@ from flowreel.pipeline.generator.engine import load_engine
 from flowreel.pipeline.planning.prepare import Prepared
 from flowreel.pipeline.render.job import MANY, Lanes, lanes_for
 from flowreel.pipeline.render.shard import ShardRenderer
+from tests.support.local_run import LocalRun
 
-Run = Any  # the fixture's type lies in conftest, which is not importable
 MEET_S = 60
 
 
@@ -49,7 +49,7 @@ class Meeting:
         return self._real.step(state, looked)
 
 
-def rendered(run: Run, prepared: Prepared, engine: Any) -> dict[str, bytes]:
+def rendered(run: LocalRun, prepared: Prepared, engine: Any) -> dict[str, bytes]:
     """Data files by name, of shards that are handed to two threads at once."""
     renderer = ShardRenderer(prepared.job, prepared.plan.plan_id, engine)
     with ThreadPoolExecutor(len(prepared.plan.shards)) as threads:
@@ -57,7 +57,7 @@ def rendered(run: Run, prepared: Prepared, engine: Any) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in (run.dataset / "data").iterdir()}
 
 
-def test_two_shards_at_once_store_what_one_after_the_other_does(local_run: Run) -> None:
+def test_two_shards_at_once_store_what_one_after_the_other_does(local_run: LocalRun) -> None:
     prepared = local_run.prepare(execution={"num_gpus": 0, "num_cpus": 2})
     assert prepared.job.lanes == Lanes(2, threads=2) and len(prepared.plan.shards) == 2
     engine = Meeting(prepared, expected=2)
@@ -69,7 +69,9 @@ def test_two_shards_at_once_store_what_one_after_the_other_does(local_run: Run) 
 
 
 @pytest.mark.parametrize(("cpus", "concurrent"), [(1, True), (2, False)])
-def test_one_processor_or_an_engine_for_one_thread_has_one_lane(local_run: Run, cpus: int, concurrent: bool) -> None:
+def test_one_processor_or_an_engine_for_one_thread_has_one_lane(
+    local_run: LocalRun, cpus: int, concurrent: bool
+) -> None:
     prepared = local_run.prepare(execution={"num_gpus": 0, "num_cpus": cpus})
     assert len(rendered(local_run, prepared, Meeting(prepared, expected=1, concurrent=concurrent))) == 2
 
@@ -93,7 +95,7 @@ def test_lanes_have_threads_of_their_own_where_there_are_shards_for_all(
 
 
 @pytest.mark.parametrize(("concurrent", "threads"), [(True, 1), (False, 2)])
-def test_a_lane_calculates_with_its_threads_alone(local_run: Run, concurrent: bool, threads: int) -> None:
+def test_a_lane_calculates_with_its_threads_alone(local_run: LocalRun, concurrent: bool, threads: int) -> None:
     prepared = local_run.prepare(execution={"num_gpus": 0, "num_cpus": 2})
     job, before = replace(prepared.job, lanes=Lanes(2, threads=1)), torch.get_num_threads()
     engine = Meeting(prepared, expected=2 if concurrent else 1, concurrent=concurrent)

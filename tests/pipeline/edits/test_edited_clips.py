@@ -16,8 +16,7 @@ from flowreel.schemas.errors import UsageError
 from flowreel.schemas.label_spaces import BUILT_IN
 from flowreel.schemas.parse import check
 from flowreel.schemas.spec import Spec
-
-LocalRun = Any  # the fixture's type lies in conftest, which is not importable
+from tests.support.local_run import LocalRun
 
 SPACE = BUILT_IN["cityscapes"]
 

@@ -14,7 +14,7 @@ from flowreel.pipeline.codec import decode_ids
 from flowreel.pipeline.edits import Maps, apply_edits
 from flowreel.pipeline.edits.inpaint import REACH
 from flowreel.pipeline.edits.instances import no_instance
-from flowreel.pipeline.edits.maps import background
+from flowreel.pipeline.edits.maps import Ids, background
 from flowreel.pipeline.edits.track import Track, extract, follow, moved, scaled
 from flowreel.schemas.edit import Edit
 from flowreel.schemas.label_spaces import BUILT_IN
@@ -32,7 +32,13 @@ def edit(**said: Any) -> Edit:
     return EDIT.validate_python(said)
 
 
-def street(seed: int, objects: int = 3) -> Maps:
+class Paired(Maps):
+    """Label maps that have instance maps."""
+
+    instance_THW: Ids
+
+
+def street(seed: int, objects: int = 3) -> Paired:
     """Blocks of stuff that stay, and boxes of people and cars that move over them, each with an id of its own."""
     rng = np.random.default_rng(seed)
     frames, height, width = (int(n) for n in (rng.integers(1, 9), rng.integers(4, 13), rng.integers(4, 13)))
@@ -47,7 +53,7 @@ def street(seed: int, objects: int = 3) -> Maps:
             box = (t, slice(max(0, top + t * down), max(0, top + t * down + 3)),
                    slice(max(0, left + t * right), max(0, left + t * right + 2)))  # fmt: skip
             label_THW[box], instance_THW[box] = label, label * 1000 + i
-    return Maps(label_THW, instance_THW)
+    return Paired(label_THW, instance_THW)
 
 
 def applied(maps: Maps, *edits: Edit, donors: tuple[Maps, ...] = ()) -> tuple[Any, Any]:
@@ -134,7 +140,7 @@ def test_a_scaled_instance_stands_where_it_stood(seed: int, factor: float) -> No
         check_pasted(maps, old, new, int(instance), label_THW, instance_THW)
 
 
-def check_pasted(maps: Maps, old: Track, new: Track, instance: int, label_THW: Any, instance_THW: Any) -> None:
+def check_pasted(maps: Paired, old: Track, new: Track, instance: int, label_THW: Any, instance_THW: Any) -> None:
     """Ids persist where their pixels do; nearer objects hide it; what is under neither place is untouched."""
     has = instance_THW == instance
     assert not (has & ~new.mask_THW).any()
@@ -156,14 +162,16 @@ def check_pasted(maps: Maps, old: Track, new: Track, instance: int, label_THW: A
 @given(seeds, seeds)
 def test_an_inserted_object_has_a_new_id_and_hides_only_what_is_behind(seed: int, other: int) -> None:
     maps, donor = street(seed), street(other)
-    donor = Maps(*(np.resize(ids, (len(ids), *maps.label_THW.shape[1:])) for ids in donor if ids is not None))
+    size = (len(donor.label_THW), *maps.label_THW.shape[1:])
+    donor = Paired(np.resize(donor.label_THW, size), np.resize(donor.instance_THW, size))
     for instance in sorted(set(np.unique(donor.instance_THW)) - {0})[:1]:
         label_THW, instance_THW = applied(maps, edit(**{"insert": int(instance), "from": "other"}), donors=(donor,))
         new = set(np.unique(instance_THW)) - set(np.unique(maps.instance_THW))
         assert len(new) <= 1
         track = follow(donor, int(instance), SPACE)
         frames = min(len(donor.label_THW), len(maps.label_THW))
-        mask, label = (np.zeros(maps.label_THW.shape, a.dtype) for a in (track.mask_THW, track.label_THW))
+        mask = np.zeros(maps.label_THW.shape, np.bool_)
+        label = np.zeros(maps.label_THW.shape, track.label_THW.dtype)
         mask[:frames], label[:frames] = track.mask_THW[:frames], track.label_THW[:frames]
         nothing = Track(np.zeros_like(mask), label)
         check_pasted(maps, nothing, Track(mask, label), new.pop() if new else 65535, label_THW, instance_THW)

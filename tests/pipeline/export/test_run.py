@@ -179,5 +179,5 @@ def test_tars_hold_whole_clips_of_one_split(dataset: Dataset, monkeypatch: pytes
 
 def test_instance_ids_of_16_bits_come_back() -> None:
     maps = np.random.default_rng(0).integers(0, 65536, (2, 17, 31), dtype=np.uint16)
-    with av.open(io.BytesIO(ffv1([*maps], 17))) as container:
+    with av.open(io.BytesIO(ffv1([*maps], 17)), mode="r") as container:
         np.testing.assert_array_equal([f.to_ndarray() for f in container.decode(video=0)], maps)

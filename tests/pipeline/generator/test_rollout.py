@@ -14,8 +14,8 @@ from flowreel.pipeline.generator.conditioning import encode, instance_edges, poo
 from flowreel.pipeline.generator.config import GeneratorConfig
 from flowreel.pipeline.generator.engine import PlainEngine
 from flowreel.pipeline.generator.layers import ClipNorm, PlainNorm
-from flowreel.pipeline.generator.networks import ScaleOutput, VideoGenerator
-from flowreel.pipeline.generator.rollout import RolloutState, foreground_mask, start_empty, start_from, step
+from flowreel.pipeline.generator.networks import VideoGenerator
+from flowreel.pipeline.generator.rollout import Frame, RolloutState, foreground_mask, start_empty, start_from, step
 from flowreel.pipeline.generator.warp import warp
 from flowreel.pipeline.sources.scenes import street_scene
 
@@ -55,7 +55,7 @@ def empty(like_TLHW: Tensor, batch: int = 1) -> RolloutState:
     return start_empty(CONFIG, batch, (SIZE[1], SIZE[0]), like_TLHW)
 
 
-def roll(generator: VideoGenerator, state: RolloutState, frames_BTLHW: Tensor) -> list[ScaleOutput]:
+def roll(generator: VideoGenerator, state: RolloutState, frames_BTLHW: Tensor) -> list[Frame]:
     """Outputs for label frames T-1, T, ..."""
     outputs = []
     for t in range(T - 1, frames_BTLHW.shape[1]):
@@ -81,6 +81,7 @@ def test_a_clip_does_not_depend_on_its_batch_mates() -> None:
         alone = roll(generator, empty(frames_BTLHW), frames_BTLHW[b : b + 1])
         for batched, single in zip(together, alone, strict=True):
             torch.testing.assert_close(batched.image_B3HW[b], single.image_B3HW[0], rtol=0, atol=1e-9)
+            assert batched.flow_B2HW is not None and single.flow_B2HW is not None
             torch.testing.assert_close(batched.flow_B2HW[b], single.flow_B2HW[0], rtol=0, atol=1e-9)
     assert (together[0].image_B3HW[0] - together[0].image_B3HW[1]).abs().max() > 0.1  # they are different clips
 
@@ -193,7 +194,7 @@ def test_first_frames_must_be_as_many_as_the_window_needs() -> None:
 # Which frames come out
 
 
-def truncated(out: ScaleOutput) -> np.ndarray:
+def truncated(out: Frame) -> np.ndarray:
     """(H, W, 3): (x + 1) / 2 * 255 without rounding, as section 9 of the specification says."""
     image_HW3 = out.image_B3HW[0].movedim(0, -1).numpy()
     return np.floor(np.clip((image_HW3 + np.float32(1)) / np.float32(2) * np.float32(255), 0, 255)).astype(np.uint8)

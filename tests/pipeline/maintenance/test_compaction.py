@@ -50,7 +50,7 @@ def test_what_is_mostly_dead_is_rewritten_and_all_versions_stay_whole(worn: Smal
     before = open_version(worn.store, 2)
     files = compaction.compaction_candidates(before)
     assert sorted(len(f.clips) for f in files) == [1, 1]
-    version = compaction.compact(worn.store, str)
+    version = compaction.compact(worn.store, Quiet().say)
     assert version is not None and (version.number, version.record.base_version) == (3, 2)
     assert rows(version) == rows(before)
     assert version.record.counts.shards == 2
@@ -63,7 +63,7 @@ def test_what_is_mostly_dead_is_rewritten_and_all_versions_stay_whole(worn: Smal
     assert found.same == 4 and not len(found.changed) and found.fields == ()
     assert rerender(version, 4).problems == ()
     assert "version 3\n" in (Path(worn.dataset) / "versions/000003/README.md").read_text()
-    assert compaction.compact(worn.store, str) is None  # nothing more to gain
+    assert compaction.compact(worn.store, Quiet().say) is None  # nothing more to gain
     assert not prepare(worn.spec()).plan.shards  # a refresh finds its clips where they are now
 
 
@@ -102,20 +102,22 @@ def test_of_a_race_with_a_refresh_nothing_is_lost(worn: Small, monkeypatch: pyte
     assert said == ["version 3 was published meanwhile: data files are compacted next time"]
     assert open_version(worn.store).record.counts.clips == 5
     monkeypatch.undo()
-    version = compaction.compact(worn.store, str)
+    version = compaction.compact(worn.store, Quiet().say)
     assert version is not None and version.number == 4 and verify(version).problems == ()
 
 
 def test_a_kill_at_any_moment_leaves_whole_versions(worn: Small) -> None:
     steps = 0
+    version: Version | None = None
     while True:
         with pytest.MonkeyPatch.context() as patch:
             killed_after(patch, steps)
             try:
-                version = compaction.compact(worn.store, str)
-                break
+                version = compaction.compact(worn.store, Quiet().say)
             except Killed:
                 steps += 1
+            else:
+                break
         gc.collect(worn.store, Policy(grace_s=0))
         assert all(not missing(open_version(worn.store, n)) for n in numbers(worn.store))
     assert steps >= 8

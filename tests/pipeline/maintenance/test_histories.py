@@ -8,8 +8,10 @@ import os
 import shutil
 import tempfile
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -76,7 +78,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule()
     def compact(self) -> None:
-        compaction.compact(self.small.store, str)
+        compaction.compact(self.small.store, Quiet().say)
 
     @rule(hours=st.sampled_from([1.0, 11.0]))
     def wait(self, hours: float) -> None:
@@ -100,10 +102,10 @@ class Histories(RuleBasedStateMachine):
     def overlap(self, steps: int, first: str) -> None:
         """One process stops at its n-th change of the store, another one runs, then the first goes on."""
         self.policed(0)
-        run = {
+        run: dict[str, Callable[[], object]] = {
             "refresh": lambda: render_by(render_here, self.small.spec(), Quiet()),
             "collect": lambda: gc.collect(self.small.store, Policy(1, 0)),
-            "compact": lambda: compaction.compact(self.small.store, str),
+            "compact": lambda: compaction.compact(self.small.store, Quiet().say),
         }
         failed: list[BaseException] = []
 
@@ -177,7 +179,7 @@ def interrupted_by(patch: pytest.MonkeyPatch, one: threading.Thread, steps: int,
 def histories(monkeypatch: pytest.MonkeyPatch, checkpoint: Path, examples: int, steps: int) -> None:
     monkeypatch.setattr(lease, "POLL_S", 0.01)
     machine = type("Machine", (Histories,), {"checkpoint": checkpoint})
-    found = machine.TestCase
+    found: Any = machine.TestCase  # type: ignore[attr-defined]
     found.settings = settings(
         max_examples=examples, stateful_step_count=steps, deadline=None, database=None, derandomize=True,
         suppress_health_check=list(HealthCheck),

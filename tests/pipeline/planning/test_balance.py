@@ -10,19 +10,18 @@ from flowreel.jobs.plan import lines, summary
 from flowreel.pipeline.planning.prepare import Prepared, prepare
 from flowreel.schemas.errors import UsageError
 from flowreel.schemas.spec import Spec
-
-Run = Any  # the fixture's type lies in conftest, which is not importable
+from tests.support.local_run import LocalRun
 
 
 def shares(labels: list[Any]) -> Any:
     return np.bincount(np.concatenate([ids.ravel() for ids in labels]), minlength=35) / sum(ids.size for ids in labels)
 
 
-def planned(run: Run, balance: dict[str, float], **more: Any) -> Prepared:
+def planned(run: LocalRun, balance: dict[str, float], **more: Any) -> Prepared:
     return run.prepare(variants={"balance": balance} | more, clips={"frames": 2})
 
 
-def test_published_pixels_have_the_shares_that_were_planned(local_run: Run) -> None:
+def test_published_pixels_have_the_shares_that_were_planned(local_run: LocalRun) -> None:
     plain = local_run.prepare().catalog.pixels
     total = sum(plain.values())
     car, person = (plain.get(i, 0) / total for i in (26, 24))
@@ -54,7 +53,7 @@ def test_published_pixels_have_the_shares_that_were_planned(local_run: Run) -> N
         ({"car": 0.6, "person": 0.6}, "shares sum to 1.2"),
     ],
 )
-def test_impossible_targets_are_explained(local_run: Run, balance: dict[str, float], message: str) -> None:
+def test_impossible_targets_are_explained(local_run: LocalRun, balance: dict[str, float], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         planned(local_run, balance)
 

@@ -23,8 +23,8 @@ from flowreel.schemas.light import Light
 from flowreel.schemas.parse import check
 from flowreel.schemas.spec import Spec
 from flowreel.schemas.variants import Matrix
+from tests.support.local_run import LocalRun
 
-Run = Any  # the fixture's type lies in conftest, which is not importable
 GREY = np.full((2, 40, 8, 3), 100, np.uint8)
 
 
@@ -45,7 +45,7 @@ def test_haze_is_thicker_further_away() -> None:
     assert thick < clear < image[0, :16].std()
 
 
-def test_light_changes_pictures_and_no_label(local_run: Run) -> None:
+def test_light_changes_pictures_and_no_label(local_run: LocalRun) -> None:
     plain = local_run.publish(local_run.prepare(clips={"frames": 0}))
     other = local_run.into("lit")
     light = {"exposure": -1.5, "haze": 0.3}
@@ -89,7 +89,7 @@ def test_a_matrix_draws_pairs_by_weight() -> None:
     assert [v.edits == () for v in all_combinations(rule())] == [True, False, True, False]
 
 
-def test_each_clip_is_planned_in_as_many_pairs_as_asked_for(local_run: Run) -> None:
+def test_each_clip_is_planned_in_as_many_pairs_as_asked_for(local_run: LocalRun) -> None:
     prepared = local_run.prepare(variants=rule(per_clip=3).model_dump(mode="json", by_alias=True))
     clips = [clip for shard in prepared.plan.shards for clip in shard.clips]
     counts = Counter((clip.sequence_id, clip.start) for clip in clips)
@@ -111,7 +111,7 @@ def test_a_wrong_rule_is_named_as_it_is_written(variants: dict[str, Any], messag
         check(Spec, {"dataset": {"uri": "out"}, "source": {"uri": "in"}, "variants": variants}, "spec")
 
 
-def test_an_exemplar_that_does_not_suit_is_refused(local_run: Run, tmp_path: Path) -> None:
+def test_an_exemplar_that_does_not_suit_is_refused(local_run: LocalRun, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
 
     def refused(image: np.ndarray, message: str) -> None:

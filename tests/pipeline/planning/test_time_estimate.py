@@ -8,6 +8,7 @@ from flowreel.jobs import plan as planning
 from flowreel.pipeline.dataset.runs import summary
 from flowreel.pipeline.planning.time_estimate import SECONDS_PER_MEGAPIXEL, Estimate, estimate
 from flowreel.schemas.run import RunSummary
+from tests.support.local_run import LocalRun
 
 
 def test_shards_are_not_divided() -> None:
@@ -17,7 +18,7 @@ def test_shards_are_not_divided() -> None:
     assert Estimate(0, 0, 1.0, "").hours(1) == 0
 
 
-def test_the_assumption_is_named_until_a_run_has_measured(local_run: Any) -> None:
+def test_the_assumption_is_named_until_a_run_has_measured(local_run: LocalRun) -> None:
     prepared = local_run.prepare()
     assumed = estimate(prepared)
     assert "assumed" in assumed.source
@@ -28,7 +29,7 @@ def test_the_assumption_is_named_until_a_run_has_measured(local_run: Any) -> Non
     assert "2026-11-01" in measured.source
 
 
-def test_plan_says_how_many_finish_when(local_run: Any) -> None:
+def test_plan_says_how_many_finish_when(local_run: LocalRun) -> None:
     prepared = local_run.prepare(execution={"workers": [1, 2]})
     summary.save(prepared.job.dataset, ran(prepared, frames=50, worker_seconds=100.0))
     figures = planning.summary(prepared, price=None)

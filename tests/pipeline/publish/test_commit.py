@@ -4,7 +4,6 @@ import json
 import shutil
 import threading
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,8 +22,9 @@ from flowreel.pipeline.publish.draft import Draft, changes_nothing, draft_versio
 from flowreel.pipeline.storage import open_store
 from flowreel.schemas.errors import UsageError
 from flowreel.schemas.outcome import Failed, Rejected, Rendered, ShardOutcome
+from tests.support.label_source import MakeSource
+from tests.support.local_run import LocalRun
 
-Run = Any  # the fixture's type lies in conftest, which is not importable
 FAILURE_COLUMNS = {
     "clip_id": pa.string(),
     "sequence_id": pa.string(),
@@ -40,7 +40,7 @@ FAILURE_COLUMNS = {
 TABLES = ("manifest.parquet", "failures.parquet", "shards.parquet", "lineage.parquet")
 
 
-def table(run: Run, name: str, version: int = 1) -> pa.Table:
+def table(run: LocalRun, name: str, version: int = 1) -> pa.Table:
     """As a consumer reads it: plain pyarrow, by its place."""
     return pq.read_table(run.dataset / "versions" / f"{version:06d}" / name)
 
@@ -56,7 +56,7 @@ def drafted(prepared: Prepared, outcomes: list[ShardOutcome]) -> Draft:
 # What a version says
 
 
-def test_the_manifest_names_every_frame_and_where_it_lies(local_run: Run) -> None:
+def test_the_manifest_names_every_frame_and_where_it_lies(local_run: LocalRun) -> None:
     prepared = local_run.prepare()
     local_run.publish(prepared)
     manifest = table(local_run, "manifest.parquet")
@@ -81,7 +81,7 @@ def test_the_manifest_names_every_frame_and_where_it_lies(local_run: Run) -> Non
     assert max(r["num_instances"] for r in rows) > 1
 
 
-def test_counts_and_files_of_the_record_are_those_of_the_tables(local_run: Run) -> None:
+def test_counts_and_files_of_the_record_are_those_of_the_tables(local_run: LocalRun) -> None:
     version = local_run.publish(local_run.prepare())
     record = version.record
     assert (record.number, record.base_version, record.name) == (1, None, "dataset")
@@ -96,7 +96,7 @@ def test_counts_and_files_of_the_record_are_those_of_the_tables(local_run: Run) 
     assert on_disk["spec"]["source"]["fps"] == 17.0 and "storage_options" not in on_disk["spec"]
 
 
-def test_the_parts_of_a_version_are_all_that_its_tables_hold(local_run: Run) -> None:
+def test_the_parts_of_a_version_are_all_that_its_tables_hold(local_run: LocalRun) -> None:
     prepared = local_run.prepare()
     outcomes = local_run.render(prepared)
     parts = list(drafted(prepared, outcomes).rows.parts(prepared.job.dataset, number=1))
@@ -106,7 +106,7 @@ def test_the_parts_of_a_version_are_all_that_its_tables_hold(local_run: Run) -> 
     assert table(local_run, "lineage.parquet").equals(pa.concat_tables(part.lineage for part in parts))
 
 
-def test_edits_styles_and_variants_stand_in_the_manifest(local_run: Run) -> None:
+def test_edits_styles_and_variants_stand_in_the_manifest(local_run: LocalRun) -> None:
     exemplar = local_run.root / "dusk.png"
     Image.fromarray(np.full((20, 30, 3), (90, 40, 20), np.uint8)).save(exemplar)
     edits = [{"replace": "car", "with": "road"}, {"replace": 23, "with": "building"}]
@@ -120,7 +120,7 @@ def test_edits_styles_and_variants_stand_in_the_manifest(local_run: Run) -> None
     assert table(local_run, "manifest.parquet").num_rows == 20
 
 
-def test_lost_clips_stand_in_failures_and_nowhere_else(local_run: Run) -> None:
+def test_lost_clips_stand_in_failures_and_nowhere_else(local_run: LocalRun) -> None:
     prepared = local_run.prepare()
     (local_run.source / "seq_00/labels/000003.png").unlink()
     (first, second) = local_run.render(prepared)
@@ -147,7 +147,7 @@ def test_lost_clips_stand_in_failures_and_nowhere_else(local_run: Run) -> None:
     assert not published & {r["clip_id"] for r in rows.values()}
 
 
-def test_the_same_plan_gives_the_same_files_in_any_order(local_run: Run) -> None:
+def test_the_same_plan_gives_the_same_files_in_any_order(local_run: LocalRun) -> None:
     written = []
     for name, step in (("forth", 1), ("back", -1)):
         run = local_run.into(name)
@@ -163,7 +163,7 @@ def test_the_same_plan_gives_the_same_files_in_any_order(local_run: Run) -> None
 # On top of a version
 
 
-def test_a_second_version_takes_over_what_is_still_wanted(local_run: Run, make_source: Any) -> None:
+def test_a_second_version_takes_over_what_is_still_wanted(local_run: LocalRun, make_source: MakeSource) -> None:
     first = local_run.publish(local_run.prepare())
     before = {f: f.stat().st_mtime_ns for f in (local_run.dataset / "data").iterdir()}
     make_source(local_run.source, sequences=3)
@@ -179,7 +179,7 @@ def test_a_second_version_takes_over_what_is_still_wanted(local_run: Run, make_s
     assert not verify(second).problems and not verify(first).problems
 
 
-def test_what_is_no_longer_wanted_is_left_out(local_run: Run) -> None:
+def test_what_is_no_longer_wanted_is_left_out(local_run: LocalRun) -> None:
     local_run.publish(local_run.prepare())
     (local_run.source / "seq_01").rename(local_run.root / "elsewhere")
     prepared = local_run.prepare()
@@ -190,7 +190,7 @@ def test_what_is_no_longer_wanted_is_left_out(local_run: Run) -> None:
     assert not verify(second).problems
 
 
-def test_no_later_run_changes_a_published_data_file(local_run: Run, make_source: Any) -> None:
+def test_no_later_run_changes_a_published_data_file(local_run: LocalRun, make_source: MakeSource) -> None:
     """Sequences come, go, and come back while the clips per batch change, which changes what rounding leaves."""
     settings = {"clips": {"frames": 0}, "output": {"image_codec": "png"}}
     late = [local_run.source / "seq_01", local_run.source / "seq_02"]
@@ -206,7 +206,7 @@ def test_no_later_run_changes_a_published_data_file(local_run: Run, make_source:
     assert verify(second).problems == ()
 
 
-def test_nothing_new_changes_nothing(local_run: Run, make_source: Any) -> None:
+def test_nothing_new_changes_nothing(local_run: LocalRun, make_source: MakeSource) -> None:
     first = local_run.prepare()
     fresh = drafted(first, local_run.render(first))
     assert not changes_nothing(fresh, None)
@@ -220,7 +220,7 @@ def test_nothing_new_changes_nothing(local_run: Run, make_source: Any) -> None:
     assert not changes_nothing(drafted(more, local_run.render(more)), more.base)
 
 
-def test_other_failures_are_a_change(local_run: Run) -> None:
+def test_other_failures_are_a_change(local_run: LocalRun) -> None:
     prepared = local_run.prepare()
     outcomes = local_run.render(prepared)
     lost = outcomes[1].clips
@@ -238,7 +238,7 @@ def test_other_failures_are_a_change(local_run: Run) -> None:
 # The commit
 
 
-def test_a_version_exists_once_its_record_does(local_run: Run) -> None:
+def test_a_version_exists_once_its_record_does(local_run: LocalRun) -> None:
     store = open_store(str(local_run.dataset))
     version = local_run.publish(local_run.prepare())
     assert numbers(store) == [1] and open_version(store).record == version.record
@@ -255,7 +255,7 @@ def test_a_version_exists_once_its_record_does(local_run: Run) -> None:
     assert repeated.number == 1 and not verify(repeated).problems
 
 
-def test_half_written_tables_of_a_killed_writer_are_replaced(local_run: Run) -> None:
+def test_half_written_tables_of_a_killed_writer_are_replaced(local_run: LocalRun) -> None:
     left_over = local_run.dataset / "versions/000001/manifest.parquet"
     left_over.parent.mkdir(parents=True)
     left_over.write_bytes(b"PAR1 cut short")
@@ -263,10 +263,11 @@ def test_half_written_tables_of_a_killed_writer_are_replaced(local_run: Run) -> 
     assert version.number == 1 and not verify(version).problems
 
 
-def test_of_two_writers_at_once_one_wins_and_the_other_is_told(local_run: Run) -> None:
+def test_of_two_writers_at_once_one_wins_and_the_other_is_told(local_run: LocalRun) -> None:
     prepared = local_run.prepare()
     draft = drafted(prepared, local_run.render(prepared))
-    start, ended = threading.Barrier(4), []
+    start = threading.Barrier(4)
+    ended: list[Version | Conflict] = []
 
     def writer() -> None:
         start.wait()
@@ -287,7 +288,7 @@ def test_of_two_writers_at_once_one_wins_and_the_other_is_told(local_run: Run) -
     assert not list((local_run.dataset / "runs/claims").iterdir())
 
 
-def test_who_comes_later_plans_again_and_finds_nothing_to_do(local_run: Run) -> None:
+def test_who_comes_later_plans_again_and_finds_nothing_to_do(local_run: LocalRun) -> None:
     slow = local_run.prepare()
     outcomes = local_run.render(slow)
     local_run.publish(local_run.prepare())
@@ -298,7 +299,7 @@ def test_who_comes_later_plans_again_and_finds_nothing_to_do(local_run: Run) -> 
     assert numbers(again.job.dataset) == [1]
 
 
-def test_a_conflict_leaves_the_winner_s_files_alone(local_run: Run) -> None:
+def test_a_conflict_leaves_the_winner_s_files_alone(local_run: LocalRun) -> None:
     """The later one has other tables: a clip less."""
     slow = local_run.prepare()
     outcomes = local_run.render(slow)
@@ -308,7 +309,7 @@ def test_a_conflict_leaves_the_winner_s_files_alone(local_run: Run) -> None:
     assert not verify(version).problems
 
 
-def test_the_claim_of_a_killed_writer_runs_out(local_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_claim_of_a_killed_writer_runs_out(local_run: LocalRun, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(claim, "LEASE_S", 0.1)
     left = local_run.dataset / "runs/claims/000001.json"
     left.parent.mkdir(parents=True)
@@ -334,7 +335,7 @@ def everything_in(file: Path) -> str:
     return text
 
 
-def test_secrets_of_storage_options_are_in_no_file(local_run: Run) -> None:
+def test_secrets_of_storage_options_are_in_no_file(local_run: LocalRun) -> None:
     options = {"key": SECRET, "client_kwargs": {"aws_secret_access_key": SECRET}}
     prepared = local_run.prepare(storage_options=options, quality={"max_warp_error": 0.001})
     (local_run.source / "seq_00/labels/000000.png").unlink()
@@ -350,7 +351,7 @@ def test_secrets_of_storage_options_are_in_no_file(local_run: Run) -> None:
     assert SECRET not in repr(prepared.job)
 
 
-def test_a_dry_preparation_writes_nothing(local_run: Run) -> None:
+def test_a_dry_preparation_writes_nothing(local_run: LocalRun) -> None:
     prepared = prepare(local_run.spec(), dry=True)
     assert prepared.plan.clip_count == 4 and prepared.base is None
     assert not local_run.dataset.exists()

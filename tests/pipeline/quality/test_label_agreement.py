@@ -1,6 +1,5 @@
 """Label agreement with segmenters of others: TorchScript and ONNX files that are fitted to real frames here."""
 
-import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,8 @@ SPACE = open_label_space("cityscapes", {})
 class ByColour(nn.Module):
     """Naive Bayes over colour and height in the frame: a 1x1 convolution of both and their squares."""
 
+    height_11H1: Tensor
+
     def __init__(self, height: int) -> None:
         super().__init__()
         self.head = nn.Conv2d(8, len(CLASSES), 1)
@@ -40,6 +41,7 @@ class ByColour(nn.Module):
         return torch.cat([both, both * both], dim=1)
 
     def fit(self, image_N3HW: Tensor, label_NHW: Tensor) -> None:
+        assert self.head.bias is not None
         pixels_PF = self.features(image_N3HW).movedim(1, -1).flatten(0, 2)
         for k, class_id in enumerate(CLASSES):
             mean_8 = pixels_PF[(label_NHW == class_id).flatten()].mean(dim=0)
@@ -70,9 +72,8 @@ def torchscript(network: nn.Module, file: Path) -> Path:
 
 
 def onnx(network: nn.Module, file: Path) -> Path:
-    sink = io.BytesIO()
-    torch.onnx.export(network, (torch.zeros(1, 3, *SIZE[::-1]),), sink, dynamo=False)
-    (file := file.with_suffix(".onnx")).write_bytes(sink.getvalue())
+    file = file.with_suffix(".onnx")
+    torch.onnx.export(network, (torch.zeros(1, 3, *SIZE[::-1]),), file, dynamo=False)
     return file
 
 
@@ -98,17 +99,19 @@ def test_shifted_labels_agree_less(
 def test_both_kinds_of_file_say_the_same(fitted: ByColour, shared_data: Path, tmp_path: Path) -> None:
     given = frames(shared_data, "seq0004", 15)
     opened = [open_segmenter(spec(written(fitted, tmp_path / "s")), SPACE) for written in (torchscript, onnx)]
-    assert [label_agreement(s, *given) for s in opened if s] == [pytest.approx(label_agreement(opened[0], *given))] * 2
+    first, second = (label_agreement(segmenter, *given) for segmenter in opened if segmenter)
+    assert first == pytest.approx(second)
 
 
 def test_what_is_wrong_shows_before_anything_is_rendered(fitted: ByColour, tmp_path: Path) -> None:
     file = torchscript(fitted, tmp_path / "s")
-    for quality, told in [
+    wrong: list[tuple[dict[str, Any], str]] = [
         ({"segmenter_classes": (7, 11)}, r"gives \(1, 4, 64, 128\) for one frame, where \(1, 2, H, W\) is needed"),
         ({"segmenter_classes": ("road", "dog")}, r"segmenter_classes: 'dog' is no class of label space 'cityscapes'"),
         ({"segmenter": str(tmp_path / "s.bin")}, r"s\.bin must end in one of \.safetensors, \.pt, \.ts, \.onnx"),
         ({"segmenter": str(tmp_path / "gone.ts")}, r"quality\.segmenter: .*gone\.ts"),
-    ]:
+    ]
+    for quality, told in wrong:
         with pytest.raises(UsageError, match=told):
             open_segmenter(spec(file, **quality), SPACE)
     for name in ("noise.ts", "noise.onnx"):

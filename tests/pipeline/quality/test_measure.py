@@ -1,6 +1,7 @@
 """Real frames, renders of their labels, and known damage: the measures tell them apart."""
 
 from pathlib import Path
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -12,7 +13,8 @@ from flowreel.pipeline.quality.measure import Columns, measure
 from flowreel.pipeline.quality.perceptual_hash import apart
 from flowreel.schemas.manifest import QUALITY
 
-Rgb, Ids = NDArray[np.uint8], NDArray[np.integer]
+Rgb: TypeAlias = NDArray[np.uint8]
+Ids: TypeAlias = NDArray[np.integer]
 SIZE, FPS, FRAMES = (256, 128), 4, 8
 ROAD, BUILDING, TREES, CAR = 7, 11, 21, 26
 
@@ -96,6 +98,7 @@ def test_a_black_frame_has_no_contrast_and_a_grey_one_no_saturation(real: tuple[
 def test_hashes_are_near_for_the_same_scene_and_far_for_another(real: tuple[Rgb, Ids], shared_data: Path) -> None:
     other, labels = read(shared_data, "seq0000", frames=1)
     jpeg = cv2.imdecode(cv2.imencode(".jpg", real[0][0], [cv2.IMWRITE_JPEG_QUALITY, 40])[1], cv2.IMREAD_UNCHANGED)
+    assert jpeg is not None
     frames = np.stack([real[0][0], jpeg, other[0]])
     hashes = np.array(measure(frames, np.stack([labels[0]] * 3), FPS)["phash"], np.uint64)
     same, different = apart(hashes[:1], hashes[1:])

@@ -1,5 +1,7 @@
 """Warp error and the gate over it."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 import pytest
@@ -108,7 +110,7 @@ def test_a_lower_bound_is_on_the_least_frame() -> None:
 
 
 def test_every_bound_is_on_a_column_of_the_manifest() -> None:
-    given = {name: 0.5 for name in QualitySpec.model_fields if "segmenter" not in name}
+    given: dict[str, Any] = {name: 0.5 for name in QualitySpec.model_fields if "segmenter" not in name}
     bounds = bounds_of(QualitySpec(segmenter="s.safetensors", **given))
     assert len(bounds) == len(given) > 10
     assert {bound.column for bound in bounds} <= set(QUALITY)

@@ -16,7 +16,7 @@ from flowreel.pipeline.reader.torch_dataset import ClipDataset, Samples
 from flowreel.pipeline.reader.torch_stream import ClipStream
 from flowreel.pipeline.storage import Store, open_store
 from flowreel.schemas.errors import UsageError
-from tests.conftest import LocalRun
+from tests.support.local_run import LocalRun
 
 Name = tuple[str, int]
 

@@ -19,8 +19,8 @@ from flowreel.pipeline.generator.networks import VideoGenerator
 from flowreel.pipeline.render.shard import ShardRenderer
 from flowreel.schemas.errors import DeviceLost
 from flowreel.schemas.outcome import Rendered
+from tests.support.local_run import LocalRun
 
-Run = Any  # the fixture's type lies in conftest, which is not importable
 LOOKS = (
     "aten::_local_scalar_dense"  # a value of a tensor is asked for: on a GPU, all work that is under way is waited for
 )
@@ -30,7 +30,7 @@ class Calls(TorchDispatchMode):
     """Counts operators."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.count: Counter[str] = Counter()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -67,13 +67,15 @@ class Failing:
         return self._engine.encode(frame, instance_BHW)
 
 
-def renderer(run: Run, fails: Callable[[int], Exception | None], **spec: Any) -> tuple[ShardRenderer, Failing, Any]:
+def renderer(
+    run: LocalRun, fails: Callable[[int], Exception | None], **spec: Any
+) -> tuple[ShardRenderer, Failing, Any]:
     prepared = run.prepare(**spec)
     engine = Failing(engine_for(load_generator(prepared.job.checkpoint, "cpu")), fails)
     return ShardRenderer(prepared.job, prepared.plan.plan_id, engine), engine, prepared
 
 
-def test_a_batch_without_room_is_halved_and_so_are_those_after_it(local_run: Run) -> None:
+def test_a_batch_without_room_is_halved_and_so_are_those_after_it(local_run: LocalRun) -> None:
     def fails(batch: int) -> Exception | None:
         return torch.OutOfMemoryError("CUDA out of memory") if batch > 1 else None
 
@@ -84,14 +86,14 @@ def test_a_batch_without_room_is_halved_and_so_are_those_after_it(local_run: Run
     assert engine.batches.count(2) == 1 and worker.fitting == 1
 
 
-def test_a_clip_that_alone_has_no_room_fails(local_run: Run) -> None:
+def test_a_clip_that_alone_has_no_room_fails(local_run: LocalRun) -> None:
     worker, _, prepared = renderer(local_run, lambda batch: torch.OutOfMemoryError("CUDA out of memory"))
     outcome = worker.render(prepared.plan.shards[0])
     assert [loss.reason for loss in outcome.lost] == ["OutOfMemoryError: CUDA out of memory"] * len(outcome.clips)
 
 
 @pytest.mark.parametrize("alone", [False, True])
-def test_a_lost_device_is_no_clip_s_failure(local_run: Run, alone: bool) -> None:
+def test_a_lost_device_is_no_clip_s_failure(local_run: LocalRun, alone: bool) -> None:
     worker, _, prepared = renderer(local_run, lambda batch: torch.AcceleratorError("CUDA error: launch failure"))
     shard = prepared.plan.shards[0]
     shard = replace(shard, clips=shard.clips[:1]) if alone else shard

@@ -20,27 +20,28 @@ from flowreel.pipeline.generator.engine import engine_for
 from flowreel.pipeline.generator.loading import load_generator
 from flowreel.pipeline.identity import shard_id
 from flowreel.pipeline.planning.prepare import Prepared
+from flowreel.pipeline.render import encode
 from flowreel.pipeline.render import shard as shard_module
 from flowreel.pipeline.render.shard import ShardRenderer
 from flowreel.pipeline.storage import Unavailable, open_store
 from flowreel.schemas.clip import Clip
 from flowreel.schemas.outcome import Failed, Rejected, Rendered, ShardOutcome
 from flowreel.schemas.plan import Plan
+from tests.support.local_run import LocalRun
 
 SIZE = (64, 32)
 ROAD, WALL, FENCE, SKY, CAR, PLATE = 7, 12, 13, 23, 26, 34  # Cityscapes label ids
-Run = Any  # the fixture's type lies in conftest, which is not importable
 
 
 def decode(cell: dict[str, Any]) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(cell["bytes"])))
 
 
-def source_map(run: Run, clip: Clip, role: str, t: int) -> np.ndarray:
+def source_map(run: LocalRun, clip: Clip, role: str, t: int) -> np.ndarray:
     return np.asarray(Image.open(run.source / clip.sequence_id / role / f"{clip.frames[t].name}.png"))
 
 
-def stored(run: Run, outcome: ShardOutcome) -> pq.ParquetFile:
+def stored(run: LocalRun, outcome: ShardOutcome) -> pq.ParquetFile:
     assert outcome.file is not None
     return pq.ParquetFile(run.dataset / outcome.file.path)
 
@@ -49,7 +50,7 @@ def clips_of(plan: Plan) -> dict[str, Clip]:
     return {clip.clip_id: clip for shard in plan.shards for clip in shard.clips}
 
 
-def frames(run: Run, prepared: Prepared, outcomes: list[ShardOutcome]) -> list[tuple[Clip, int, dict[str, Any]]]:
+def frames(run: LocalRun, prepared: Prepared, outcomes: list[ShardOutcome]) -> list[tuple[Clip, int, dict[str, Any]]]:
     """(clip, frame index, stored row) of all that was rendered."""
     clips = clips_of(prepared.plan)
     found = []
@@ -66,7 +67,7 @@ def recorded(prepared: Prepared) -> dict[str, ShardOutcome]:
     return {outcome.shard_id: replace(outcome, seconds={}) for outcome in done}
 
 
-def test_every_clip_of_the_plan_is_stored_once_and_in_order(local_run: Run) -> None:
+def test_every_clip_of_the_plan_is_stored_once_and_in_order(local_run: LocalRun) -> None:
     prepared = local_run.prepare()
     assert [[len(c.frames) for c in s.clips] for s in prepared.plan.shards] == [[2, 2], [3, 3]]
     outcomes = local_run.render(prepared)
@@ -90,20 +91,20 @@ def test_every_clip_of_the_plan_is_stored_once_and_in_order(local_run: Run) -> N
     assert recorded(prepared) == {o.shard_id: replace(o, seconds={}) for o in outcomes}
 
 
-def test_labels_and_instances_are_the_source_bit_by_bit(local_run: Run) -> None:
+def test_labels_and_instances_are_the_source_bit_by_bit(local_run: LocalRun) -> None:
     prepared = local_run.prepare()
     found = frames(local_run, prepared, local_run.render(prepared))
     assert len(found) == 10
     for clip, t, row in found:
         label, instance = decode(row["label"]), decode(row["instance"])
-        assert (label.dtype, instance.dtype) == (np.uint8, np.uint16)
+        assert (label.dtype, instance.dtype) == (np.dtype(np.uint8), np.dtype(np.uint16))
         np.testing.assert_array_equal(label, source_map(local_run, clip, "labels", t))
         np.testing.assert_array_equal(instance, source_map(local_run, clip, "instances", t))
         assert decode(row["image"]).shape == (SIZE[1], SIZE[0], 3)
         assert row["flow"] is None
 
 
-def test_labels_are_remapped_then_resized_then_edited(local_run: Run) -> None:
+def test_labels_are_remapped_then_resized_then_edited(local_run: LocalRun) -> None:
     """The same by Pillow and numpy alone; the instance of a replaced car goes with it."""
     prepared = local_run.prepare(
         source={"remap": {SKY: "fence"}},
@@ -125,7 +126,7 @@ def test_labels_are_remapped_then_resized_then_edited(local_run: Run) -> None:
     assert cars > 0
 
 
-def test_an_edit_changes_the_image_too(local_run: Run) -> None:
+def test_an_edit_changes_the_image_too(local_run: LocalRun) -> None:
     plain, edited = local_run.into("plain"), local_run.into("edited")
     a, b = plain.prepare(), edited.prepare(variants=[{"edits": [{"replace": "road", "with": "sky"}]}])
     first = {(c.sequence_id, c.start): r for c, t, r in frames(plain, a, plain.render(a)) if t == 0}
@@ -135,7 +136,7 @@ def test_an_edit_changes_the_image_too(local_run: Run) -> None:
             assert not np.array_equal(decode(row["image"]), decode(other["image"]))
 
 
-def test_drop_publishes_the_labels_of_the_frames_that_have_an_image(local_run: Run) -> None:
+def test_drop_publishes_the_labels_of_the_frames_that_have_an_image(local_run: LocalRun) -> None:
     prepared = local_run.prepare(clips={"frames": 0, "lead_in": "drop"})
     found = frames(local_run, prepared, local_run.render(prepared))
     assert len(found) == 2 * (5 - 2)
@@ -145,7 +146,7 @@ def test_drop_publishes_the_labels_of_the_frames_that_have_an_image(local_run: R
 
 
 @pytest.mark.parametrize(("codec", "format"), [("png", "PNG"), ("webp", "WEBP"), ("jpeg", "JPEG")])
-def test_images_and_flow_are_stored_as_asked(local_run: Run, codec: str, format: str) -> None:
+def test_images_and_flow_are_stored_as_asked(local_run: LocalRun, codec: str, format: str) -> None:
     prepared = local_run.prepare(output={"image_codec": codec, "flow": True, "instances": False})
     for _, t, row in frames(local_run, prepared, local_run.render(prepared)):
         assert Image.open(io.BytesIO(row["image"]["bytes"])).format == format
@@ -155,12 +156,12 @@ def test_images_and_flow_are_stored_as_asked(local_run: Run, codec: str, format:
             assert row["flow"]["bytes"].startswith(b"\x89PNG")
 
 
-def test_without_instance_maps_there_are_none_to_publish(local_run: Run) -> None:
+def test_without_instance_maps_there_are_none_to_publish(local_run: LocalRun) -> None:
     prepared = local_run.prepare(source={"instances": None})
     assert all(row["instance"] is None for _, _, row in frames(local_run, prepared, local_run.render(prepared)))
 
 
-def test_the_order_of_shards_does_not_show_in_the_bytes(local_run: Run) -> None:
+def test_the_order_of_shards_does_not_show_in_the_bytes(local_run: LocalRun) -> None:
     bytes_of = []
     for name, step in (("forth", 1), ("back", -1)):
         run = local_run.into(name)
@@ -173,7 +174,7 @@ def test_the_order_of_shards_does_not_show_in_the_bytes(local_run: Run) -> None:
 # What goes wrong
 
 
-def first_label(run: Run, clip: Clip) -> Path:
+def first_label(run: LocalRun, clip: Clip) -> Path:
     return Path(run.source / clip.sequence_id / "labels" / f"{clip.frames[0].name}.png")
 
 
@@ -185,7 +186,7 @@ def changed(file: Path) -> None:
     ("harm", "said"), [(changed, "changed since it was checked"), (Path.unlink, "gone since it was checked")]
 )
 def test_a_clip_whose_source_changes_after_planning_fails_alone(
-    local_run: Run, harm: Callable[[Path], None], said: str
+    local_run: LocalRun, harm: Callable[[Path], None], said: str
 ) -> None:
     prepared = local_run.prepare()
     shard = prepared.plan.shards[1]
@@ -200,7 +201,7 @@ def test_a_clip_whose_source_changes_after_planning_fails_alone(
     assert {row["clip_id"] for _, _, row in frames(local_run, prepared, [outcome])} == {good.clip_id}
 
 
-def test_a_changed_instance_map_is_not_used_either(local_run: Run) -> None:
+def test_a_changed_instance_map_is_not_used_either(local_run: LocalRun) -> None:
     prepared = local_run.prepare()
     bad = prepared.plan.shards[0].clips[1]
     changed_file = local_run.source / bad.sequence_id / "instances" / f"{bad.frames[1].name}.png"
@@ -210,7 +211,7 @@ def test_a_changed_instance_map_is_not_used_either(local_run: Run) -> None:
     assert str(changed_file) in outcome.lost[0].reason
 
 
-def test_a_shard_of_which_nothing_is_left_has_no_file(local_run: Run) -> None:
+def test_a_shard_of_which_nothing_is_left_has_no_file(local_run: LocalRun) -> None:
     prepared = local_run.prepare()
     for clip in prepared.plan.shards[0].clips:
         first_label(local_run, clip).unlink()
@@ -220,7 +221,7 @@ def test_a_shard_of_which_nothing_is_left_has_no_file(local_run: Run) -> None:
     assert recorded(prepared) == {outcome.shard_id: replace(outcome, seconds={})}
 
 
-def test_a_clip_that_the_network_cannot_render_fails_alone(local_run: Run) -> None:
+def test_a_clip_that_the_network_cannot_render_fails_alone(local_run: LocalRun) -> None:
     """One clip holds a class whose weights overflow: its values are not finite, those of its batch mate are."""
     file = local_run.source / "seq_01" / "labels" / "000001.png"
     label = np.asarray(Image.open(file)).copy()
@@ -239,7 +240,7 @@ def test_a_clip_that_the_network_cannot_render_fails_alone(local_run: Run) -> No
     assert "Traceback" in bad.error
 
 
-def test_the_gate_rejects_by_the_bound_and_keeps_the_rest(local_run: Run) -> None:
+def test_the_gate_rejects_by_the_bound_and_keeps_the_rest(local_run: LocalRun) -> None:
     free = local_run.into("free")
     version = free.publish(free.prepare())
     worst: dict[str, float] = {}
@@ -263,7 +264,7 @@ def test_the_gate_rejects_by_the_bound_and_keeps_the_rest(local_run: Run) -> Non
 
 
 @pytest.mark.slow  # the store's pauses between its tries
-def test_a_store_that_is_down_is_no_clip_s_failure(local_run: Run) -> None:
+def test_a_store_that_is_down_is_no_clip_s_failure(local_run: LocalRun) -> None:
     pytest.importorskip("s3fs")
     prepared = local_run.prepare()
     options = {"key": "k", "secret": "s", "client_kwargs": {"endpoint_url": "http://127.0.0.1:1"}}
@@ -275,7 +276,7 @@ def test_a_store_that_is_down_is_no_clip_s_failure(local_run: Run) -> None:
     assert not (local_run.dataset / "data").exists()
 
 
-def test_frames_are_counted_as_they_are_rendered(local_run: Run) -> None:
+def test_frames_are_counted_as_they_are_rendered(local_run: LocalRun) -> None:
     prepared = local_run.prepare()
     ticks: list[int] = []
     generator = load_generator(prepared.job.checkpoint, "cpu")
@@ -285,7 +286,7 @@ def test_frames_are_counted_as_they_are_rendered(local_run: Run) -> None:
     assert sum(ticks) == prepared.plan.frame_count == 10
 
 
-def test_the_generator_keeps_nothing_of_a_clip(local_run: Run) -> None:
+def test_the_generator_keeps_nothing_of_a_clip(local_run: LocalRun) -> None:
     prepared = local_run.prepare()
     generator = load_generator(prepared.job.checkpoint, "cpu")
     before = {key: value.clone() for key, value in generator.state_dict().items()}
@@ -296,15 +297,16 @@ def test_the_generator_keeps_nothing_of_a_clip(local_run: Run) -> None:
     assert all(torch.equal(value, before[key]) for key, value in generator.state_dict().items())
 
 
-def test_clips_that_end_at_different_steps_keep_their_places(local_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clips_that_end_at_different_steps_keep_their_places(
+    local_run: LocalRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
     prepared = local_run.prepare(clips={"frames": 2})
     (shard,) = (s for s in prepared.plan.shards if len(s.clips) == 4)
     gone, good, broken, _ = shard.clips
     first_label(local_run, gone).unlink()
-    encode = shard_module.encode_clip
 
     def encode_clip(clip: Clip, *rest: Any) -> Any:
-        return 1 / 0 if clip == broken else encode(clip, *rest)
+        return 1 / 0 if clip == broken else encode.encode_clip(clip, *rest)
 
     monkeypatch.setattr(shard_module, "encode_clip", encode_clip)
     (outcome,) = local_run.render(prepared, [shard])

@@ -1,12 +1,12 @@
 """A dataset of two versions, the second without what a gate turned down."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
 from flowreel.pipeline.dataset.versions import Version
+from tests.support.label_source import MakeSource
 
 from .city import rendered, spec_of
 
@@ -14,7 +14,7 @@ VARIANTS = [{"style": "generate"}, {"style": "generate", "edits": [{"replace": "
 
 
 @pytest.fixture(scope="session")
-def city(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path, make_source: Callable[..., Path]) -> Version:
+def city(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path, make_source: MakeSource) -> Version:
     root, threads = tmp_path_factory.mktemp("city"), torch.get_num_threads()
     make_source(root / "source", sequences=6, frames=8)
     torch.set_num_threads(1)

@@ -6,7 +6,7 @@ Screenshots at two widths are left in $FLOWREEL_SCREENSHOTS, if that is set.
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from flowreel.jobs.report import PLAYERS
 from flowreel.pipeline.dataset.versions import Version
 from flowreel.pipeline.report.compare import compare
 from flowreel.pipeline.report.page import VIDEO_BYTES, Wanted, report
+from tests.support.label_source import MakeSource
 
 from .city import rendered, spec_of
 
@@ -193,7 +194,7 @@ def test_two_datasets_play_side_by_side(
 
 @pytest.mark.slow
 def test_a_report_of_300_clips_is_light(
-    browser: Any, tmp_path: Path, tiny_checkpoint: Path, make_source: Callable[..., Path], one_thread: None
+    browser: Any, tmp_path: Path, tiny_checkpoint: Path, make_source: MakeSource, one_thread: None
 ) -> None:
     make_source(tmp_path / "source", sequences=50, frames=6)
     variants = [{"style": "generate", "seed": seed} for seed in range(2)]

@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Callable
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from flowreel.pipeline.report import page
 from flowreel.pipeline.report.compare import compare
 from flowreel.pipeline.report.page import REPORT, Wanted, report
 from flowreel.schemas.errors import UsageError
+from tests.support.label_source import MakeSource
 
 from .city import NAME, rendered, spec_of
 
@@ -71,7 +71,7 @@ def test_videos_stay_within_their_bytes(city: Version, monkeypatch: pytest.Monke
 
 
 def test_each_published_version_gets_a_report(
-    tmp_path: Path, tiny_checkpoint: Path, make_source: Callable[..., Path], one_thread: None
+    tmp_path: Path, tiny_checkpoint: Path, make_source: MakeSource, one_thread: None
 ) -> None:
     make_source(tmp_path / "source")
     version = rendered(spec_of(tmp_path, tiny_checkpoint, dataset={"report": True}))
@@ -81,7 +81,7 @@ def test_each_published_version_gets_a_report(
 def test_what_goes_wrong_with_a_report_does_not_touch_its_version(
     tmp_path: Path,
     tiny_checkpoint: Path,
-    make_source: Callable[..., Path],
+    make_source: MakeSource,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     one_thread: None,
@@ -119,7 +119,7 @@ def test_the_same_frames_are_compared_however_they_are_cut(
 
 
 def test_datasets_of_other_labels_are_not_compared(
-    city: Version, tmp_path: Path, tiny_checkpoint: Path, make_source: Callable[..., Path], one_thread: None
+    city: Version, tmp_path: Path, tiny_checkpoint: Path, make_source: MakeSource, one_thread: None
 ) -> None:
     source = make_source(tmp_path / "source", sequences=1)
     (source / "seq_00").rename(source / "elsewhere")

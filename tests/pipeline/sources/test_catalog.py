@@ -253,7 +253,7 @@ def test_a_name_that_is_no_utf_8_is_reported(tmp_path: Path) -> None:
     os.makedirs(folder)
     with open(folder + b"/0.png", "wb") as file:
         file.write(encode_ids(ROAD))
-    with pytest.raises(SourceError, match="no valid UTF-8; rename it"):
+    with pytest.raises(SourceError, match="not valid UTF-8; rename it"):
         scanned(tmp_path)
 
 

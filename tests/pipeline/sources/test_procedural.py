@@ -15,7 +15,7 @@ from flowreel.pipeline.sources.scenes import Drive, Label, Scene
 from flowreel.schemas.errors import SourceError
 from flowreel.schemas.source import ProceduralSpec
 from flowreel.schemas.spec import Spec
-from tests.conftest import LocalRun
+from tests.support.local_run import LocalRun
 
 SIZE = (256, 128)
 THINGS = [Label.PERSON, Label.RIDER, Label.CAR, Label.TRUCK, Label.BUS, Label.BICYCLE]

@@ -16,6 +16,7 @@ from flowreel.pipeline.training.log import read_log
 from flowreel.pipeline.training.objective.networks import Networks
 from flowreel.pipeline.training.objective.objective import Losses
 from flowreel.pipeline.training.plan import TrainPlan, prepare, with_absolute_paths
+from flowreel.pipeline.training.step import add_gradients
 from flowreel.schemas.errors import DivergedError
 from flowreel.schemas.training import TrainSpec
 
@@ -55,7 +56,7 @@ def spoil(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Losses, Networ
     """Calls something with the losses and networks of one step, after its gradients."""
 
     def install(what: Callable[[Losses, Networks], None], step: int) -> None:
-        real, calls = run.add_gradients, iter(range(1, 1000))
+        real, calls = add_gradients, iter(range(1, 1000))
 
         def add(losses: Losses, networks: Networks, share: float = 1.0) -> None:
             real(losses, networks, share)

@@ -19,8 +19,8 @@ from flowreel.pipeline.publish.claim import Conflict
 from flowreel.pipeline.storage import open_store
 from flowreel.schemas.outcome import DataFile, Failed, Rendered, ShardOutcome
 from flowreel.schemas.plan import PLAN
-
-Run = Any  # the fixture's type lies in conftest, which is not importable
+from tests.support.label_source import MakeSource
+from tests.support.local_run import LocalRun
 
 
 def test_ids_are_found_also_where_their_first_bytes_agree() -> None:
@@ -41,7 +41,7 @@ def rendered(shard: Any, count: int | None = None) -> ShardOutcome:
     return ShardOutcome(shard.shard_id, file if kept else None, tuple(clips))
 
 
-def test_each_clip_counts_once(local_run: Run) -> None:
+def test_each_clip_counts_once(local_run: LocalRun) -> None:
     shards = local_run.prepare().plan.shards
     first, second = shards
     part = ShardOutcome("alone", None, (Failed(second.clips[0].clip_id, "its worker died"),))
@@ -61,7 +61,7 @@ def test_each_clip_counts_once(local_run: Run) -> None:
     assert files.to_pylist() == [{"path": f"data/{s.shard_id}.parquet", "size": 7, "sha256": "12" * 32} for s in shards]
 
 
-def test_a_plan_is_kept_as_one_row_per_clip(local_run: Run, tmp_path: Path) -> None:
+def test_a_plan_is_kept_as_one_row_per_clip(local_run: LocalRun, tmp_path: Path) -> None:
 
     shards = local_run.prepare(variants=[{}, {"seed": 1}]).plan.shards
     save_plan(open_store(str(tmp_path)), "out/plan.parquet", shards)
@@ -76,7 +76,7 @@ def test_a_plan_is_kept_as_one_row_per_clip(local_run: Run, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("rows", [4, 65_536])
 def test_new_clips_come_among_those_that_stay(
-    local_run: Run, make_source: Any, monkeypatch: pytest.MonkeyPatch, rows: int
+    local_run: LocalRun, make_source: MakeSource, monkeypatch: pytest.MonkeyPatch, rows: int
 ) -> None:
     """The same version in one run or two, whatever the sizes of parts: but for the data files that hold the clips."""
     monkeypatch.setattr(manifest_writer, "GROUP_ROWS", rows)
@@ -102,7 +102,7 @@ def test_new_clips_come_among_those_that_stay(
     assert np.all(np.diff(third.manifest()["timestamp_s"].to_numpy()[:5]) > 0)
 
 
-def test_a_writer_that_works_keeps_its_claim(local_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_writer_that_works_keeps_its_claim(local_run: LocalRun, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another one waits as long as there are signs of life, though the lease is over ten times."""
     monkeypatch.setattr(claim, "LEASE_S", 0.4)
     monkeypatch.setattr(claim, "WAIT_S", 0.01)
@@ -126,7 +126,7 @@ def test_a_writer_that_works_keeps_its_claim(local_run: Run, monkeypatch: pytest
     assert taken.is_set() and store.list("runs/claims") == []
 
 
-def test_a_claim_that_was_taken_over_is_noticed(local_run: Run) -> None:
+def test_a_claim_that_was_taken_over_is_noticed(local_run: LocalRun) -> None:
     store = open_store(str(local_run.root / "dataset"))
     mine = claim.Claim(store, 1, b"mine")
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,13 +13,19 @@ from flowreel.pipeline.maintenance.verify import verify
 from flowreel.pipeline.planning.prepare import Prepared
 from flowreel.schemas.clip import Shard
 from flowreel.schemas.outcome import DataFile, Failed, Rejected, Rendered, ShardOutcome
+from tests.support.local_run import LocalRun
 
-Run = Any  # the fixture's type lies in conftest, which is not importable
 NAME = "ab" * 16  # of a data file
 
 
 def done(prepared: Prepared) -> dict[str, ShardOutcome]:
     return {o.shard_id: o for o in records.load_outcomes(prepared.job.dataset, prepared.plan.plan_id)}
+
+
+def data_file(run: LocalRun, outcome: ShardOutcome) -> Path:
+    """Where a shard's data file lies."""
+    assert outcome.file
+    return run.dataset / outcome.file.path
 
 
 def left(prepared: Prepared) -> list[Shard]:
@@ -29,7 +36,7 @@ def left(prepared: Prepared) -> list[Shard]:
     return sorted(rest, key=lambda shard: place[shard.clips[0].clip_id])
 
 
-def test_outcomes_come_back_as_they_were(local_run: Run) -> None:
+def test_outcomes_come_back_as_they_were(local_run: LocalRun) -> None:
     prepared = local_run.prepare()
     data = local_run.dataset / "data"
     data.mkdir(parents=True)
@@ -52,21 +59,22 @@ def test_outcomes_come_back_as_they_were(local_run: Run) -> None:
     assert list(records.load_outcomes(prepared.job.dataset, "another-plan")) == []
 
 
-def test_records_of_earlier_releases_read_without_a_kind_of_loss(local_run: Run) -> None:
+def test_records_of_earlier_releases_read_without_a_kind_of_loss(local_run: LocalRun) -> None:
     """They call a clip's outcome its kind."""
     prepared = local_run.prepare()
     clips = [
         {"kind": "rejected", "clip_id": "b", "reason": "warp_error 0.5", "thumbnail": ""},
         {"kind": "failed", "clip_id": "c", "reason": "its worker died: hung", "error": "", "attempts": 3},
     ]
-    record = {"shard_id": "s", "file": None, "clips": clips, "worker": "", "seconds": {}, "began": 0, "ended": 0}
+    record: dict[str, Any] = {"shard_id": "s", "file": None, "clips": clips, "worker": ""}
+    record |= {"seconds": {}, "began": 0, "ended": 0}
     prepared.job.dataset.write(f"runs/{prepared.plan.plan_id}/outcomes/s.json", json.dumps(record).encode())
     lost = (Rejected("b", "warp_error 0.5"), Failed("c", "its worker died: hung", attempts=3))
     assert done(prepared) == {"s": ShardOutcome("s", None, lost)}
     assert [clip.kind for clip in lost] == ["unknown", "unknown"]
 
 
-def test_a_finished_shard_is_not_rendered_again(local_run: Run) -> None:
+def test_a_finished_shard_is_not_rendered_again(local_run: LocalRun) -> None:
     prepared = local_run.prepare()
     assert left(prepared) == list(prepared.plan.shards)
     local_run.render(prepared, prepared.plan.shards[:1])
@@ -76,11 +84,11 @@ def test_a_finished_shard_is_not_rendered_again(local_run: Run) -> None:
 
 
 @pytest.mark.parametrize("harm", ["missing", "cut short", "too long"])
-def test_a_record_counts_only_with_its_whole_data_file(local_run: Run, harm: str) -> None:
+def test_a_record_counts_only_with_its_whole_data_file(local_run: LocalRun, harm: str) -> None:
     """The record is written first: a kill between the two leaves a record without a file."""
     prepared = local_run.prepare()
     outcomes = local_run.render(prepared)
-    file = local_run.dataset / outcomes[0].file.path
+    file = data_file(local_run, outcomes[0])
     whole = file.read_bytes()
     if harm == "missing":
         file.unlink()
@@ -94,10 +102,10 @@ def test_a_record_counts_only_with_its_whole_data_file(local_run: Run, harm: str
     assert verify(local_run.publish(prepared, done(prepared).values())).problems == ()
 
 
-def test_a_data_file_without_a_record_is_written_again(local_run: Run) -> None:
+def test_a_data_file_without_a_record_is_written_again(local_run: LocalRun) -> None:
     prepared = local_run.prepare()
     outcomes = local_run.render(prepared)
-    file = local_run.dataset / outcomes[0].file.path
+    file = data_file(local_run, outcomes[0])
     before = file.read_bytes()
     (record,) = local_run.dataset.glob(f"runs/*/outcomes/{outcomes[0].shard_id}.json")
     record.unlink()
@@ -106,14 +114,14 @@ def test_a_data_file_without_a_record_is_written_again(local_run: Run) -> None:
     assert file.read_bytes() == before
 
 
-def test_an_interrupted_run_ends_as_an_undisturbed_one(local_run: Run) -> None:
+def test_an_interrupted_run_ends_as_an_undisturbed_one(local_run: LocalRun) -> None:
     files = []
     for name in ("undisturbed", "interrupted"):
         run = local_run.into(name)
         prepared = run.prepare()
         if name == "interrupted":
             first = run.render(prepared, prepared.plan.shards[1:])
-            (run.dataset / first[0].file.path).unlink()
+            data_file(run, first[0]).unlink()
             run.render(prepared, prepared.plan.shards[:1])
             prepared = run.prepare()
             assert left(prepared) == [prepared.plan.shards[1]]
@@ -126,7 +134,7 @@ def test_an_interrupted_run_ends_as_an_undisturbed_one(local_run: Run) -> None:
     assert len(files[0]) == 6 and files[0] == files[1]
 
 
-def test_of_a_shard_that_was_split_the_rest_is_rendered_one_by_one(local_run: Run) -> None:
+def test_of_a_shard_that_was_split_the_rest_is_rendered_one_by_one(local_run: LocalRun) -> None:
     prepared = local_run.prepare()
     shard = prepared.plan.shards[1]
     culprit, mate = shard.clips
@@ -142,7 +150,7 @@ def test_of_a_shard_that_was_split_the_rest_is_rendered_one_by_one(local_run: Ru
     assert verify(version).problems == ()
 
 
-def test_lost_clips_are_tried_again_after_they_were_forgotten(local_run: Run) -> None:
+def test_lost_clips_are_tried_again_after_they_were_forgotten(local_run: LocalRun) -> None:
     prepared = local_run.prepare()
     gone = local_run.source / "seq_00/labels/000003.png"
     data = gone.read_bytes()
@@ -157,7 +165,7 @@ def test_lost_clips_are_tried_again_after_they_were_forgotten(local_run: Run) ->
     assert not second.lost
 
 
-def test_other_gates_are_another_run(local_run: Run) -> None:
+def test_other_gates_are_another_run(local_run: LocalRun) -> None:
     """Outcomes that were recorded under one bound say nothing under another."""
     strict = local_run.prepare(quality={"max_warp_error": 1e-9})
     assert all(isinstance(c, Rejected) for o in local_run.render(strict) for c in o.clips)
@@ -165,7 +173,7 @@ def test_other_gates_are_another_run(local_run: Run) -> None:
     assert done(free) == {} and left(free) == list(free.plan.shards)
 
 
-def test_an_unfinished_run_can_be_seen_until_it_ends(local_run: Run) -> None:
+def test_an_unfinished_run_can_be_seen_until_it_ends(local_run: LocalRun) -> None:
     prepared = local_run.prepare()
     dataset, plan = prepared.job.dataset, prepared.plan
     assert records.unfinished_runs(dataset) == []
@@ -178,10 +186,10 @@ def test_an_unfinished_run_can_be_seen_until_it_ends(local_run: Run) -> None:
     assert stored["shard_id"] == outcomes[0].shard_id
     records.end_run(dataset, plan.plan_id)
     assert records.unfinished_runs(dataset) == [] and done(prepared) == {}
-    assert (local_run.dataset / outcomes[0].file.path).exists()
+    assert data_file(local_run, outcomes[0]).exists()
 
 
-def test_a_clip_that_was_recorded_twice_is_published_once(local_run: Run) -> None:
+def test_a_clip_that_was_recorded_twice_is_published_once(local_run: LocalRun) -> None:
     """A driver that lost a worker splits its shard while the worker's record, or another driver's, is there already."""
     prepared = local_run.prepare()
     shard = prepared.plan.shards[1]

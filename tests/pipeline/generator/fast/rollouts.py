@@ -104,8 +104,8 @@ def tensors(frames: Sequence[Frame], state: RolloutState) -> dict[str, Tensor]:
     """All that a rollout gives, (B, ...) each."""
     found = {f"history {s}": history for s, history in enumerate(state.history)}
     for t, frame in enumerate(frames):
-        parts = {"image": frame.image_B3HW, "raw": frame.raw_B3HW}
-        parts |= {"flow": frame.flow_B2HW, "weight": frame.weight_B1HW}
+        pictures = {"image": frame.image_B3HW, "raw": frame.raw_B3HW}
+        parts = {**pictures, "flow": frame.flow_B2HW, "weight": frame.weight_B1HW}
         found |= {f"{name} {t}": value for name, value in parts.items() if value is not None}
     return found
 

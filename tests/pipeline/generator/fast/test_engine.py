@@ -94,7 +94,8 @@ def test_every_step_is_that_of_the_plain_engine(name: str, size: Any) -> None:
     shown = clips(generator.config, length=4, size=size)
     plain, fast = PlainEngine(generator), FastEngine(generator)
     state = empty(plain, 1, size)
-    seen, looked = (engine.prepare(list(windows(engine, shown))) for engine in (plain, fast))
+    seen = plain.prepare(list(windows(plain, shown)))
+    looked = fast.prepare(list(windows(fast, shown)))
     for before, after in zip(seen, looked, strict=True):
         found_state, found = fast.step(state, after)
         state, expected = plain.step(state, before)
@@ -269,7 +270,7 @@ PARTS += ["model_final_img.1", "model_final_w.1", "indv_final.1", "model_down_im
 @pytest.mark.parametrize("part", PARTS)
 def test_weights_that_are_not_numbers_are_told(part: str) -> None:
     generator = build(config("two scales"))
-    generator.get_submodule(f"G0.{part}").weight.data.fill_(torch.nan)  # type: ignore[union-attr,operator]
+    generator.get_submodule(f"G0.{part}").weight.data.fill_(torch.nan)  # type: ignore[operator]
     clip = street_clip()
     messages = []
     for engine in (PlainEngine(generator), FastEngine(generator)):

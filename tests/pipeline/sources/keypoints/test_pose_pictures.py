@@ -71,7 +71,7 @@ def test_over_something_the_whole_set_is_averaged_and_truncated() -> None:
     canvas = np.zeros((3, 6, 3), np.uint8)
     canvas[1, 1] = (11, 0, 0)
     row = np.array([[x, 1] for x in range(1, 5)])
-    paint(canvas, row + (1, 1), 1, (0, 100, 0), ends=False)  # offset -1, -1 comes first: it meets the pixel
+    paint(canvas, row + np.array([1, 1]), 1, (0, 100, 0), ends=False)  # offset -1, -1 comes first: it meets the pixel
     assert canvas[1, 1].tolist() == [5, 50, 0]
     assert (canvas[1, 2:5] != 0).any(axis=-1).all()
 

@@ -26,7 +26,7 @@ from flowreel.pipeline.storage import open_store
 from flowreel.schemas.errors import SourceError, UsageError
 from flowreel.schemas.parse import check
 from flowreel.schemas.spec import Spec
-from tests.conftest import LocalRun
+from tests.support.local_run import LocalRun
 
 OWN = (256, 128)  # of the drawn pictures; their middle at height 64 is 64 wide
 FRAMES = 4
@@ -63,7 +63,8 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Tiny generators with random weights: `pose`, `person` and `face`."""
     root = tmp_path_factory.mktemp("checkpoints")
     for name, space, channels in (("pose", "densepose", 6), ("person", "person", 3), ("face", "face-parts", 15)):
-        networks = {"ngf": 4, "n_downsample": 2, "n_blocks": 1, "label_nc": 0, "use_instance": False, "fg_labels": ()}
+        networks: dict[str, Any] = {"ngf": 4, "n_downsample": 2, "n_blocks": 1}
+        networks |= {"label_nc": 0, "use_instance": False, "fg_labels": ()}
         config = GeneratorConfig(label_space=space, input_nc=channels, size=(64, 64), **networks)
         with torch.random.fork_rng():
             torch.manual_seed(0)

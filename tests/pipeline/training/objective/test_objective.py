@@ -1,6 +1,7 @@
 """The objective's rules that reference runs do not show: who learns from what, what is left out, what is remembered."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -31,7 +32,7 @@ def total_gradient(walk: Walk, loads: int = 1, how: ChunkOptions | None = None) 
 @pytest.mark.parametrize("matching", [10.0, 0.0])
 def test_looking_once_gives_the_gradients_of_looking_twice(matching: float) -> None:
     """Only G_GAN and G_GAN_Feat, and D's loss, written down as the original does them."""
-    alone = {"flow": 0, "warp": 0, "temporal": 0, "feature_matching": matching}
+    alone: dict[str, Any] = {"flow": 0, "warp": 0, "temporal": 0, "feature_matching": matching}
     shared = total_gradient(walk(**alone))
     plain = walk(**alone)
     networks, real = plain.networks, plain.clip.real_T3HW[2:4]
@@ -42,9 +43,10 @@ def test_looking_once_gives_the_gradients_of_looking_twice(matching: float) -> N
         return networks.D(torch.cat((encoded[2:], image), dim=1))
 
     fakes = (made.image_T3HW, made.raw_T3HW)
-    generator = sum(gan(seen(fake), 1) for fake in fakes)
-    generator += sum(matching * 4 / 3 * feature_matching(seen(fake), seen(real)) for fake in fakes)
-    own = sum(gan(seen(real), 1) + gan(seen(fake.detach()), 0) for fake in fakes) / 2
+    judged = [gan(seen(fake), 1) for fake in fakes]
+    judged += [matching * 4 / 3 * feature_matching(seen(fake), seen(real)) for fake in fakes]
+    generator = torch.stack(judged).sum()
+    own = torch.stack([gan(seen(real), 1) + gan(seen(fake.detach()), 0) for fake in fakes]).sum() / 2
     generator.backward()
     networks.D.zero_grad()
     own.backward()
@@ -57,7 +59,7 @@ def test_looking_once_gives_the_gradients_of_looking_twice(matching: float) -> N
 def test_without_adversarial_weight_no_discriminator_is_asked() -> None:
     for here, how in ((walk(), ChunkOptions(adversarial=0)), (walk(adversarial=0, temporal=0), ChunkOptions())):
         for network in here.networks.discriminators().values():
-            network.forward = None  # calling it would fail
+            network.forward = None  # type: ignore[method-assign,assignment]  # calling it would fail
         losses, _ = here.loads(2, how=how)[-1]
         assert losses.image is None and losses.temporal == ()
         assert set(losses.terms) == {"L1", "G_Warp", "F_Flow", "F_Warp"}
@@ -133,6 +135,7 @@ def test_losses_are_float32_and_nearly_the_same_in_reduced_precision() -> None:
     exact, _ = walk().loads(1)[0]
     with torch.autocast("cpu", torch.bfloat16):
         reduced, _ = walk().loads(1)[0]
+    assert reduced.image is not None
     assert {value.dtype for value in (reduced.generator, reduced.image, *reduced.temporal)} == {torch.float32}
     for name, value in exact.terms.items():
         torch.testing.assert_close(reduced.terms[name], value, rtol=0.1, atol=0.02, msg=name)

@@ -15,7 +15,8 @@ from flowreel.schemas.errors import CheckpointError
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-TORCHVISION = (64, 64, "M", 128, 128, "M", *[256] * 4, "M", *[512] * 4, "M", *[512] * 4, "M")  # its vgg19().features
+# The layers of its vgg19().features: channels, or "M" for pooling.
+TORCHVISION: tuple[int | str, ...] = (64, 64, "M", 128, 128, "M", *[256] * 4, "M", *[512] * 4, "M", *[512] * 4, "M")
 SEEN = (1, 6, 11, 20, 29)  # relu1_1, relu2_1, relu3_1, relu4_1, relu5_1 in it
 
 

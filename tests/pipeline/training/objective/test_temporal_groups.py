@@ -2,13 +2,14 @@
 
 from itertools import pairwise
 
-from flowreel.pipeline.training.objective.temporal_groups import Group, choose
+from flowreel.pipeline.training.objective.temporal_groups import Group, Stores, choose
 from flowreel.schemas.training import DiscriminatorSpec
 
 
 def groups(spec: DiscriminatorSpec, loads: int, size: int) -> list[list[list[Group]]]:
     """Of each load in turn."""
-    found, stores = [], ()
+    found: list[list[list[Group]]] = []
+    stores: Stores = ()
     for load in range(loads):
         chosen, stores = choose(stores, range(load * size, (load + 1) * size), spec)
         found.append(chosen)
@@ -32,7 +33,7 @@ def test_dense_groups_never_end_in_older_loads() -> None:
 
 
 def test_only_frames_that_may_be_needed_are_stored() -> None:
-    stores = ()
+    stores: Stores = ()
     for first in range(0, 40, 2):
         _, stores = choose(stores, range(first, first + 2), DiscriminatorSpec(temporal_frames=3, temporal_scales=2))
     assert stores == (tuple(range(34, 40)),)

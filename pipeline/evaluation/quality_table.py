@@ -1,4 +1,4 @@
-"""The benchmark of quality's numbers as Markdown."""
+"""The numbers of an evaluation as Markdown."""
 
 import textwrap
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ COLUMNS = (
 
 
 def markdown(result: Result) -> str:
-    """Headline, the table of methods, drift and diversity, and what the numbers mean."""
+    """Gives a headline, the table of methods, drift and diversity, and what the numbers mean."""
     parts = [_wrapped(_headline(result)), _methods(result), _wrapped(" ".join(_comparisons(result)))]
     parts += [_drift(result), _wrapped(" ".join(_notes(result)))]
     parts += [f"- {notice}" for notice in result["notices"]]
@@ -38,9 +38,9 @@ def _methods(result: Result) -> str:
 
 
 def _comparisons(result: Result) -> Iterator[str]:
-    """Our warp error against each rival's."""
-    _, ours, *rivals = result["methods"].items()
-    for name, found in rivals:
+    """Compares our warp error with each baseline's."""
+    _, ours, *baselines = result["methods"].items()
+    for name, found in baselines:
         for key, along in (("warp_error", "along their own flow"), ("warp_error_real_flow", "along real flow")):
             less = 1 - ours[1][key] / max(found[key], 1e-9)
             how = f"{less:.0%} below" if less >= 0 else f"{-less:.0%} above"

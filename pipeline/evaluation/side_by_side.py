@@ -13,7 +13,10 @@ PER_ROW = 3  # panels
 
 
 def frames(panels: Mapping[str, Rgb]) -> Iterator[Rgb]:
-    """Panels (T, H, W, 3) by caption, all of one shape -> frames (rows * (H + caption), columns * W, 3), even sides."""
+    """Yields frames (rows * (H + CAPTION), columns * W, 3) of panels (T, H, W, 3), all of one shape, by caption.
+
+    Their sides are even if H and W are, as H.264 asks for.
+    """
     names, videos = list(panels), list(panels.values())
     length, height, width = videos[0].shape[:3]
     columns = min(PER_ROW, len(names))
@@ -32,7 +35,7 @@ def frames(panels: Mapping[str, Rgb]) -> Iterator[Rgb]:
 
 
 def contact_sheet(panels: Mapping[str, Rgb], columns: int = 5) -> Image.Image:
-    """One row per panel, at ``columns`` moments from first to last."""
+    """Draws one row per panel, at ``columns`` moments from the first frame to the last."""
     length, height, width = next(iter(panels.values())).shape[:3]
     block = CAPTION + height + MARGIN
     sheet = Image.new("RGB", (columns * (width + MARGIN), len(panels) * block), PAPER)

@@ -1,4 +1,4 @@
-"""What can be said of a video in numbers, against the real one of the same labels. All take 8-bit RGB frames."""
+"""Videos in numbers, against the real ones of the same labels. All functions take 8-bit RGB frames."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,17 +8,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.agreement import Agreement, agreement
+from flowreel.pipeline.evaluation.agreement import agreement
 from flowreel.pipeline.quality import warp_errors
 from flowreel.pipeline.quality.segmenter_network import Segmenter
+from flowreel.schemas.errors import UsageError
 
 Video = NDArray[np.uint8]  # (T, H, W, 3)
 LEVELS = 255
 
 
 @dataclass(frozen=True)
-class Look:
-    """Statistics of frames, in 8-bit levels."""
+class FrameStatistics:
+    """Holds means over frames, in 8-bit levels."""
 
     color: tuple[float, float, float]  # mean R, G, B
     contrast: float  # standard deviation of grey
@@ -28,7 +29,7 @@ class Look:
 
 @dataclass(frozen=True)
 class Measures:
-    """Of one way to make videos, over all frames."""
+    """Holds what one method's videos come to, over all frames."""
 
     warp_error: float  # along the videos' own flow, 0 to 1
     warp_error_real_flow: float  # along the real frames' flow: what moves otherwise than it should counts too
@@ -42,7 +43,7 @@ class Measures:
 
 @dataclass(frozen=True)
 class Drift:
-    """Of a video's last second from its first, beyond what the real one does. 0, 1, 1, 1: none."""
+    """Tells how far a video's last second is from its first, beyond what the real video does. 0, 1, 1, 1: no drift."""
 
     color: float  # levels, of the channel that moves most
     contrast: float  # ratio
@@ -50,12 +51,12 @@ class Drift:
     warp_error: float  # ratio
 
 
-def look(video_THW3: Video) -> Look:
-    """Means over all frames."""
+def frame_statistics(video_THW3: Video) -> FrameStatistics:
+    """Gives the means over all frames."""
     grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32) for frame in video_THW3]
     slopes = [np.hypot(*np.gradient(g)).mean() for g in grey]
     red, green, blue = video_THW3.mean(axis=(0, 1, 2)).tolist()
-    return Look(
+    return FrameStatistics(
         (red, green, blue),
         float(np.mean([g.std() for g in grey])),
         float(np.mean([np.abs(cv2.Laplacian(g, cv2.CV_32F)).mean() for g in grey])),
@@ -64,14 +65,18 @@ def look(video_THW3: Video) -> Look:
 
 
 def warp_error(videos: Sequence[Video], along: Sequence[Video]) -> float:
-    """Mean over all frames that have one before them. Raises ValueError if there is none, or all is occluded."""
+    """Gives the mean over all frames that have one before them, 0 to 1.
+
+    Raises UsageError if there is no such frame, or nothing is visible in two frames in a row.
+    """
     errors = [e for video, flow in zip(videos, along, strict=True) for e in warp_errors(video, flow) if e is not None]
     if not errors:
-        raise ValueError("no two frames in a row with anything visible in both: there is no warp error")
+        raise UsageError("no two frames in a row show the same things: there is no warp error; give longer sequences")
     return float(np.mean(errors))
 
 
 def l1(videos: Sequence[Video], real: Sequence[Video]) -> float:
+    """Gives the mean absolute difference, 0 to 1."""
     pairs = zip(videos, real, strict=True)
     return float(np.mean([np.abs(v.astype(np.int16) - r).mean() for v, r in pairs]) / LEVELS)
 
@@ -79,10 +84,13 @@ def l1(videos: Sequence[Video], real: Sequence[Video]) -> float:
 def measure(
     videos: Sequence[Video], real: Sequence[Video], labels: Sequence[NDArray[np.integer]], segmenter: Segmenter
 ) -> Measures:
-    """``videos`` of the same labels as the ``real`` ones, in the same order."""
+    """Measures ``videos`` of the same labels as the ``real`` ones, in the same order.
+
+    Raises UsageError as `agreement` and `warp_error` do.
+    """
     frames_NHW3 = np.concatenate(videos)
-    found: Agreement = agreement(segmenter, frames_NHW3, np.concatenate(labels))
-    seen, own = look(frames_NHW3), warp_error(videos, videos)
+    found = agreement(segmenter, frames_NHW3, np.concatenate(labels))
+    seen, own = frame_statistics(frames_NHW3), warp_error(videos, videos)
     return Measures(
         warp_error=own,
         warp_error_real_flow=warp_error(videos, real),
@@ -96,17 +104,18 @@ def measure(
 
 
 def diversity(styles: Sequence[Video], last: int) -> tuple[float, float]:
-    """Mean absolute difference (0 to 1) between videos of the same labels in different styles: over all frames, and
-    over the ``last`` ones, where a style that does not last is gone."""
+    """Gives the mean absolute difference (0 to 1) between videos of the same labels in different styles: over all
+    frames, and over the ``last`` ones, where a style that does not last is gone."""
     pairs = list(combinations(styles, 2))
     whole = np.mean([l1([a], [b]) for a, b in pairs])
     return float(whole), float(np.mean([l1([a[-last:]], [b[-last:]]) for a, b in pairs]))
 
 
 def drift(video_THW3: Video, real_THW3: Video, second: int) -> Drift:
-    """``second``: how many frames are one. ``real_THW3`` shows what changes with the scene."""
-    begins = [look(v[:second]) for v in (video_THW3, real_THW3)]
-    ends = [look(v[-second:]) for v in (video_THW3, real_THW3)]
+    """Compares a video's first and last second. ``second``: its length in frames; ``real_THW3``: the real video, which
+    shows what changes with the scene."""
+    begins = [frame_statistics(v[:second]) for v in (video_THW3, real_THW3)]
+    ends = [frame_statistics(v[-second:]) for v in (video_THW3, real_THW3)]
     moved = [np.subtract(end.color, begin.color) for begin, end in zip(begins, ends, strict=True)]
 
     def ratio(name: str) -> float:
@@ -122,6 +131,6 @@ def drift(video_THW3: Video, real_THW3: Video, second: int) -> Drift:
 
 
 def there_and_back(frames: int, length: int) -> list[int]:
-    """``length`` indices that go 0 .. frames - 1 and back, again and again: as many real labels as one likes."""
+    """Gives ``length`` indices that go 0 .. frames - 1 and back, again and again: as many real labels as one likes."""
     way = [*range(frames), *range(frames - 2, 0, -1)] or [0]
     return [way[i % len(way)] for i in range(length)]

@@ -1,4 +1,4 @@
-"""Real sequences with their label maps, from a folder, a bucket, or what a spec calls its source."""
+"""Real sequences with their label maps, from a folder, a bucket, or a spec's source."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ from flowreel.schemas.training import NetworkSpec, ScheduleSpec, TrainSpec
 
 LABELS, INSTANCES, IMAGES = "{sequence}/labels/*.png", "{sequence}/instances/*.png", "{sequence}/images/*.jpg"
 SPEC_ENDINGS = (".yaml", ".yml")
-INDEX = "memory://flowreel-benchmarks"  # what the source's files are remembered in: nothing is left behind
+INDEX = "memory://flowreel-evaluation"  # what the source's files are remembered in: nothing is left behind
 
 
 @dataclass(frozen=True)
 class RealVideo:
-    """One sequence, read and brought to a size."""
+    """Holds one sequence, read and resized."""
 
     name: str
     label_THW: NDArray[np.integer]
@@ -33,7 +33,7 @@ class RealVideo:
 
 @dataclass(frozen=True)
 class RealData:
-    """A source whose frames are all paired."""
+    """Wraps a source whose label maps all have a real frame."""
 
     source: TrainingSource
     fps: float
@@ -51,9 +51,9 @@ class RealData:
         return [s.name for s in self.source.sequences]
 
     def read(self, names: Sequence[str], size: tuple[int, int], most: int | None = None) -> list[RealVideo]:
-        """Some sequences at ``size`` (width, height), at most their first ``most`` frames.
+        """Reads some sequences at ``size`` (width, height), at most their first ``most`` frames.
 
-        Raises UsageError for a name that there is not, SourceError for what is gone or does not decode.
+        Raises UsageError for a name that does not exist, SourceError for what is gone or does not decode.
         """
         known = {s.name: s for s in self.source.sequences}
         if missing := [name for name in names if name not in known]:
@@ -67,7 +67,7 @@ class RealData:
 
 
 def open_data(data: str, label_space: str = "cityscapes") -> RealData:
-    """A folder or bucket URL with SEQUENCE/labels, /images and perhaps /instances; or a YAML file with a ``source``.
+    """Opens a folder or URL with SEQUENCE/labels, /images and perhaps /instances, or a YAML file with a ``source``.
 
     ``label_space`` is that of a folder; a YAML file names its own. Raises UsageError for what is missing or unpaired.
     """

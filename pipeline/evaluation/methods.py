@@ -1,4 +1,4 @@
-"""Ways to make video from labels that are compared: a generator through time, or every frame by itself."""
+"""The ways to make video from labels that are compared: a generator through time, or each frame by itself."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.real_video import RealVideo
+from flowreel.pipeline.evaluation.real_video import RealVideo
 from flowreel.pipeline.generator.checkpoint import Checkpoint, checkpoint_store, read_checkpoint
 from flowreel.pipeline.generator.checks import check_fits
 from flowreel.pipeline.generator.clip_data import Conditioning
@@ -26,21 +26,21 @@ REPEATED = RenderOptions(lead_in="repeat")
 
 @dataclass(frozen=True)
 class Method:
-    """A generator and how it is walked through a clip."""
+    """Pairs a generator with the way it goes through a clip."""
 
     name: str
     engine: Engine
     alone: bool = False  # each frame from an empty start, its window filled with it: nothing of another frame is seen
 
     def render(self, video: RealVideo, order: Sequence[int], tick: Tick) -> Rgb:
-        """The frames ``order`` of a video's labels, one after the other and from nothing: (T, H, W, 3)."""
+        """Renders the frames ``order`` of a video's labels, one after the other and from nothing: (T, H, W, 3)."""
         if not self.alone:
             return render_clips(self.engine, [self._given(video, order)], REPEATED, tick)[0].image_THW3
         clips = (self._given(video, [t]) for t in order)
         return np.concatenate([render_clips(self.engine, [c], REPEATED, tick)[0].image_THW3 for c in clips])
 
     def render_styles(self, video: RealVideo, exemplars: Sequence[Rgb], tick: Tick) -> list[Rgb]:
-        """A video's labels after each exemplar (H, W, 3): as many videos of (T, H, W, 3)."""
+        """Renders a video's labels once after each exemplar (H, W, 3): as many videos (T, H, W, 3)."""
         order, made = range(len(video.label_THW)), []
         for exemplar_HW3 in exemplars:
             clip = self._given(video, order, exemplar_HW3)
@@ -53,7 +53,10 @@ class Method:
 
 
 def open_checkpoint(place: str) -> Checkpoint:
-    """Raises CheckpointError if there is none, or if it is conditioned on pictures."""
+    """Opens a checkpoint by its folder, URL, or `bundled`.
+
+    Raises CheckpointError if there is none, or if it renders poses or faces.
+    """
     checkpoint = read_checkpoint(checkpoint_store(place, {}))
     if not checkpoint.config.label_nc:
         raise CheckpointError(f"{place} renders poses or faces; quality is measured with generators of label maps")
@@ -61,7 +64,7 @@ def open_checkpoint(place: str) -> Checkpoint:
 
 
 def size_of(checkpoint: Checkpoint, asked: tuple[int, int] | None) -> tuple[int, int]:
-    """Width, height that is rendered. Raises UsageError if nobody says one."""
+    """Gives the width and height that are rendered. Raises UsageError if neither option nor checkpoint says one."""
     size = asked or checkpoint.config.size
     if size is None:
         raise UsageError(f"{checkpoint.store.uri} names no size of its own; give one, for example --size 512x256")
@@ -69,7 +72,7 @@ def size_of(checkpoint: Checkpoint, asked: tuple[int, int] | None) -> tuple[int,
 
 
 def load(checkpoint: Checkpoint, space: LabelSpace, size: tuple[int, int], precision: Precision) -> Engine:
-    """Ready to render. Raises CheckpointError if label space, size or weights do not fit."""
+    """Loads a generator, ready to render. Raises CheckpointError if label space, size or weights do not fit."""
     check_fits(checkpoint, space, size)
     device: Literal["cpu", "cuda"] = "cuda" if torch.cuda.is_available() else "cpu"
     return load_engine(checkpoint, RenderSettings(device, 1, precision, size, checkpoint.digest))

@@ -1,4 +1,4 @@
-"""Label agreement: whether a segmenter that learnt from real frames finds in others what their labels say."""
+"""Label agreement: whether a segmenter trained on real frames finds in other frames what their labels say."""
 
 from dataclasses import dataclass
 
@@ -8,13 +8,14 @@ from numpy.typing import NDArray
 
 from flowreel.pipeline.generator.conditioning import from_uint8
 from flowreel.pipeline.quality.segmenter_network import IGNORED, Segmenter, targets
+from flowreel.schemas.errors import UsageError
 
 BATCH = 8  # frames at once
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """Of predictions with labels, over the pixels whose class the segmenter knows."""
+    """Holds how well predictions match labels, over the pixels whose class the segmenter knows."""
 
     accuracy: float  # share of these pixels
     mean_iou: float  # over the classes that the labels show
@@ -23,7 +24,10 @@ class Agreement:
 
 @torch.inference_mode()
 def agreement(segmenter: Segmenter, image_THW3: NDArray[np.uint8], label_THW: NDArray[np.integer]) -> Agreement:
-    """Raises ValueError if the labels show no class that the segmenter knows."""
+    """Compares what a segmenter finds in frames with their labels; images are 8-bit RGB, labels hold class ids.
+
+    Raises UsageError if the labels show no class that the segmenter knows.
+    """
     classes = segmenter.facts.classes
     confusion = torch.zeros((len(classes), len(classes)), dtype=torch.int64)  # label, prediction
     for start in range(0, len(image_THW3), BATCH):
@@ -33,7 +37,7 @@ def agreement(segmenter: Segmenter, image_THW3: NDArray[np.uint8], label_THW: ND
         pairs = wanted[known] * len(classes) + segmenter(image_B3HW).argmax(dim=1)[known]
         confusion += torch.bincount(pairs, minlength=confusion.numel()).view_as(confusion)
     if not confusion.sum():
-        raise ValueError(f"the labels show none of the classes that the segmenter knows: {list(classes)}")
+        raise UsageError(f"the labels show none of the classes that the segmenter knows: {list(classes)}")
     return _of(confusion, classes)
 
 
