@@ -6,11 +6,10 @@ import pytest
 
 from flowreel.pipeline.planning.prepare import prepare
 from flowreel.schemas.errors import UsageError
+from tests.support.local_run import LocalRun
 
-Run = Any  # the fixture's type lies in conftest, which is not importable
 
-
-def test_of_several_things_that_are_wrong_the_same_one_is_told_first(local_run: Run) -> None:
+def test_of_several_things_that_are_wrong_the_same_one_is_told_first(local_run: LocalRun) -> None:
     wrong: list[tuple[dict[str, Any], str]] = [
         ({"source": {"label_space": "atlantis"}}, "atlantis"),
         ({"source": {"remap": {7: 999}}}, "source.remap: "),

@@ -20,7 +20,7 @@ from flowreel.pipeline.generator.engine import engine_for
 from flowreel.pipeline.generator.loading import load_generator
 from flowreel.pipeline.identity import shard_id
 from flowreel.pipeline.planning.prepare import Prepared
-from flowreel.pipeline.render import encode as encode_module
+from flowreel.pipeline.render import encode
 from flowreel.pipeline.render import shard as shard_module
 from flowreel.pipeline.render.shard import ShardRenderer
 from flowreel.pipeline.storage import Unavailable, open_store
@@ -304,10 +304,9 @@ def test_clips_that_end_at_different_steps_keep_their_places(
     (shard,) = (s for s in prepared.plan.shards if len(s.clips) == 4)
     gone, good, broken, _ = shard.clips
     first_label(local_run, gone).unlink()
-    encode = encode_module.encode_clip
 
     def encode_clip(clip: Clip, *rest: Any) -> Any:
-        return 1 / 0 if clip == broken else encode(clip, *rest)
+        return 1 / 0 if clip == broken else encode.encode_clip(clip, *rest)
 
     monkeypatch.setattr(shard_module, "encode_clip", encode_clip)
     (outcome,) = local_run.render(prepared, [shard])
