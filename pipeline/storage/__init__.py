@@ -2,11 +2,12 @@
 
 from flowreel.pipeline.storage.atomic_write import TEMPORARY_SUFFIX
 from flowreel.pipeline.storage.errors import NotFound, Unavailable, redact
-from flowreel.pipeline.storage.protocol import FileInfo
+from flowreel.pipeline.storage.protocol import LINK_TAG, FileInfo
 from flowreel.pipeline.storage.store import Store, sha256_of
 from flowreel.pipeline.storage.uri import absolute_uri, open_file, open_store
 
 __all__ = [
+    "LINK_TAG",
     "TEMPORARY_SUFFIX",
     "FileInfo",
     "NotFound",

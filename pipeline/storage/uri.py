@@ -7,7 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 import fsspec
 
-from flowreel.pipeline.storage.backends import EXTRAS
+from flowreel.pipeline.storage.bucket import EXTRAS
 from flowreel.pipeline.storage.store import Store, check_path
 from flowreel.schemas.errors import StorageError
 

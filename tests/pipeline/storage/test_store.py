@@ -29,7 +29,7 @@ from flowreel.pipeline.storage import (
     open_store,
     redact,
 )
-from flowreel.pipeline.storage.backends import Folder
+from flowreel.pipeline.storage.folder import Folder
 from flowreel.schemas.errors import SourceError, StorageError, UsageError
 from flowreel.schemas.sequence import SourceFile
 
@@ -384,7 +384,7 @@ def test_secrets_show_nowhere(
     def leak(_: Any, path: str) -> None:
         raise ConnectionError(text)
 
-    monkeypatch.setattr("flowreel.pipeline.storage.backends.Bucket.stat", leak)
+    monkeypatch.setattr("flowreel.pipeline.storage.bucket.Bucket.stat", leak)
     with caplog.at_level(logging.DEBUG), pytest.raises(Unavailable) as caught:
         store.info("f")
     assert caught.value.__cause__ is None and caught.value.__suppress_context__
