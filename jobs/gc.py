@@ -10,6 +10,8 @@ from flowreel.pipeline.maintenance.gc import Garbage, Policy
 from flowreel.pipeline.storage import Store
 from flowreel.schemas.errors import FlowreelError
 
+FOREIGN_SHOWN = 10  # names of others' files that are printed
+
 
 def collect(dataset: Store, policy: Policy, display: Display, *, dry: bool = False) -> Garbage:
     """What was dropped and deleted; ``dry``: what would be. Raises FlowreelError if this process was held up."""
@@ -40,8 +42,10 @@ def lines(garbage: Garbage, grace_s: float, *, dry: bool = False) -> Iterator[st
     would = "would be " if dry else ""
     if garbage.drop:
         yield f"{_numbers(garbage.drop)} {would}dropped; kept: {_numbers(garbage.kept)}"
-    if garbage.data:
-        yield f"{would}deleted: {len(garbage.data):,} data files, {sum(i.size for i in garbage.data):,} bytes"
+    if garbage.deleted:
+        size = sum(i.size for i in garbage.data)
+        yield f"{would}deleted: {len(garbage.data):,} data files, {size:,} bytes; all {len(garbage.deleted):,} files:"
+        yield from (f"  {path}" for path in garbage.deleted)
     if garbage.waiting:
         yield (
             f"{len(garbage.waiting):,} more, {sum(i.size for i in garbage.waiting):,} bytes, wait for the end of the"
@@ -49,6 +53,10 @@ def lines(garbage: Garbage, grace_s: float, *, dry: bool = False) -> Iterator[st
         )
     if not garbage.any and not garbage.waiting:
         yield "nothing to drop, nothing to delete"
+    if garbage.foreign:
+        shown = ", ".join(garbage.foreign[:FOREIGN_SHOWN])
+        more = f" and {len(garbage.foreign) - FOREIGN_SHOWN:,} more" if len(garbage.foreign) > FOREIGN_SHOWN else ""
+        yield f"left alone, as Flowreel did not write it: {shown}{more}"
 
 
 def _numbers(versions: tuple[int, ...]) -> str:

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from flowreel.pipeline.dataset.runs.plan_file import save_plan
 from flowreel.pipeline.generator.checks import check_weights
+from flowreel.pipeline.planning.dropped import dropped_by
 from flowreel.pipeline.planning.memory_estimate import memory
 from flowreel.pipeline.planning.prepare import Prepared, prepare
 from flowreel.pipeline.planning.time_estimate import Estimate, estimate
@@ -50,6 +51,7 @@ def summary(prepared: Prepared, price: float | None) -> dict[str, Any]:
         "clips_reused": len(plan.reused),
         "frames_reused": _frames_reused(prepared),
         "clips_dropped": plan.dropped,
+        **_dropped(prepared),
         "clips_turned_down": len(plan.excluded),
         "pieces_too_short": list(plan.too_short),
         "device": settings.device,
@@ -76,6 +78,19 @@ def summary(prepared: Prepared, price: float | None) -> dict[str, Any]:
     }
 
 
+def _dropped(prepared: Prepared) -> dict[str, Any]:
+    """Tells which clips go without a successor, and warns where `render` would not publish for that."""
+    gone, bound = dropped_by(prepared), prepared.job.spec.failure.max_dropped_fraction
+    warnings = []
+    if gone.fraction > bound:
+        warnings.append(
+            f"`render` would not publish: version {prepared.plan.base_version} would lose {gone}, more than"
+            f" failure.max_dropped_fraction {bound:g} allows; --allow-drop accepts it"
+        )
+    about = {"clips": gone.clips, "of": gone.of, "sequences": list(gone.sequences)}
+    return {"dropped_without_successor": about, "warnings": warnings}
+
+
 def lines(figures: dict[str, Any]) -> Iterator[str]:
     """The summary for people."""
     base = figures["base_version"]
@@ -90,6 +105,7 @@ def lines(figures: dict[str, Any]) -> Iterator[str]:
         f"  reused     {figures['clips_reused']:,} clips, {figures['frames_reused']:,} frames;"
         f" {figures['clips_dropped']:,} clips dropped"
     )
+    yield from (f"  warning    {warning}" for warning in figures["warnings"])
     if figures["clips_turned_down"]:
         yield f"  left out   {figures['clips_turned_down']:,} clips, rejected by `quality` or failed before"
     yield (

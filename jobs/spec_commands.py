@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from flowreel.jobs.terminal.options import NONE, RETRY, Grace, Json, Retry, Set, SpecArg, TrainSpecArg
+from flowreel.jobs.terminal.options import (
+    ALLOW_DROP,
+    NONE,
+    RETRY,
+    AllowDrop,
+    Grace,
+    Json,
+    Retry,
+    Set,
+    SpecArg,
+    TrainSpecArg,
+)
 from flowreel.schemas.spec import GRACE_H
 
 if TYPE_CHECKING:
@@ -35,11 +46,11 @@ def plan(
     prepared.catalog.check()
 
 
-def render(spec: SpecArg, set_: Set = NONE, retry_failed: Retry = False) -> None:
+def render(spec: SpecArg, set_: Set = NONE, retry_failed: Retry = False, allow_drop: AllowDrop = False) -> None:
     """Plans, renders what is missing, publishes a version. Interrupted, the same command goes on.
 
     Exit codes: 0 done; 1 failed; 2 bad usage, spec or input; 3 published, but clips failed within the allowed
-    budget; 4 not published, over the budget.
+    budget; 4 not published: too many clips failed, or would be dropped.
     """
     from flowreel.jobs.engine.cluster import check_extras
     from flowreel.jobs.render import render
@@ -48,7 +59,7 @@ def render(spec: SpecArg, set_: Set = NONE, retry_failed: Retry = False) -> None
     from flowreel.jobs.terminal.progress import Display
 
     display = Display()
-    checked = open_spec(spec, set_ + RETRY * retry_failed, display)
+    checked = open_spec(spec, set_ + RETRY * retry_failed + ALLOW_DROP * allow_drop, display)
     check_extras("rendering", "render", checked.execution)
     with interruptible(display):
         result = render(checked, display)
@@ -56,7 +67,13 @@ def render(spec: SpecArg, set_: Set = NONE, retry_failed: Retry = False) -> None
     raise typer.Exit(result.exit)
 
 
-def refresh(spec: SpecArg, set_: Set = NONE, retry_failed: Retry = False, grace: Grace = GRACE_H) -> None:
+def refresh(
+    spec: SpecArg,
+    set_: Set = NONE,
+    retry_failed: Retry = False,
+    allow_drop: AllowDrop = False,
+    grace: Grace = GRACE_H,
+) -> None:
     """What a scheduler calls: renders what changed since the newest version, publishes, then retention and gc.
 
     Exits 0 without a new version when nothing changed. Keeps dataset.keep_versions; exit codes are those of render.
@@ -69,7 +86,7 @@ def refresh(spec: SpecArg, set_: Set = NONE, retry_failed: Retry = False, grace:
     from flowreel.jobs.terminal.progress import Display
 
     display = Display()
-    checked = open_spec(spec, set_ + RETRY * retry_failed, display)
+    checked = open_spec(spec, set_ + RETRY * retry_failed + ALLOW_DROP * allow_drop, display)
     check_extras("rendering", "render", checked.execution)
     with interruptible(display):
         result, garbage = refresh(checked, grace * 3600, display)

@@ -17,6 +17,7 @@ import typer
 from flowreel.jobs.submission import environment
 from flowreel.jobs.submission.package import SPEC_NAME, check_travels, pack
 from flowreel.jobs.terminal.dataclass_options import takes
+from flowreel.pipeline.storage import redact
 from flowreel.schemas.errors import FlowreelError, UsageError
 from flowreel.schemas.extras import pip_install, require
 
@@ -91,7 +92,7 @@ def command(arguments: Arguments) -> None:
     try:
         code = follow(client, job_id)
     except KeyboardInterrupt:
-        again = f"flowreel submit --address {arguments.address} --follow {job_id}"
+        again = f"flowreel submit --address {redact(arguments.address, {})} --follow {job_id}"
         print(f"interrupted: the job goes on; `{again}` watches it again", file=sys.stderr)
         raise typer.Exit(130) from None
     raise typer.Exit(code)
@@ -110,8 +111,8 @@ def connect(address: str) -> "JobSubmissionClient":
     except (ImportError, RuntimeError, ConnectionError, ValueError) as error:
         cause = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UsageError(
-            f"--address {address}: no Ray dashboard to send jobs to ({cause}); give the URL of the head's dashboard,"
-            f" for example http://127.0.0.1:8265; the head needs {pip_install('cluster')} too"
+            f"--address {redact(address, {})}: no Ray dashboard to send jobs to ({cause}); give the URL of the"
+            f" head's dashboard, for example http://127.0.0.1:8265; the head needs {pip_install('cluster')} too"
         ) from None
 
 
@@ -133,7 +134,7 @@ def send(client: "JobSubmissionClient", arguments: Arguments) -> str:
                 return client.submit_job(entrypoint=entrypoint, runtime_env=runtime, metadata={"flowreel": job})
             except (RuntimeError, ConnectionError) as error:
                 if "No available agent" not in str(error) or time.monotonic() > deadline:
-                    raise FlowreelError(f"{arguments.address} did not take the job: {error}") from None
+                    raise FlowreelError(f"{redact(arguments.address, {})} did not take the job: {error}") from None
                 time.sleep(1)
 
 

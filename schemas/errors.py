@@ -25,6 +25,12 @@ class CheckpointError(UsageError):
     """Raised for a generator checkpoint that is missing, unreadable or does not match its configuration."""
 
 
+class DroppedError(FlowreelError):
+    """A run that would drop more clips of the newest version than `failure.max_dropped_fraction` allows."""
+
+    exit_code = 4
+
+
 class IntegrityError(FlowreelError):
     """Raised for stored bytes that differ from what their version or name promises."""
 

@@ -76,6 +76,11 @@ class FailureSpec(Model):
 
     max_attempts: Positive = Field(3, description="tries per clip before it counts as failed")
     max_failed_fraction: Fraction = Field(0.01, description="of the run's clips; above it nothing is published")
+    max_dropped_fraction: Fraction = Field(
+        0.1,
+        description="of the newest version's clips that may go without a successor, as when sequences are removed;"
+        " above it nothing is rendered or published",
+    )
     stall_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
         900, description="seconds without a frame or a finished shard after which a worker counts as hung and is killed"
     )

@@ -270,7 +270,7 @@ ARGUMENTS = "    async def f(a, b, c, /, d, e, f, *, g, h): ..."
         (torch_imports, "pipeline/a.py", "import torch", []),
         (storage_imports, "pipeline/render.py", "import fsspec", ["pipeline/render.py:1 imports fsspec"]),
         (storage_imports, "jobs/storage.py", "import s3fs", ["jobs/storage.py:1 imports s3fs"]),
-        (storage_imports, "pipeline/storage/backends.py", "import fsspec", []),
+        (storage_imports, "pipeline/storage/bucket.py", "import fsspec", []),
         (long_files, "a.py", "x = 1\n" * 251, ["a.py:251 251 lines, at most 250: split by what changes together"]),
         (long_files, "a.py", "x = 1\n" * 250, []),
         (long_functions, "a.py", "def f():\n" + "    x = 1\n" * 45, ["a.py:1 f has 46 lines, at most 45"]),

@@ -17,5 +17,9 @@ Grace = Annotated[
     typer.Option(min=0, metavar="HOURS", help="younger files stay, and those of versions dropped since"),
 ]
 Retry = Annotated[bool, typer.Option("--retry-failed", help="try clips again that failed before")]
+AllowDrop = Annotated[
+    bool, typer.Option("--allow-drop", help="publish even if most clips of the newest version go without a successor")
+]
 NONE: list[str] = []
 RETRY = ["failure.retry_failed=true"]
+ALLOW_DROP = ["failure.max_dropped_fraction=1"]

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from flowreel.pipeline.identity import as_clip_ids, ids_from_hex
 from flowreel.pipeline.parquet import read_parquet
-from flowreel.pipeline.storage import NotFound, Store
+from flowreel.pipeline.storage import NotFound, Store, check_no_credentials
 from flowreel.schemas.clip import CLIP_ID
 from flowreel.schemas.errors import IntegrityError, StorageError, UsageError
 from flowreel.schemas.version import VersionRecord
@@ -24,7 +24,8 @@ RECORD, MANIFEST_FILE, FAILURES_FILE, SHARDS_FILE, LINEAGE_FILE, CARD_FILE, CROI
 
 
 def split_uri(dataset: str) -> tuple[str, int | None]:
-    """Splits DATASET@N into (DATASET, N); N is None if it is not given."""
+    """Splits DATASET@N into (DATASET, N); N is None if it is not given. Raises StorageError for a URL with a secret."""
+    check_no_credentials(dataset)
     found = re.fullmatch(r"(.+)@(\d+)", dataset)
     return (found[1], int(found[2])) if found else (dataset, None)
 

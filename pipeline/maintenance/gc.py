@@ -7,19 +7,20 @@ and wants it waits for the collector before publishing (see `lease`).
 """
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Self
 
 import pyarrow as pa
 
 from flowreel.pipeline.dataset import versions
+from flowreel.pipeline.dataset.own_files import DROPPED_FILE, FOLDERS, Survey, survey
 from flowreel.pipeline.dataset.runs import records as runs
 from flowreel.pipeline.dataset.runs.lease import LEASE_S, RUNS, SWEEPS, InUse, Lease, in_use, live
-from flowreel.pipeline.maintenance.retention import Folder, age, drop, folders, past_retention, removable
+from flowreel.pipeline.maintenance.retention import Folder, age, drop, folders, folders_of, past_retention, removable
 from flowreel.pipeline.parquet import read_parquet
-from flowreel.pipeline.storage import TEMPORARY_SUFFIX, FileInfo, NotFound, Store
-from flowreel.schemas.errors import IntegrityError
+from flowreel.pipeline.storage import FileInfo, NotFound, Store
+from flowreel.schemas.errors import IntegrityError, UsageError
 from flowreel.schemas.spec import GRACE_H
 
 _NO_RUNS = {"claims", "leases", "summaries", "sweeps"}  # folders below runs/ that hold no run's records
@@ -40,54 +41,91 @@ class Garbage:
 
     drop: tuple[int, ...]  # versions past retention
     kept: tuple[int, ...]
-    data: tuple[FileInfo, ...]  # data files that nobody needs
+    data: tuple[FileInfo, ...]  # data files that nobody needs, and what kills left half-written
     waiting: tuple[FileInfo, ...]  # data files that nobody needs once the grace period is over
     records: tuple[str, ...]  # of runs that ended long ago, and of processes that are gone
+    expired: tuple[str, ...] = ()  # files of versions dropped, or broken off, long enough ago
+    foreign: tuple[str, ...] = ()  # what others put there, and links: left alone
 
     @property
     def any(self) -> bool:
         """Tells whether there is anything to drop or delete."""
-        return bool(self.drop or self.data or self.records)
+        return bool(self.drop or self.data or self.records or self.expired)
+
+    @property
+    def deleted(self) -> tuple[str, ...]:
+        """Lists the paths of all files that are deleted."""
+        return (*(info.path for info in self.data), *self.expired, *self.records)
 
 
 @dataclass(frozen=True)
 class _Snapshot:
     """A dataset at one moment. The order of the fields is the order of reading; it must not change."""
 
-    data: list[FileInfo]
-    temporaries: list[FileInfo]
-    records: list[FileInfo]
+    data: Survey
+    rest: tuple[Survey, ...]  # of the root and of `cache`, where only temporaries are collected
+    runs: Survey
     gone: list[FileInfo]
     in_use_now: InUse
-    versions: list[Folder]
+    versions: Survey
 
     @classmethod
-    def at(cls, dataset: Store, now_s: float) -> Self:
-        """Reads a dataset in the order that makes collecting safe."""
-        data = dataset.list("data")
-        temporaries = dataset.list("data", f"data/*{TEMPORARY_SUFFIX}")
-        records = dataset.list("runs", "runs/*/**")
+    def of(cls, dataset: Store, now_s: float) -> Self:
+        """Reads a dataset in the order that makes collecting safe.
+
+        Raises UsageError where no version is published: nothing there is known to be Flowreel's.
+        """
+        data, rest, runs = (
+            survey(dataset, "data"),
+            (survey(dataset, ""), survey(dataset, "cache")),
+            survey(dataset, "runs"),
+        )
         alive, gone = live(dataset, RUNS, now_s)
         _, gone_sweeps = live(dataset, SWEEPS, now_s)
-        return cls(data, temporaries, records, gone + gone_sweeps, in_use(dataset, alive), folders(dataset))
+        ours = {info.path for info in runs.own}
+        gone = [info for info in (*gone, *gone_sweeps) if info.path in ours]
+        found = cls(data, rest, runs, gone, in_use(dataset, alive), survey(dataset, "versions"))
+        if not any(version.exists for version in found.folders):
+            raise UsageError(
+                f"{dataset.uri} holds no published version, so nothing is deleted there: name the folder of a dataset"
+                " that `flowreel render` has published"
+            )
+        return found
+
+    @property
+    def folders(self) -> list[Folder]:
+        """Lists the folders of versions, by rising number."""
+        return folders_of(self.versions.own)
+
+    @property
+    def temporaries(self) -> list[FileInfo]:
+        """Lists files being written, or left half-written by a kill."""
+        return [info for part in (self.data, *self.rest, self.runs, self.versions) for info in part.temporaries]
+
+    @property
+    def foreign(self) -> list[str]:
+        """Lists what others put into Flowreel's folders, and links in their place."""
+        beside = [info for info in self.rest[0].foreign if info.path in FOLDERS]
+        return [info.path for info in (*beside, *self.data.foreign, *self.runs.foreign, *self.versions.foreign)]
 
 
 def find(dataset: Store, policy: Policy, now_s: float | None = None) -> Garbage:
     """Finds what `collect` would drop and delete now. Raises IntegrityError for a kept version whose files are
     unknown."""
     now_s = time.time() if now_s is None else now_s
-    snapshot = _Snapshot.at(dataset, now_s)
-    published = [v.number for v in snapshot.versions if v.exists]
+    snapshot = _Snapshot.of(dataset, now_s)
+    folders = snapshot.folders
+    published = [v.number for v in folders if v.exists]
     keep = policy.keep
     if keep is None:
-        keep = versions.load(dataset, published[-1]).record.spec.dataset.keep_versions if published else 1
+        keep = versions.load(dataset, published[-1]).record.spec.dataset.keep_versions
     drops = past_retention(published, keep)
     # Files that nobody needs, but whose grace period is not over, are listed as waiting.
-    needed = _named(dataset, [v for v in snapshot.versions if v.exists and v.number not in drops])
-    spared = _named(dataset, [v for v in snapshot.versions if _just_dropped(v, drops, policy.grace_s, now_s)])
+    needed = _named(dataset, [v for v in folders if v.exists and v.number not in drops])
+    spared = _named(dataset, [v for v in folders if _just_dropped(v, drops, policy.grace_s, now_s)])
     live_files, ended = _of_runs(dataset, snapshot, policy.grace_s, now_s)
     needed |= live_files
-    free = [info for info in snapshot.data if info.path not in needed]
+    free = [info for info in snapshot.data.own if info.path not in needed]
     delete = [i for i in free if i.path not in spared and _old(i, policy.grace_s, now_s)]
     left_over = [i for i in snapshot.temporaries if _old(i, max(policy.grace_s, LEASE_S), now_s)]
     chosen = set(delete)
@@ -97,6 +135,8 @@ def find(dataset: Store, policy: Policy, now_s: float | None = None) -> Garbage:
         data=(*delete, *left_over),
         waiting=tuple(info for info in free if info not in chosen),
         records=(*ended, *(info.path for info in snapshot.gone)),
+        expired=tuple(_expiring(folders, drops, policy, now_s)),
+        foreign=tuple(snapshot.foreign),
     )
 
 
@@ -106,7 +146,7 @@ def collect(dataset: Store, policy: Policy, progress: Callable[[int, int], None]
     Raises Stalled if this process slept for so long that runs may think it is gone: the rest waits for next time.
     """
     first = find(dataset, policy)
-    if not first.any and not _expired(dataset, policy, time.time()):
+    if not first.any:
         return first  # leaves no lease behind
     with Lease(dataset, SWEEPS) as lease:
         now_s = lease.now_s()
@@ -120,16 +160,21 @@ def collect(dataset: Store, policy: Policy, progress: Callable[[int, int], None]
             dataset.delete(*paths[begin : begin + BATCH])
             if progress:
                 progress(min(begin + BATCH, len(paths)), len(paths))
-        for path in _expired(dataset, policy, now_s):
+        expired = tuple(removable(folders(dataset), now_s, policy.grace_s, LEASE_S))
+        for path in expired:
             lease.check()
             dataset.delete(path)
         lease.check()
         dataset.delete(*found.records)
-    return found
+    return replace(found, expired=expired)
 
 
-def _expired(dataset: Store, policy: Policy, now_s: float) -> list[str]:
-    return list(removable(folders(dataset), now_s, policy.grace_s, LEASE_S))
+def _expiring(folders: Sequence[Folder], drops: Sequence[int], policy: Policy, now_s: float) -> Iterator[str]:
+    """Yields what `removable` will once ``drops`` are dropped: without a grace period, their files too."""
+    yield from removable(folders, now_s, policy.grace_s, LEASE_S)
+    for version in folders if not policy.grace_s else ():
+        if version.number in drops:
+            yield from (version.path(name) for name in sorted({*version.files, DROPPED_FILE} - {versions.RECORD}))
 
 
 def _just_dropped(version: Folder, drops: Sequence[int], grace_s: float, now_s: float) -> bool:
@@ -165,7 +210,7 @@ def _named(dataset: Store, among: Sequence[Folder]) -> set[str]:
 def _of_runs(dataset: Store, snapshot: _Snapshot, grace_s: float, now_s: float) -> tuple[set[str], list[str]]:
     """Gives the data files that live or recent runs need, and the records of other runs."""
     by_plan: dict[str, list[FileInfo]] = {}
-    for info in snapshot.records:
+    for info in snapshot.runs.own:
         if (plan_id := info.path.split("/")[1]) not in _NO_RUNS:
             by_plan.setdefault(plan_id, []).append(info)
     silent = {plan_id: min(age(info, now_s) for info in infos) for plan_id, infos in by_plan.items()}

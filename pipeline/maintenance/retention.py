@@ -8,13 +8,12 @@ version is always kept: it has the highest number, so no number is given twice.
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from flowreel.pipeline.dataset.own_files import DROPPED_FILE, survey
 from flowreel.pipeline.dataset.versions import RECORD, folder
 from flowreel.pipeline.storage import FileInfo, NotFound, Store
-
-DROPPED_FILE = "dropped.json"
 
 
 @dataclass
@@ -39,13 +38,18 @@ class Folder:
         return f"{folder(self.number)}/{name}"
 
 
-def folders(dataset: Store) -> list[Folder]:
-    """Lists all folders of versions, published or not, by rising number."""
+def folders_of(own: Iterable[FileInfo]) -> list[Folder]:
+    """Groups Flowreel's own files below ``versions`` by their version, published or not, by rising number."""
     found: dict[int, dict[str, FileInfo]] = defaultdict(dict)
-    for info in dataset.list("versions"):
+    for info in own:
         if named := re.fullmatch(r"versions/(\d{6,})/(.+)", info.path):
             found[int(named[1])][named[2]] = info
     return [Folder(number, found[number]) for number in sorted(found)]
+
+
+def folders(dataset: Store) -> list[Folder]:
+    """Gives the folders of versions that lie in a dataset itself, behind no link."""
+    return folders_of(survey(dataset, "versions").own)
 
 
 def past_retention(published: Sequence[int], keep: int) -> list[int]:

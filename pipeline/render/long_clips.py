@@ -9,6 +9,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
+from flowreel.pipeline.dataset.own_files import is_own
 from flowreel.pipeline.dataset.runs.records import folder
 from flowreel.pipeline.generator.clip_data import ClipFrames, Conditioning
 from flowreel.pipeline.generator.clips import RenderOptions, Segment, first_frame, joined, render_segments
@@ -71,4 +72,4 @@ class ClipCheckpoints:
 
     def forget(self) -> None:
         """Deletes the segments, once the clip is in a data file."""
-        self._dataset.delete(*(info.path for info in self._dataset.list(self._folder)))
+        self._dataset.delete(*(info.path for info in self._dataset.list(self._folder) if is_own(info.path)))

@@ -2,17 +2,19 @@
 
 from flowreel.pipeline.storage.atomic_write import TEMPORARY_SUFFIX
 from flowreel.pipeline.storage.errors import NotFound, Unavailable, redact
-from flowreel.pipeline.storage.protocol import FileInfo
+from flowreel.pipeline.storage.protocol import LINK_TAG, FileInfo
 from flowreel.pipeline.storage.store import Store, sha256_of
-from flowreel.pipeline.storage.uri import absolute_uri, open_file, open_store
+from flowreel.pipeline.storage.uri import absolute_uri, check_no_credentials, open_file, open_store
 
 __all__ = [
+    "LINK_TAG",
     "TEMPORARY_SUFFIX",
     "FileInfo",
     "NotFound",
     "Store",
     "Unavailable",
     "absolute_uri",
+    "check_no_credentials",
     "open_file",
     "open_store",
     "redact",

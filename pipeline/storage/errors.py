@@ -35,7 +35,7 @@ HARMLESS_OPTIONS = {
     *("endpoint_url", "endpoint", "region_name", "region", "profile", "project", "location", "account_name", "account"),
     *("addressing_style", "signature_version", "request_checksum_calculation", "response_checksum_validation", "mode"),
 }
-USERINFO = re.compile(r"(?<=://)[^/@\s]+:[^/@\s]*@")
+USERINFO = re.compile(r"(?<=://)[^@\s'\"]+:[^@\s'\"]*@")  # a secret may hold slashes
 SIGNED_QUERY = re.compile(r"(?i)\b((?:x-(?:amz|goog)-[a-z-]+|sig|signature|token|awsaccesskeyid)=)[^&\s'\"]+")
 
 _jitter = random.Random()  # its own state: the global one may have been seeded for a render

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 TAG_KEYS = ("ETag", "etag", "md5Hash", "generation")
+WHOLE = 2**50  # bytes: no object has more
+READERS = 8  # requests of one call in flight
+LINK_TAG = "link"  # of symbolic links, where they are listed as such
 TIME_KEYS = ("LastModified", "last_modified", "mtime", "updated", "created")
 
 
@@ -28,11 +31,15 @@ class FileInfo:
 class Backend(Protocol):
     """The operations that a Store is made of."""
 
-    def walk(self, folder: str) -> Iterator[FileInfo]:
-        """Yields all objects below a folder, at any depth, in any order."""
+    def walk(self, folder: str, follow: bool = True) -> Iterator[FileInfo]:
+        """Yields all objects below a folder, at any depth, in any order.
 
-    def level(self, folder: str) -> tuple[list[FileInfo], list[str]]:
-        """Lists the objects and the folders directly in a folder, in any order."""
+        ``follow``: symbolic links are what they lead to; else they are listed themselves, with `LINK_TAG`, and a
+        folder that is or lies behind one is empty.
+        """
+
+    def level(self, folder: str, follow: bool = True) -> tuple[list[FileInfo], list[str]]:
+        """Lists the objects and the folders directly in a folder, in any order. ``follow``: as in `walk`."""
 
     def stat(self, path: str) -> FileInfo:
         """Gives the facts of one object. Raises FileNotFoundError for folders too."""
@@ -53,7 +60,8 @@ class Backend(Protocol):
         """Creates an object in one step; False if it exists."""
 
     def delete(self, path: str) -> None:
-        """Deletes an object. May raise FileNotFoundError."""
+        """Deletes an object; one behind a symbolic link, or a link itself, is left alone. May raise
+        FileNotFoundError."""
 
     def check(self, make: bool) -> None:
         """Raises if the root can't be listed; `make`: creates it where that takes no decision (a folder, not a

@@ -19,11 +19,12 @@ from typing import Any, TypeVar
 from fsspec.utils import glob_translate
 
 from flowreel.pipeline.storage.atomic_write import TEMPORARY_SUFFIX, temporary_name
-from flowreel.pipeline.storage.backends import WHOLE, Bucket, Folder
+from flowreel.pipeline.storage.bucket import Bucket
 from flowreel.pipeline.storage.errors import TRIES, NotFound, explained, redact, retry
+from flowreel.pipeline.storage.folder import Folder
 from flowreel.pipeline.storage.integrity import has, of_length, write_checked
 from flowreel.pipeline.storage.parallel_listing import Level, list_pages
-from flowreel.pipeline.storage.protocol import Backend, FileInfo
+from flowreel.pipeline.storage.protocol import WHOLE, Backend, FileInfo
 from flowreel.pipeline.storage.ranged_file import RangedFile
 from flowreel.schemas.errors import StorageError
 
@@ -73,6 +74,17 @@ class Store:
         if not (pattern or "").endswith(TEMPORARY_SUFFIX):
             found = [f for f in found if not f.path.endswith(TEMPORARY_SUFFIX)]
         return sorted(found, key=attrgetter("path"))
+
+    def tree(self, folder: str) -> Page:
+        """Lists everything below a folder, sorted by path, without following symbolic links: a link is listed itself,
+        with `LINK_TAG`, and so are files still being written. For those who decide what may be deleted."""
+        found = self._attempt(f"list {self.url(folder)}", lambda backend: [*backend.walk(folder, follow=False)])
+        return sorted(found, key=attrgetter("path"))
+
+    def top(self) -> Page:
+        """Lists the files directly in the root as `tree` does."""
+        files, _ = self._attempt(f"list {self.uri}", lambda backend: backend.level("", follow=False))
+        return sorted(files, key=attrgetter("path"))
 
     def pages(self, prefix: str = "") -> Iterator[Page]:
         """Yields what `list` gives without a pattern, page by page as it arrives: folders are listed at the same
@@ -154,7 +166,7 @@ class Store:
         return self._object("create", path, lambda backend: backend.create(path, data))
 
     def delete(self, *paths: str) -> None:
-        """Deletes objects; it is no error if they are already gone."""
+        """Deletes objects; it is no error if they are already gone. Symbolic links and what lies behind them stay."""
         for path in paths:
             check_path(path, self.uri)  # before anything is deleted
         with ThreadPoolExecutor(DELETE_THREADS) as pool:

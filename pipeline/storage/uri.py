@@ -1,13 +1,14 @@
 """Opens the `Store` that a URI of a folder or file lies in."""
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import fsspec
 
-from flowreel.pipeline.storage.backends import EXTRAS
+from flowreel.pipeline.storage.bucket import EXTRAS
 from flowreel.pipeline.storage.store import Store, check_path
 from flowreel.schemas.errors import StorageError
 from flowreel.schemas.extras import pip_install
@@ -18,16 +19,13 @@ def open_store(uri: str, options: Mapping[str, Any] | None = None) -> Store:
 
     `options` go to fsspec's driver. Nothing is contacted yet. Raises StorageError for bad or unusable URIs.
     """
+    check_no_credentials(uri)
     scheme, separator, rest = uri.partition("://")
     if not uri or "\0" in uri or "::" in uri:
         raise StorageError(f"{uri!r} is no storage URI: give a local path or a URL such as s3://bucket/folder.")
     if not separator or scheme == "file":
         return Store(_local_path(uri))
     netloc = rest.partition("/")[0]
-    user, _, host = netloc.rpartition("@")
-    if "?" in rest or (user and (":" in user or EXTRAS.get(scheme) != "azure")):  # abfs://container@account is none
-        shown = f"{scheme}://{host.partition('?')[0]}/..."
-        raise StorageError(f"The URI {shown} has credentials or a query: put them into storage_options instead.")
     place = rest.strip("/")
     if not netloc and scheme != "memory":
         raise StorageError(f"{uri!r} names no bucket: write {scheme}://BUCKET/FOLDER.")
@@ -52,11 +50,33 @@ def absolute_uri(uri: str) -> str:
     return uri if separator and scheme != "file" else _local_path(uri)
 
 
+def check_no_credentials(uri: str) -> None:
+    """Raises StorageError for a URL that carries a user, a password or a query, and shows only its scheme.
+
+    A secret may hold slashes, so `KEY:SECRET@` may end anywhere behind the scheme; `container@account`, as Azure has
+    it, is no secret, nor is an `@` further on with no colon before it.
+    """
+    for part in uri.split("::"):  # fsspec's chains
+        scheme, separator, rest = part.partition("://")
+        user = rest.partition("/")[0].rpartition("@")[0]
+        if scheme == "file":
+            secret = bool(user)
+        else:
+            secret = "?" in rest or ":" in rest.rpartition("@")[0] or bool(user and EXTRAS.get(scheme) != "azure")
+        if separator and secret:
+            shown = scheme if re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme) else "..."
+            raise StorageError(
+                f"A URL {shown}://... has credentials or a query in it: put them into storage_options instead, or into"
+                " the environment."
+            )
+
+
 def open_file(uri: str, options: Mapping[str, Any] | None = None) -> tuple[Store, str]:
     """Opens the store that holds one file, such as a spec, a label space or an exemplar.
 
     Gives the folder of ``uri`` as a store, and the file's name in it; a bare name lies where the command runs.
     """
+    check_no_credentials(uri)
     folder, _, name = uri.rpartition("/")
     return open_store(folder or ("/" if uri.startswith("/") else "."), options), name
 

@@ -63,6 +63,7 @@ class Small:
             "generator": {"checkpoint": str(self.checkpoint), "size": list(SIZE), "precision": "float32"},
             "clips": {"frames": 2},
             "execution": {"num_gpus": 0},
+            "failure": {"max_dropped_fraction": 1},
         }
         for name, group in groups.items():
             tree[name] = tree.get(name, {}) | group if isinstance(group, dict) else group

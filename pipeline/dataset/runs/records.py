@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 
 from flowreel.pipeline.concurrency import prefetch
 from flowreel.pipeline.dataset.data_file import path_of
+from flowreel.pipeline.dataset.own_files import is_own
 from flowreel.pipeline.identity import IdSearch, id_array
 from flowreel.pipeline.storage import NotFound, Store
 from flowreel.schemas.errors import IntegrityError
@@ -95,7 +96,7 @@ def forget_failures(dataset: Store, plan_id: str) -> None:
 def end_run(dataset: Store, plan_id: str) -> None:
     """Deletes a run's records, once its version is published."""
     for page in dataset.pages(folder(plan_id)):
-        dataset.delete(*(info.path for info in page))
+        dataset.delete(*(info.path for info in page if is_own(info.path)))
 
 
 def unfinished_runs(dataset: Store) -> list[dict[str, Any]]:

@@ -25,6 +25,7 @@ from flowreel.schemas.errors import IntegrityError, UsageError
 from tests.support.small_dataset import Quiet, Small, missing, render_here, run_records
 
 HOUR = 3600.0
+ORPHAN = f"data/{'0' * 32}.parquet"
 
 
 def history(small: Small, versions: int = 3) -> None:
@@ -85,18 +86,18 @@ def test_who_has_opened_a_version_keeps_it_for_the_grace_period(small: Small) ->
 
 def test_orphans_wait_for_the_grace_period(small: Small) -> None:
     history(small, 1)
-    small.store.write("data/orphan.parquet", b"12345")
+    small.store.write(ORPHAN, b"12345")
     found = gc.collect(small.store, Policy(grace_s=HOUR))
-    assert [i.path for i in found.waiting] == ["data/orphan.parquet"] and not found.data
+    assert [i.path for i in found.waiting] == [ORPHAN] and not found.data
     pass_time(small, 2)
     found = gc.collect(small.store, Policy(grace_s=HOUR))
-    assert [(i.path, i.size) for i in found.data] == [("data/orphan.parquet", 5)]
+    assert [(i.path, i.size) for i in found.data] == [(ORPHAN, 5)]
     assert data(small) == named(small, 1)
 
 
 def test_files_that_were_being_written_at_a_kill_go(small: Small) -> None:
     history(small, 1)
-    left_over = Path(small.dataset, "data", ".0123.flowreel-tmp")
+    left_over = Path(small.dataset, "data", f".{'0' * 32}.flowreel-tmp")
     left_over.write_bytes(b"half")
     assert not gc.collect(small.store, Policy(grace_s=0)).any  # it may be being written now
     pass_time(small, 1)
@@ -118,17 +119,19 @@ def test_nothing_is_deleted_while_a_kept_version_s_files_are_unknown(small: Smal
     history(small, 2)
     shards = Path(small.dataset, "versions/000001/shards.parquet")
     shards.unlink() if harm == "missing" else shards.write_bytes(b"PAR1")
-    small.store.write("data/orphan.parquet", b"12345")
+    small.store.write(ORPHAN, b"12345")
     with pytest.raises(IntegrityError, match=f"shards.parquet: {harm}"):
         gc.collect(small.store, Policy(grace_s=0))
-    assert "data/orphan.parquet" in data(small)
+    assert ORPHAN in data(small)
 
 
 # Beside runs
 
 
 def test_what_a_live_run_has_finished_stays(small: Small) -> None:
-    small.add("a", 1)
+    history(small, 1)
+    published = data(small)
+    small.add("b", 1)
     prepared = prepare(small.spec())
     with Lease(small.store, RUNS) as alive:
         alive.hold(plan_ids=[prepared.plan.plan_id])
@@ -136,17 +139,19 @@ def test_what_a_live_run_has_finished_stays(small: Small) -> None:
         pass_time(small, 1000)
         alive.renew()
         gc.collect(small.store, Policy(grace_s=0))
-        assert outcome.file and data(small) == {outcome.file.path}
+        assert outcome.file and data(small) == {outcome.file.path} | published
         records.end_run(small.store, prepared.plan.plan_id)  # another driver of the same plan ends
         alive.hold(files=[outcome.file.path])  # and this one is about to publish
         gc.collect(small.store, Policy(grace_s=0))
-        assert data(small) == {outcome.file.path}
+        assert data(small) == {outcome.file.path} | published
     gc.collect(small.store, Policy(grace_s=0))
-    assert data(small) == set()
+    assert data(small) == published
 
 
 def test_an_interrupted_run_is_kept_for_the_grace_period_then_forgotten(small: Small) -> None:
-    small.add("a", 1)
+    history(small, 1)
+    published = data(small)
+    small.add("b", 1)
     prepared = prepare(small.spec())
     records.save_run(small.store, prepared.plan, {})
     list(render_here(prepared, Ledger(prepared.plan.shards), Quiet()))
@@ -155,19 +160,21 @@ def test_an_interrupted_run_is_kept_for_the_grace_period_then_forgotten(small: S
     assert list(records.load_outcomes(small.store, prepared.plan.plan_id))
     pass_time(small, 2)
     gc.collect(small.store, Policy(grace_s=48 * HOUR))
-    assert records.unfinished_runs(small.store) == [] and data(small) == set()
+    assert records.unfinished_runs(small.store) == [] and data(small) == published
 
 
 def test_a_run_renders_again_what_was_deleted_under_it(small: Small) -> None:
     """It was silent for so long that it counted as gone."""
-    small.add("a", 1)
+    history(small, 1)
+    published = data(small)
+    small.add("b", 1)
 
     def slowly(prepared, done, display):  # type: ignore[no-untyped-def]
         yield from render_here(prepared, done, display)
         if not display.said[-1].endswith("rendering them again"):
             pass_time(small, 1000)
             gc.collect(small.store, Policy(grace_s=0))
-            assert data(small) == set()
+            assert data(small) == published
 
     display = Quiet()
     result = rendering.render_by(slowly, small.spec(), display)
@@ -276,7 +283,7 @@ def killed_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
 
 def test_a_collector_that_is_killed_at_any_moment_leaves_whole_versions(small: Small, tmp_path: Path) -> None:
     history(small, 3)
-    small.store.write("data/orphan.parquet", b"12345")
+    small.store.write(ORPHAN, b"12345")
     policy = Policy(keep=1, grace_s=0)
     steps = 0
     while True:

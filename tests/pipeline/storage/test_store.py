@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from flowreel.pipeline.dataset.versions import split_uri
 from flowreel.pipeline.sources.verified_read import read_all_unchanged
 from flowreel.pipeline.storage import (
     TEMPORARY_SUFFIX,
@@ -25,11 +26,13 @@ from flowreel.pipeline.storage import (
     Store,
     Unavailable,
     atomic_write,
+    check_no_credentials,
     errors,
+    open_file,
     open_store,
     redact,
 )
-from flowreel.pipeline.storage.backends import Folder
+from flowreel.pipeline.storage.folder import Folder
 from flowreel.schemas.errors import SourceError, StorageError, UsageError
 from flowreel.schemas.sequence import SourceFile
 
@@ -351,12 +354,38 @@ def test_local_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ("s3://b/x?token=hunter22", "storage_options"),
         ("s3://b?token=hunter22", "storage_options"),
         ("https://hunter22@host/x", "storage_options"),
+        ("s3://AKIAKEY:hunter22/with/slash@bucket/ds", "storage_options"),
+        ("gs://AKIAKEY:a/hunter22@bucket", "storage_options"),
+        ("abfs://AKIAKEY:hunter22@account/x", "storage_options"),
+        ("nosuch://AKIAKEY:hunter22/x@b::y", "storage_options"),
+        ("simplecache::s3://AKIAKEY:hunter22@b", "storage_options"),
+        ("file://AKIAKEY:hunter22@host/x", "storage_options"),
+        ("AKIAKEY:hunter22@s3://b?x", "storage_options"),
     ],
 )
 def test_uris_that_name_no_place(uri: str, told: str) -> None:
     with pytest.raises(UsageError, match=told) as caught:
         open_store(uri)
     assert "hunter22" not in str(caught.value) and "AKIAKEY" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["s3://KEY:hunter22/with/slash@bucket/ds", "s3://KEY:hunter22@5", "gs://KEY:hunter22@b/x.yaml", "x://hunter22@b"],
+)
+def test_no_way_in_shows_a_secret(uri: str) -> None:
+    for opened in (open_store, open_file, split_uri):
+        with pytest.raises(StorageError) as caught:
+            opened(uri)
+        assert "hunter22" not in str(caught.value) and "KEY" not in str(caught.value)
+    assert "hunter22" not in redact(f"--address {uri.replace('hunter22@b', 'u:hunter22@b')}: no answer", {})
+
+
+@pytest.mark.parametrize(
+    "uri", ["s3://bucket/data@2024/x", "abfs://container@account/path", "file:///tmp/a:b@c", "a@b:c"]
+)
+def test_an_at_sign_is_no_secret_by_itself(uri: str) -> None:
+    check_no_credentials(uri)
 
 
 def test_a_missing_driver_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -384,7 +413,7 @@ def test_secrets_show_nowhere(
     def leak(_: Any, path: str) -> None:
         raise ConnectionError(text)
 
-    monkeypatch.setattr("flowreel.pipeline.storage.backends.Bucket.stat", leak)
+    monkeypatch.setattr("flowreel.pipeline.storage.bucket.Bucket.stat", leak)
     with caplog.at_level(logging.DEBUG), pytest.raises(Unavailable) as caught:
         store.info("f")
     assert caught.value.__cause__ is None and caught.value.__suppress_context__

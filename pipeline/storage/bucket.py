@@ -1,122 +1,23 @@
-"""The operations that differ between a local folder and a bucket, one call each: no retries, errors as they come.
+"""A place in an object store as a `Backend`, one call each: no retries, errors as they come.
 
 Paths are relative to the root and have been checked by the Store.
 """
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import fsspec
 
-from flowreel.pipeline.storage.atomic_write import (
-    create_file,
-    create_in_memory,
-    create_object,
-    replace_file,
-    replace_with_copy,
-)
+from flowreel.pipeline.storage.atomic_write import create_in_memory, create_object
 from flowreel.pipeline.storage.errors import NotFound, TryAgain, status_of
-from flowreel.pipeline.storage.protocol import FileInfo, info_of_file, info_of_object, stat_of_entry
+from flowreel.pipeline.storage.protocol import READERS, WHOLE, FileInfo, info_of_object
 from flowreel.schemas.errors import StorageError
 
 EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "abfs": "azure", "abfss": "azure", "az": "azure"}
 # Retries are the Store's alone: with botocore's and s3fs's own on top, an outage takes minutes to show.
 S3_CONFIG = {"retries": {"total_max_attempts": 1}, "max_pool_connections": 32}
 RANGE_BEYOND_END = 416
-WHOLE = 2**50  # bytes: no object has more
-READERS = 8  # requests of one call under way at once
-
-
-class Folder:
-    """A folder on a disk. Its methods are those of `protocol.Backend`."""
-
-    def __init__(self, root: str) -> None:
-        self._root = Path(root)
-
-    def walk(self, folder: str) -> Iterator[FileInfo]:
-        """Yields all files below a folder, following links.
-
-        Raises for folders that cannot be read: skipping them would look like missing frames. A link to nowhere is
-        listed, so that whoever reads it gets the error.
-        """
-        top = self._root / folder
-        if top.exists():
-            yield from self._walk(top, ())
-
-    def _walk(self, folder: Path, above: tuple[str, ...]) -> Iterator[FileInfo]:
-        """Yields the files below a folder. `above`: the real paths of the folders that lead to it. Raises StorageError
-        for a loop of links."""
-        here = os.path.realpath(folder)
-        if here in above:
-            raise StorageError(f"Cannot list {folder}: it is a link to a folder that holds it. Remove the link.")
-        files, folders = self._entries(folder)
-        yield from files
-        for name in folders:
-            yield from self._walk(folder / name, (*above, here))
-
-    def level(self, folder: str) -> tuple[list[FileInfo], list[str]]:
-        top = self._root / folder
-        if not top.exists():
-            return [], []
-        files, folders = self._entries(top)
-        return files, [f"{folder}/{name}".lstrip("/") for name in folders]
-
-    def _entries(self, folder: Path) -> tuple[list[FileInfo], list[str]]:
-        """Lists the files in a folder, and the names of the folders in it."""
-        files, folders, below = [], [], folder.relative_to(self._root).as_posix()
-        prefix = "" if below == "." else below + "/"
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.is_dir():
-                    folders.append(entry.name)
-                    continue
-                with suppress(FileNotFoundError):  # gone meanwhile
-                    files.append(info_of_file(prefix + entry.name, stat_of_entry(entry)))
-        return files, folders
-
-    def stat(self, path: str) -> FileInfo:
-        full = self._root / path
-        if full.is_dir():
-            raise FileNotFoundError(f"{full} is a folder")
-        return info_of_file(path, os.stat(full))
-
-    def read(self, path: str, start: int, stop: int) -> bytes:
-        with open(self._root / path, "rb") as file:
-            file.seek(start)
-            size = os.fstat(file.fileno()).st_size
-            return file.read(max(0, min(stop, size) - start))  # Python takes memory for all that is asked for
-
-    def read_all(self, paths: Sequence[str]) -> list[bytes | None]:
-        def one(path: str) -> bytes | None:
-            try:
-                return (self._root / path).read_bytes()
-            except OSError:
-                return None
-
-        with ThreadPoolExecutor(READERS) as pool:  # for folders of a network
-            return list(pool.map(one, paths))
-
-    def replace(self, path: str, data: bytes) -> None:
-        replace_file(self._root / path, data)
-
-    def upload(self, path: str, local: Path) -> None:
-        replace_with_copy(self._root / path, local)
-
-    def create(self, path: str, data: bytes) -> bool:
-        return create_file(self._root / path, data)
-
-    def delete(self, path: str) -> None:
-        os.unlink(self._root / path)
-
-    def check(self, make: bool) -> None:
-        if make:
-            self._root.mkdir(parents=True, exist_ok=True)
-        with os.scandir(self._root):
-            pass
 
 
 class Bucket:
@@ -134,7 +35,7 @@ class Bucket:
         if is_s3:
             self._fs.retries = 1
 
-    def walk(self, folder: str) -> Iterator[FileInfo]:
+    def walk(self, folder: str, follow: bool = True) -> Iterator[FileInfo]:
         top = f"{self._root}/{folder}".rstrip("/")
         try:
             found = self._fs.find(top, detail=True)
@@ -146,7 +47,7 @@ class Bucket:
             if self._is_below(top, name, raw):
                 yield info_of_object(name[len(self._root) + 1 :], raw)
 
-    def level(self, folder: str) -> tuple[list[FileInfo], list[str]]:
+    def level(self, folder: str, follow: bool = True) -> tuple[list[FileInfo], list[str]]:
         top = f"{self._root}/{folder}".rstrip("/")
         try:
             found = self._fs.ls(top, detail=True)

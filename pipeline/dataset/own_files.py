@@ -1,0 +1,59 @@
+"""Which files of a dataset's folder are Flowreel's own. Nothing else is ever deleted: a user may keep files of his own
+beside them, in folders of the same names, and links to elsewhere."""
+
+import re
+from dataclasses import dataclass
+
+from flowreel.pipeline.dataset import versions
+from flowreel.pipeline.sources.file_index import INDEX_PATH
+from flowreel.pipeline.storage import LINK_TAG, TEMPORARY_SUFFIX, FileInfo, Store
+
+DROPPED_FILE = "dropped.json"  # in the folder of a version that was dropped
+FOLDERS = ("data", "runs", "versions", "cache")
+_ID = "[0-9a-f]{32}"
+_VERSION_FILES = (
+    *(versions.RECORD, versions.MANIFEST_FILE, versions.FAILURES_FILE, versions.SHARDS_FILE, versions.LINEAGE_FILE),
+    *(versions.CARD_FILE, versions.CROISSANT_FILE, DROPPED_FILE, "report/index.html"),
+)
+_OWN = re.compile(
+    "|".join(
+        (
+            rf"data/{_ID}\.parquet",
+            rf"runs/{_ID}/(?:run\.json|plan\.parquet|outcomes/{_ID}\.json|pieces/{_ID}/\d+\.safetensors)",
+            rf"runs/(?:leases|sweeps)/{_ID}\.json",
+            rf"runs/summaries/\d{{8}}T\d{{6}}Z-{_ID}\.json",
+            r"runs/claims/\d{6,}(?:\.json|-[0-9a-f]{16}\.alive)",
+            rf"versions/\d{{6,}}/(?:{'|'.join(map(re.escape, _VERSION_FILES))})",
+            re.escape(INDEX_PATH),
+        )
+    )
+)
+_TEMPORARY = re.compile(rf"(?:.*/)?\.{_ID}{re.escape(TEMPORARY_SUFFIX)}")
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What lies in a folder of a dataset, each part sorted by path."""
+
+    own: tuple[FileInfo, ...]
+    temporaries: tuple[FileInfo, ...]  # of files being written; left behind only by a kill
+    foreign: tuple[FileInfo, ...]  # others' files, and links, wherever they lead
+
+
+def is_own(path: str) -> bool:
+    """Tells whether Flowreel writes files of this path in a dataset."""
+    return bool(_OWN.fullmatch(path))
+
+
+def survey(dataset: Store, folder: str) -> Survey:
+    """Tells apart what lies below one of `FOLDERS`, or directly in the root (``""``). Follows no links."""
+    own, temporaries, foreign = list[FileInfo](), list[FileInfo](), list[FileInfo]()
+    for info in dataset.tree(folder) if folder else dataset.top():
+        linked = info.tag == LINK_TAG
+        if not linked and is_own(info.path):
+            own.append(info)
+        elif not linked and _TEMPORARY.fullmatch(info.path):
+            temporaries.append(info)
+        else:
+            foreign.append(info)
+    return Survey(tuple(own), tuple(temporaries), tuple(foreign))
