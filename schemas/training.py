@@ -146,7 +146,7 @@ class TrainSpec(Model):
     @classmethod
     def _paired(cls, source: SourceSpec | None) -> SourceSpec | None:
         if source is not None and source.images is None:
-            raise ValueError("images: training needs real frames; write for example images: '{sequence}/images/*.jpg'")
+            raise ValueError("images: training needs real frames; for example images: '{sequence}/images/*.jpg'")
         return source
 
     @model_validator(mode="after")

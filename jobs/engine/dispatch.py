@@ -54,10 +54,10 @@ Ended = Callable[[Worker, "Future[Any]"], Iterator[ShardOutcome]]
 
 
 class Dispatcher:
-    """Hands out shards until all have an outcome, or until it is told to stop.
+    """Hands out shards until all have an outcome, or until ``stop`` is set.
 
-    A shard takes the same time however many workers there are: Ray tells of each call that has ended, and only workers
-    that have room since are looked at. What looks at all of them is done once a second.
+    What a shard costs here does not grow with the number of workers: Ray reports each call that has ended, and only
+    workers that have had room since are checked. What has to check all of them is done once a second.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Dispatcher:
         stop: Event | None = None,
         in_flight: int = Lanes().in_flight,
     ) -> None:
-        """``in_flight``: shards that a worker is given at once."""
+        """Starts the workers. ``start``: starts an actor; ``in_flight``: shards that a worker has at once."""
         self._start, self._in_flight = start, in_flight
         self.workers = [Worker(start(), most=in_flight) for _ in range(workers)]
         self._least, self._failure, self._grace_s = spec.execution.workers[0], spec.failure, spec.execution.grace_s
@@ -101,7 +101,7 @@ class Dispatcher:
                 deadline_s = min(deadline_s, time.monotonic() + self._grace_s)
             busy = any(w.attempts for w in self.workers)
             if self._stop.is_set() and (not busy or time.monotonic() > deadline_s):
-                raise Stopped("told to stop: finished shards are kept, the same command goes on from there")
+                raise Stopped("stopped by SIGTERM: finished shards are kept; run the same command to resume")
             if not busy and not len(self._attempts):
                 return
             yield from self._wait()
@@ -200,7 +200,7 @@ class Dispatcher:
         try:
             yield ended.result()
         except Full as error:
-            raise FlowreelError(f"{cause(error)}\n  nothing is lost: the same command goes on from here") from None
+            raise FlowreelError(f"{cause(error)}\n  finished shards are kept; run the same command to resume") from None
         except StorageError as error:  # of the dataset: a clip's own troubles come within its outcome
             lasting = not isinstance(error, Unavailable)
             self._attempts.outage(attempt, cause(error), MAX_REFUSALS if lasting else MAX_OUTAGES)

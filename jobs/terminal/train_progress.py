@@ -16,7 +16,7 @@ SHOWN = ("L1", "G_GAN", "G_VGG", "F_Warp", "held_out_l1", "held_out_warp_error")
 
 
 class TrainProgress:
-    """A live bar on a terminal, a line now and then elsewhere."""
+    """Shows a live bar on a terminal, a line every half minute elsewhere."""
 
     def __init__(self, display: Display, plan: TrainPlan) -> None:
         self.display, self.total = display, plan.total_steps
@@ -25,7 +25,7 @@ class TrainProgress:
             *columns, TextColumn("{task.description}"), console=display.console, disable=not display.live
         )
         self.task = self.bar.add_task("starting", total=self.total)
-        self.said, self.starts = 0.0, 0
+        self._printed_s, self._starts = 0.0, 0
 
     def __enter__(self) -> Self:
         self.bar.start()
@@ -34,17 +34,18 @@ class TrainProgress:
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         self.bar.stop()
 
-    def news(self, starts: Sequence[int], records: Sequence[Record]) -> None:
+    def show(self, starts: Sequence[int], records: Sequence[Record]) -> None:
+        """Shows what has come since the last call: the steps at which workers started, and records of the log."""
         for step in starts:
-            self.starts += 1
-            if self.starts > 1 or step:
-                self.display.say(
-                    f"{'a lost worker was replaced: ' if self.starts > 1 else ''}going on from step {step:,}"
-                )
+            self._starts += 1
+            if self._starts > 1 or step:
+                why = "a worker died and was replaced: " if self._starts > 1 else ""
+                self.display.say(f"{why}resuming from step {step:,}")
         for record in records:
             self.bar.update(self.task, completed=record["step"], description=_figures(record))
-            if "held_out_l1" in record or (not self.display.live and time.monotonic() - self.said > PLAIN_EVERY_S):
-                self.said = time.monotonic()
+            due = not self.display.live and time.monotonic() - self._printed_s > PLAIN_EVERY_S
+            if "held_out_l1" in record or due:
+                self._printed_s = time.monotonic()
                 self.display.say(f"step {record['step']:,}/{self.total:,}: {_figures(record)}")
 
 
