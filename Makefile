@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 CONSUMERS := .venv-consumers
 ARGS ?=
-SOURCES := flowreel benchmarks
+SOURCES := flowreel benchmarks tests/fault/harness
 
 PIP := $(BIN)/python -m pip
 INSTALL := $(PIP) install --constraint constraints.txt

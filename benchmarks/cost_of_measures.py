@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import torch
 
-from benchmarks.arguments import count, size
+from benchmarks.common import count, size
 from benchmarks.subject import Subject, build_generator, make_clips
 from flowreel.pipeline.generator.checkpoint import BUNDLED
 from flowreel.pipeline.generator.clips import RenderOptions, render_clips

@@ -2,7 +2,7 @@
 
     python -m benchmarks.generator                                      # the official label2city_1024_g1 at 512x256
     python -m benchmarks.generator --checkpoint bundled --size 256x128
-    python -m benchmarks.generator --source SEQUENCES --precision --precision-frames 30 --readme README.md
+    python -m benchmarks.generator --source SEQUENCES --precision --precision-frames 30 --readme benchmarks/README.md
 
 Times are from label maps in memory to frames in memory (encoding, networks, 8-bit images). All variants are timed in
 turn within one process, round by round, so that what else the machine does hits them alike; memory is measured in
@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from benchmarks import timing
-from benchmarks.arguments import count, size
+from benchmarks.common import count, size
 from benchmarks.deviation import deviations
 from benchmarks.memory import Memory, measure_apart, per_clip_mb
 from benchmarks.original import OriginalEngine

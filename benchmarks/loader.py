@@ -22,7 +22,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks import loader_data
-from benchmarks.arguments import count
+from benchmarks.common import count
 from benchmarks.loader_peers import LOADERS
 from flowreel.pipeline.storage import open_store
 

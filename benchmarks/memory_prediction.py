@@ -19,9 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.arguments import count, size
-from benchmarks.busy import BUSY
-from benchmarks.sections import README, circumstances, put_section, table
+from benchmarks.common import BUSY, README, circumstances, count, put_section, size, table
 from flowreel.jobs.render import render
 from flowreel.jobs.terminal.progress import Display
 from flowreel.pipeline.codec import encode_ids

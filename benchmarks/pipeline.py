@@ -20,8 +20,7 @@ import tempfile
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from benchmarks.arguments import count
-from benchmarks.sections import put
+from benchmarks.common import count, put
 from benchmarks.subject import checkpoint_of
 from benchmarks.throughput.process import WAYS, Run, run_way
 from benchmarks.throughput.table import MARKERS, markdown

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import side_by_side
-from benchmarks.arguments import count, size
+from benchmarks.common import count, size
 from benchmarks.contest import LABEL, REAL, Contest, prepare
 from benchmarks.evaluation import evaluate, render
 from benchmarks.methods import Rgb

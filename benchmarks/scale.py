@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cost import Cost, measured, table
+from benchmarks.common import Cost, measured, table
 from benchmarks.synthetic import (
     LABELS,
     manifest_rows_of,
@@ -212,6 +212,16 @@ def all_costs(args: argparse.Namespace) -> list[Cost]:
     return sorted(costs, key=lambda cost: [c.step for c in costs].index(cost.step))
 
 
+def _table(costs: Sequence[Cost]) -> str:
+    head = ["step", "size", "wall time", "CPU time", "memory before", "peak memory", "CPU per million"]
+    rows = []
+    for c in costs:
+        size = f"{c.size:,} {'shards' if c.step == 'publish' else 'clips'}"
+        memory = [f"{c.before_mib:,.0f} MiB", f"{c.peak_mib:,.0f} MiB"]
+        rows.append([c.step, size, f"{c.wall_s:.1f} s", f"{c.cpu_s:.1f} s", *memory, f"{c.cpu_s / c.size * 1e6:.1f} s"])
+    return table(head, rows)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     given = sys.argv[1:] if arguments is None else list(arguments)
     if given[:1] == ["--alone"]:
@@ -226,7 +236,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there as well")
     args = parser.parse_args(given)
     costs = all_costs(args)
-    print("\n".join(table(costs)))
+    print(_table(costs))
     if args.json:
         args.json.write_text(json.dumps([asdict(cost) for cost in costs], indent=2))
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.agreement import Agreement, agreement
-from benchmarks.arguments import size
+from benchmarks.common import size
 from benchmarks.real_video import RealData, RealVideo, open_data
 from flowreel.pipeline.generator.conditioning import from_uint8
 from flowreel.pipeline.quality.segmenter_network import IGNORED, Segmenter, SegmenterFacts, save_segmenter, targets

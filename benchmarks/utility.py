@@ -20,7 +20,7 @@ import numpy as np
 from scipy import stats
 
 from benchmarks.agreement import Agreement, agreement
-from benchmarks.arguments import count, size
+from benchmarks.common import count, size
 from benchmarks.real_video import RealData, RealVideo, open_data
 from benchmarks.segmenter import ZOOM, Frame, SegmenterTraining
 from flowreel.pipeline.dataset.versions import Version, open_version, split_uri

@@ -174,9 +174,9 @@ def _run(prepared: Prepared, lease: Lease, rendering: Rendering, display: Displa
     job, plan = prepared.job, prepared.plan
     lease.hold(plan_ids=[plan.plan_id])
     if job.spec.failure.retry_failed:
-        records.forget_losses(job.dataset, plan.plan_id)
+        records.forget_failures(job.dataset, plan.plan_id)
     log = WorkLog()
-    done = Ledger(plan.shards, log.noted(records.load_outcomes(job.dataset, plan.plan_id)))
+    done = Ledger(plan.shards, log.log_each(records.load_outcomes(job.dataset, plan.plan_id)))
     records.save_run(
         job.dataset, plan, {"started": datetime.now(UTC).isoformat(timespec="seconds"), "host": platform.node()}
     )
@@ -186,7 +186,7 @@ def _run(prepared: Prepared, lease: Lease, rendering: Rendering, display: Displa
     while True:
         if done.size_left()[0]:
             with closing(rendering(prepared, done, display)) as outcomes:
-                for outcome in log.noted(outcomes):
+                for outcome in log.log_each(outcomes):
                     frames += outcome.frames
                     done.add(outcome)
         deleted = secure(lease, job.dataset, done.files()[0]["path"].to_pylist(), display.say)

@@ -1,4 +1,4 @@
-"""Pixels <-> bytes: lossless label and instance PNGs, images, KITTI flow."""
+"""Encodes and decodes pixels: lossless label and instance PNGs, images, KITTI flow."""
 
 import io
 from collections.abc import Iterator
@@ -24,9 +24,9 @@ _LOSSY = ("JPEG", "MPO", "WEBP", "JPEG2000")
 
 
 def decode_ids(data: bytes) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """A label or instance map, (H, W), in the depth it is stored with: uint8 or uint16.
+    """Decodes a label or instance map, (H, W), in the depth it is stored with: uint8 or uint16.
 
-    Raises ValueError, naming what was found, for bytes that are no complete lossless one-channel image.
+    Raises ValueError, naming what was found, for bytes that are not a complete lossless one-channel image.
     """
     with _opened(data) as image:
         if image.mode not in _ID_MODES:
@@ -48,8 +48,10 @@ def decode_ids(data: bytes) -> NDArray[np.uint8] | NDArray[np.uint16]:
 
 
 def encode_ids(ids_HW: NDArray[np.integer]) -> bytes:
-    """Lossless PNG, 8 or 16 bit by the array's type. Decodes its own result and compares: a wrong label is worse
-    than a slow one."""
+    """Encodes ids (H, W) as a lossless PNG, 8 or 16 bits by the array's type.
+
+    Decodes its own result and compares, as a wrong label is worse than a slow one: raises ValueError if they differ.
+    """
     data = _encode(".png", ids_HW, [cv2.IMWRITE_PNG_COMPRESSION, 4])
     back = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if back is None or back.dtype != ids_HW.dtype or not np.array_equal(back, ids_HW):
@@ -58,7 +60,7 @@ def encode_ids(ids_HW: NDArray[np.integer]) -> bytes:
 
 
 def encode_image(rgb_HW3: NDArray[np.uint8], codec: ImageCodec, quality: int) -> bytes:
-    """An RGB image as JPEG, WebP (``quality`` 1..100) or PNG."""
+    """Encodes an RGB image, uint8 (H, W, 3), as JPEG, WebP (``quality`` 1..100) or PNG."""
     options = {
         "jpeg": [cv2.IMWRITE_JPEG_QUALITY, quality],
         "webp": [cv2.IMWRITE_WEBP_QUALITY, quality],
@@ -68,7 +70,7 @@ def encode_image(rgb_HW3: NDArray[np.uint8], codec: ImageCodec, quality: int) ->
 
 
 def decode_image(data: bytes) -> NDArray[np.uint8]:
-    """An RGB image, (H, W, 3). Raises ValueError for bytes that are no complete image.
+    """Decodes an RGB image, uint8 (H, W, 3). Raises ValueError for bytes that are not a complete image.
 
     Arrays of numbers (.npy, 16-bit and float TIFF) are refused: nothing in them says which range is black to white.
     """
@@ -85,6 +87,7 @@ def decode_image(data: bytes) -> NDArray[np.uint8]:
 
 
 def _numbers(kind: str, values: NDArray[np.number]) -> str:
+    """Says in words why an array of numbers is not an image."""
     bad = int(values.size - np.isfinite(values).sum())
     found = f", {bad} of {values.size} values NaN or infinite" if bad else ""
     return f"{kind} of {values.dtype}{found}; 8 bits per channel are needed: store frames as PNG or JPEG"
@@ -92,7 +95,8 @@ def _numbers(kind: str, values: NDArray[np.number]) -> str:
 
 @contextmanager
 def _opened(data: bytes) -> Iterator[Image.Image]:
-    """An image whose checksums are right; what Pillow finds wrong, then or while decoding, is a ValueError."""
+    """Opens an image whose checksums are right. Raises ValueError for whatever Pillow finds wrong, then or while
+    decoding."""
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             image.verify()  # decoding does not look at checksums: a flipped bit must not become another id
@@ -107,9 +111,10 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
 
 
 def encode_flow(flow_HW2: NDArray[np.float32], sure_HW: NDArray[np.bool_] | None = None) -> bytes:
-    """Flow in pixels (x, y) as KITTI's 16-bit PNG: 64 x value + 32768 in R and G, valid in B; beyond +-511 invalid.
+    """Encodes flow in pixels (x, y) as KITTI's 16-bit PNG: 64 x value + 32768 in R and G, valid in B; beyond +-511
+    invalid.
 
-    ``sure_HW``: where else it is invalid; there its values are kept.
+    ``sure_HW``: where it is known; elsewhere it is marked invalid too, but its values are kept.
     """
     # Channel by channel: a reduction over an axis of two takes NumPy ten times as long.
     within = np.maximum(np.abs(flow_HW2[..., 0]), np.abs(flow_HW2[..., 1])) < 511  # False for NaN too
@@ -124,7 +129,8 @@ def encode_flow(flow_HW2: NDArray[np.float32], sure_HW: NDArray[np.bool_] | None
 
 
 def decode_flow(data: bytes) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Flow (H, W, 2) in pixels and where it is valid (H, W)."""
+    """Decodes flow (H, W, 2) in pixels (x, y), and where it is valid (H, W). Raises ValueError for what is no KITTI
+    flow."""
     bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
     if bgr is None or bgr.dtype != np.uint16 or bgr.ndim != 3:
         raise ValueError("no KITTI flow: a 16-bit PNG with three channels is needed")
@@ -133,7 +139,7 @@ def decode_flow(data: bytes) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
 
 
 def resize_ids(ids_HW: NDArray[np.integer], size: tuple[int, int]) -> NDArray[np.integer]:
-    """Nearest neighbour by Pillow's rule to ``size`` (width, height), in the same depth."""
+    """Resizes ids (H, W) to ``size`` (width, height): nearest neighbour by Pillow's rule, in the same depth."""
     if ids_HW.shape == (size[1], size[0]):
         return ids_HW
     wide = Image.fromarray(ids_HW.astype(np.int32))  # mode I: Pillow resizes no 16-bit images
@@ -141,7 +147,8 @@ def resize_ids(ids_HW: NDArray[np.integer], size: tuple[int, int]) -> NDArray[np
 
 
 def resize_image(rgb_HW3: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Bicubic with antialiasing (Pillow's), as the original does for real images."""
+    """Resizes an image (H, W, 3) to ``size`` (width, height): bicubic with antialiasing, as vid2vid does for real
+    images."""
     if rgb_HW3.shape[:2] == (size[1], size[0]):
         return rgb_HW3
     return np.asarray(Image.fromarray(rgb_HW3).resize(size, Image.Resampling.BICUBIC))

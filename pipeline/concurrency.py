@@ -1,4 +1,4 @@
-"""Threads beside the work: results fetched ahead of who takes them, and work that stands back for the generator."""
+"""Threads beside the main work: results prefetched in order, and work of low priority that yields to the generator."""
 
 import os
 import sys
@@ -12,11 +12,12 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 BACKGROUND_THREADS = 2  # clips at once
-NICE = 10  # steps of priority that background threads stand back
+NICE = 10  # added to the niceness of background threads
 
 
 def prefetch(work: Callable[[T], R], items: Iterable[T], ahead: int, threads: int | None = None) -> Iterator[R]:
-    """Maps ``work`` over ``items`` in order, by ``threads`` (default: ``ahead``), at most ``ahead`` results early."""
+    """Maps ``work`` over ``items`` in order, on ``threads`` threads (default: ``ahead``), at most ``ahead`` results
+    early."""
     waiting: deque[Future[R]] = deque()
     pool = ThreadPoolExecutor(threads or ahead)
     try:
@@ -31,10 +32,10 @@ def prefetch(work: Callable[[T], R], items: Iterable[T], ahead: int, threads: in
 
 
 def background_pool() -> Executor:
-    """Makes a pool whose threads get the processors when the generator's leave them.
+    """Makes a pool of threads with low priority, which run when the generator's threads leave processors idle.
 
-    The generator's threads wait for each other many times a frame, so one that has to share its processor holds up
-    all; what they leave while waiting is enough for these. OpenCV's own threads, one per processor of the machine for
+    The generator's threads wait for each other many times a frame, so one that has to share its processor holds up all
+    of them; the time they spend waiting is enough for these. OpenCV's own threads, one per processor of the machine for
     each process, are switched off: measured, they gain nothing here.
     """
     import cv2
@@ -44,5 +45,6 @@ def background_pool() -> Executor:
 
 
 def _lower_priority() -> None:
-    if sys.platform == "linux":  # where a thread has a priority of its own
+    """Lowers the priority of the calling thread."""
+    if sys.platform == "linux":  # the only system where a thread has a priority of its own
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), min(19, os.nice(0) + NICE))

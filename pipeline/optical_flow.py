@@ -1,4 +1,4 @@
-"""Optical flow without weights, and where it can be trusted."""
+"""Optical flow by a classical method, and where it can be trusted."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ Flow = tuple[NDArray[np.float32], NDArray[np.bool_]]  # (H, W, 2) in pixels (x, 
 
 
 def dis_flow(current_HW3: NDArray[np.uint8], previous_HW3: NDArray[np.uint8]) -> Flow:
-    """Backward flow current -> previous between RGB frames, and where the flow the other way leads back.
+    """Computes backward flow current -> previous between RGB frames, and where the forward flow leads back.
 
     OpenCV's DIS (Kroeger et al., ECCV 2016) at its MEDIUM preset, on grey.
     """
@@ -18,7 +18,7 @@ def dis_flow(current_HW3: NDArray[np.uint8], previous_HW3: NDArray[np.uint8]) ->
 
 
 def brisk_flow(current_HW3: NDArray[np.uint8], previous_HW3: NDArray[np.uint8]) -> Flow:
-    """`dis_flow` with fewer patches and iterations, for measures: two thirds of its time.
+    """Computes `dis_flow` with fewer patches and iterations, for measures: it takes two thirds of the time.
 
     Warp errors of real video (CamVid, 256x128 and 512x256) are 1 to 2 % higher, of single frames up to 6 %.
     """
@@ -30,6 +30,7 @@ def brisk_flow(current_HW3: NDArray[np.uint8], previous_HW3: NDArray[np.uint8]) 
 
 
 def _both_ways(dis: cv2.DISOpticalFlow, current_HW3: NDArray[np.uint8], previous_HW3: NDArray[np.uint8]) -> Flow:
+    """Computes backward flow, and checks it by the forward flow."""
     current, previous = _grey(current_HW3), _grey(previous_HW3)
     still = np.zeros((*current.shape, 2), np.float32)
     back = np.asarray(dis.calc(current, previous, still.copy()), np.float32)
@@ -38,7 +39,8 @@ def _both_ways(dis: cv2.DISOpticalFlow, current_HW3: NDArray[np.uint8], previous
 
 
 def rough_flow(current_HW3: NDArray[np.uint8], previous_HW3: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Backward flow at DIS's FAST preset, to be looked at: a seventh of the time of `dis_flow`. (H, W, 2)."""
+    """Computes backward flow (H, W, 2) at DIS's FAST preset, good enough to look at: a seventh of the time of
+    `dis_flow`."""
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     current, previous = _grey(current_HW3), _grey(previous_HW3)
     return np.asarray(dis.calc(current, previous, np.zeros((*current.shape, 2), np.float32)), np.float32)
@@ -49,20 +51,21 @@ def _grey(frame_HW3: NDArray[np.uint8]) -> Any:
 
 
 def leads_back(back_HW2: NDArray[np.float32], forth_HW2: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Where backward and forward flow agree (Sundaram et al., ECCV 2010): what is not occluded. (H, W)."""
+    """Tells where backward and forward flow agree, (H, W), so where nothing is occluded (Sundaram et al., ECCV
+    2010)."""
     forth_HW2 = sampled(forth_HW2, back_HW2)
     apart_HW = _squared_length(back_HW2 + forth_HW2)
     return np.asarray(apart_HW < 0.01 * (_squared_length(back_HW2) + _squared_length(forth_HW2)) + 0.5)
 
 
 def _squared_length(flow_HW2: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Without a reduction over an axis of two, which takes NumPy ten times as long."""
+    """Gives squared lengths (H, W), without a reduction over an axis of two, which takes NumPy ten times as long."""
     square_HW2 = flow_HW2 * flow_HW2
     return square_HW2[..., 0] + square_HW2[..., 1]
 
 
 def sampled(image_HWC: Any, flow_HW2: NDArray[np.float32]) -> Any:
-    """``image`` at (x + u, y + v), bilinear; its border goes on outside of it."""
+    """Samples ``image`` at (x + u, y + v), bilinearly; beyond its border the border's pixels repeat."""
     h, w = flow_HW2.shape[:2]
     x_HW = np.arange(w, dtype=np.float32) + flow_HW2[..., 0]
     y_HW = np.arange(h, dtype=np.float32)[:, None] + flow_HW2[..., 1]

@@ -1,4 +1,4 @@
-"""Parquet files that are small enough to be read and written whole."""
+"""Reads and writes Parquet files that are small enough to be handled whole."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""Maps and frames as people look at them: coloured labels, flow as colour, H.264 video."""
+"""Pictures of maps and frames for people to look at: coloured labels, flow as colour, H.264 video."""
 
 import tempfile
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ Rgb = NDArray[np.uint8]
 
 
 def color_labels(label_HW: NDArray[np.integer], space: LabelSpace) -> Rgb:
-    """Labels in the colours of their space, (H, W, 3); ids outside it are black."""
+    """Paints labels in the colours of their space, (H, W, 3); ids outside it are black."""
     table = np.zeros((65536, 3), np.uint8)
     for c in space.classes:
         table[c.id] = c.color
@@ -24,7 +24,8 @@ def color_labels(label_HW: NDArray[np.integer], space: LabelSpace) -> Rgb:
 
 
 def color_flow(flow_HW2: NDArray[np.float32], most: float) -> Rgb:
-    """Flow as colour: hue is the direction, strength the length in pixels up to ``most``; still is white."""
+    """Paints flow (H, W, 2) as colour: hue is the direction, strength the length in pixels up to ``most``; still is
+    white."""
     angle = np.arctan2(flow_HW2[..., 1], flow_HW2[..., 0])
     length = np.clip(np.hypot(flow_HW2[..., 0], flow_HW2[..., 1]) / max(most, 1e-6), 0, 1)
     hsv = np.dstack([(angle + np.pi) / (2 * np.pi) * 179, length * 255, np.full_like(length, 255)])
@@ -32,7 +33,7 @@ def color_flow(flow_HW2: NDArray[np.float32], most: float) -> Rgb:
 
 
 def h264(frames: Iterable[Rgb], fps: float, crf: int = 18, preset: str = "medium") -> bytes:
-    """An MP4 that browsers play: H.264, yuv420p, index first. Frames are (H, W, 3), all of one size.
+    """Encodes an MP4 that browsers play: H.264, yuv420p, index first. Frames are uint8 (H, W, 3), all of one size.
 
     ``crf``: x264's, 0 (best) to 51. ``preset``: x264's; how much time it takes to make the file smaller.
     """

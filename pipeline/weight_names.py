@@ -1,4 +1,4 @@
-"""Compares the weights of a file with those of a network: names and shapes."""
+"""Compares the weights of a file with those of a network by name and shape."""
 
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
@@ -8,7 +8,7 @@ LISTED = 10
 
 
 def differences(found: Mapping[str, Shape], wanted: Mapping[str, Shape]) -> list[str]:
-    """One line per kind of difference, and then some of them; [] if there is none."""
+    """Lists the differences: one line per kind, then a few examples of it; [] if there are none."""
     missing = [key for key in wanted if key not in found]
     extra = [key for key in found if key not in wanted]
     other = [key for key, shape in found.items() if wanted.get(key, shape) != shape]
@@ -20,6 +20,7 @@ def differences(found: Mapping[str, Shape], wanted: Mapping[str, Shape]) -> list
 
 
 def _group(what: str, keys: Sequence[str], line: Callable[[str], str] = str) -> list[str]:
+    """Lists one kind of difference, LISTED examples at most."""
     if not keys:
         return []
     more = [f"    and {len(keys) - LISTED} more"] if len(keys) > LISTED else []
@@ -27,6 +28,6 @@ def _group(what: str, keys: Sequence[str], line: Callable[[str], str] = str) -> 
 
 
 def _with_hint(key: str, shape: Shape, extra: Sequence[str], found: Mapping[str, Shape]) -> str:
-    """A missing key, and the most similar name of the same shape among those that nobody asked for."""
+    """Gives a missing key, and the most similar unused name of the same shape."""
     near = get_close_matches(key, [name for name in extra if found[name] == shape], 1)
     return f"{key} (renamed? the file has {near[0]})" if near else key

@@ -29,8 +29,12 @@ class IntegrityError(FlowreelError):
     """Stored bytes that differ from what their version or name promises."""
 
 
+class DivergedError(FlowreelError):
+    """Training whose losses, gradients or weights are not finite any more, or that ended worse than it began."""
+
+
 class Stopped(FlowreelError):
-    """A run that was told to stop (SIGTERM), as machines are that are taken away: the same command goes on."""
+    """A run that was stopped by SIGTERM, as when its machine is taken away; the same command resumes it."""
 
     exit_code = 143  # as shells have it: 128 + SIGTERM
 

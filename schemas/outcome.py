@@ -1,18 +1,20 @@
-"""What became of a clip and of a shard: every planned clip ends in exactly one of three ways."""
+"""Says what became of a clip and of a shard: every planned clip ends in exactly one of three ways."""
 
-import re
 from dataclasses import dataclass, field
 from typing import Annotated
 
 from pydantic import Field
 
-WORKER_DIED = "its worker died: "  # how the reason of a clip begins that took its worker down
-SHARD_FAILED = "its shard failed: "  # of one that failed outside of the steps that are tried clip by clip
+# Kinds of failures beside the names of exception types.
+WORKER_DIED = "worker_died"  # the clip took its worker down
+SHARD_FAILED = "shard_failed"  # outside of the steps that are tried clip by clip
+INPUT = "input"  # what the clip is rendered from is gone, changed or damaged
+UNKNOWN = "unknown"  # recorded by an earlier release
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """The clip is in the shard's data file."""
+    """Says that the clip is in the shard's data file."""
 
     clip_id: str
     frames: int
@@ -20,36 +22,23 @@ class Rendered:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The clip was rendered, and a quality gate of the spec turned it down."""
+    """Says that the clip was rendered, and that a quality gate of the spec rejected it."""
 
     clip_id: str
-    reason: str
+    reason: str  # for people
     thumbnail: str = ""  # JPEG in base64: what it looked like
-
-    @property
-    def kind(self) -> str:
-        """What a gate's reason begins with: the name of the measure. One of few, for counting."""
-        return self.reason.split(" ", 1)[0]
+    kind: str = UNKNOWN  # for counting: the column of the manifest that the gate is on
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The clip could not be rendered."""
+    """Says that the clip could not be rendered."""
 
     clip_id: str
     reason: str  # for people
     error: str = ""  # traceback, where there is one
     attempts: int = 1
-
-    @property
-    def kind(self) -> str:
-        """One of few, for counting: what became of the worker or shard, the type of an exception, or `input`."""
-        if self.reason.startswith(WORKER_DIED):
-            return "worker_died"
-        if self.reason.startswith(SHARD_FAILED):
-            return "shard_failed"
-        named = re.match(r"(\w+): ", self.reason) if self.error else None
-        return named[1] if named else "input"
+    kind: str = UNKNOWN  # for counting: WORKER_DIED, SHARD_FAILED, INPUT, or the name of an exception's type
 
 
 ClipOutcome = Rendered | Rejected | Failed
@@ -57,7 +46,7 @@ ClipOutcome = Rendered | Rejected | Failed
 
 @dataclass(frozen=True, slots=True)
 class DataFile:
-    """A stored data file: path relative to the dataset, bytes, SHA-256."""
+    """Names a stored data file: path relative to the dataset, bytes, SHA-256 in hex."""
 
     path: str
     size: int
@@ -66,7 +55,7 @@ class DataFile:
 
 @dataclass(frozen=True, slots=True)
 class ShardOutcome:
-    """A finished shard, small: no media."""
+    """Says what became of a finished shard. Small: no media."""
 
     shard_id: str
     file: DataFile | None  # None where no clip of it was rendered
@@ -78,8 +67,10 @@ class ShardOutcome:
 
     @property
     def frames(self) -> int:
+        """Counts the frames that were rendered."""
         return sum(c.frames for c in self.clips if isinstance(c, Rendered))
 
     @property
     def lost(self) -> tuple[Rejected | Failed, ...]:
+        """Gives the clips that are not in the data file, in the shard's order."""
         return tuple(c for c in self.clips if not isinstance(c, Rendered))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from flowreel.schemas.clip import Shard
     from flowreel.schemas.outcome import ShardOutcome
     from flowreel.schemas.spec import Spec
+    from tests.support.small_dataset import Small
 
 START_LIMIT_S = 60
 os.environ.setdefault("RAY_worker_niceness", "0")  # else whatever else runs here starves the workers of Ray
@@ -243,3 +244,11 @@ def published(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -
     run = LocalRun(root, tiny_checkpoint)
     run.publish(run.prepare())
     return run.dataset
+
+
+@pytest.fixture
+def small(tmp_path: Path, tiny_checkpoint: Path, one_thread: None) -> "Small":
+    """A small dataset to refresh."""
+    from tests.support.small_dataset import Small
+
+    return Small(tmp_path / "source", str(tmp_path / "dataset"), tiny_checkpoint)

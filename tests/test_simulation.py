@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from benchmarks.common import put_section
 from benchmarks.scale import FRAMES, NOWHERE, make_job, make_plan, make_spec
 from benchmarks.scale import GPU as SETTINGS
-from benchmarks.sections import put_section
 from benchmarks.simulation.model import Run, driver_share, fitted, predicted_cpu_s
 from benchmarks.simulation.run import Stage, Start
 from flowreel.jobs import plan as planning

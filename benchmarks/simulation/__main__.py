@@ -15,9 +15,8 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.arguments import count
+from benchmarks.common import README, circumstances, count, put_section
 from benchmarks.scale import CPU, FRAMES, GPU, apart, clips_per_shard
-from benchmarks.sections import README, circumstances, put_section
 from benchmarks.simulation.model import fitted
 from benchmarks.simulation.run import Stage, Start, simulate
 from benchmarks.simulation.tables import Publishing, report

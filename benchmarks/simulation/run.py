@@ -11,7 +11,7 @@ from pathlib import Path
 import ray
 from ray._private.internal_api import get_memory_info_reply, get_state_from_address
 
-from benchmarks.busy import BUSY
+from benchmarks.common import BUSY
 from benchmarks.scale import VARIANTS, make_spec
 from benchmarks.simulation.probe import bare_cpu_s
 from benchmarks.simulation.stub import Sleeping

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from benchmarks.sections import table
+from benchmarks.common import table
 from benchmarks.simulation.model import Costs, Run, driver_share, predicted_cpu_s
 from benchmarks.simulation.run import Stage, Start
 from flowreel.pipeline.planning.time_estimate import SECONDS_PER_MEGAPIXEL

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.faults.processes import REPOSITORY, family
-from benchmarks.sections import commit
+from benchmarks.common import REPOSITORY, commit, family
 from benchmarks.throughput.told import Told, heard
 from benchmarks.throughput.work import Work
 

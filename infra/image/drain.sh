@@ -1,6 +1,6 @@
 #!/bin/sh
-# A worker pod's preStop hook: Ray places nothing here any more and takes the end of this node for a preemption,
-# which counts against no clip; then waits for Ray to leave, at most SECONDS.
+# A worker pod's preStop hook. Ray stops placing work here and treats the end of this node as a preemption, which counts
+# against no clip. Then waits for Ray to leave, for at most SECONDS.
 set -u
 seconds=${1:?usage: flowreel-drain SECONDS}
 ray drain-node --reason DRAIN_NODE_REASON_PREEMPTION --reason-message "the pod is being stopped" \

@@ -1,7 +1,7 @@
 #!/bin/sh
-# What the image installs, and what its test installs without a container engine:
+# Installs what the image needs; its test runs this too, without a container engine:
 #   install.sh libraries|flowreel cpu|cuda VENV
-# `libraries`: all that pyproject.toml in this folder asks for, in the versions of constraints.txt; `flowreel`: the code.
+# `libraries`: everything that pyproject.toml in this folder asks for, pinned by constraints.txt; `flowreel`: the code.
 set -eu
 what=$1 variant=$2 venv=$3
 pip="$venv/bin/python -m pip install --constraint constraints.txt"

@@ -1,2 +1,2 @@
-# KubeRay starts Ray from a login shell, for which Debian sets PATH anew.
+# KubeRay starts Ray from a login shell, and Debian resets PATH for those.
 PATH=/opt/flowreel/bin:$PATH

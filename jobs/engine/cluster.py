@@ -3,8 +3,10 @@
 Ray is imported only where it is connected to: a command that finds nothing to render does without it.
 """
 
+import importlib.util
 import logging
 import os
+import re
 import shlex
 import socket
 import sys
@@ -35,17 +37,33 @@ def fit_execution(execution: Execution, note: Callable[[str], None], doing: str)
     """
     if on_cluster():
         return execution
-    cpus, gpus = os.cpu_count() or 1, len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
+    cpus, gpus = os.cpu_count() or 1, local_gpus() if execution.num_gpus else 0
     changes: dict[str, object] = {}
     if execution.num_gpus > gpus:
         changes["num_gpus"] = 0.0
-        if "num_gpus" in execution.model_fields_set:
+        if "num_gpus" in execution.model_fields_set or isinstance(execution, TrainExecutionSpec):
             has = counted(gpus, "GPU") if gpus else "no GPU"
-            note(f"execution.num_gpus is {execution.num_gpus:g}, but this machine has {has}: {doing} on the CPU")
+            note(
+                f"execution.num_gpus is {execution.num_gpus:g}, but PyTorch finds {has} here: {doing} on the CPU, which"
+                " takes many times as long; set execution.num_gpus to 0 if that is what you want"
+            )
     if execution.num_cpus > cpus:
         changes["num_cpus"] = cpus
         note(f"execution.num_cpus is {execution.num_cpus}, but this machine has {counted(cpus, 'CPU')}: using {cpus}")
     return execution.model_copy(update=changes)
+
+
+def local_gpus() -> int:
+    """Counts the GPUs that PyTorch can use on this machine. A build for CPUs alone is not even imported to be asked."""
+    found = importlib.util.find_spec("torch")
+    if found is None or found.origin is None:
+        return 0
+    version = Path(found.origin).with_name("version.py")
+    if version.is_file() and not re.search(r"^(?:cuda|hip)\b[^=\n]*= *['\"]", version.read_text(), re.MULTILINE):
+        return 0
+    import torch
+
+    return torch.cuda.device_count()
 
 
 @contextmanager

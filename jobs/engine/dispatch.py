@@ -1,4 +1,4 @@
-"""Shards to actors, outcomes back. Decides only who gets what; what a failure means is in `attempts`."""
+"""Hands shards to actors and outcomes back. Decides only who gets what; what a failure means is in `attempts`."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -17,7 +17,7 @@ from flowreel.pipeline.render.job import Lanes
 from flowreel.pipeline.storage.errors import Full, Unavailable
 from flowreel.schemas.clip import Shard
 from flowreel.schemas.errors import FlowreelError, Stopped, StorageError
-from flowreel.schemas.outcome import SHARD_FAILED, WORKER_DIED, ShardOutcome
+from flowreel.schemas.outcome import ShardOutcome
 from flowreel.schemas.spec import Spec
 
 POLL_S = 1.0
@@ -28,7 +28,7 @@ IDLE_S = 30.0  # without any shard left to hand out: then workers that have none
 
 @dataclass(eq=False)
 class Worker:
-    """An actor as the driver sees it."""
+    """Describes an actor as the driver sees it."""
 
     handle: Any
     name: str = ""  # empty until its generator is loaded
@@ -43,14 +43,14 @@ class Worker:
 
     @property
     def room(self) -> bool:
-        """Whether it can take a shard more."""
+        """Tells whether it can take another shard."""
         if not self.name or any(a.suspect for a in self.attempts.values()):
             return False
         return len(self.attempts) < self.most
 
 
-# What is called with a call that has ended.
-Ended = Callable[[Worker, "Future[Any]"], Iterator[ShardOutcome]]
+# Called with a call that has ended; gives the outcomes that follow from it.
+Ended = Callable[[Worker, "Future[Any]"], list[ShardOutcome]]
 
 
 class Dispatcher:
@@ -84,7 +84,7 @@ class Dispatcher:
             self._ask(worker)
 
     def run(self, shards: Iterable[Shard], *beats: Callable[[list[Worker]], None]) -> Iterator[ShardOutcome]:
-        """Outcomes as they come; ``beats`` are called each second or so.
+        """Yields outcomes as they come; ``beats`` are called with all workers each second or so.
 
         Raises FlowreelError if no worker starts or the store stays away, Stopped when it was told to stop: what
         workers finished within the grace period has been given by then, the rest is handed back to the next run.
@@ -115,6 +115,7 @@ class Dispatcher:
                     beat(self.workers)
 
     def stop(self) -> None:
+        """Ends all workers at once."""
         for worker in self.workers:
             ray.kill(worker.handle)
 
@@ -125,11 +126,11 @@ class Dispatcher:
         return call
 
     def _ask(self, worker: Worker) -> None:
-        """Whether it has started."""
+        """Asks a worker whether it has started."""
         self._starting[self._call(worker.handle.ready, worker, self._started)] = worker
 
     def _wait(self) -> Iterator[ShardOutcome]:
-        """Until a call has ended, for a second at most."""
+        """Waits until a call has ended, for a second at most; yields the outcomes that follow."""
         # While all that is left waits for its next try, or for a worker, nothing ends.
         patience_s = POLL_S if any(w.attempts for w in self.workers) else POLL_S / 5
         try:
@@ -141,7 +142,7 @@ class Dispatcher:
             pass
 
     def _hand_out(self) -> None:
-        """One shard to every worker before anyone gets a second one; the last ones wait for workers still starting."""
+        """Hands one shard to every worker before anyone gets a second; the last wait for workers still starting."""
         starting = len(self._starting)
         for depth in range(self._in_flight):
             for worker in list(self._room.values()):
@@ -169,9 +170,10 @@ class Dispatcher:
                     for call in [call for call, of in calls.items() if of is worker]:
                         del calls[call]
 
-    def _started(self, worker: Worker, ended: "Future[Any]") -> Iterator[ShardOutcome]:
+    def _started(self, worker: Worker, ended: "Future[Any]") -> list[ShardOutcome]:
+        """Gives a worker that has started its name and room. Raises FlowreelError if none is left that could start."""
         if self._starting.pop(ended, None) is None:
-            return  # released meanwhile
+            return []  # released meanwhile
         try:
             worker.name, worker.node = ended.result()
             worker.hung = ""
@@ -182,30 +184,31 @@ class Dispatcher:
             if given_up(error) and worker.starts < STARTS:
                 worker.starts, worker.handle = worker.starts + 1, self._start()
                 self._ask(worker)
-                return
+                return []
             self.workers.remove(worker)
             for attempt in worker.attempts.values():
                 self._attempts.put_back(attempt)
             worker.attempts.clear()
             if not self.workers:
                 raise FlowreelError(f"no worker could start; the last one said: {cause(error)}") from None
-        yield from ()
+        return []
 
-    def _finished(self, worker: Worker, ended: "Future[Any]") -> Iterator[ShardOutcome]:
+    def _finished(self, worker: Worker, ended: "Future[Any]") -> list[ShardOutcome]:
+        """Takes a shard back, done or not. Raises FlowreelError if the store is full or has stayed away too often."""
         attempt = worker.attempts.pop(ended, None)
         if attempt is None:
-            return  # put back when its worker did not come back
+            return []  # put back when its worker did not come back
         worker.moved_s = time.monotonic()
         self._room[id(worker)] = worker
         try:
-            yield ended.result()
+            return [ended.result()]
         except Full as error:
             raise FlowreelError(f"{cause(error)}\n  finished shards are kept; run the same command to resume") from None
         except StorageError as error:  # of the dataset: a clip's own troubles come within its outcome
             lasting = not isinstance(error, Unavailable)
             self._attempts.outage(attempt, cause(error), MAX_REFUSALS if lasting else MAX_OUTAGES)
         except RayTaskError as error:
-            yield from self._attempts.failed(attempt, SHARD_FAILED + cause(error))
+            return self._attempts.failed(attempt, f"its shard failed: {cause(error)}")
         except (RayActorError, OutOfMemoryError) as error:
             worker.deaths += 1
             worker.name = ""
@@ -214,7 +217,8 @@ class Dispatcher:
             if getattr(error, "preempted", False) or not alive(worker.node):
                 self._attempts.outage(attempt, f"nodes of the cluster keep going away: {cause(error)}")
             else:
-                yield from self._attempts.died(attempt, WORKER_DIED + (worker.hung or death(error)))
+                return self._attempts.died(attempt, f"its worker died: {worker.hung or death(error)}")
+        return []
 
     def _poll(self) -> None:
         """Asks workers in turn for their frames, unless they have not answered yet: all of them often enough to know
@@ -227,7 +231,7 @@ class Dispatcher:
             if worker.name and id(worker) not in asked:
                 self._polls[self._call(worker.handle.frames, worker, self._polled)] = worker
 
-    def _polled(self, worker: Worker, ended: "Future[Any]") -> Iterator[ShardOutcome]:
+    def _polled(self, worker: Worker, ended: "Future[Any]") -> list[ShardOutcome]:
         self._polls.pop(ended, None)
         try:
             frames = ended.result()
@@ -235,10 +239,10 @@ class Dispatcher:
             frames = 0  # it is being restarted; `_finished` sees to its shards
         if frames != worker.frames:
             worker.frames, worker.moved_s = frames, time.monotonic()
-        yield from ()
+        return []
 
     def _kill_the_hung(self) -> None:
-        """A worker that has made no frame and finished no shard for long; its shards are tried again, then alone."""
+        """Ends workers without a frame or a shard for long; their shards are tried again, then alone."""
         for worker in self.workers:
             if worker.name and worker.attempts and time.monotonic() - worker.moved_s > self._failure.stall_s:
                 worker.moved_s = time.monotonic()

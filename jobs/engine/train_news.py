@@ -5,6 +5,7 @@ from typing import Any
 import ray
 
 from flowreel.pipeline.training.log import Record
+from flowreel.pipeline.training.outlook import Outlook
 from flowreel.schemas.errors import FlowreelError
 
 
@@ -13,12 +14,12 @@ class TrainNews:
 
     def __init__(self) -> None:
         self._records: list[Record] = []
-        self._starts: list[int] = []
+        self._starts: list[Outlook] = []
         self._error: FlowreelError | None = None
 
-    def started(self, step: int) -> None:
-        """Notes that the leading worker starts, or starts again, at this step."""
-        self._starts.append(step)
+    def started(self, outlook: Outlook) -> None:
+        """Notes that the leading worker begins, or begins again, with this outlook."""
+        self._starts.append(outlook)
 
     def post(self, record: Record) -> None:
         """Keeps a record of the log."""
@@ -28,7 +29,7 @@ class TrainNews:
         """Notes an error that training again would not help."""
         self._error = error
 
-    def read(self) -> tuple[list[int], list[Record], FlowreelError | None]:
+    def read(self) -> tuple[list[Outlook], list[Record], FlowreelError | None]:
         """Gives the starts and records since the last call, and the error if there is one."""
         unread = self._starts, self._records, self._error
         self._starts, self._records = [], []

@@ -27,9 +27,10 @@ def train_worker(config: dict[str, Any]) -> None:
     worker = Worker(context.get_world_rank(), context.get_world_size(), device)
     try:
         state = open_state(plan, device)
+        run = Run(plan, worker, state, news.post.remote)
         if worker.leads:
-            news.started.remote(state.position.step)
-        Run(plan, worker, state, news.post.remote).train()
+            news.started.remote(run.outlook())
+        run.train()
     except FlowreelError as error:
         ray.get(news.fail.remote(error))
         raise

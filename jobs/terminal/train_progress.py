@@ -9,10 +9,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from flowreel.jobs.terminal.progress import Display
 from flowreel.pipeline.training.log import Record
+from flowreel.pipeline.training.outlook import Outlook
 from flowreel.pipeline.training.plan import TrainPlan
+from flowreel.schemas.wording import counted, duration
 
 PLAIN_EVERY_S = 30.0
-SHOWN = ("L1", "G_GAN", "G_VGG", "F_Warp", "held_out_l1", "held_out_warp_error")
+FIGURES = ("held_out_l1", "held_out_warp_error", "trained_on_l1", "trained_on_warp_error")
+SHOWN = ("L1", "G_GAN", "G_VGG", "F_Warp", *FIGURES)
 
 
 class TrainProgress:
@@ -34,19 +37,34 @@ class TrainProgress:
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         self.bar.stop()
 
-    def show(self, starts: Sequence[int], records: Sequence[Record]) -> None:
-        """Shows what has come since the last call: the steps at which workers started, and records of the log."""
-        for step in starts:
+    def show(self, starts: Sequence[Outlook], records: Sequence[Record]) -> None:
+        """Shows what has come since the last call: workers that started, and records of the log."""
+        for outlook in starts:
             self._starts += 1
-            if self._starts > 1 or step:
-                why = "a worker died and was replaced: " if self._starts > 1 else ""
-                self.display.say(f"{why}resuming from step {step:,}")
+            self.bar.update(self.task, completed=outlook.step)
+            if self._starts > 1:
+                self.display.say(f"a worker died and was replaced: resuming from step {outlook.step:,}")
+            else:
+                self.display.say(_described(outlook))
         for record in records:
             self.bar.update(self.task, completed=record["step"], description=_figures(record))
             due = not self.display.live and time.monotonic() - self._printed_s > PLAIN_EVERY_S
-            if "held_out_l1" in record or due:
+            if due or record.keys() & set(FIGURES):
                 self._printed_s = time.monotonic()
                 self.display.say(f"step {record['step']:,}/{self.total:,}: {_figures(record)}")
+
+
+def _described(outlook: Outlook) -> str:
+    """Words what is trained, on what, and how long it will take."""
+    networks = (
+        f"generator {outlook.generator_parameters / 1e6:.3g} M parameters, discriminators"
+        f" {outlook.discriminator_parameters / 1e6:.3g} M"
+    )
+    left = f"{counted(outlook.steps_left, 'step')} to go"
+    if outlook.seconds_left is not None:
+        minutes = max(1, round(outlook.seconds_left / 60))
+        left += f", {outlook.seconds_per_step:.2g} s each at first: about {duration(60 * minutes)}"
+    return f"training on {outlook.device}, {counted(outlook.workers, 'worker')}: {networks}; {left}"
 
 
 def _figures(record: Record) -> str:

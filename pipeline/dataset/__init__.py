@@ -1,1 +1,1 @@
-"""What lies in a dataset's folder: versions, manifests and data files; `runs` has what unfinished runs leave."""
+"""Everything in a dataset's folder: versions, manifests and data files; `runs` has the records of unfinished runs."""

@@ -1,5 +1,7 @@
-"""Data files: one Parquet file per shard, one row group per clip, rows in frame order; the footer holds the
-manifest rows, and what the clips were rendered from."""
+"""Data files: one Parquet file per shard, one row group per clip, rows in frame order.
+
+The footer holds the manifest rows, and what the clips were rendered from.
+"""
 
 import base64
 import hashlib
@@ -19,7 +21,7 @@ from flowreel.schemas.manifest import DATA, MANIFEST, MEDIA_COLUMNS, ROWS_KEY, c
 from flowreel.schemas.outcome import DataFile
 
 _KEY_COLUMNS = [name for name in DATA.names if name not in MEDIA_COLUMNS]
-_UNPLACED = pa.schema([field for field in MANIFEST if field.name not in ("shard", "row_group", "row")])
+_WITHOUT_PLACE = pa.schema([field for field in MANIFEST if field.name not in ("shard", "row_group", "row")])
 
 
 @dataclass(frozen=True)
@@ -33,15 +35,15 @@ class EncodedClip:
 
 
 def path_of(shard_id: str) -> str:
-    """Where a shard's data file lies in a dataset."""
+    """Gives the path of a shard's data file in a dataset."""
     return f"data/{shard_id}.parquet"
 
 
 def build(shard_id: str, clips: Sequence[EncodedClip]) -> bytes:
-    """The bytes of a data file: the same clips give the same bytes."""
+    """Builds a data file's bytes: the same clips give the same bytes."""
     schema = data_schema(clips[0].rows[0] if clips else ())
     rows = (pa.Table.from_pylist(clip.rows, schema=schema) for clip in clips)
-    manifest = [pa.Table.from_pylist(clip.manifest, schema=_UNPLACED) for clip in clips]
+    manifest = [pa.Table.from_pylist(clip.manifest, schema=_WITHOUT_PLACE) for clip in clips]
     sources = pa.Table.from_pylist([clip.sources for clip in clips], schema=SOURCES)
     return pack(shard_id, rows, manifest, sources, schema)
 
@@ -49,10 +51,11 @@ def build(shard_id: str, clips: Sequence[EncodedClip]) -> bytes:
 def pack(
     shard_id: str, rows: Iterable[pa.Table], manifest: Sequence[pa.Table], sources: pa.Table, schema: pa.Schema = DATA
 ) -> bytes:
-    """A data file of clips' tables: ``rows`` and ``manifest`` have one per clip, ``sources`` a row per clip, ``schema``
-    is that of the rows, as `flowreel.schemas.manifest.data_schema` makes it.
+    """Builds a data file from clips' tables.
 
-    Where the rows lie in this file is written over what ``manifest`` says of that.
+    ``rows`` and ``manifest`` have one table per clip, ``sources`` a row per clip, ``schema`` is that of the rows, as
+    `flowreel.schemas.manifest.data_schema` makes it. The place of each row in this file replaces what ``manifest`` says
+    of it.
     """
     sink = io.BytesIO()
     # Media are compressed already; statistics of their bytes would only bloat the footer.
@@ -62,14 +65,14 @@ def pack(
     with writer:
         for table in rows:
             writer.write_table(table, row_group_size=len(table))
-        placed = pa.concat_tables([_placed(table, shard_id, group) for group, table in enumerate(manifest)])
-        tables = {ROWS_KEY: placed.combine_chunks(), SOURCES_KEY: sources}
+        rows_in_file = pa.concat_tables([_with_place(table, shard_id, group) for group, table in enumerate(manifest)])
+        tables = {ROWS_KEY: rows_in_file.combine_chunks(), SOURCES_KEY: sources}
         writer.add_key_value_metadata({k.decode(): base64.b64encode(_to_ipc(t)).decode() for k, t in tables.items()})
     return sink.getvalue()
 
 
-def _placed(manifest: pa.Table, shard_id: str, group: int) -> pa.Table:
-    """A clip's manifest rows, in frame order, with their place in a file."""
+def _with_place(manifest: pa.Table, shard_id: str, group: int) -> pa.Table:
+    """Gives a clip's manifest rows, in frame order, with their place in a file."""
     count = len(manifest)
     place = {
         "shard": pa.repeat(path_of(shard_id), count),
@@ -80,12 +83,13 @@ def _placed(manifest: pa.Table, shard_id: str, group: int) -> pa.Table:
 
 
 def describe(shard_id: str, data: bytes) -> DataFile:
-    """Path, size and hash of a data file's bytes."""
+    """Gives the path, size in bytes and SHA-256 of a data file."""
     return DataFile(path_of(shard_id), len(data), hashlib.sha256(data).hexdigest())
 
 
 def stored(dataset: Store, shard_id: str) -> tuple[DataFile, pa.Table] | None:
-    """A data file that a dataset holds already, with its manifest rows; None if there is none or it is damaged."""
+    """Finds a data file that a dataset already holds, with its manifest rows; None if there is none or it is
+    damaged."""
     try:
         data = dataset.read(path_of(shard_id))
         rows = manifest_rows(pq.read_metadata(io.BytesIO(data)), path_of(shard_id))
@@ -96,12 +100,15 @@ def stored(dataset: Store, shard_id: str) -> tuple[DataFile, pa.Table] | None:
 
 
 def manifest_rows(metadata: pq.FileMetaData, name: str) -> pa.Table:
-    """The manifest rows that a data file carries in its footer. Raises ValueError if it is none of ours."""
+    """Reads the manifest rows in a data file's footer. Raises ValueError if it is not a Flowreel data file."""
     return completed(_footer_table(metadata, ROWS_KEY, name))
 
 
 def clip_sources(metadata: pq.FileMetaData, name: str) -> pa.Table:
-    """What the clips of a data file were rendered from, out of its footer. Raises ValueError if it is none of ours."""
+    """Reads from a data file's footer what its clips were rendered from.
+
+    Raises ValueError if it is not a Flowreel data file.
+    """
     found = _footer_table(metadata, SOURCES_KEY, name)
     missing = [name for name in SOURCES.names if name not in found.schema.names]  # by an older release
     for column in missing:
@@ -110,9 +117,10 @@ def clip_sources(metadata: pq.FileMetaData, name: str) -> pa.Table:
 
 
 def _footer_table(metadata: pq.FileMetaData, key: bytes, name: str) -> pa.Table:
+    """Decodes a table in a data file's footer. Raises ValueError if there is none."""
     raw = (metadata.metadata or {}).get(key)
     if raw is None:
-        raise ValueError(f"{name}: no Flowreel data file: no '{key.decode()}' in its footer")
+        raise ValueError(f"{name}: not a Flowreel data file: its footer has no '{key.decode()}'")
     # Footers are read in many threads; those that Arrow starts for each column take longer than the column.
     alone = pa.ipc.IpcReadOptions(use_threads=False)
     return pa.ipc.open_stream(base64.b64decode(raw), options=alone).read_all()

@@ -1,4 +1,5 @@
-"""Whether a data file holds what the manifest says: keys, order, sizes, class pixels, and that everything decodes."""
+"""Checks that a data file holds what the manifest says: keys, order, sizes, class pixels, and that everything
+decodes."""
 
 import io
 from collections.abc import Callable
@@ -25,7 +26,7 @@ _DECODE: dict[str, Callable[[bytes], NDArray[Any]]] = {
 
 
 def check_file(data: bytes, manifest: pa.Table) -> None:
-    """A data file's bytes against its rows of a manifest. Raises IntegrityError at the first difference."""
+    """Checks a data file's bytes against its rows of a manifest. Raises IntegrityError at the first difference."""
     try:
         file = pq.ParquetFile(io.BytesIO(data))
         if not file.schema_arrow.equals(data_schema(file.schema_arrow.names)):
@@ -38,9 +39,9 @@ def check_file(data: bytes, manifest: pa.Table) -> None:
 
 
 def _check_clip(rows: pa.Table, manifest: pa.Table) -> None:
-    """A row group against its manifest rows. Raises IntegrityError at the first difference."""
+    """Checks a row group against its manifest rows. Raises IntegrityError at the first difference."""
     if len(rows) != len(manifest):
-        raise IntegrityError(f"{len(rows)} rows, the manifest names {len(manifest)} of clip {manifest['clip_id'][0]}")
+        raise IntegrityError(f"{len(rows)} rows, but the manifest has {len(manifest)} of clip {manifest['clip_id'][0]}")
     for name in _KEYS:
         if rows[name].to_pylist() != manifest[name].to_pylist():
             raise IntegrityError(f"column {name} differs from the manifest for clip {manifest['clip_id'][0]}")
@@ -62,6 +63,7 @@ def _check_clip(rows: pa.Table, manifest: pa.Table) -> None:
 
 
 def _decoded(what: str, data: bytes, where: str) -> NDArray[Any]:
+    """Decodes one medium. Raises IntegrityError if it does not decode."""
     try:
         return _DECODE[what](data)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Writing a manifest row group by row group, and counting what goes into it: it may be larger than memory."""
+"""Writes a manifest row group by row group, and counts what goes into it: it may be larger than memory."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ _ALL_IDS = 65_536
 
 @dataclass
 class Totals:
-    """What a manifest holds."""
+    """Counts of what a manifest holds."""
 
     frames: int = 0
     clips: int = 0
@@ -30,7 +30,7 @@ class Totals:
     shards: pa.Array = field(default_factory=lambda: pa.array([], pa.string()))  # paths of its data files
 
     def add(self, rows: pa.Table, before: str | None) -> None:
-        """``rows`` come in manifest order; ``before``: the sequence of the row before them."""
+        """Counts rows, which come in manifest order; ``before``: the sequence of the row before them."""
         self.frames += len(rows)
         self.clips += int((rows["frame_index"].to_numpy() == 0).sum())
         sequences = rows["sequence_id"].unique()
@@ -47,12 +47,12 @@ def write_manifest(place: Path, parts: Iterable[pa.Table]) -> Totals:
     """Writes rows that come in manifest order. The same rows give the same bytes, however they are divided."""
     totals, before = Totals(), None
     shards: list[pa.Array] = []
-    with pq.ParquetWriter(place, MANIFEST, compression="zstd") as writer, ThreadPoolExecutor(1) as behind:
-        written = behind.submit(lambda: None)
+    with pq.ParquetWriter(place, MANIFEST, compression="zstd") as writer, ThreadPoolExecutor(1) as background:
+        written = background.submit(lambda: None)
         for rows in _groups(parts):
             written.result()
             # Compressing a group takes as long as putting the next one together.
-            written = behind.submit(writer.write_table, rows, row_group_size=GROUP_ROWS)
+            written = background.submit(writer.write_table, rows, row_group_size=GROUP_ROWS)
             totals.add(rows, before)
             before = rows["sequence_id"][-1].as_py()
             shards.append(rows["shard"].unique())
@@ -65,7 +65,7 @@ def write_manifest(place: Path, parts: Iterable[pa.Table]) -> Totals:
 
 
 def _groups(parts: Iterable[pa.Table]) -> Iterable[pa.Table]:
-    """Tables of GROUP_ROWS rows in one piece each: how a table is chunked shows in its pages."""
+    """Yields tables of GROUP_ROWS rows, each in one chunk: how a table is chunked shows in its pages."""
     waiting: list[pa.Table] = []
     count = 0
     for part in parts:

@@ -1,4 +1,4 @@
-"""Published versions: which there are, and what they name."""
+"""Published versions: which exist, and what they name."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -24,7 +24,7 @@ RECORD, MANIFEST_FILE, FAILURES_FILE, SHARDS_FILE, LINEAGE_FILE, CARD_FILE, CROI
 
 
 def split_uri(dataset: str) -> tuple[str, int | None]:
-    """DATASET@N -> (DATASET, N)."""
+    """Splits DATASET@N into (DATASET, N); N is None if it is not given."""
     found = re.fullmatch(r"(.+)@(\d+)", dataset)
     return (found[1], int(found[2])) if found else (dataset, None)
 
@@ -41,6 +41,7 @@ CLIPS = CLIPS_HEAD.append(pa.field("frames", pa.int32()))
 
 
 def folder(number: int) -> str:
+    """Gives the folder of a version's files."""
     return f"versions/{number:06d}"
 
 
@@ -56,30 +57,34 @@ class Version:
         return self.record.number
 
     def path(self, name: str) -> str:
+        """Gives the path of one of its files in the dataset."""
         return f"{folder(self.number)}/{name}"
 
     def read(self, name: str) -> bytes:
-        """One of its files. Raises IntegrityError if version.json does not name it."""
+        """Reads one of its files. Raises IntegrityError if version.json does not name it."""
         if name not in self.record.files:
             raise IntegrityError(f"{self.dataset.url(self.path(RECORD))}: damaged: it does not name {name}")
         return self.dataset.read(self.path(name), size=self.record.files[name].size)
 
     def table(self, name: str, columns: list[str] | None = None) -> pa.Table:
-        """One of its Parquet files. Raises IntegrityError if it does not open."""
+        """Reads one of its Parquet files. Raises IntegrityError if it does not open."""
         with self.opening(name):
             return read_parquet(self.read(name), columns)
 
     def manifest(self, columns: list[str] | None = None) -> pa.Table:
+        """Reads its manifest as a whole."""
         return self.table(MANIFEST_FILE, columns)
 
     def manifest_columns(self) -> list[str]:
-        """Names of its columns: an older release may lack some."""
+        """Gives the names of its manifest's columns: an older release may lack some."""
         with self.opening(MANIFEST_FILE), self.dataset.open_input(self.path(MANIFEST_FILE)) as source:
             return list(pq.read_schema(source).names)
 
     def manifest_parts(self, columns: list[str] | None = None, coded: Iterable[str] = ()) -> Iterator[pa.Table]:
-        """The manifest, a row group at a time: it may be larger than memory. ``coded``: columns to give as
-        dictionaries. Raises IntegrityError if it does not open."""
+        """Yields the manifest a row group at a time, as it may be larger than memory.
+
+        ``coded``: columns to give as dictionaries. Raises IntegrityError if it does not open.
+        """
         with self.opening(MANIFEST_FILE), self.dataset.open_input(self.path(MANIFEST_FILE)) as source:
             file = pq.ParquetFile(source, read_dictionary=list(coded), pre_buffer=True)
             for group in range(file.num_row_groups):
@@ -87,7 +92,7 @@ class Version:
 
     @contextmanager
     def opening(self, name: str) -> Iterator[None]:
-        """What pyarrow says of a file that is damaged (flipped bits: an OSError), as IntegrityError."""
+        """Turns what pyarrow raises for a damaged file (flipped bits: an OSError) into IntegrityError."""
         try:
             yield
         except StorageError:
@@ -96,7 +101,7 @@ class Version:
             raise IntegrityError(f"{self.dataset.url(self.path(name))}: damaged: {error}") from None
 
     def clips(self) -> pa.Table:
-        """One row per published clip, in manifest order: columns CLIPS."""
+        """Gives one row per published clip, in manifest order: columns CLIPS."""
         columns = ["clip_id", "sequence_id", "variant", "timestamp_s", "frame_index"]
         heads, first, before = [CLIPS_HEAD.empty_table()], [], 0
         for part in self.manifest_parts(columns, coded=["clip_id", "sequence_id"]):
@@ -111,13 +116,13 @@ class Version:
 
 
 def numbers(dataset: Store) -> list[int]:
-    """Numbers of all published versions, rising."""
+    """Gives the numbers of all published versions, rising."""
     found = (re.fullmatch(r"versions/(\d{6,})/version\.json", i.path) for i in dataset.list("versions"))
     return sorted(int(m[1]) for m in found if m)
 
 
 def load(dataset: Store, number: int) -> Version:
-    """Raises UsageError that lists the versions there are, IntegrityError for a damaged record."""
+    """Loads a version. Raises UsageError that lists the existing versions, IntegrityError for a damaged record."""
     try:
         data = dataset.read(f"{folder(number)}/{RECORD}")
     except NotFound:
@@ -132,17 +137,18 @@ def load(dataset: Store, number: int) -> Version:
 
 
 def newest(dataset: Store) -> Version | None:
+    """Loads the newest version; None if there is none."""
     while there := numbers(dataset):
         try:
             return load(dataset, there[-1])
-        except UsageError:  # dropped meanwhile: then there is a newer one
+        except UsageError:  # deleted meanwhile: then there is a newer one
             if numbers(dataset)[-1:] == there[-1:]:
                 raise
     return None
 
 
 def open_version(dataset: Store, number: int | None = None) -> Version:
-    """A version by number, or the newest. Raises UsageError if there is none."""
+    """Opens a version by number, or the newest. Raises UsageError if there is none."""
     if number is not None:
         return load(dataset, number)
     found = newest(dataset)

@@ -1,5 +1,8 @@
-"""Edits of label maps before rendering, one file per idea. All are pure functions on the maps of a whole clip: new
-arrays in the same types, untouched pixels as they were. The edited map conditions the generator and is published."""
+"""Edits of label maps before rendering, one file per edit.
+
+All are pure functions on the maps of a whole clip: they give new arrays of the same types and leave other pixels as
+they were. The edited map conditions the generator and is published.
+"""
 
 from flowreel.pipeline.edits.apply import apply_edits
 from flowreel.pipeline.edits.maps import Ids, Maps

@@ -1,4 +1,4 @@
-"""A list of edits, one after the other."""
+"""Applies a list of edits, one after the other."""
 
 from collections.abc import Iterable, Sequence
 
@@ -29,10 +29,10 @@ from flowreel.schemas.label_space import LabelSpace
 def apply_edits(
     label_THW: Ids, instance_THW: Ids | None, edits: Iterable[Edit], space: LabelSpace, donors: Sequence[Maps] = ()
 ) -> Maps:
-    """Edited copies of a clip's maps; the inputs stay as they are. Raises ValueError for an unknown class.
+    """Gives edited copies of a clip's maps; the inputs stay as they are. Raises ValueError for an unknown class.
 
     ``donors``: for each `Insert` in turn the other sequence's maps from its first frame on, at the clip's size. Edits
-    of time have chosen the frames already (`flowreel.schemas.edit.frame_steps`).
+    of time have already chosen the frames (`flowreel.schemas.edit.frame_steps`).
     """
     maps, given = Maps(label_THW, instance_THW), iter(donors)
     for edit in edits:

@@ -1,4 +1,4 @@
-"""Whether edits fit the label space and the source: found out before anything is rendered."""
+"""Checks that edits fit the label space and the source before anything is rendered."""
 
 from collections.abc import Iterator
 
@@ -23,7 +23,8 @@ from flowreel.schemas.variants import Variant
 
 
 def check_edits(variant: Variant, place: str, space: LabelSpace, *, instances: bool) -> None:
-    """``instances``: whether the source has instance maps. Raises UsageError, naming the edit's ``place``."""
+    """Raises UsageError, naming the edit's ``place``, for an edit that does not fit. ``instances``: whether the
+    source has instance maps."""
     for k, edit in enumerate(variant.edits):
         try:
             _check(edit, space, instances)
@@ -46,12 +47,13 @@ def _check(edit: Edit, space: LabelSpace, instances: bool) -> None:
     if isinstance(edit, Remove | Keep | Move | Scale) and not background(space):
         raise ValueError(f"label space '{space.name}' has no stuff that could fill the hole")
     if isinstance(edit, Insert) and isinstance(edit.insert, str) and space.resolve(edit.insert) not in space.things:
-        raise ValueError(f"'{edit.insert}' is stuff, which stands nowhere; insert a class of things")
+        raise ValueError(f"'{edit.insert}' is stuff, which has no objects; insert a class of things")
     if needs_instances([edit]) and not instances:
         raise ValueError(f"'{edit}' needs instance maps; name them as source.instances")
 
 
 def _classes(edit: Edit) -> Iterator[int | str]:
+    """Yields the classes that an edit names."""
     match edit:
         case Replace():
             yield from (edit.replace, edit.with_)
@@ -68,5 +70,5 @@ def _classes(edit: Edit) -> Iterator[int | str]:
 
 
 def inserts(variant: Variant) -> tuple[Insert, ...]:
-    """Those of a variant's edits that take something from another sequence."""
+    """Gives the edits of a variant that take objects from another sequence."""
     return tuple(edit for edit in variant.edits if isinstance(edit, Insert))

@@ -1,4 +1,4 @@
-"""The camera looks otherwise: mirrored, or closer."""
+"""Edits of the camera: mirrored, or closer."""
 
 import numpy as np
 
@@ -7,14 +7,14 @@ from flowreel.schemas.edit import Crop
 
 
 def mirror(maps: Maps) -> Maps:
-    """Left and right change places."""
+    """Swaps left and right."""
     label_THW, instance_THW = (None if ids is None else np.ascontiguousarray(ids[:, :, ::-1]) for ids in maps)
     assert label_THW is not None
     return Maps(label_THW, instance_THW)
 
 
 def crop(maps: Maps, edit: Crop) -> Maps:
-    """A part of the frame at the size of the whole: each pixel shows the one that its middle falls into."""
+    """Enlarges a part of the frame to the size of the whole: each pixel shows the one that its middle falls into."""
     left, top, wide, high = edit.crop
     height, width = maps.label_THW.shape[1:]
     row_H = _places(top, high, height)
@@ -27,5 +27,6 @@ def crop(maps: Maps, edit: Crop) -> Maps:
 
 
 def _places(start: float, share: float, pixels: int) -> Ids:
+    """Gives the source pixel of each pixel along one axis."""
     middle = (np.arange(pixels) + 0.5) / pixels
     return np.floor((start + middle * share) * pixels).astype(np.int64).clip(0, pixels - 1)

@@ -1,4 +1,4 @@
-"""A part of the frame that the sensor missed."""
+"""An edit that leaves out a part of the frame, as a sensor may."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from flowreel.schemas.label_space import LabelSpace
 
 
 def drop_out(maps: Maps, edit: DropOut, space: LabelSpace) -> Maps:
-    """The ignored class in a region, in all frames or some."""
+    """Sets a region to the ignored class, in all frames or some."""
     left, top, wide, high = edit.drop_out
     frames, height, width = maps.label_THW.shape
     first, stop = edit.frames or (0, frames)
@@ -21,7 +21,7 @@ def drop_out(maps: Maps, edit: DropOut, space: LabelSpace) -> Maps:
 
 
 def missing_class(edit: DropOut, space: LabelSpace) -> int:
-    """Raises ValueError where the edit names none and the label space ignores none."""
+    """Gives the class of missing pixels. Raises ValueError if the edit names none and the label space ignores none."""
     if edit.with_ is not None:
         return space.resolve(edit.with_)
     if not ignored(space):

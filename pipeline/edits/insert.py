@@ -1,4 +1,4 @@
-"""Objects of another sequence come into the clip."""
+"""An edit that brings objects of another sequence into the clip."""
 
 import numpy as np
 
@@ -9,8 +9,11 @@ from flowreel.schemas.label_space import LabelSpace
 
 
 def insert(maps: Maps, edit: Insert, donor: Maps, space: LabelSpace) -> Maps:
-    """``donor``: the other sequence's maps from its frame ``edit.first`` on, at the same size; where it is shorter than
-    the clip, the objects are gone at its end. They keep the rows where they stand, but for ``edit.by``."""
+    """Inserts objects. They keep the rows where they stand, apart from ``edit.by``.
+
+    ``donor``: the other sequence's maps from its frame ``edit.first`` on, at the same size; where it is shorter than
+    the clip, the objects are gone at its end.
+    """
     if isinstance(edit.insert, str):
         tracks = extract_class(donor, space.resolve(edit.insert))
     else:
@@ -25,7 +28,7 @@ def insert(maps: Maps, edit: Insert, donor: Maps, space: LabelSpace) -> Maps:
 
 
 def _fitted(track: Track, frames: int) -> Track:
-    """As long as a clip."""
+    """Cuts or pads a track to the length of a clip."""
     missing = max(0, frames - len(track.mask_THW))
     pad = ((0, missing), (0, 0), (0, 0))
     return Track(np.pad(track.mask_THW[:frames], pad), np.pad(track.label_THW[:frames], pad))

@@ -1,4 +1,4 @@
-"""What edits work on: the label and instance maps of a clip."""
+"""The label and instance maps of a clip, which edits work on."""
 
 from typing import NamedTuple
 
@@ -12,27 +12,27 @@ Mask = NDArray[np.bool_]
 
 
 class Maps(NamedTuple):
-    """Of T frames; no instance maps where a source has none."""
+    """Maps of T frames; no instance maps where a source has none."""
 
     label_THW: Ids
     instance_THW: Ids | None
 
 
 def members(ids: Ids, classes: frozenset[int]) -> Mask:
-    """Where a map holds one of these classes."""
+    """Tells where a map holds one of these classes."""
     return np.isin(ids, sorted(classes))
 
 
 def ignored(space: LabelSpace) -> list[int]:
-    """Ids of ignored classes, in the order of the label space."""
+    """Gives the ids of ignored classes, in the order of the label space."""
     return [c.id for c in space.classes if c.ignore]
 
 
 def background(space: LabelSpace) -> frozenset[int]:
-    """Classes that may show where an object was: stuff that is not ignored."""
+    """Gives the classes that may show where an object was: stuff that is not ignored."""
     return frozenset(c.id for c in space.classes if c.kind == "stuff" and not c.ignore)
 
 
 def filled(ids_THW: Ids, where_THW: Mask, value: int) -> Ids:
-    """One id at some pixels."""
+    """Sets some pixels to one id."""
     return np.where(where_THW, np.asarray(value, ids_THW.dtype), ids_THW)

@@ -1,4 +1,4 @@
-"""An instance of the clip itself goes elsewhere, or grows or shrinks where it stands."""
+"""Edits that move an instance of the clip, or make it larger or smaller where it stands."""
 
 from flowreel.pipeline.edits.instances import no_instance
 from flowreel.pipeline.edits.maps import Maps
@@ -9,18 +9,19 @@ from flowreel.schemas.label_space import LabelSpace
 
 
 def move(maps: Maps, edit: Move, space: LabelSpace) -> Maps:
-    """In all frames by the same way; nothing where the clip does not hold the instance."""
+    """Moves an instance by the same distance in all frames; does nothing where the clip lacks it."""
     track = extract(maps, edit.move, space)
     return _put_back(maps, track, moved(track, edit.by), edit.move, space)
 
 
 def scale(maps: Maps, edit: Scale, space: LabelSpace) -> Maps:
-    """In all frames by the same factor; nothing where the clip does not hold the instance."""
+    """Scales an instance by the same factor in all frames; does nothing where the clip lacks it."""
     track = extract(maps, edit.scale, space)
     return _put_back(maps, track, scaled(track, edit.by), edit.scale, space)
 
 
 def _put_back(maps: Maps, old: Track, new: Track, instance: int, space: LabelSpace) -> Maps:
+    """Removes the old track and pastes the new one."""
     assert maps.instance_THW is not None
     if instance == no_instance(maps.instance_THW) or not old.mask_THW.any():
         return maps

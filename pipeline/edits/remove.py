@@ -1,4 +1,4 @@
-"""Objects and classes that go, and what is seen in their place."""
+"""Edits that remove objects and classes."""
 
 import numpy as np
 
@@ -10,7 +10,8 @@ from flowreel.schemas.label_space import LabelSpace
 
 
 def remove(maps: Maps, edit: Remove, space: LabelSpace) -> Maps:
-    """Removes a class, or some instances with all their pixels of things: what flickers between classes goes whole."""
+    """Removes a class, or some instances with all their pixels of things, so that flickering between classes leaves
+    nothing."""
     gone_THW = maps.label_THW == space.resolve(edit.remove)
     if edit.instances is not None:
         if maps.instance_THW is None:
@@ -31,7 +32,8 @@ def keep(maps: Maps, edit: Keep, space: LabelSpace) -> Maps:
 
 
 def without(maps: Maps, gone_THW: Mask, space: LabelSpace) -> Maps:
-    """Both maps with what is gone filled. Instances of which most goes leave nothing: masks reach beyond labels."""
+    """Removes pixels from both maps and fills their place. If most of an instance goes, all of it does: masks reach
+    beyond labels."""
     label_THW, instance_THW = maps
     if instance_THW is not None:
         rest_THW = _mostly(instance_THW, gone_THW, members(label_THW, space.things)) & ~gone_THW
@@ -40,7 +42,7 @@ def without(maps: Maps, gone_THW: Mask, space: LabelSpace) -> Maps:
 
 
 def _mostly(instance_THW: Ids, gone_THW: Mask, thing_THW: Mask) -> Mask:
-    """Where the instances are whose pixels of things mostly go."""
+    """Tells where instances are that lose most of their pixels of things."""
     count_K = np.bincount(instance_THW[thing_THW].ravel())
     gone_K = np.bincount(instance_THW[gone_THW & thing_THW].ravel(), minlength=len(count_K))
     return np.isin(instance_THW, np.flatnonzero(gone_K * 2 > count_K))

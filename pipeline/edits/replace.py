@@ -1,4 +1,4 @@
-"""A class becomes another one."""
+"""An edit that turns a class into another one."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from flowreel.schemas.label_space import LabelSpace
 
 
 def replace(maps: Maps, edit: Replace, space: LabelSpace) -> Maps:
-    """Things that become things keep their instance ids; what becomes stuff has none."""
+    """Replaces a class. Things that become things keep their instance ids; what becomes stuff has none."""
     label_THW, instance_THW = maps
     old, new = space.resolve(edit.replace), space.resolve(edit.with_)
     gone = label_THW == old

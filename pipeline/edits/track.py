@@ -1,6 +1,6 @@
-"""An object over time: cut out of maps, changed, and put into maps where nearer objects hide it.
+"""Tracks: an object over time, extracted from maps, changed, and pasted into maps where nearer objects hide it.
 
-How near an object is, is told by the row where it stands: of two objects on one ground, the lower one is nearer.
+The row where an object stands tells how near it is: of two objects on one ground, the lower one is nearer.
 """
 
 from dataclasses import dataclass
@@ -13,33 +13,35 @@ from flowreel.pipeline.edits.maps import Ids, Maps, Mask, filled, ignored, membe
 from flowreel.schemas.label_space import LabelSpace
 
 SAME = 0.3
-OBJECTS = 16  # of a class at most: maps of 8 bits have few ids to give
+OBJECTS = 16  # of a class at most: 8-bit maps have few ids
 
 
 @dataclass(frozen=True)
 class Track:
-    """The object of T frames: where it is, and as which class."""
+    """An object in T frames: where it is, and as which class."""
 
     mask_THW: Mask
     label_THW: Ids
 
     def ground(self, t: int) -> int:
-        """The row where it stands in a frame: its lowest. -1 where it is not in sight."""
+        """Gives the row where it stands in a frame: its lowest. -1 where it is not in sight."""
         rows = np.flatnonzero(self.mask_THW[t].any(axis=1))
         return int(rows[-1]) if len(rows) else -1
 
 
 def extract(maps: Maps, instance: int, space: LabelSpace) -> Track:
-    """An instance's pixels of things: masks of real maps reach a little beyond their objects."""
+    """Extracts an instance, without pixels of stuff: masks of real maps reach a little beyond their objects."""
     if maps.instance_THW is None:
-        raise ValueError(f"instance {instance} cannot be cut out: there are no instance maps")
+        raise ValueError(f"instance {instance} cannot be extracted: there are no instance maps")
     mask_THW = (maps.instance_THW == instance) & members(maps.label_THW, space.things)
     return Track(mask_THW, maps.label_THW)
 
 
 def follow(maps: Maps, instance: int, space: LabelSpace) -> Track:
-    """`extract`, but of the object that has the id where the id is seen first: where the id is at another place in the
-    next frame, another id may be at this one. Some sources number their objects anew in each frame.
+    """Extracts the object that has the id where the id is first seen, and follows it.
+
+    If the id is at another place in the next frame, another id may be at this one: some sources number their objects
+    anew in each frame.
     """
     whole = extract(maps, instance, space)
     assert maps.instance_THW is not None
@@ -56,7 +58,7 @@ def follow(maps: Maps, instance: int, space: LabelSpace) -> Track:
 
 
 def _at_place(instance_HW: Ids, thing_HW: Mask, place_HW: Mask) -> Mask:
-    """The object that covers a place best; nothing where none does by `SAME` (intersection over union)."""
+    """Gives the object that covers a place best; nothing where none does by `SAME` (intersection over union)."""
     ids, common = np.unique(instance_HW[thing_HW & place_HW], return_counts=True)
     masks = [thing_HW & (instance_HW == number) for number in ids.tolist()]
     covers = [n / int((mask | place_HW).sum()) for n, mask in zip(common.tolist(), masks, strict=True)]
@@ -65,7 +67,8 @@ def _at_place(instance_HW: Ids, thing_HW: Mask, place_HW: Mask) -> Mask:
 
 
 def extract_class(maps: Maps, label: int) -> list[Track]:
-    """The largest objects of a class: its instances, and what hangs together over space and time where it has none."""
+    """Extracts the largest objects of a class: its instances, and regions connected over space and time where it has
+    none."""
     from scipy import ndimage  # slow to import, and most specs have no such edit
 
     of_class_THW = maps.label_THW == label
@@ -82,7 +85,8 @@ def extract_class(maps: Maps, label: int) -> list[Track]:
 
 
 def moved(track: Track, by: tuple[float, float]) -> Track:
-    """``by``: right and down, in shares of the frame; whole pixels. What leaves the frame is gone."""
+    """Moves a track. ``by``: right and down, in shares of the frame, rounded to whole pixels. What leaves the frame
+    is gone."""
     height, width = track.mask_THW.shape[1:]
     right, down = round(by[0] * width), round(by[1] * height)
     row_H, column_W = np.arange(height) - down, np.arange(width) - right
@@ -90,7 +94,7 @@ def moved(track: Track, by: tuple[float, float]) -> Track:
 
 
 def scaled(track: Track, factor: float) -> Track:
-    """About the middle of its lowest row's edge, frame by frame: it stands where it stood."""
+    """Scales a track about the middle of its lowest edge, frame by frame: it stands where it stood."""
     height, width = track.mask_THW.shape[1:]
     parts = []
     for t, mask_HW in enumerate(track.mask_THW):
@@ -103,9 +107,10 @@ def scaled(track: Track, factor: float) -> Track:
 
 
 def paste(maps: Maps, track: Track, instance: int, space: LabelSpace) -> Maps:
-    """The object as ``instance`` in front of all but nearer objects and what is not labelled (the car's own hood)."""
+    """Pastes the object as ``instance`` in front of all but nearer objects and unlabelled pixels (the car's own
+    hood)."""
     if maps.instance_THW is None:
-        raise ValueError("an object cannot be put into maps without instances: which ones are nearer?")
+        raise ValueError("an object cannot be pasted into maps without instances, which say what is nearer")
     none = no_instance(maps.instance_THW)
     visible_THW = track.mask_THW & ~members(maps.label_THW, frozenset(ignored(space)))
     for t in np.flatnonzero(visible_THW.any(axis=(1, 2))).tolist():
@@ -116,17 +121,17 @@ def paste(maps: Maps, track: Track, instance: int, space: LabelSpace) -> Maps:
 
 
 def free_id(instance_THW: Ids, label: int) -> int:
-    """An id that no pixel has: as Cityscapes counts, from the class's last one down; in 8 bits from 254 down."""
+    """Gives an id that no pixel has: as Cityscapes counts, from the class's last one down; in 8 bits from 254 down."""
     taken = set(np.unique(instance_THW).tolist())
     most = 254 if instance_THW.dtype == np.uint8 else min(label * 1000 + 999, 65535)
     found = next((i for i in range(most, 0, -1) if i not in taken), None)
     if found is None:
-        raise ValueError(f"no id is free for an object: the clip's instance maps hold all of 1..{most}")
+        raise ValueError(f"no instance id is free: the clip's instance maps hold all of 1..{most}")
     return found
 
 
 def _nearer(instance_HW: Ids, thing_HW: Mask, ground: int) -> Mask:
-    """Pixels of objects that stand below a row."""
+    """Tells which pixels belong to objects that stand below a row."""
     lowest_K = np.full(int(instance_HW.max()) + 1, -1)
     rows, _ = np.nonzero(thing_HW)
     np.maximum.at(lowest_K, instance_HW[thing_HW], rows)
@@ -134,7 +139,7 @@ def _nearer(instance_HW: Ids, thing_HW: Mask, ground: int) -> Mask:
 
 
 def _sampled(track: Track, frames: range, row_H: NDArray[np.int64], column_W: NDArray[np.int64]) -> Track:
-    """Row and column of the pixel that each one shows; those outside the frame show nothing."""
+    """Samples frames of a track at the row and column that each pixel shows; those outside the frame show nothing."""
     part = slice(frames.start, frames.stop)
     height, width = track.mask_THW.shape[1:]
     inside_HW = ((row_H >= 0) & (row_H < height))[:, None] & ((column_W >= 0) & (column_W < width))

@@ -1,9 +1,10 @@
-"""Sequences + spec + newest version -> plan. Pure: no I/O, no clock, no randomness; the same input, the same plan.
+"""Plans: sequences + spec + newest version -> plan. Pure: no I/O, clock or randomness; the same input, the same plan.
 
 Columns throughout: a piece is a span of frames of one sequence, a clip is a piece in one variant.
 """
 
 import hashlib
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,7 +32,7 @@ SHARD_FRAMES = {"cpu": 60, "cuda": 480}
 
 @dataclass(frozen=True)
 class Published:
-    """What the newest version of the dataset holds."""
+    """Holds the clip ids that the newest version of the dataset has, published and excluded."""
 
     version: int | None = None
     clip_ids: pa.Array = field(default_factory=lambda: pa.array([], CLIP_ID))
@@ -40,7 +41,7 @@ class Published:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What decides the plan beside the sequences."""
+    """Gathers what decides the plan beside the sequences."""
 
     spec: Spec
     space: LabelSpace
@@ -54,7 +55,7 @@ class Inputs:
 
 @dataclass(frozen=True)
 class _Clips:
-    """All clips that a spec wants, in order of sequence, variant and start."""
+    """Holds all clips that a spec wants, in order of sequence, variant and start."""
 
     id_C16: NDArray[np.uint8]
     piece_C: NDArray[np.int32]
@@ -62,7 +63,7 @@ class _Clips:
 
 
 def plan(sequences: Sequences, inputs: Inputs, held: Published) -> Plan:
-    """All clips that the spec wants, less those that ``held`` has or has turned down, in lock-step shards.
+    """Plans all clips that the spec wants, less those that ``held`` has or has excluded, in lock-step shards.
 
     Clips that the version holds stay in their shards; new ones are packed in order of sequence, variant and start,
     clips of one length together, ``batch`` of them at least.
@@ -113,14 +114,14 @@ def _plan_id(wanted: _Clips, held: Published, shards: Shards, spec: Spec) -> str
 
 
 def published_frames(label_frames: NDArray[np.int32], inputs: Inputs) -> NDArray[np.int32]:
-    """How many pairs clips publish: all, or all but the first T-1."""
+    """Tells how many pairs clips publish, of their label frames: all, or all but the first T-1."""
     if inputs.spec.clips.lead_in == "repeat":
         return label_frames
     return np.maximum(0, label_frames - (inputs.window - 1)).astype(np.int32)
 
 
 def _clips(pieces: Spans, looks: Sequence[VariantSettings], inputs: Inputs) -> _Clips:
-    """Every piece in every variant, but for those that get no image."""
+    """Makes a clip of every piece in every variant, but for those that would get no image."""
     found = []
     for index, look in enumerate(looks):
         long_enough = published_frames(every_nth(pieces.frames_P, look.stride), inputs) >= 1
@@ -138,6 +139,7 @@ def _clips(pieces: Spans, looks: Sequence[VariantSettings], inputs: Inputs) -> _
 
 
 def _look(index: int, inputs: Inputs) -> VariantSettings:
+    """Gathers what all clips of a variant share."""
     variant = inputs.spec.variants[index]
     exemplar = None if variant.style == GENERATE else inputs.exemplars[variant.style]
     # a source with problems has none: it is planned to say what it holds, and not rendered
@@ -146,13 +148,13 @@ def _look(index: int, inputs: Inputs) -> VariantSettings:
 
 
 def _decides_look(index: int, look: VariantSettings, inputs: Inputs) -> dict[str, object]:
-    """The parts of identity that all clips of a variant share."""
+    """Gives the parts of identity that all clips of a variant share, as a tree for JSON."""
     variant = inputs.spec.variants[index]
     return {"variant": index} | variant_parts(variant, look, inputs.spec, inputs.space, inputs.settings)
 
 
 def _among(id_C16: NDArray[np.uint8], held: pa.Array) -> NDArray[np.bool_]:
-    """Which ids the version holds."""
+    """Tells of each id (C, 16) whether it is among ``held``: (C,)."""
     if not len(held):
         return np.zeros(len(id_C16), np.bool_)
     return np.asarray(pc.is_in(as_clip_ids(id_C16), value_set=held))
@@ -161,17 +163,21 @@ def _among(id_C16: NDArray[np.uint8], held: pa.Array) -> NDArray[np.bool_]:
 def _packed(
     pieces: Spans, clips: _Clips, new: NDArray[np.int64], looks: Sequence[VariantSettings], settings: RenderSettings
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The new clips in order of shards, and where each shard begins.
+    """Gives the clips at the rows ``new``, reordered shard by shard, and the M + 1 bounds of the M shards.
 
     A shard holds whole lock-step batches, of about SHARD_FRAMES frames: clips of one length and one kind of start.
+    Shorter clips stand before longer ones, and of one length those that begin with an exemplar before those that
+    generate their first frames.
     """
-    generates, stride = (np.array(of) for of in ([look.exemplar is None for look in looks], [x.stride for x in looks]))
-    length = every_nth(pieces.frames_P[clips.piece_C[new]], stride[clips.variant_C[new]])
-    kind = length.astype(np.int64) * 2 + generates[clips.variant_C[new]]
+    stride_V, generates_V = np.array([x.stride for x in looks]), np.array([x.exemplar is None for x in looks])
+    variant_C = clips.variant_C[new]
+    length_C, generates_C = every_nth(pieces.frames_P[clips.piece_C[new]], stride_V[variant_C]), generates_V[variant_C]
     order, first = [new[:0]], [np.zeros(1, np.int64)]
-    for value in np.unique(kind):
-        rows = new[kind == value]
-        batches = max(1, SHARD_FRAMES[settings.device] // (int(value) // 2 * settings.batch))
+    for length, generates in itertools.product(np.unique(length_C).tolist(), (False, True)):
+        rows = new[(length_C == length) & (generates_C == generates)]
+        if not len(rows):
+            continue
+        batches = max(1, SHARD_FRAMES[settings.device] // (length * settings.batch))
         ends = np.minimum(np.arange(0, len(rows), count := batches * settings.batch) + count, len(rows))
         first.append(first[-1][-1] + ends)
         order.append(rows)

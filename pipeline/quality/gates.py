@@ -1,15 +1,15 @@
-"""The gates that reject clips: bounds of the spec, each on one column of the manifest."""
+"""Rejects clips by gates: bounds of the spec, each on one column of the manifest."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from flowreel.schemas.quality import QualitySpec
 
 
 @dataclass(frozen=True)
 class Bound:
-    """What a field of `quality` asks of a column."""
+    """Says what a field of `quality` asks of a column."""
 
     field: str
     column: str
@@ -17,8 +17,15 @@ class Bound:
     value: float
 
 
+class Rejection(NamedTuple):
+    """Says why a clip must not be published."""
+
+    column: str  # of the manifest: the measure that is beyond its bound
+    reason: str  # for people
+
+
 def bounds_of(spec: QualitySpec) -> list[Bound]:
-    """Those that are set. A field's name says its side and column: ``max_warp_error``."""
+    """Gives the bounds that are set. A field's name says its side and column: ``max_warp_error``."""
     found: list[Bound] = []
     for field in QualitySpec.model_fields:
         side, _, column = field.partition("_")
@@ -28,10 +35,10 @@ def bounds_of(spec: QualitySpec) -> list[Bound]:
     return found
 
 
-def gate(columns: Mapping[str, Sequence[float | None]], spec: QualitySpec) -> str | None:
-    """Why a clip must not be published, or None: the first bound that its worst frame is beyond.
+def gate(columns: Mapping[str, Sequence[float | None]], spec: QualitySpec) -> Rejection | None:
+    """Finds the first bound that a clip's worst frame is beyond; gives None for a clip that may be published.
 
-    Frames of which a measure says nothing pass its bound.
+    ``columns``: by name, a value per frame. Frames of which a measure says nothing pass its bound.
     """
     for bound in bounds_of(spec):
         values = [(value, t) for t, value in enumerate(columns[bound.column]) if value is not None]
@@ -44,5 +51,6 @@ def gate(columns: Mapping[str, Sequence[float | None]], spec: QualitySpec) -> st
             worst, frame = min(values, key=lambda v: v[0])
             beyond, where = worst < bound.value, "below"
         if beyond:
-            return f"{bound.column} {worst:.4f} at frame {frame} {where} quality.{bound.field} {bound.value:g}"
+            told = f"{bound.column} {worst:.4f} at frame {frame} {where} quality.{bound.field} {bound.value:g}"
+            return Rejection(bound.column, told)
     return None

@@ -191,9 +191,10 @@ class ShardRenderer:
         label_THW = maps.label_THW[frames.first :]
         fps = self.job.spec.source.fps / frame_stride(self.job.spec.variants[clip.variant].edits)
         quality = measure(frames.image_THW3, label_THW, fps, self._agreement)
-        reason = gate(quality, self.job.spec.quality)
-        if reason:
-            return Rejected(clip.clip_id, reason, base64.b64encode(thumbnail(frames.image_THW3)).decode())
+        rejection = gate(quality, self.job.spec.quality)
+        if rejection:
+            picture = base64.b64encode(thumbnail(frames.image_THW3)).decode()
+            return Rejected(clip.clip_id, rejection.reason, picture, kind=rejection.column)
         return encode_clip(clip, maps, frames, quality, self.job)
 
     @cached_property

@@ -1,4 +1,4 @@
-"""A spec's source -> checked sequences with fingerprints, and verified reads of their files. Read `find.py` first.
+"""Turns a spec's source into checked sequences with fingerprints, and reads their files verified. Read `find.py` first.
 
 `keypoints` draws poses and faces, `scenes` makes procedural streets.
 """

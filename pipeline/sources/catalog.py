@@ -1,4 +1,4 @@
-"""Bucket -> sequences: lists by the templates, reads what is new, checks everything, reports every problem."""
+"""Finds the sequences of a source of files: lists by the templates, reads new files, reports every problem."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,8 +20,8 @@ from flowreel.schemas.label_space import LabelSpace
 from flowreel.schemas.sequence import Sequences
 from flowreel.schemas.spec import SourceSpec
 
-READERS = 32  # requests under way at once: as many as the S3 client has connections; some stores take 40 ms for each
-BLOCK = 4096  # new files whose facts are Python objects at one time
+READERS = 32  # requests in flight: as many as the S3 client has connections; some stores take 40 ms for each
+BLOCK = 4096  # new files whose facts are held as Python objects at a time
 SHOWN = 12  # problems in a message: one screen
 PLAN_LISTS_ALL = "`flowreel plan SPEC --json` lists all"
 Progress = Callable[[int, int], None]
@@ -29,12 +29,12 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Catalog:
-    """All sequences of a source, and what became known of its files."""
+    """All sequences of a source, and what is known of its files."""
 
     sequences: Sequences
-    problems: tuple[str, ...]  # each names sequence and frame; rendering must not start unless empty
+    problems: tuple[str, ...]  # each names its sequence and frame; nothing is rendered while there are any
     facts: pa.Table  # of its files, for the index
-    read: int  # files that were read; the rest was known
+    read: int  # files that had to be read; the index knew the others
     pixels: dict[int, int]  # class id -> pixels, after the remap
 
     def check(self) -> None:
@@ -63,7 +63,8 @@ def scan(
 
 
 def problem_report(problems: tuple[str, ...], use: str = "rendered", hint: str = PLAN_LISTS_ALL) -> str:
-    """One screen of problems; ``use``: what cannot be done with the source."""
+    """Formats one screen of problems; ``use``: what cannot be done with the source; ``hint``: how to see all of
+    them."""
     head = f"the source has {len(problems)} problem{'s' if len(problems) > 1 else ''} and cannot be {use}"
     lines = [head, *(f"  {p}" for p in problems[:SHOWN])]
     if len(problems) > SHOWN:
@@ -74,11 +75,11 @@ def problem_report(problems: tuple[str, ...], use: str = "rendered", hint: str =
 def read_facts(
     store: Store, wanted: list[tuple[pa.Table, Role]], known: pa.Table, progress: Progress | None
 ) -> tuple[pa.Table, int]:
-    """Facts of all wanted files in their order, and how many had to be read."""
+    """Gives the facts of all wanted files in their order, and how many had to be read."""
     keys = pa.chunked_array([keys_of(store.uri, files, role) for files, role in wanted]).combine_chunks()
-    place = pc.fill_null(pc.index_in(keys, value_set=known["key"].combine_chunks()), -1).to_numpy().astype(np.int64)
-    new = np.flatnonzero(place < 0)
-    place[new] = len(known) + np.arange(len(new))
+    row_N = pc.fill_null(pc.index_in(keys, value_set=known["key"].combine_chunks()), -1).to_numpy().astype(np.int64)
+    new = np.flatnonzero(row_N < 0)
+    row_N[new] = len(known) + np.arange(len(new))
     files = pa.concat_tables([table.select(["path", "size"]) for table, _ in wanted])
     roles: list[Role] = [role for _, role in wanted]
     ends = np.cumsum([len(table) for table, _ in wanted])
@@ -98,12 +99,12 @@ def read_facts(
                     progress(done, len(new))
             tables.append(index_of(found))
     facts = pa.concat_tables(tables)
-    unchanged = len(place) == len(facts) and bool((place == np.arange(len(place))).all())
-    return facts if unchanged else facts.take(pa.array(place)), len(new)
+    unchanged = len(row_N) == len(facts) and bool((row_N == np.arange(len(row_N))).all())
+    return facts if unchanged else facts.take(pa.array(row_N)), len(new)
 
 
 def nothing_found(store: Store, role: str, template: str) -> str:
-    """What to say when a template matches no file: what lies there instead."""
+    """Says that a template matches no file, and what lies there instead."""
     lines = [f"no frames found: nothing below {store.uri} matches source.{role} '{template}'"]
     there = store.list()
     lines += (

@@ -1,4 +1,4 @@
-"""What is known of source files, kept beside the dataset: an unchanged file is only listed again, never read.
+"""An index of source files, kept beside the dataset: an unchanged file is only listed again, never read.
 
 The index is a table, one row per file: sources have millions of them.
 """
@@ -24,7 +24,7 @@ from flowreel.schemas.sequence import DIGEST_BYTES
 
 Role = Literal["label", "instance", "image", "densepose", "openpose", "skeleton", "landmarks", "other"]
 INDEX_PATH = "cache/sources.parquet"
-FORMAT = b"2"  # raise when `inspect` learns to see something new, or the columns change
+FORMAT = b"2"  # increase when `inspect` learns to find something new, or the columns change
 DIGEST = pa.binary(DIGEST_BYTES)
 INDEX = pa.schema(  # "element": as Parquet names what lists hold
     [
@@ -42,7 +42,8 @@ INDEX = pa.schema(  # "element": as Parquet names what lists hold
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """What one file's bytes say. ``error`` is empty for a good file; ids and counts are of label maps only."""
+    """The facts of one file, from its bytes. ``error`` is empty for a good file; ids and counts are of label maps
+    only."""
 
     digest: str  # SHA-256 of the bytes
     width: int = 0
@@ -53,7 +54,8 @@ class FileFacts:
 
 
 def inspect(data: bytes, role: Role) -> FileFacts:
-    """Fingerprint, and the full decode: header, mode, size, completeness, and of label maps the ids present."""
+    """Fingerprints a file and decodes it in full: header, mode, size, completeness, and the ids that a label map
+    holds."""
     digest = hashlib.sha256(data).hexdigest()
     if role == "other":
         return FileFacts(digest)
@@ -79,7 +81,8 @@ def inspect(data: bytes, role: Role) -> FileFacts:
 
 
 def key_of(url: str, info: FileInfo, role: Role) -> str:
-    """A file is unchanged while this is: its place, size and etag or time of change."""
+    """Names a state of a file by its place, size and etag or time of change: while the key is the same, so is the
+    file."""
     return f"{role}|{url}|{info.size}|{info.tag}"
 
 
@@ -92,7 +95,7 @@ def fingerprint_of(store: Store, file: FileInfo, known: dict[str, FileFacts]) ->
 
 
 def keys_of(root: str, files: pa.Table, role: Role) -> pa.Array:
-    """`key_of` of many files: ``files`` has their path below the URL ``root``, size and tag."""
+    """Gives `key_of` of many files: ``files`` has their path below the URL ``root``, size and tag."""
     place = root + ("" if root.endswith("/") else "/")
     text = pa.large_string()
     parts = [files[name].cast(text) for name in ("path", "size", "tag")]
@@ -102,7 +105,7 @@ def keys_of(root: str, files: pa.Table, role: Role) -> pa.Array:
 
 
 def index_of(facts: Iterable[tuple[str, FileFacts]]) -> pa.Table:
-    """An index of these facts by key."""
+    """Builds an index of facts by key."""
     items = list(facts)
     columns = {
         "key": [key for key, _ in items],
@@ -117,7 +120,7 @@ def index_of(facts: Iterable[tuple[str, FileFacts]]) -> pa.Table:
 
 
 def facts_in(index: pa.Table) -> dict[str, FileFacts]:
-    """An index as facts by key."""
+    """Reads an index as facts by key."""
     return {
         row["key"]: FileFacts(
             row["digest"].hex(), row["width"], row["height"], tuple(row["ids"]), tuple(row["counts"]), row["error"]
@@ -127,22 +130,23 @@ def facts_in(index: pa.Table) -> dict[str, FileFacts]:
 
 
 def load_index(store: Store) -> pa.Table:
-    """The index kept beside a dataset; empty where there is none, or of another format: it can be made again."""
+    """Loads the index kept beside a dataset; empty where there is none or it has another format, as it can be
+    rebuilt."""
     nothing = INDEX.empty_table()
     try:
         table = read_parquet(store.read(INDEX_PATH))
-    except (StorageError, pa.ArrowException, OSError):  # pyarrow tells of flipped bits by OSError
+    except (StorageError, pa.ArrowException, OSError):  # pyarrow reports flipped bits as OSError
         return nothing
     return table if table.schema.equals(INDEX, check_metadata=True) else nothing
 
 
 def forget_index(store: Store) -> None:
-    """After a file turned out to be another than the index says (same size, same time): all are read again."""
+    """Deletes the index, so that all files are read again: one of them differs although its size and time do not."""
     store.delete(INDEX_PATH)
 
 
 def save_index(store: Store, index: pa.Table) -> None:
-    """Replaces what is kept. The caller leaves out files that are gone, so that it does not grow for ever."""
+    """Replaces the stored index. The caller leaves out files that are gone, so that it does not grow for ever."""
     sink = io.BytesIO()
     pq.write_table(index, sink, compression="zstd")
     store.write(INDEX_PATH, sink.getvalue())

@@ -1,4 +1,4 @@
-"""What a spec renders from, whatever kind of source it is: opened, and its sequences found."""
+"""Opens a spec's source of any kind, and finds its sequences."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ from flowreel.schemas.source import SourceSpec
 
 
 def open_source(source: SourceSpec, options: Mapping[str, Any] | None = None) -> Store | None:
-    """Where its files lie; None for procedural scenes, which have none."""
+    """Opens the store of a source's files; None for procedural scenes, which have none."""
     return None if source.procedural else open_store(source.uri, options)
 
 

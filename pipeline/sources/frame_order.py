@@ -1,4 +1,4 @@
-"""Which of the listed files is which frame of which sequence."""
+"""Assigns listed files to frames and sequences."""
 
 from dataclasses import dataclass
 
@@ -26,6 +26,7 @@ class Order:
 
     @property
     def sequence_N(self) -> Rows:
+        """Gives the index of each frame's sequence, (N,)."""
         return np.repeat(np.arange(len(self.ids)), np.diff(self.first_S1))
 
 
@@ -51,7 +52,7 @@ def order_frames(labels: pa.Table, instances: pa.Table) -> Order:
 
 
 def _ranked(labels: pa.ChunkedArray, instances: pa.ChunkedArray) -> tuple[pa.Array, Rows, Rows]:
-    """The distinct texts of both columns in natural order, and for each row of either its place among them."""
+    """Gives the distinct texts of both columns in natural order, and for each row of either its rank among them."""
     both = pa.chunked_array([*labels.chunks, *instances.chunks], pa.string()).cast(pa.large_string())
     encoded = both.combine_chunks().dictionary_encode()
     order = natural_order(encoded.dictionary)
@@ -62,7 +63,7 @@ def _ranked(labels: pa.ChunkedArray, instances: pa.ChunkedArray) -> tuple[pa.Arr
 
 
 def natural_order(texts: pa.Array) -> Rows:
-    """Indices that put distinct texts into natural order."""
+    """Gives the indices that put distinct texts into natural order."""
     shapes = pc.unique(pc.replace_substring_regex(texts, "[0-9]", "0"))
     if len(shapes) <= 1:  # the same digits at the same places: natural order is that of bytes
         return pc.sort_indices(texts).to_numpy().astype(np.int64)
@@ -71,12 +72,13 @@ def natural_order(texts: pa.Array) -> Rows:
 
 
 def _sorted_rows(keys: Rows) -> Rows:
+    """Gives the rows in rising order of their keys."""
     in_order = bool((keys[1:] > keys[:-1]).all())
     return np.arange(len(keys)) if in_order else np.argsort(keys, kind="stable")
 
 
 def _found(wanted: Rows, among: Rows, values: Rows) -> Rows:
-    """The value beside each wanted key in ``among`` (rising), -1 for those that are not there."""
+    """Gives the value beside each wanted key in ``among`` (rising), -1 for keys that are not there."""
     if not len(among):
         return np.full(len(wanted), -1, np.int64)
     place = np.minimum(np.searchsorted(among, wanted), len(among) - 1)

@@ -1,4 +1,4 @@
-"""Bucket -> sequences of poses or faces: listed by the templates, read where new, checked, every problem reported."""
+"""Finds the sequences of a source of poses or faces: lists by the templates, reads new files, checks everything."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ from flowreel.schemas.source import SourceSpec
 
 @dataclass(frozen=True)
 class _Files:
-    """What frames are made of: the files that every frame has, what stands beside them, masks of people."""
+    """The files of a source: those every frame has, the guides beside them, and masks of people."""
 
     main: Maps
     guides: Maps
@@ -33,7 +33,7 @@ class _Files:
 def scan_points(
     store: Store, source: SourceSpec, known: pa.Table, size: Size, progress: Progress | None = None
 ) -> Catalog:
-    """Lists and checks a source of poses or faces; see `catalog.scan`. ``size``: of the rendered frames.
+    """Lists and checks a source of poses or faces; see `catalog.scan`. ``size``: width, height of rendered frames.
 
     Raises SourceError if there are no frames at all, StorageError if the source cannot be listed or read.
     """
@@ -52,7 +52,7 @@ def scan_points(
 
 
 def _roles(source: SourceSpec) -> tuple[Role, Role, Role]:
-    """What the three kinds of files are read as."""
+    """Gives the roles that the three kinds of files are read in."""
     if source.face:
         return "landmarks", "image", "instance"
     assert source.pose is not None
@@ -77,7 +77,7 @@ def _sequences(source: SourceSpec, files: _Files, guides: Order, masks: Order) -
 
 
 def _digests(maps: Maps, order: Order) -> NDArray[np.uint8]:
-    """Per frame, zeros where a file is missing; (N, 32)."""
+    """Gathers the digest of each frame's file, zeros where it is missing; uint8 (N, 32)."""
     found_N32 = np.zeros((len(order.instance_N), DIGEST_BYTES), np.uint8)
     has = order.instance_N >= 0
     found_N32[has] = maps.digests()[order.instance_N[has]]
@@ -85,7 +85,8 @@ def _digests(maps: Maps, order: Order) -> NDArray[np.uint8]:
 
 
 def _size(source: SourceSpec, files: _Files, guides: Order, masks: Order, s: int) -> Size:
-    """Of a sequence's pictures: what the spec says, or that of the first map that is whole; 0, 0 without any."""
+    """Gives the size of a sequence's pictures: the spec's, else that of the first map that is whole; 0, 0 without
+    any."""
     if source.picture:
         return source.picture
     rows = slice(int(guides.first_S1[s]), int(guides.first_S1[s + 1]))
@@ -95,6 +96,7 @@ def _size(source: SourceSpec, files: _Files, guides: Order, masks: Order, s: int
 
 
 def _problems(source: SourceSpec, size: Size, files: _Files, guides: Order, masks: Order) -> Iterator[str]:
+    """Yields the problems of all sequences, and of files that belong to no frame."""
     guide = "pose.densepose" if source.pose and source.pose.densepose else "images"
     beside = [(guide, files.guides, guides)] if source.guides else []
     beside += [("instances", files.masks, masks)] if source.instances else []
@@ -121,7 +123,7 @@ def _problems(source: SourceSpec, size: Size, files: _Files, guides: Order, mask
 
 
 def _beside(name: str, field: str, own: Size, files: dict[str, File | None]) -> Iterator[str]:
-    """What is wrong with the maps or images beside a sequence's frames."""
+    """Yields what is wrong with the maps or images beside a sequence's frames."""
     missing = [frame for frame, file in files.items() if file is None]
     if missing:
         yield (

@@ -1,4 +1,4 @@
-"""Which label ids a source's maps hold, by what the index says of each."""
+"""Counts the label ids that a source's maps hold, from the index."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -18,9 +18,9 @@ _NAMED = 3  # files in a message
 def count_ids(
     facts: pa.Table, remap: NDArray[np.uint16], space: LabelSpace, order_N: NDArray[np.int64], paths: pa.ChunkedArray
 ) -> tuple[dict[int, int], list[str]]:
-    """Pixels per class after the remap, and a problem for each id that the label space does not have.
+    """Counts pixels per class after the remap, and names a problem for each id that the label space does not have.
 
-    ``facts``: of label maps (`file_index.INDEX`); ``paths``: theirs, and ``order_N``: the order to name them in.
+    ``facts``: of label maps (`file_index.INDEX`); ``paths``: theirs; ``order_N``: the order to name them in.
     """
     known = np.zeros(_ALL_IDS, np.bool_)
     known[list(space.ids)] = True
@@ -54,13 +54,13 @@ def _batches(table: pa.Table) -> Iterator[tuple[int, pa.RecordBatch]]:
 
 
 def _total(ids: NDArray[np.integer], count: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Pixels per id; a batch's sums are far below 2**53, where floats are exact."""
+    """Counts pixels per id; a batch's sums are far below 2**53, where floats are exact."""
     return np.bincount(ids, weights=count, minlength=_ALL_IDS).astype(np.int64)
 
 
 def _problem(value: int, pixels: int, files: int, named: list[str], space: LabelSpace) -> str:
     more = f" and {files - _NAMED:,} more" if files > _NAMED else ""
     return (
-        f"label id {value} is unknown in label space '{space.name}': {pixels:,} pixels in {files:,} file(s):"
-        f" {', '.join(named)}{more}; add it to source.remap"
+        f"label id {value} is unknown in label space '{space.name}': {pixels:,} pixels in {files:,}"
+        f" file{'' if files == 1 else 's'}: {', '.join(named)}{more}; add it to source.remap"
     )

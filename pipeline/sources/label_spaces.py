@@ -1,4 +1,4 @@
-"""Label spaces by name, or from a YAML or JSON file anywhere."""
+"""Opens label spaces by name, or from a YAML or JSON file anywhere."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from flowreel.schemas.parse import check, parse_yaml
 
 
 def open_label_space(name: str, options: Mapping[str, Any]) -> LabelSpace:
-    """A built-in label space, or the one in a file. Raises UsageError that names the built-in ones."""
+    """Gives a built-in label space, or reads one from a file. Raises UsageError that names the built-in ones."""
     if name in BUILT_IN:
         return BUILT_IN[name]
     try:

@@ -1,4 +1,4 @@
-"""Bucket -> the files that match templates, as columns. Each folder is listed once, whatever the templates."""
+"""Lists the files that match templates as tables. Each folder is listed once, however many templates there are."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -22,9 +22,9 @@ FILES = pa.schema(
 
 
 def list_matching(store: Store, templates: Sequence[str]) -> list[pa.Table]:
-    """Per template the files that match it, columns FILES.
+    """Lists, for each template, the files that match it: columns FILES.
 
-    Raises SourceError for names that are no UTF-8, StorageError for those that no store takes.
+    Raises SourceError for names that are not UTF-8, StorageError for those that no store accepts.
     """
     parsed = [Template(text) for text in templates]
     found: list[list[pa.Table]] = [[] for _ in parsed]
@@ -42,7 +42,7 @@ def list_matching(store: Store, templates: Sequence[str]) -> list[pa.Table]:
 
 
 def _larger(pages: Iterable[list[FileInfo]]) -> Iterator[list[FileInfo]]:
-    """Pages of small folders together: columns pay off for many files."""
+    """Merges pages of small folders: columns pay off for many files."""
     together: list[FileInfo] = []
     for page in pages:
         together += page
@@ -53,7 +53,7 @@ def _larger(pages: Iterable[list[FileInfo]]) -> Iterator[list[FileInfo]]:
 
 
 def _outermost(prefixes: Iterable[str]) -> list[str]:
-    """The folders that hold all others, "" being the root."""
+    """Gives the folders that contain all the others, "" being the root."""
     kept: list[str] = []
     for prefix in sorted(prefixes, key=len):
         if not any(not outer or prefix == outer or prefix.startswith(outer + "/") for outer in kept):
@@ -65,7 +65,7 @@ def _columns(store: Store, page: list[FileInfo]) -> pa.Table:
     try:
         path = pa.array([info.path for info in page], pa.string())
     except UnicodeEncodeError as error:
-        raise SourceError(f"{store.uri}: the name of the file {error.object!r} is no valid UTF-8; rename it") from None
+        raise SourceError(f"{store.uri}: the name of the file {error.object!r} is not valid UTF-8; rename it") from None
     return pa.table(
         {
             "path": path,

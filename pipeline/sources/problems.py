@@ -1,4 +1,4 @@
-"""What can be wrong with a sequence, in words."""
+"""Problems of a sequence, in words."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -11,7 +11,7 @@ from flowreel.pipeline.sources.template import number_of
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A map of a sequence, as far as its problems go."""
+    """What the checks know of one map of a sequence."""
 
     path: str
     size: tuple[int, int]  # width, height
@@ -19,7 +19,7 @@ class File:
 
 
 def sequence_problems(name: str, frames: Mapping[str, File], paired: Mapping[str, File] | None) -> Iterator[str]:
-    """Broken files, sizes that differ, gaps, missing instance maps of one sequence.
+    """Yields broken files, sizes that differ, gaps and missing instance maps of one sequence.
 
     ``frames``: label maps by frame name in natural order; ``paired``: its instance maps, None if none are wanted.
     """
@@ -47,7 +47,7 @@ def sequence_problems(name: str, frames: Mapping[str, File], paired: Mapping[str
 
 
 def _gaps(name: str, ordered: list[str]) -> Iterator[str]:
-    """Frames missing between two neighbours: numbers must rise evenly; time stamps, give or take half a step."""
+    """Yields gaps between neighbours: frame numbers must rise evenly, time stamps give or take half a step."""
     numbers = [number_of(k) for k in ordered]
     steps = [(b[1] - a[1], i) for i, (a, b) in enumerate(pairwise(numbers)) if a and b and a[0] == b[0]]
     rising = [step for step, _ in steps if step > 0]
@@ -61,6 +61,11 @@ def _gaps(name: str, ordered: list[str]) -> Iterator[str]:
             )
         if step > 1.5 * usual:
             yield (
-                f"sequence '{name}': {round(step / usual) - 1} frame(s) missing between '{ordered[i]}' and"
+                f"sequence '{name}': {_count(round(step / usual) - 1)} missing between '{ordered[i]}' and"
                 f" '{ordered[i + 1]}'; add them, or split the sequence there"
             )
+
+
+def _count(frames: int) -> str:
+    """Says how many frames, with the right plural."""
+    return f"{frames} frame{'' if frames == 1 else 's'}"

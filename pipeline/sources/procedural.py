@@ -1,5 +1,8 @@
-"""Streets as a source: sequences that no file holds. Each is a function of the spec's parameters, its seed and its
-number, and is drawn by the worker that renders it, at the size it is rendered at."""
+"""Procedural streets as a source: sequences that no file holds.
+
+Each is a function of the spec's parameters, its seed and its index, and is painted by the worker that renders it, at
+the size it is rendered at.
+"""
 
 import hashlib
 import json
@@ -22,7 +25,7 @@ Size = tuple[int, int]  # width, height
 
 
 def procedural_catalog(like: ProceduralSpec, size: Size) -> Catalog:
-    """All sequences of a spec. Nothing is drawn: what they hold follows from the parameters."""
+    """Lists all sequences of a spec. Nothing is painted: their fingerprints follow from the parameters."""
     count = like.sequences
     prints = [fingerprint(like, index) for index in range(count)]
     digest_N32 = np.repeat(np.frombuffer(b"".join(prints), np.uint8).reshape(count, -1), like.frames, axis=0)
@@ -41,7 +44,7 @@ def procedural_catalog(like: ProceduralSpec, size: Size) -> Catalog:
 
 
 def fingerprint(like: ProceduralSpec, index: int) -> bytes:
-    """Of everything that decides a sequence: how many others there are does not."""
+    """Hashes everything that decides a sequence; how many others there are does not."""
     parts = [SCENE_FORMAT, index, like.model_dump(mode="json", exclude={"sequences"})]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).digest()
 
@@ -49,22 +52,28 @@ def fingerprint(like: ProceduralSpec, index: int) -> bytes:
 def draw_maps(
     like: ProceduralSpec, frames: Sequence[Frame], size: Size
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
-    """Label and instance maps (T, H, W) of frames of one sequence. Raises SourceError if this release draws others."""
+    """Paints label and instance maps (T, H, W) of frames of one sequence.
+
+    Raises SourceError if this release paints them differently from the one that planned them.
+    """
     drive, numbers = _drive_of(like, frames, size), [int(frame.name) for frame in frames]
     scenes = [drive.scene(t, t + 1) for t in numbers]
     return np.concatenate([s.label_THW for s in scenes]), np.concatenate([s.instance_THW for s in scenes])
 
 
 def draw_truth(like: ProceduralSpec, frames: Sequence[Frame], size: Size) -> Truth:
-    """Depth and flow of consecutive frames of one sequence. Raises SourceError as `draw_maps` does."""
+    """Computes depth and flow of consecutive frames of one sequence. Raises SourceError as `draw_maps` does."""
     return _drive_of(like, frames, size).truth(int(frames[0].name), int(frames[-1].name) + 1)
 
 
 def _drive_of(like: ProceduralSpec, frames: Sequence[Frame], size: Size) -> Drive:
+    """Finds the drive of a sequence. Raises SourceError if its fingerprint differs from the planned one."""
     file = frames[0].label
     index = int(file.path.partition("/")[0].removeprefix(_PREFIX))
     if fingerprint(like, index).hex() != file.digest:
-        raise SourceError(f"{file.path}: this release of flowreel draws it otherwise; use the one that planned it")
+        raise SourceError(
+            f"{file.path}: this release of Flowreel paints it differently; use the release that planned it"
+        )
     return _drive(like, index, size)
 
 

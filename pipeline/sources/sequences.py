@@ -1,4 +1,4 @@
-"""Listed files + what is known of each -> sequences and their problems."""
+"""Builds sequences and their problems from listed files and what the index says of each."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from flowreel.schemas.sequence import DIGEST_BYTES, Sequences
 from flowreel.schemas.spec import SourceSpec
 
 _NUMBER = r"\A(?P<before>.*?)(?P<digits>[0-9]+)[^0-9]*\z"  # as `template.number_of`
-_DIGITS = 18  # what an int64 holds for sure
+_DIGITS = 18  # an int64 always holds that many
 _NO_STEP = np.iinfo(np.int64).max
 
 
@@ -26,21 +26,25 @@ class Maps:
     facts: pa.Table
 
     def file(self, row: int) -> File:
+        """Gives what the checks need to know of one map."""
         facts = self.facts.slice(row, 1)
         size = (facts["width"][0].as_py(), facts["height"][0].as_py())
         return File(self.path(row), size, facts["error"][0].as_py())
 
     def path(self, row: int) -> str:
+        """Gives a map's path below the source's root."""
         return str(self.files["path"][row].as_py())
 
     def numbers(self, column: str) -> NDArray[np.int64]:
+        """Gives a column of facts as integers, one per map."""
         return self.facts[column].to_numpy().astype(np.int64)
 
     def broken(self) -> NDArray[np.bool_]:
+        """Tells for each map whether it cannot be used."""
         return np.asarray(pc.not_equal(self.facts["error"], ""))
 
     def digests(self) -> NDArray[np.uint8]:
-        """(rows, 32)."""
+        """Gives the SHA-256 of each map, uint8 (rows, 32)."""
         column = self.facts["digest"].combine_chunks()
         data = np.frombuffer(column.buffers()[1] or b"", np.uint8)
         start = column.offset * DIGEST_BYTES
@@ -56,6 +60,7 @@ class SourceFrames:
     instances: Maps
 
     def sequences(self, source: SourceSpec) -> Sequences:
+        """Builds the sequences that plans and workers use."""
         order, instance_N32 = self.order, None
         width_N, height_N = (self.labels.numbers(name)[order.label_N] for name in ("width", "height"))
         # A sequence's size is that of its first map that is whole.
@@ -75,7 +80,7 @@ class SourceFrames:
         )  # fmt: skip
 
     def problems(self, *, wants_instances: bool) -> Iterator[str]:
-        """All problems of sequences. Only those that have any are looked at frame by frame."""
+        """Yields all problems of sequences. Only suspicious sequences are checked frame by frame."""
         order = self.order
         for s in np.flatnonzero(self._suspicious(wants_instances)).tolist():
             name = order.ids[s].as_py()
@@ -92,6 +97,7 @@ class SourceFrames:
         yield from self._without_labels()
 
     def _without_labels(self) -> Iterator[str]:
+        """Yields sequences that have instance maps but no label map."""
         rows = self.order.orphan_K[self.order.orphan_sequence_K < 0]
         alone = self.instances.files.take(pa.array(rows))
         for name in alone["sequence"].unique().to_pylist():
@@ -100,7 +106,7 @@ class SourceFrames:
             yield f"sequence '{name}': {len(paths)} instance maps, but no label map; first {first}"
 
     def _suspicious(self, wants_instances: bool) -> NDArray[np.bool_]:
-        """Per sequence, whether anything may be wrong with it."""
+        """Tells for each sequence whether anything may be wrong with it."""
         order, first = self.order, self.order.first_S1[:-1]
         length_S = np.diff(order.first_S1)
         has = order.instance_N >= 0
@@ -118,7 +124,7 @@ class SourceFrames:
         return bad_S
 
     def _uneven(self) -> NDArray[np.bool_]:
-        """Per sequence, whether its frame numbers do not rise by one step throughout."""
+        """Tells for each sequence whether its frame numbers fail to rise by one step throughout."""
         order = self.order
         parts = pc.extract_regex(order.names, _NUMBER)
         digits, before = pc.struct_field(parts, "digits"), pc.struct_field(parts, "before").dictionary_encode()
@@ -138,6 +144,6 @@ class SourceFrames:
 
 
 def rows_of(column: NDArray[np.uint8], rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """``column[rows]`` without a copy where that is the column as it is."""
+    """Gives ``column[rows]``, without a copy where that is the whole column in order."""
     unchanged = len(rows) == len(column) and bool((rows == np.arange(len(rows))).all())
     return column if unchanged else column[rows]

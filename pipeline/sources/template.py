@@ -1,4 +1,4 @@
-"""Templates such as ``{sequence}/labels/*.png``: which files are frames of which sequence."""
+"""Templates such as ``{sequence}/labels/*.png``, which say which files are frames of which sequence."""
 
 import re
 from dataclasses import dataclass
@@ -21,27 +21,27 @@ class Template:
 
     @property
     def columns_pattern(self) -> str:
-        """For `pyarrow.compute.extract_regex`, whose syntax is RE2's: columns `sequence` and `frame`."""
+        """Gives the pattern for `pyarrow.compute.extract_regex`, in RE2's syntax: columns `sequence` and `frame`."""
         return rf"\A(?:{self._pattern.pattern})\z"
 
     def match(self, path: str) -> tuple[str, str] | None:
-        """(sequence, frame name) of a path, or None if it is no frame."""
+        """Splits a path into (sequence, frame name); None if it is no frame."""
         found = self._pattern.fullmatch(path)
         return (found["sequence"], found["frame"]) if found else None
 
     @property
     def prefix(self) -> str:
-        """The folder below which all matches lie: listing starts there."""
+        """Gives the folder below which all matches lie, where listing starts."""
         parts = self.text.split("/")
         return "/".join(parts[: parts.index("{sequence}")])
 
 
 def natural(text: str) -> list[tuple[int, int | str]]:
-    """Sort key: frame2 comes before frame10."""
+    """Gives a sort key by which frame2 comes before frame10."""
     return [(0, int(part)) if part[0] in "0123456789" else (1, part) for part in re.split(r"([0-9]+)", text) if part]
 
 
 def number_of(name: str) -> tuple[str, int] | None:
-    """(what stands before, the last number) of a frame name; None if it has no number."""
+    """Splits a frame name into (what stands before, its last number); None if it has no number."""
     found = re.fullmatch(r"(.*?)([0-9]+)[^0-9]*", name)
     return (found[1], int(found[2])) if found else None

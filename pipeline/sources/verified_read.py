@@ -1,4 +1,4 @@
-"""A source file as it was when the source was checked."""
+"""Reads source files only as they were when the source was checked."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ SINCE = "since it was checked; run the command again"
 
 
 def read_all_unchanged(store: Store, files: Sequence[SourceFile]) -> list[bytes]:
-    """As `read_unchanged`, all asked for at once."""
+    """Reads files as `read_unchanged` does, all requested at once."""
     found = store.read_all([file.path for file in files])
     return [
         data if data is not None and has(data, file.digest) else read_unchanged(store, file)
@@ -20,7 +20,7 @@ def read_all_unchanged(store: Store, files: Sequence[SourceFile]) -> list[bytes]
 
 
 def read_unchanged(store: Store, file: SourceFile) -> bytes:
-    """A file's bytes, if they still are what was seen when the source was checked: a change is never half used.
+    """Reads a file's bytes if they are what they were when the source was checked, so that a change is never half used.
 
     Raises SourceError otherwise.
     """

@@ -24,7 +24,7 @@ _memory_lock = threading.Lock()
 
 
 def temporary_name() -> str:
-    """A file name that nobody else uses."""
+    """Makes a file name that nobody else uses."""
     return f".{uuid4().hex}{TEMPORARY_SUFFIX}"
 
 
@@ -36,7 +36,8 @@ def replace_file(target: Path, data: bytes) -> None:
 
 
 def replace_with_copy(target: Path, source: Path) -> None:
-    """The same with the content of another local file, which need not fit into memory."""
+    """Replaces a local file in one step, as `replace_file` does, by a copy of another one, which need not fit into
+    memory."""
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.parent / temporary_name()
     try:
@@ -59,7 +60,8 @@ def create_file(target: Path, data: bytes) -> bool:
 
 
 def create_in_memory(fs: Any, path: str, data: bytes) -> bool:
-    """The same in fsspec's memory store, among the threads of this process."""
+    """Creates a file in fsspec's memory store; False if there is one already. Safe among the threads of this
+    process."""
     with _memory_lock:
         if fs.exists(path):
             return False
@@ -68,10 +70,11 @@ def create_in_memory(fs: Any, path: str, data: bytes) -> bool:
 
 
 def create_object(put: Callable[[], object], holds: Callable[[], bool]) -> bool:
-    """The same in an object store: `put` is one conditional PUT, `holds` tells whether its body is what is stored.
+    """Creates an object in an object store; False if there is one already. `put` is one conditional PUT, `holds` tells
+    whether the stored body is its own.
 
-    "Exists already" may be the answer to one's own PUT: when its first answer was lost, it was sent again. So the
-    stored body decides, and bodies have to differ between writers. To be called again after a transient error.
+    "Exists already" may be the answer to one's own PUT, sent again because its first answer was lost. So the stored
+    body decides, and writers must write different bodies. After a transient error it can be called again.
     """
     try:
         put()
@@ -86,13 +89,16 @@ def create_object(put: Callable[[], object], holds: Callable[[], bool]) -> bool:
 
 
 def _exists_already(error: Exception) -> bool:
-    """s3fs knows the 412 answers of AWS only; those of Ceph and SeaweedFS are a bare OSError with the status behind."""
+    """Tells whether an error says that the object exists.
+
+    s3fs knows only the 412 answers of AWS; those of Ceph and SeaweedFS are a bare OSError that carries the status.
+    """
     return isinstance(error, FileExistsError) or status_of(error) == PRECONDITION_FAILED
 
 
 @contextmanager
 def _written(folder: Path, data: bytes) -> Iterator[Path]:
-    """A temporary file in `folder` (made if missing) that holds `data` safely on disk."""
+    """Yields a temporary file in `folder` (made if missing) whose content, `data`, is safely on disk."""
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / temporary_name()
     try:
@@ -106,6 +112,7 @@ def _written(folder: Path, data: bytes) -> Iterator[Path]:
 
 
 def _link(temporary: Path, target: Path) -> bool:
+    """Links the temporary file to its name; False if that name is taken."""
     try:
         os.link(temporary, target)
         return True
@@ -118,7 +125,8 @@ def _link(temporary: Path, target: Path) -> bool:
 
 
 def _rename_locked(temporary: Path, target: Path) -> bool:
-    """For file systems without hard links (exFAT, some network and FUSE mounts): a lock that ends with its process."""
+    """Renames under a lock that ends with its process: for file systems without hard links (exFAT, some FUSE
+    mounts)."""
     import fcntl  # not on Windows, whose file systems have hard links
 
     folder = os.open(target.parent, os.O_RDONLY)

@@ -1,4 +1,4 @@
-"""What differs between a local folder and a bucket, one call each: no retries, errors as they come.
+"""The operations that differ between a local folder and a bucket, one call each: no retries, errors as they come.
 
 Paths are relative to the root and have been checked by the Store.
 """
@@ -32,21 +32,24 @@ READERS = 8  # requests of one call under way at once
 
 
 class Folder:
-    """A folder on a disk."""
+    """A folder on a disk. Its methods are those of `protocol.Backend`."""
 
     def __init__(self, root: str) -> None:
         self._root = Path(root)
 
     def walk(self, folder: str) -> Iterator[FileInfo]:
-        """Follows links. Raises for folders that can't be read: skipped ones would look like missing frames.
+        """Yields all files below a folder, following links.
 
-        A link to nowhere is listed, so that the one who reads it gets the error.
+        Raises for folders that cannot be read: skipping them would look like missing frames. A link to nowhere is
+        listed, so that whoever reads it gets the error.
         """
         top = self._root / folder
         if top.exists():
             yield from self._walk(top, ())
 
     def _walk(self, folder: Path, above: tuple[str, ...]) -> Iterator[FileInfo]:
+        """Yields the files below a folder. `above`: the real paths of the folders that lead to it. Raises StorageError
+        for a loop of links."""
         here = os.path.realpath(folder)
         if here in above:
             raise StorageError(f"Cannot list {folder}: it is a link to a folder that holds it. Remove the link.")
@@ -63,7 +66,7 @@ class Folder:
         return files, [f"{folder}/{name}".lstrip("/") for name in folders]
 
     def _entries(self, folder: Path) -> tuple[list[FileInfo], list[str]]:
-        """Files in a folder, and names of the folders in it."""
+        """Lists the files in a folder, and the names of the folders in it."""
         files, folders, below = [], [], folder.relative_to(self._root).as_posix()
         prefix = "" if below == "." else below + "/"
         with os.scandir(folder) as entries:
@@ -117,7 +120,7 @@ class Folder:
 
 
 class Bucket:
-    """A place in an object store (or in fsspec's memory store)."""
+    """A place in an object store, or in fsspec's memory store. Its methods are those of `protocol.Backend`."""
 
     def __init__(self, uri: str, options: Mapping[str, Any]) -> None:
         self._uri = uri
@@ -157,7 +160,8 @@ class Bucket:
         return [info_of_object(raw["name"][start:], raw) for raw in files], [name for name in folders if name]
 
     def _is_below(self, top: str, name: str, raw: Mapping[str, Any]) -> bool:
-        """A root that is an object itself, and the empty objects that stand for folders, are no files below it."""
+        """Tells whether an entry is a file below `top`; a root that is itself an object is not, nor are the empty
+        objects that stand for folders."""
         return name.startswith(top + "/") and not name.endswith("/") and raw["type"] == "file"
 
     def stat(self, path: str) -> FileInfo:
@@ -175,7 +179,8 @@ class Bucket:
             raise
 
     def read_all(self, paths: Sequence[str]) -> list[bytes | None]:
-        """A range beyond the end: for whole objects s3fs asks for their size first."""
+        """Reads whole objects by a range that reaches beyond their end: for whole objects s3fs would ask for their size
+        first."""
         at_once = {"batch_size": READERS} if self._fs.async_impl else {}
         found = self._fs.cat_ranges([*map(self._full, paths)], 0, WHOLE, on_error="return", **at_once)
         return [data if isinstance(data, bytes) else None for data in found]
@@ -199,7 +204,7 @@ class Bucket:
         self._fs.rm_file(self._full(path))
 
     def check(self, make: bool) -> None:
-        """An empty place in a bucket is readable, as an empty folder is."""
+        """Raises if the place cannot be listed. An empty place in a bucket is readable, as an empty folder is."""
         try:
             if "/" not in self._root:
                 self._fs.ls(self._root, detail=False)
@@ -209,7 +214,7 @@ class Bucket:
             self._check_bucket()
 
     def _check_bucket(self) -> None:
-        """Tells an absent bucket from an empty one; says nothing where only the bucket's content may be seen."""
+        """Raises NotFound if the bucket does not exist; does nothing if credentials give access only to its content."""
         if self._protocol not in EXTRAS:
             return
         try:
@@ -222,11 +227,12 @@ class Bucket:
             return
 
     def _holds(self, path: str, data: bytes) -> bool:
+        """Tells whether an object's content is `data`. Raises TryAgain if its body came incomplete."""
         if self.stat(path).size != len(data):
             return False
         stored = self.read(path, 0, len(data))
         if len(stored) != len(data):
-            raise TryAgain(f"{len(stored)} bytes came instead of {len(data)}")
+            raise TryAgain(f"{len(stored)} bytes arrived instead of {len(data)}")
         return stored == data
 
     def _full(self, path: str) -> str:

@@ -1,4 +1,4 @@
-"""What a storage backend raises, turned into Flowreel's errors: worth another try or not, and what the user can do.
+"""Translates what storage backends raise into Flowreel's errors: whether to retry, and what the user can do.
 
 Backends raise their own types (botocore, aiohttp, azure, gcsfs, plain OSError). Types of optional packages are
 recognised by class name, so that nothing has to be imported to recognise them.
@@ -16,7 +16,7 @@ from flowreel.schemas.errors import StorageError
 
 T = TypeVar("T")
 
-TRIES = 4  # with the pauses below: 2 to 5 s of trouble are sat out
+TRIES = 4  # with the pauses below, outages of 2 to 5 s are survived
 FIRST_PAUSE_S = 0.5
 CONFLICT = 409  # S3: "another conditional write is under way, try again"
 TRANSIENT_STATUS = {408, CONFLICT, 425, 429}
@@ -42,25 +42,26 @@ _jitter = random.Random()  # its own state: the global one may have been seeded 
 
 
 class NotFound(StorageError, FileNotFoundError):
-    """An object, folder or bucket that isn't there."""
+    """An object, folder or bucket that does not exist."""
 
 
 class Unavailable(StorageError):
-    """The store kept failing or didn't answer. Nothing is wrong with the request: it may work later."""
+    """A store that keeps failing or does not answer. Nothing is wrong with the request: it may work later."""
 
 
 class Full(StorageError):
-    """A disk that takes no more bytes."""
+    """A disk, quota or file size that has reached its limit."""
 
 
 class TryAgain(OSError):
-    """Raised inside a storage call whose answer can't be trusted, such as a body cut short."""
+    """An answer of a storage call that can't be trusted, such as a body cut short; raised inside the call, so that it
+    is retried."""
 
 
 def retry(call: Callable[[], T], tries: int, note: Callable[[Exception], None]) -> T:
-    """Runs `call` until it returns, at most `tries` times with growing pauses; a permanent error is raised at once.
+    """Runs `call` until it returns, at most `tries` times, with growing pauses; a permanent error is raised at once.
 
-    `note` is told of every error that is tried again.
+    `note` is called with every error that is retried.
     """
     for attempt in range(tries - 1):
         try:
@@ -74,7 +75,7 @@ def retry(call: Callable[[], T], tries: int, note: Callable[[Exception], None]) 
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the same request may work a moment later."""
+    """Tells whether the same request may work a moment later."""
     if isinstance(error, PERMANENT_TYPES + (StorageError,)):
         return False
     for e in _chain(error):  # before the status: aiohttp reports a body cut short as a 400
@@ -87,7 +88,7 @@ def is_transient(error: BaseException) -> bool:
 
 
 def status_of(error: BaseException) -> int | None:
-    """The HTTP status behind an error, which s3fs keeps only in the error's cause; None if there is none."""
+    """Finds the HTTP status of an error, which s3fs keeps only in the error's cause; None if there is none."""
     for e in _chain(error):
         response = getattr(e, "response", None)
         found = [response.get("ResponseMetadata", {}).get("HTTPStatusCode")] if isinstance(response, Mapping) else []
@@ -99,7 +100,8 @@ def status_of(error: BaseException) -> int | None:
 
 
 def explained(error: Exception, action: str, options: Mapping[str, Any]) -> StorageError:
-    """The error for the user: `action` ("read s3://b/k"), what failed, the next step; no value of `options` in it."""
+    """Makes the error for the user: `action` ("read s3://b/k"), what failed, the next step. It holds no value of
+    `options`."""
     kind, reason, step = diagnosis(error)
     detail = _detail(error)
     return kind(redact(f"Cannot {action}: {reason}{f' ({detail})' if detail else ''}. {step}", options))
@@ -115,7 +117,7 @@ def _detail(error: Exception) -> str:
 
 
 def diagnosis(error: Exception) -> tuple[type[StorageError], str, str]:
-    """Error class, reason and next step."""
+    """Gives the error class, the reason and the next step."""
     status = status_of(error)
     if "NoSuchBucket" in _codes(error):
         return NotFound, "there is no such bucket", "Create it or correct its name; buckets are never made here."
@@ -141,14 +143,14 @@ def diagnosis(error: Exception) -> tuple[type[StorageError], str, str]:
 
 
 def redact(text: str, options: Mapping[str, Any]) -> str:
-    """`text` with every secret among the values of `options` replaced by ***, as well as passwords within URLs."""
+    """Replaces every secret among the values of `options` in `text` by ***, as well as passwords within URLs."""
     for secret in sorted(_secrets(options), key=len, reverse=True):
         text = text.replace(secret, "***").replace(quote(secret, safe=""), "***")
     return SIGNED_QUERY.sub(r"\1***", USERINFO.sub("***@", text))
 
 
 def _secrets(value: Any) -> Iterator[str]:
-    """Texts of 4 characters or more within options, and the parts of connection strings (`Name=value;...`)."""
+    """Yields texts of 4 characters or more within options, and the parts of connection strings (`Name=value;...`)."""
     if isinstance(value, Mapping):
         for name, item in value.items():
             if name not in HARMLESS_OPTIONS:
@@ -163,7 +165,7 @@ def _secrets(value: Any) -> Iterator[str]:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error and what caused it."""
+    """Yields the error and its causes, 8 at most."""
     current: BaseException | None = error
     for _ in range(8):
         if current is None:
@@ -173,10 +175,11 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _is_a(error: BaseException, names: set[str]) -> bool:
+    """Tells whether the error's class, or one it derives from, has one of these names."""
     return any(cls.__name__ in names for cls in type(error).__mro__)
 
 
 def _codes(error: BaseException) -> set[str]:
-    """S3 error codes behind an error, such as NoSuchBucket."""
+    """Collects the S3 error codes of an error and its causes, such as NoSuchBucket."""
     responses = [getattr(e, "response", None) for e in _chain(error)]
     return {str(r.get("Error", {}).get("Code")) for r in responses if isinstance(r, Mapping)}

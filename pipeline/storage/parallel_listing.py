@@ -1,4 +1,4 @@
-"""Listing many folders at the same time."""
+"""Lists many folders at the same time."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,8 +8,8 @@ from operator import attrgetter
 from flowreel.pipeline.storage.protocol import FileInfo
 
 THREADS = 16
-MAX_LEVELS = 3  # of folders that are looked into one by one, to find enough to list at the same time
-MAX_FOLDERS = 16  # that one task lists: a task each would cost more than listing a small folder on a disk
+MAX_LEVELS = 3  # of folders that are listed one by one to find enough to list at the same time
+MAX_FOLDERS = 16  # per task: one task each would cost more than listing a small folder on a disk
 
 Level = tuple[list[FileInfo], list[str]]  # files, names of folders
 
@@ -17,7 +17,8 @@ Level = tuple[list[FileInfo], list[str]]  # files, names of folders
 def list_pages(
     folder: str, level: Callable[[str], Level], walk: Callable[[str], list[FileInfo]]
 ) -> Iterator[list[FileInfo]]:
-    """All files below a folder in pieces, as they come. ``level`` gives what lies right in a folder, ``walk`` all."""
+    """Yields all files below a folder, page by page, as they arrive. ``level`` lists what lies directly in a folder,
+    ``walk`` everything below it."""
     loose, folders = level(folder)
     with ThreadPoolExecutor(THREADS) as pool:
         for _ in range(MAX_LEVELS):  # a few folders that hold many, such as train/ and val/
@@ -30,5 +31,5 @@ def list_pages(
         size = max(1, min(MAX_FOLDERS, len(folders) // (4 * THREADS)))
         folders = sorted(folders)
         rest = (folders[i : i + size] for i in range(0, len(folders), size))
-        while tasks := list(islice(rest, 4 * THREADS)):  # the pool would run ahead of who reads
+        while tasks := list(islice(rest, 4 * THREADS)):  # the pool would run ahead of its reader
             yield from pool.map(lambda names: [info for name in names for info in walk(name)], tasks)

@@ -1,4 +1,4 @@
-"""What a `Store` asks of a local folder or a bucket, and what these say of an object: `FileInfo`."""
+"""The operations a `Store` needs from a local folder or a bucket, and what they say of an object: `FileInfo`."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,38 +29,39 @@ class Backend(Protocol):
     """The operations that a Store is made of."""
 
     def walk(self, folder: str) -> Iterator[FileInfo]:
-        """All objects below a folder, at any depth, in any order."""
+        """Yields all objects below a folder, at any depth, in any order."""
 
     def level(self, folder: str) -> tuple[list[FileInfo], list[str]]:
-        """Objects and folders right in a folder, in any order."""
+        """Lists the objects and the folders directly in a folder, in any order."""
 
     def stat(self, path: str) -> FileInfo:
-        """Raises FileNotFoundError for folders too."""
+        """Gives the facts of one object. Raises FileNotFoundError for folders too."""
 
     def read(self, path: str, start: int, stop: int) -> bytes:
-        """The bytes [start, stop), fewer where the object ends before."""
+        """Reads the bytes [start, stop), fewer where the object ends earlier."""
 
     def read_all(self, paths: Sequence[str]) -> list[bytes | None]:
-        """Whole objects, all asked for at once; None for those that did not come at the first try."""
+        """Reads whole objects, all requested at once; None for those that did not arrive at the first try."""
 
     def replace(self, path: str, data: bytes) -> None:
-        """In one step."""
+        """Creates or replaces an object in one step."""
 
     def upload(self, path: str, local: Path) -> None:
-        """`replace` by the content of a local file."""
+        """Creates or replaces an object by the content of a local file."""
 
     def create(self, path: str, data: bytes) -> bool:
-        """In one step; False if there is such an object."""
+        """Creates an object in one step; False if it exists."""
 
     def delete(self, path: str) -> None:
-        """May raise FileNotFoundError."""
+        """Deletes an object. May raise FileNotFoundError."""
 
     def check(self, make: bool) -> None:
-        """Raises if the root can't be listed; `make`: creates it where that takes no decision (a folder, no bucket)."""
+        """Raises if the root can't be listed; `make`: creates it where that takes no decision (a folder, not a
+        bucket)."""
 
 
 def stat_of_entry(entry: os.DirEntry[str]) -> os.stat_result:
-    """Of a file, or of a link to nowhere. Raises FileNotFoundError if it is gone."""
+    """Gives the status of a file, or of a link that leads nowhere. Raises FileNotFoundError if it is gone."""
     try:
         return entry.stat()
     except FileNotFoundError:
@@ -68,18 +69,19 @@ def stat_of_entry(entry: os.DirEntry[str]) -> os.stat_result:
 
 
 def info_of_file(path: str, stat: os.stat_result) -> FileInfo:
-    """Of a local file; its tag is the time of its last change."""
+    """Gives the facts of a local file; its tag is the time of its last change."""
     return FileInfo(path, stat.st_size, str(stat.st_mtime_ns), stat.st_mtime)
 
 
 def info_of_object(path: str, raw: Mapping[str, Any]) -> FileInfo:
-    """Of what an fsspec driver says; each has names of its own."""
+    """Gives the facts of an object from what an fsspec driver says; each driver has its own names."""
     modified_s = _seconds(_first(raw, TIME_KEYS) or 0.0)
     tag = _first(raw, TAG_KEYS)
     return FileInfo(path, int(raw["size"]), str(tag).strip('"') if tag else repr(modified_s), modified_s)
 
 
 def _first(raw: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
+    """Returns the first value that is not empty, None if there is none."""
     for key in keys:  # a loop: sources have millions of files
         if found := raw.get(key):
             return found
@@ -87,6 +89,7 @@ def _first(raw: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
 
 
 def _seconds(time: Any) -> float:
+    """Converts a time (ISO text, datetime or number) to Unix seconds."""
     if isinstance(time, str):
         time = datetime.fromisoformat(time)
     return float(time.timestamp() if isinstance(time, datetime) else time)

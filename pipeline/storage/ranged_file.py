@@ -33,4 +33,4 @@ class RangedFile(io.RawIOBase):
         return len(data)
 
     def readall(self) -> bytes:
-        return self.read(max(0, self._size - self._position)) or b""  # not in pieces of 8 KiB
+        return self.read(max(0, self._size - self._position)) or b""  # in one request instead of blocks of 8 KiB

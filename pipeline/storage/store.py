@@ -1,6 +1,6 @@
-"""Where sequences, checkpoints and datasets lie: one root in a bucket or on a disk, as `open_store` opens it.
+"""Access to sequences, checkpoints and datasets: one root in a bucket or on a disk, as `open_store` opens it.
 
-Stores misbehave: what is read is checked for its length, transient errors are tried again, listings are never cached.
+Stores misbehave, so bodies are checked for their length, transient errors are retried and listings are never cached.
 """
 
 import hashlib
@@ -41,26 +41,26 @@ DELETE_THREADS = 8
 class Store:
     """One root and how to reach it. Made by `open_store`; threads may share it, processes may send it to each other.
 
-    Paths are relative to the root, with `/` between their parts, and cannot leave it. All methods raise
-    StorageError: NotFound for what isn't there, Unavailable when the store kept failing.
+    Paths are relative to the root, with `/` between their parts, and cannot leave it. All methods raise StorageError:
+    NotFound for what doesn't exist, Unavailable when the store keeps failing.
     """
 
     uri: str  # without credentials: an absolute local path, or a URL
     _options: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
 
     def url(self, path: str = "") -> str:
-        """Where an object or folder lies, for messages and for other tools."""
+        """Gives the URL of an object or folder, for messages and for other tools."""
         if not path:
             return self.uri
         check_path(path, self.uri)
         return self.uri + ("" if self.uri.endswith("/") else "/") + path
 
     def child(self, path: str) -> "Store":
-        """The store whose root is a folder of this one."""
+        """Gives the store whose root is a folder of this one."""
         return Store(self.url(path), self._options)
 
     def list(self, prefix: str = "", pattern: str | None = None) -> list[FileInfo]:
-        """All objects below the folder `prefix`, at any depth, sorted by path; [] if there is no such folder.
+        """Lists all objects below the folder `prefix`, at any depth, sorted by path; [] if there is no such folder.
 
         `pattern` is matched against the path from the root: `*` stays within one part, `**` is any number of parts.
         Files still being written are left out, unless the pattern ends with TEMPORARY_SUFFIX.
@@ -75,29 +75,31 @@ class Store:
         return sorted(found, key=attrgetter("path"))
 
     def pages(self, prefix: str = "") -> Iterator[Page]:
-        """What `list` gives without a pattern, in pieces as they come: folders are listed at the same time."""
+        """Yields what `list` gives without a pattern, page by page as it arrives: folders are listed at the same
+        time."""
         return list_pages(prefix.removesuffix("/"), self._level, self.list)
 
     def _level(self, folder: str) -> Level:
-        """Files and folders right in a folder."""
+        """Lists the files and folders directly in a folder."""
         files, folders = self._attempt(f"list {self.url(folder)}", lambda backend: backend.level(folder))
         return [f for f in files if not f.path.endswith(TEMPORARY_SUFFIX)], folders
 
     def info(self, path: str) -> FileInfo:
-        """Size and tag of one object."""
+        """Gives the facts of one object: size in bytes, tag and time of change."""
         return self._object("find", path, lambda backend: backend.stat(path))
 
     def exists(self, path: str) -> bool:
-        """Whether there is such an object (a folder is none)."""
+        """Tells whether there is such an object (a folder is none)."""
         with suppress(NotFound):
             return bool(self.info(path))
         return False
 
     def read(self, path: str, size: int | None = None, sha256: str | None = None) -> bytes:
-        """An object's bytes. `size`: what a listing or a record says it has; without, the store is asked first.
+        """Reads an object's bytes. `size`: what a listing or a record says it has; without it, the store is asked
+        first.
 
-        A body of another length is read again, then refused: some clients do not notice. `sha256`: what its bytes had
-        when they were seen; if they have it still, nothing else has to be asked.
+        A body of another length is read again, then refused, as some clients do not notice one that is cut short.
+        `sha256`: the hash its bytes had earlier; if they still have it, nothing else has to be asked.
         """
 
         def once(backend: Backend) -> bytes:
@@ -109,19 +111,22 @@ class Store:
         return self._object("read", path, once)
 
     def read_all(self, paths: Sequence[str]) -> Bodies:
-        """Objects' bytes as they come at the first try, unchecked; None for those that do not. For who knows by a hash
-        whether they are whole, and reads the others one by one."""
+        """Reads objects at the first try only, unchecked; None for those that do not arrive.
+
+        For callers that can tell by a hash whether a body is whole, and then read the others one by one.
+        """
         for path in paths:
             check_path(path, self.uri)
         return self._attempt(f"read {len(paths)} objects of {self.uri}", lambda backend: backend.read_all(paths))
 
     def read_range(self, path: str, start: int, stop: int) -> bytes:
-        """The bytes [start, stop) of an object, which has to be that long."""
+        """Reads the bytes [start, stop) of an object, which must be that long."""
         length = max(0, stop - start)
         return self._object("read", path, lambda b: of_length(b.read(path, start, stop), length)) if length else b""
 
     def open_input(self, path: str, size: int | None = None) -> io.RawIOBase:
-        """A seekable file for pyarrow and others that need parts of a large object: each read is a checked request."""
+        """Opens a seekable file for pyarrow and others that need parts of a large object: each read is a checked
+        request."""
         return RangedFile(lambda a, b: self.read_range(path, a, b), self.info(path).size if size is None else size)
 
     def write(self, path: str, data: bytes) -> None:
@@ -129,25 +134,27 @@ class Store:
         self._object("write", path, lambda backend: backend.replace(path, data))
 
     def write_checked(self, path: str, data: bytes) -> None:
-        """`write`, then read back: for what counts once it is there."""
+        """Writes an object and reads it back: for what counts as soon as it exists."""
         self._object("write", path, lambda backend: write_checked(backend, path, data))
 
     def upload(self, path: str, local: Path) -> None:
-        """`write` for what is too large for memory: the content of a file of this machine."""
+        """Writes an object that is too large for memory from a file of this machine."""
         self._object("write", path, lambda backend: backend.upload(path, local))
 
     def put_if_absent(self, path: str, data: bytes) -> bool:
         """Creates an object if there is none: of all concurrent callers exactly one gets True.
 
-        `data` is at most 5 MiB and holds something unique to the caller: when an answer gets lost, what is stored is
-        compared with it. After Unavailable it isn't known whether the object was created.
+        `data` is at most 5 MiB and holds something unique to the caller: when an answer gets lost, it is compared with
+        what is stored. After Unavailable it isn't known whether the object was created.
         """
         if len(data) > MAX_CREATE_BYTES:
-            raise StorageError(f"Cannot create {self.url(path)}: {len(data)} bytes, {MAX_CREATE_BYTES} are the most.")
+            raise StorageError(
+                f"Cannot create {self.url(path)}: it has {len(data)} bytes, and {MAX_CREATE_BYTES} is the limit."
+            )
         return self._object("create", path, lambda backend: backend.create(path, data))
 
     def delete(self, *paths: str) -> None:
-        """Deletes objects; those that are gone already are no error."""
+        """Deletes objects; it is no error if they are already gone."""
         for path in paths:
             check_path(path, self.uri)  # before anything is deleted
         with ThreadPoolExecutor(DELETE_THREADS) as pool:
@@ -175,11 +182,13 @@ class Store:
             self._object("delete", path, lambda backend: backend.delete(path))
 
     def _object(self, action: str, path: str, call: Callable[[Backend], T]) -> T:
+        """Calls the backend for one object, whose path is checked first."""
         check_path(path, self.uri)
         return self._attempt(f"{action} {self.url(path)}", call)
 
     def _attempt(self, what: str, call: Callable[[Backend], T], tries: int = TRIES) -> T:
-        """Calls the backend, again after transient errors; `from None`: a traceback's cause could show secrets."""
+        """Calls the backend, again after transient errors. Raises `from None`: the cause in a traceback could show
+        secrets."""
 
         def note(error: Exception) -> None:
             log.info("trying again: %s", explained(error, what, self._options))
@@ -193,12 +202,12 @@ class Store:
             raise explained(error, what, self._options) from None
 
     def _backend(self) -> Backend:
-        """Looked up at each call: fsspec keeps the connections, also across fork."""
+        """Makes the backend at each call: fsspec keeps the connections, also across fork."""
         return Bucket(self.uri, self._options) if "://" in self.uri else Folder(self.uri)
 
 
 def check_path(path: str, uri: str) -> None:
-    """Refuses what could leave the root."""
+    """Raises StorageError for a path that could leave the root."""
     if re.search(r"[\\\x00-\x1f\x7f]", path) or any(part in ("", ".", "..") for part in path.split("/")):
         raise StorageError(f"{path!r} is no path below {uri}: write parts/joined/by/slashes, no '..', no backslash.")
 

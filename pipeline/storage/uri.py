@@ -1,4 +1,4 @@
-"""URIs of folders and files -> the `Store` that they lie in."""
+"""Opens the `Store` that a URI of a folder or file lies in."""
 
 import os
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from flowreel.schemas.errors import StorageError
 
 
 def open_store(uri: str, options: Mapping[str, Any] | None = None) -> Store:
-    """The store at a local path, `file://` URL or fsspec URL (`s3://bucket/folder`, `gs://`, `abfs://`, `memory://`).
+    """Opens a store: a local path, `file://` URL or fsspec URL (`s3://bucket/folder`, `gs://`, `abfs://`, `memory://`).
 
     `options` go to fsspec's driver. Nothing is contacted yet. Raises StorageError for bad or unusable URIs.
     """
@@ -41,16 +41,27 @@ def open_store(uri: str, options: Mapping[str, Any] | None = None) -> Store:
     return Store(f"{scheme}://{place}", dict(options or {}))
 
 
+def absolute_uri(uri: str) -> str:
+    """Gives a local path or `file://` URL as an absolute path, other URLs as they are.
+
+    For places that are opened later by a process that may run in another folder. Raises StorageError for a `file://`
+    URL of another host.
+    """
+    scheme, separator, _ = uri.partition("://")
+    return uri if separator and scheme != "file" else _local_path(uri)
+
+
 def open_file(uri: str, options: Mapping[str, Any] | None = None) -> tuple[Store, str]:
     """Opens the store that holds one file, such as a spec, a label space or an exemplar.
 
-    Gives the folder of ``uri`` as a store, and the file's name in it; a bare name lies where the command runs."""
+    Gives the folder of ``uri`` as a store, and the file's name in it; a bare name lies where the command runs.
+    """
     folder, _, name = uri.rpartition("/")
     return open_store(folder or ("/" if uri.startswith("/") else "."), options), name
 
 
 def _local_path(uri: str) -> str:
-    """The absolute path of a local path or file:// URL (whose %20 and the like are decoded)."""
+    """Gives the absolute path of a local path or file:// URL (whose %20 and the like are decoded)."""
     if not uri.startswith("file://"):
         return os.path.abspath(os.path.expanduser(uri))
     host, path = urlsplit(uri).netloc, unquote(uri.removeprefix("file://").partition("/")[2])

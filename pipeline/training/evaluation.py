@@ -23,20 +23,21 @@ FOLDER = "samples"
 _MOMENTS = 4  # frames on the still picture
 
 Figures = dict[str, float]
+L1_NAMES = frozenset({"held_out_l1", "trained_on_l1"})  # of `evaluate`'s figures in the log
 
 
 def evaluate(generator: VideoGenerator, clip: TrainingClip, empty: bool) -> tuple[Figures, ClipFrames]:
     """Renders the clip's labels, from nothing if ``empty``, else from its first real frame as an exemplar.
-    ``held_out_l1``: mean absolute difference from the real frames in [-1, 1];
-       ``held_out_warp_error`` and ``real_warp_error``: means over frames, as published datasets have them."""
+    ``shown_l1``: mean absolute difference from the real frames in [-1, 1];
+       ``shown_warp_error`` and ``real_warp_error``: means over frames, as published datasets have them."""
     frames = render_clips(
         engine_for(generator), [_conditioning(clip, empty)], RenderOptions(flow=generator.config.flow)
     )[0]
     real_THW3 = _real(clip)
     apart = np.abs(frames.image_THW3.astype(np.float32) - real_THW3).mean() / 127.5
     figures = {
-        "held_out_l1": float(apart),
-        "held_out_warp_error": _mean(warp_errors(frames.image_THW3)),
+        "shown_l1": float(apart),
+        "shown_warp_error": _mean(warp_errors(frames.image_THW3)),
         "real_warp_error": _mean(warp_errors(real_THW3)),
     }
     return {name: round(value, 5) for name, value in figures.items()}, frames

@@ -8,15 +8,17 @@ from functools import cached_property
 
 from flowreel.pipeline.generator.checkpoint import NOT_ARCHITECTURE, read_checkpoint
 from flowreel.pipeline.generator.config import GeneratorConfig
-from flowreel.pipeline.storage import NotFound, Store, open_store
+from flowreel.pipeline.storage import NotFound, Store, absolute_uri, open_store
 from flowreel.pipeline.training import state
 from flowreel.pipeline.training.architecture import generator_config
 from flowreel.pipeline.training.data.reference_flow import open_method
 from flowreel.pipeline.training.data.sampling import Draw, Sampling, draw_round
+from flowreel.pipeline.training.data.sequences import TrainingSequence
 from flowreel.pipeline.training.data.sources import TrainingSource, open_source
 from flowreel.pipeline.training.objective.perceptual import open_perceptual
 from flowreel.pipeline.training.schedule import Stage, last_epoch, stage
 from flowreel.schemas.errors import UsageError
+from flowreel.schemas.label_spaces import BUILT_IN
 from flowreel.schemas.training import TrainSpec
 
 SPEC_FILE = "train.json"
@@ -39,6 +41,11 @@ class TrainPlan:
     def lengths(self) -> tuple[int, ...]:
         """Frames of each sequence that is trained on."""
         return tuple(len(sequence.frames) for sequence in self.source.trained)
+
+    @property
+    def shown(self) -> TrainingSequence:
+        """The sequence that samples and figures are of: one that is held out, else one that is trained on."""
+        return (*self.source.held_out, *self.source.trained)[0]
 
     def stage(self, epoch: int) -> Stage:
         return stage(epoch, self.spec, max(self.lengths))
@@ -72,12 +79,12 @@ class TrainPlan:
         return self.resumes_at == self.total_steps
 
     def summary(self) -> list[str]:
-        """For people: what will be trained on what."""
-        held = ", ".join(s.name for s in self.source.held_out) or "none"
+        """Tells people what will be trained on what, by whom, and which sequence samples show."""
+        held = ", ".join(s.name for s in self.source.held_out)
+        samples = f"held out: {held}" if held else f"none held out: samples show {self.shown.name}, which is trained on"
         width, height = self.spec.data.size
         lines = [
-            f"{len(self.lengths):,} sequences, {sum(self.lengths):,} frames of {width}x{height} to train on;"
-            f" held out: {held}",
+            f"{len(self.lengths):,} sequences, {sum(self.lengths):,} frames of {width}x{height} to train on; {samples}",
             f"{self.total_steps:,} steps in {last_epoch(self.spec.schedule):,} epochs",
         ]
         if self.resumes_at:
@@ -91,7 +98,8 @@ class TrainPlan:
 
 def prepare(spec: TrainSpec, progress: Callable[[int, int], None] | None = None) -> TrainPlan:
     """Checks everything that can be checked before the first step. Raises UsageError, SourceError, CheckpointError,
-    StorageError; each names what is wrong."""
+    StorageError; each names what is wrong. Workers run in other folders, so the plan's local paths are absolute."""
+    spec = with_absolute_paths(spec)
     output = open_store(spec.output, spec.storage_options)
     output.check_writable()
     source = open_source(spec, progress)
@@ -108,6 +116,22 @@ def prepare(spec: TrainSpec, progress: Callable[[int, int], None] | None = None)
     with suppress(NotFound):
         _check_unchanged(output, spec)
     return TrainPlan(spec, source, config, state.newest_step(output))
+
+
+def with_absolute_paths(spec: TrainSpec) -> TrainSpec:
+    """Gives the spec with all its local paths made absolute, from the folder that the command runs in."""
+    groups: dict[str, object] = {"output": absolute_uri(spec.output)}
+    if spec.dataset:
+        groups["dataset"] = absolute_uri(spec.dataset)
+    if spec.source:
+        named = {"uri": absolute_uri(spec.source.uri)} if spec.source.uri else {}
+        if spec.source.label_space not in BUILT_IN:
+            named["label_space"] = absolute_uri(spec.source.label_space)
+        groups["source"] = spec.source.model_copy(update=named)
+    for group, field in (("generator", "init"), ("data", "flow_weights"), ("losses", "perceptual_weights")):
+        if place := getattr(getattr(spec, group), field):
+            groups[group] = getattr(spec, group).model_copy(update={field: absolute_uri(place)})
+    return spec.model_copy(update=groups)
 
 
 def record_spec(plan: TrainPlan) -> None:

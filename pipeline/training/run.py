@@ -16,10 +16,12 @@ from flowreel.pipeline.training.data_parallel import Worker
 from flowreel.pipeline.training.log import Log, Record
 from flowreel.pipeline.training.objective.objective import ChunkOptions, Objective, start
 from flowreel.pipeline.training.objective.perceptual import open_perceptual
+from flowreel.pipeline.training.outlook import Outlook, check_learned, outlook
 from flowreel.pipeline.training.plan import TrainPlan, record_spec
 from flowreel.pipeline.training.schedule import Stage, last_epoch
 from flowreel.pipeline.training.state import State
-from flowreel.pipeline.training.step import add_gradients
+from flowreel.pipeline.training.step import add_gradients, not_finite
+from flowreel.schemas.errors import DivergedError
 
 SAMPLE_FRAMES, SAMPLE_FPS = 30, 12
 Post = Callable[[Record], object]
@@ -38,6 +40,11 @@ class Run:
         self.objective = Objective(plan.spec.losses, plan.spec.discriminators, flow, perceptual)
         self.log = Log(plan.output, state.position.step)
 
+    def outlook(self) -> Outlook:
+        """Tells what is trained with and how long it will take, by a trial step where no step was timed before."""
+        with self._precision():
+            return outlook(self.plan, self.worker, self.state, self.objective, self.loader, self.log.records)
+
     def train(self) -> None:
         """From the state that it was given to the schedule's end."""
         if self.worker.leads:
@@ -48,6 +55,7 @@ class Run:
             for epoch in range(self.state.position.epoch, last_epoch(self.plan.spec.schedule) + 1):
                 self._epoch(epoch)
             self._save()
+            self._finish()
 
     def _epoch(self, number: int) -> None:
         """The rounds of an epoch that are still to be done."""
@@ -72,6 +80,11 @@ class Run:
                 with self._precision():
                     losses, memories[i], _ = self.objective(networks, clip, frames, memories[i], how)
                 add_gradients(losses, networks, share=1 / (len(held) * self.worker.count))
+                if wrong := not_finite(losses, networks):
+                    raise DivergedError(
+                        f"{self._where(drawn[i], frames)}: {wrong}. Nothing was saved after the newest state; lower"
+                        " optimiser.lr, or look at these frames, and run the same command to resume from that state."
+                    )
                 self.log.add(losses.terms)
             self.state.optimisers.step(self.worker.add_up)
             self.state.optimisers.clear()
@@ -82,6 +95,13 @@ class Run:
         position.round += 1
         self._after_round(before, now, drawn[0])
 
+    def _where(self, draw: Draw, frames: range) -> str:
+        """Names the step and the frames of a clip, for errors."""
+        sequence = self.plan.source.trained[draw.sequence]
+        indices = draw.indices[frames.start : frames.stop]
+        first, last = (sequence.frames[i].name for i in (indices[0], indices[-1]))
+        return f"step {self.state.position.step + 1}, sequence {sequence.name}, frames {first} to {last}"
+
     def _after_round(self, before: int, now: Stage, draw: Draw) -> None:
         """What is due after so many steps: a sample, a state; both end an interval of the log."""
         saving, step = self.plan.spec.saving, self.state.position.step
@@ -90,6 +110,15 @@ class Run:
         if before // saving.every < step // saving.every:
             self._line(now, draw)
             self._save()
+
+    def _finish(self) -> None:
+        """Notes the last figures. Raises DivergedError if they are worse than before the first step."""
+        if not self.worker.leads:
+            return
+        shown = {record["step"] for record in self.log.records if evaluation.L1_NAMES & record.keys()}
+        if self.state.position.step not in shown:
+            self._sample()
+        check_learned(self.log.records, self.plan)
 
     def _mine(self, drawn: list[Draw]) -> list[Draw]:
         """This worker's share of a round."""
@@ -112,16 +141,16 @@ class Run:
             state.save(self.plan.output, self.state, self.plan.spec.saving.keep)
 
     def _sample(self) -> None:
-        """Figures and a video of a held-out sequence, or of one that is trained on if none is held out."""
+        """Notes figures and leaves a video of the sequence that samples show; only if its networks are finite."""
         if not self.worker.leads:
             return
-        source, step = self.plan.source, self.state.position.step
-        sequence = (*source.held_out, *source.trained)[0]
+        source, step, sequence = self.plan.source, self.state.position.step, self.plan.shown
         shown = whole(0, min(SAMPLE_FRAMES, len(sequence.frames)), self.plan.config.n_frames - 1)
         clip = self.loader.load(sequence, shown)
         empty = self.plan.spec.schedule.empty_start > 0
         figures, frames = evaluation.evaluate(self.state.average, clip, empty)
-        record = {"step": step, **figures}
+        kind = "held_out" if source.held_out else "trained_on"
+        record = {"step": step, **{name.replace("shown", kind): value for name, value in figures.items()}}
         self.log.note(record)
         self.post(record)
         evaluation.save_sample(self.plan.output, step, clip, frames, source.space, SAMPLE_FPS)

@@ -14,7 +14,7 @@ from flowreel.pipeline.storage import Store
 from flowreel.pipeline.training.objective.networks import Networks
 from flowreel.pipeline.training.schedule import Stage
 from flowreel.pipeline.training.step import Optimisers
-from flowreel.schemas.errors import CheckpointError
+from flowreel.schemas.errors import CheckpointError, DivergedError
 from flowreel.schemas.training import OptimiserSpec
 
 FOLDER = "state"
@@ -58,7 +58,18 @@ class State:
 
 
 def save(store: Store, state: State, keep: int) -> None:
-    """Writes the state, then the checkpoint directory at the store's root, then drops states beyond ``keep``."""
+    """Writes the state, then the checkpoint directory at the store's root, then drops states beyond ``keep``.
+
+    Raises DivergedError, before anything is written, if a weight is not finite.
+    """
+    for part in (state.networks, state.average):
+        wrong = [name for name, value in part.named_parameters() if not value.isfinite().all()]
+        if wrong:
+            raise DivergedError(
+                f"step {state.position.step}: weights are not finite ({', '.join(wrong[:3])}), so they are not saved;"
+                f" the newest state in {store.uri} is kept. Lower optimiser.lr and run the same command to resume from"
+                " it."
+            )
     sink = io.BytesIO()
     saved = {
         "networks": state.networks.state_dict(),

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Self
 
+import torch
 from torch.nn import Parameter
 from torch.optim import Adam, Optimizer
 
@@ -70,6 +71,20 @@ def add_gradients(losses: Losses, networks: Networks, share: float = 1.0) -> Non
     for loss, network in zip(losses.temporal, networks.D_T, strict=False):
         (loss * share).backward(inputs=list(network.parameters()), retain_graph=True)
     (losses.generator * share).backward(inputs=_generator(networks))
+
+
+def not_finite(losses: Losses, networks: Networks) -> str:
+    """Tells which losses or gradients are not finite; empty if all are. Waits for the device once."""
+    values = [losses.generator, *([] if losses.image is None else [losses.image]), *losses.temporal]
+    gradients = [parameter.grad for parameter in networks.parameters() if parameter.grad is not None]
+    norms = torch._foreach_norm(gradients) if gradients else []
+    finite = torch.stack([value.detach().float() for value in (*values, *norms)]).isfinite()
+    if finite.all():
+        return ""
+    if finite[: len(values)].all():
+        return "a gradient is not finite"
+    wrong = [name for name, value in losses.terms.items() if not value.isfinite()]
+    return f"the loss is not finite ({', '.join(wrong) or 'its sum'})"
 
 
 def parameters_of(optimiser: Optimizer) -> list[Parameter]:

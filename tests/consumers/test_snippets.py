@@ -17,7 +17,7 @@ PIECES = [
 ]
 EXPECTED = [
     ("PyTorch", r"torch.Size\(\[\d, 8, 32, 64, 3\]\) torch.Size\(\[\d, 8, 32, 64\]\)"),
-    ("PyTorch", "went on"),
+    ("PyTorch", "resumed"),
     ("PyTorch", r"\d+ \d+ \(\d+, 32, 64, 3\) uint8"),
     ("pyarrow", r"300 (?!0)\d+ \d+"),
     ("pandas", r"(?!0)\d+ b'\\x89PNG'"),

@@ -11,7 +11,7 @@ from flowreel.pipeline.generator.config import GeneratorConfig
 from flowreel.schemas.errors import UsageError
 
 from ..conftest import MakeSource
-from ..pipeline.official_files import build, write_official
+from ..pipeline.generator.importing.official_files import build, write_official
 from .conftest import Flowreel, write_spec
 
 CONFIG = GeneratorConfig(ngf=4, n_downsample=2, n_blocks=2, n_scales=2)

@@ -12,10 +12,10 @@ from .conftest import LIMIT_S, REPOSITORY, write_spec
 CODE = """
 import sys
 from flowreel.jobs.cli import run
-from flowreel.jobs.leaving import leave
+from flowreel.jobs.terminal.exit import exit_process
 code = run()
 print("\\nimported:", *sorted({"ray", "torch", "numba", "scipy", "pyarrow", "numpy"} & set(sys.modules)))
-leave(code)
+exit_process(code)
 """
 
 

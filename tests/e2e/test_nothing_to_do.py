@@ -10,10 +10,10 @@ from .conftest import LIMIT_S, REPOSITORY, write_spec
 CODE = """
 import sys
 from flowreel.jobs.cli import run
-from flowreel.jobs.leaving import leave
+from flowreel.jobs.terminal.exit import exit_process
 code = run()
 print(sorted({"ray", "torch", "numba"} & set(sys.modules)))
-leave(code)
+exit_process(code)
 """
 
 

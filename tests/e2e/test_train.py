@@ -17,7 +17,7 @@ from flowreel.pipeline.training.initial_state import open_state
 from flowreel.pipeline.training.plan import prepare
 from flowreel.pipeline.training.run import Run
 from flowreel.schemas.training import TrainSpec
-from tests.training.paired import write_paired
+from tests.pipeline.training.paired import write_paired
 
 from .conftest import REPOSITORY, Flowreel, command
 

@@ -151,7 +151,7 @@ CASES: list[tuple[Spoil, list[str]]] = [
     (two_sizes, ["seq_01/labels/000002.png", "32x16", "64x32"]),
     (rgb, ["seq_01/labels/000002.png", "RGB"]),
     (rgb_jpeg, ["seq_01/labels/000002.png", "RGB"]),
-    (unknown_ids, ["label id 99", "10 pixels", "1 file(s): seq_01/labels/000002.png", "source.remap"]),
+    (unknown_ids, ["label id 99", "10 pixels", "1 file: seq_01/labels/000002.png", "source.remap"]),
     (gap, ["seq_01", "missing between '000001' and '000003'"]),
     (stray_copy, ["seq_01", "'000002' and '000002 (copy)' have the same number"]),
     (missing_instances, ["seq_01", "no instance map", "000002"]),

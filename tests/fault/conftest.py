@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.busy import BUSY
-from benchmarks.faults.place import Place, Undisturbed
+from benchmarks.common import BUSY
+from tests.fault.harness.place import Place, Undisturbed
 
 SICK = 31  # a label id that only one clip has
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.faults.engine import Load
-from benchmarks.faults.place import Place, Undisturbed, data_files
-from benchmarks.faults.processes import Driver
+from tests.fault.harness.engine import Load
+from tests.fault.harness.place import Place, Undisturbed, data_files
+from tests.fault.harness.processes import Driver
 
 pytestmark = [pytest.mark.slow, pytest.mark.chaos, pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")]
 

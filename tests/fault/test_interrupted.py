@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.faults.engine import Load
-from benchmarks.faults.place import Place, Undisturbed, data_files
-from benchmarks.faults.processes import Driver
-from benchmarks.faults.world import rendered_again
 from flowreel.pipeline.dataset.versions import numbers
 from flowreel.pipeline.storage import open_store
+from tests.fault.harness.engine import Load
+from tests.fault.harness.place import Place, Undisturbed, data_files
+from tests.fault.harness.processes import Driver
+from tests.fault.harness.world import rendered_again
 
 pytestmark = [pytest.mark.slow, pytest.mark.chaos]
 SLOWLY = Load(pause_s=0.05)

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.faults.cluster import Nodes
-from benchmarks.faults.engine import Load
-from benchmarks.faults.place import LENGTHS, Place, Undisturbed, data_files
-from benchmarks.faults.processes import Driver
 from flowreel.pipeline.render.job import Lanes
+from tests.fault.harness.cluster import Nodes
+from tests.fault.harness.engine import Load
+from tests.fault.harness.place import LENGTHS, Place, Undisturbed, data_files
+from tests.fault.harness.processes import Driver
 
 pytestmark = [pytest.mark.slow, pytest.mark.chaos]
 NODES, CLIPS_PER_SHARD = 4, 3

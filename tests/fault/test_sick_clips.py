@@ -7,12 +7,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks.faults.engine import Load, Sickness
-from benchmarks.faults.place import Place, Undisturbed
-from benchmarks.faults.processes import Driver
 from flowreel.pipeline.codec import decode_ids
 from flowreel.pipeline.dataset.versions import FAILURES_FILE, open_version
 from flowreel.pipeline.storage import open_store
+from tests.fault.harness.engine import Load, Sickness
+from tests.fault.harness.place import Place, Undisturbed
+from tests.fault.harness.processes import Driver
 
 from .conftest import SICK
 

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 import s3fs
 
-from benchmarks.faults.proxy import KINDS, FaultProxy
 from flowreel.jobs.render import Exit, render
 from flowreel.jobs.terminal.progress import Display
 from flowreel.schemas.errors import FlowreelError
 from flowreel.schemas.spec import Spec
+from tests.fault.harness.proxy import KINDS, FaultProxy
 
 pytestmark = [pytest.mark.s3, pytest.mark.slow]
 BUCKET, RUNS = "faults", 6

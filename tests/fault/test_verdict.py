@@ -9,10 +9,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks.faults.place import Undisturbed, Verdict
-from benchmarks.faults.table import BEGIN, END, markdown
-from benchmarks.faults.world import Row, rendered_again
-from benchmarks.sections import put
+from benchmarks.common import put
+from tests.fault.harness.place import Undisturbed, Verdict
+from tests.fault.harness.table import BEGIN, END, markdown
+from tests.fault.harness.world import Row, rendered_again
 
 
 @pytest.fixture

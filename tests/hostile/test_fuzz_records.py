@@ -86,7 +86,7 @@ class Damaged:
     def read_runs(self) -> None:
         records.unfinished_runs(self.store)
         ledger = Ledger(self.shards, records.load_outcomes(self.store, PLAN))
-        assert len(list(ledger.losses())) + len(ledger.files()[0]) + len(list(ledger.left())) >= 1
+        assert len(list(ledger.unpublished())) + len(ledger.files()[0]) + len(list(ledger.left())) >= 1
 
     def read_checkpoint(self) -> None:
         load_generator(read_checkpoint(open_store(str(self.checkpoint))), "cpu")

@@ -12,7 +12,7 @@ import yaml
 
 from tests.e2e.conftest import REPOSITORY, command, plain_path, write_spec
 from tests.e2e.test_train import spec_tree
-from tests.training.paired import write_paired
+from tests.pipeline.training.paired import write_paired
 
 LIMIT_S = 600
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1000), plain_path]

@@ -15,7 +15,7 @@ from flowreel.schemas.outcome import DataFile, Failed, Rendered, ShardOutcome
 OUTCOME = ShardOutcome(
     "a" * 32,
     DataFile("data/a.parquet", 1000, "0" * 64),
-    (Rendered("b" * 32, 2), Failed("c" * 32, "label id 77 is not in cityscapes")),
+    (Rendered("b" * 32, 2), Failed("c" * 32, "label id 77 is not in cityscapes", kind="input")),
     "host:1",
     {"fetch": 0.5, "generate": 2.0, "encode": 0.5, "write": 0.2},
 )

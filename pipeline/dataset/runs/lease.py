@@ -1,8 +1,8 @@
-"""Signs of life on storage: who works on a dataset rewrites a small file of its own again and again.
+"""Leases on storage: whoever works on a dataset rewrites a small file of its own again and again.
 
-Runs (``runs/leases``) and collectors of garbage (``runs/sweeps``) see each other by them. A collector spares what
-live runs have recorded; a run that is about to publish lets collectors end that began before, and then looks whether
-its files are still there. Ages are taken by the store's clock, from the times at which it says that files changed.
+Runs (``runs/leases``) and garbage collectors (``runs/sweeps``) see each other by them. A collector spares what live
+runs have recorded; a run that is about to publish waits for collectors that began before, and then checks that its
+files still exist. Ages are measured by the store's clock, from the times at which it says that files changed.
 """
 
 import json
@@ -22,24 +22,24 @@ log = logging.getLogger(__name__)
 
 RUNS, SWEEPS = "runs/leases", "runs/sweeps"
 HEARTBEAT_S = 60.0
-LEASE_S = 600.0  # whoever gave no sign of life for so long is gone
+LEASE_S = 600.0  # whoever has not renewed a lease for so long is gone
 POLL_S = 1.0
 
 
 class Stalled(Exception):
-    """The owner of a lease could not renew it in time: others may think that it is gone."""
+    """Raised when the owner of a lease could not renew it in time: others may think that it is gone."""
 
 
 @dataclass(frozen=True)
 class InUse:
-    """What a live run needs: outcomes of these plans, and these files."""
+    """The needs of live runs: outcomes of these plans, and these files."""
 
     plan_ids: frozenset[str]
     files: frozenset[str]
 
 
 class Lease:
-    """The sign of life of this process, for the time of a ``with`` block."""
+    """The lease of this process, for the time of a ``with`` block."""
 
     def __init__(self, dataset: Store, folder: str) -> None:
         self.path = f"{folder}/{uuid.uuid4().hex}.json"
@@ -57,16 +57,18 @@ class Lease:
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._heart.join()
-        with suppress(StorageError):  # it runs out by itself
+        with suppress(StorageError):  # it expires by itself
             self._dataset.delete(self.path)
 
     def hold(self, plan_ids: Iterable[str] = (), files: Iterable[str] = ()) -> None:
-        """From its return on, no collector that begins takes files of these plans' outcomes, or these."""
+        """Adds to what the lease protects: once it returns, no collector that begins takes files of these plans'
+        outcomes, or ``files``."""
         self.plan_ids += [p for p in plan_ids if p not in self.plan_ids]
         self._files = sorted(files)
         self.renew()
 
     def renew(self) -> None:
+        """Writes the lease again, which shows that its owner is alive."""
         with self._writing:
             asked = time.time()  # not the monotonic clock: it stands still while a machine sleeps
             self._beats += 1
@@ -75,32 +77,33 @@ class Lease:
             self._renewed = asked
 
     def check(self) -> None:
-        """Raises Stalled unless others must still take the owner for alive, with time to spare."""
+        """Raises Stalled unless others still see the owner as alive, with time to spare."""
         silent = time.time() - self._renewed
         if silent > LEASE_S / 2:
-            raise Stalled(f"no sign of life could be given for {silent:.0f} s")
+            raise Stalled(f"the lease could not be renewed for {silent:.0f} s")
 
     def now_s(self) -> float:
-        """The store's time, in Unix seconds: never later than it is."""
+        """Gives the store's time, in Unix seconds: never later than it is."""
         return self._dataset.info(self.path).modified_s or time.time()
 
     def _beat(self) -> None:
+        """Renews the lease every HEARTBEAT_S until it ends."""
         while not self._ended.wait(HEARTBEAT_S):
             try:
                 self.renew()
             except StorageError as error:
-                log.warning("no sign of life could be given: %s", error)
+                log.warning("the lease could not be renewed: %s", error)
 
 
 def live(dataset: Store, folder: str, now_s: float) -> tuple[list[FileInfo], list[FileInfo]]:
-    """Leases whose owners are alive, and those whose are gone. One of unknown age is alive."""
+    """Splits leases into those whose owners are alive and those whose are gone. One of unknown age is alive."""
     infos = dataset.list(folder)
     gone = [i for i in infos if i.modified_s and now_s - i.modified_s > LEASE_S]
     return [i for i in infos if i not in gone], gone
 
 
 def in_use(dataset: Store, leases: Iterable[FileInfo]) -> InUse:
-    """What live runs need. A run that has ended meanwhile needs nothing but what its version names."""
+    """Collects what live runs need. A run that has ended meanwhile needs only what its version names."""
     plan_ids, files = set[str](), set[str]()
     for info in leases:
         try:
@@ -111,14 +114,14 @@ def in_use(dataset: Store, leases: Iterable[FileInfo]) -> InUse:
             continue
         except (ValueError, KeyError, TypeError, RecursionError):
             raise IntegrityError(
-                f"{dataset.url(info.path)}: damaged, so what a live run needs is not known; delete it once no run works"
-                " on this dataset"
+                f"{dataset.url(info.path)}: damaged, so what a live run needs is unknown; delete it when no run is"
+                " working on this dataset"
             ) from None
     return InUse(frozenset(plan_ids), frozenset(files))
 
 
 def wait_for_sweeps(dataset: Store, now_s: float, say: Callable[[str], None]) -> None:
-    """Returns once every collector that was at work when this was called has ended, or is gone."""
+    """Waits until every collector that was at work when this was called has ended, or is gone."""
     alive, _ = live(dataset, SWEEPS, now_s)
     waited_for = {info.path: (info.tag, time.time()) for info in alive}
     if waited_for:
@@ -134,8 +137,8 @@ def wait_for_sweeps(dataset: Store, now_s: float, say: Callable[[str], None]) ->
 
 
 def secure(lease: Lease, dataset: Store, files: Iterable[str], say: Callable[[str], None]) -> set[str]:
-    """Makes sure of data files before a version names them: none of them is deleted from now on, but for those
-    returned, which a collector has deleted before."""
+    """Protects data files before a version names them: from now on none of them is deleted. Returns those that a
+    collector has already deleted."""
     wanted = set(files)
     lease.hold(files=wanted)
     wait_for_sweeps(dataset, lease.now_s(), say)

@@ -1,4 +1,4 @@
-"""What became of a plan's shards: a few bytes for each that went well, an outcome for each that did not."""
+"""The outcomes of a plan's shards: a few bytes for each that was rendered in full, an outcome for each that was not."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
@@ -16,24 +16,28 @@ from flowreel.schemas.outcome import DataFile, Failed, Rejected, Rendered, Shard
 from flowreel.schemas.sequence import DIGEST_BYTES
 from flowreel.schemas.shards import Shards
 
-_NOT_DONE, _OTHERWISE = -1, -2  # instead of a file's size
+_NOT_DONE, _WITH_EXCEPTIONS = -1, -2  # instead of a file's size
 
 
 class Ledger:
-    """Outcomes of the shards of one plan, as they come. Each clip counts once: outcomes of whole shards before those
-    of shards that were split to find a culprit, which may be there as well."""
+    """The outcomes of the shards of one plan, as they arrive.
+
+    Each clip counts once: outcomes of whole shards come before those of shards that were split to find a culprit, which
+    may be there as well.
+    """
 
     def __init__(self, shards: Shards, outcomes: Iterable[ShardOutcome] = ()) -> None:
         self.shards = shards
         self._size_M = np.full(len(shards), _NOT_DONE, np.int64)
         self._sha_M32 = np.zeros((len(shards), DIGEST_BYTES), np.uint8)
-        self._whole: dict[int, ShardOutcome] = {}  # of shards that lost clips
+        self._whole: dict[int, ShardOutcome] = {}  # of shards with rejected or failed clips
         self._parts: dict[str, ShardOutcome] = {}  # of shards that were split
         self._places = IdSearch(shards.id_M16)
         for outcome in outcomes:
             self.add(outcome)
 
     def add(self, outcome: ShardOutcome) -> None:
+        """Counts an outcome; damaged records are ignored."""
         m = self._places.find(outcome.shard_id)
         if m is None:
             self._parts[outcome.shard_id] = outcome
@@ -42,15 +46,15 @@ class Ledger:
             self._sha_M32[m] = np.frombuffer(bytes.fromhex(outcome.file.sha256), np.uint8)
             self._whole.pop(m, None)
         elif [clip.clip_id for clip in outcome.clips] == self._clip_ids(m):  # else: a damaged record
-            self._size_M[m], self._whole[m] = _OTHERWISE, outcome
+            self._size_M[m], self._whole[m] = _WITH_EXCEPTIONS, outcome
 
     @property
     def clip_count(self) -> int:
-        """Clips that have an outcome."""
+        """Counts the clips that have an outcome."""
         return int(self._covered().sum())
 
     def unpublished(self) -> Iterator[tuple[int, Rejected | Failed]]:
-        """Every clip that was lost, as its row in the plan and why, in order of the plan."""
+        """Gives every rejected or failed clip, as its row in the plan and why, in order of the plan."""
         found = [
             (row, clip)
             for outcome, rows in self._exceptions()
@@ -60,7 +64,8 @@ class Ledger:
         return iter(sorted(found, key=lambda item: item[0]))
 
     def files(self) -> tuple[pa.Table, NDArray[np.int64]]:
-        """The data files (columns SHARDS), and of each clip of the plan the file that holds it, -1 for lost ones."""
+        """Gives the data files (columns SHARDS), and for each clip of the plan the file that holds it, -1 for clips
+        without."""
         shards, file_C = self.shards, np.full(self.shards.clip_count, -1, np.int64)
         good = np.flatnonzero(self._size_M >= 0)
         number_M = np.full(len(shards), -1, np.int64)
@@ -75,9 +80,9 @@ class Ledger:
         return pa.concat_tables([self._good_files(good), _as_table(others)]), file_C
 
     def left(self) -> Iterator[Shard]:
-        """What is left of the plan. Of a shard that was split, the clips that are left, one by one.
+        """Yields what is left to render of the plan. Of a shard that was split, the clips that are left, one by one.
 
-        Shards with most frames first, else in the plan's order: a long one that comes last keeps one worker busy and
+        Shards with most frames come first, else the plan's order: a long one that comes last keeps one worker busy and
         all others waiting (Graham's LPT rule, 1969).
         """
         covered_C, first = self._covered(), self.shards.first_M1
@@ -91,28 +96,31 @@ class Ledger:
                 yield Shard(shard_id([clip.clip_id]), (clip,))
 
     def size_left(self) -> tuple[int, int]:
-        """Shards (those that were split counted once) and label frames that `left` gives."""
+        """Counts the shards (those that were split once) and label frames that `left` gives."""
         left_C = ~self._covered()
         shard_C = np.repeat(np.arange(len(self.shards)), np.diff(self.shards.first_M1))
         return len(np.unique(shard_C[left_C])), int(self.shards.frames_C[left_C].sum())
 
     @property
     def _left_M(self) -> NDArray[np.int64]:
+        """Gives the shards that have no outcome."""
         return np.flatnonzero(self._size_M == _NOT_DONE)
 
     def _longest_first(self, m: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Sorts shards by their frames, most first."""
         before_C1 = np.concatenate([[0], np.cumsum(self.shards.frames_C, dtype=np.int64)])
         frames_M = np.diff(before_C1[self.shards.first_M1])
         return m[np.argsort(-frames_M[m], kind="stable")]
 
     def _covered(self) -> NDArray[np.bool_]:
+        """Tells for each clip whether it has an outcome."""
         covered_C = np.repeat(self._size_M != _NOT_DONE, np.diff(self.shards.first_M1))
         for outcome in self._parts.values():
             covered_C[[row for row in self._rows(outcome) if row is not None]] = True
         return covered_C
 
     def _exceptions(self) -> Iterator[tuple[ShardOutcome, list[int]]]:
-        """Outcomes that are not simply a shard's whole file, with the rows of their clips."""
+        """Yields outcomes that are not simply a shard's whole file, with the rows of their clips."""
         seen = set[int]()
         for m, outcome in sorted(self._whole.items()):
             yield outcome, list(range(int(self.shards.first_M1[m]), int(self.shards.first_M1[m + 1])))

@@ -1,4 +1,4 @@
-"""A plan as a Parquet file: one row per clip to render."""
+"""Writes a plan as a Parquet file: one row per clip to render."""
 
 import tempfile
 from pathlib import Path

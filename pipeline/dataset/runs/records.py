@@ -1,4 +1,4 @@
-"""An unfinished run's records, ``runs/<plan_id>/``: what an interrupted render needs to go on."""
+"""Records of an unfinished run, ``runs/<plan_id>/``: what an interrupted render needs to resume."""
 
 import json
 import re
@@ -18,37 +18,40 @@ from flowreel.schemas.outcome import ClipOutcome, Failed, Rejected, Rendered, Sh
 from flowreel.schemas.plan import Plan
 
 READERS = 16
-BLOCK = 1024  # records under way at once
-_KINDS: dict[str, TypeAdapter[ClipOutcome]] = {
-    kind.__name__.lower(): TypeAdapter(kind) for kind in (Rendered, Rejected, Failed)
+BLOCK = 1024  # records in flight
+_OF_CLIPS: dict[str, TypeAdapter[ClipOutcome]] = {
+    way.__name__.lower(): TypeAdapter(way) for way in (Rendered, Rejected, Failed)
 }
-_OUTCOME = TypeAdapter(ShardOutcome)
+_OF_SHARD = TypeAdapter(ShardOutcome)
 
 
 def folder(plan_id: str) -> str:
+    """Gives the folder of a run's records."""
     return f"runs/{plan_id}"
 
 
 def plan_path(plan_id: str) -> str:
-    """Where a run's plan is kept (columns `flowreel.schemas.plan.PLAN`)."""
+    """Gives the path of a run's plan (columns `flowreel.schemas.plan.PLAN`)."""
     return f"{folder(plan_id)}/plan.parquet"
 
 
-def save_run(dataset: Store, plan: Plan, about: dict[str, Any]) -> None:
-    """Notes that a run of this plan has begun, for `flowreel status`."""
+def save_run(dataset: Store, plan: Plan, facts: dict[str, Any]) -> None:
+    """Records that a run of this plan has begun, for `flowreel status`. ``facts``: JSON fields to record besides."""
     size = {"clips": plan.clip_count, "frames": plan.frame_count, "shards": len(plan.shards)}
-    dataset.write(f"{folder(plan.plan_id)}/run.json", json.dumps({**about, **size}, indent=2).encode())
+    dataset.write(f"{folder(plan.plan_id)}/run.json", json.dumps({**facts, **size}, indent=2).encode())
 
 
 def save_outcome(dataset: Store, plan_id: str, outcome: ShardOutcome) -> None:
     """Records a shard's outcome; it counts once the data file that it names exists too."""
-    tree = asdict(outcome) | {"clips": [{"kind": type(c).__name__.lower(), **asdict(c)} for c in outcome.clips]}
+    tree = asdict(outcome) | {"clips": [{"outcome": type(c).__name__.lower(), **asdict(c)} for c in outcome.clips]}
     dataset.write(f"{folder(plan_id)}/outcomes/{outcome.shard_id}.json", json.dumps(tree).encode())
 
 
 def load_outcomes(dataset: Store, plan_id: str) -> Iterator[ShardOutcome]:
-    """Outcomes of all shards that are done: recorded, and their data file is there in full length. A record that does
-    not read counts for nothing: its shard is looked at again."""
+    """Yields the outcomes of all shards that are done: recorded, and their data file exists in full length.
+
+    A damaged record counts for nothing: its shard is rendered again.
+    """
     sizes: _Sizes | None = None
     with ThreadPoolExecutor(READERS) as pool:
         for page in dataset.pages(f"{folder(plan_id)}/outcomes"):
@@ -61,7 +64,7 @@ def load_outcomes(dataset: Store, plan_id: str) -> Iterator[ShardOutcome]:
 
 
 class _Sizes:
-    """Of all data files of a dataset, which may be millions."""
+    """The sizes of all data files of a dataset, which may be millions."""
 
     def __init__(self, dataset: Store) -> None:
         names, sizes = [b""], [np.empty(0, np.int64)]
@@ -72,17 +75,18 @@ class _Sizes:
         self._places, self._sizes = IdSearch(id_array(b"".join(names))), np.concatenate(sizes)
 
     def of(self, path: str) -> int | None:
+        """Gives a data file's size in bytes; None if there is no such file."""
         place = self._places.find(_shard_of(path))
         return None if place is None else int(self._sizes[place])
 
 
 def _shard_of(path: str) -> str:
-    """The id that names a data file; empty for other files."""
+    """Gives the id that names a data file; empty for other files."""
     found = re.fullmatch(re.escape(path_of("ID")).replace("ID", "([0-9a-f]{32})"), path)
     return found[1] if found else ""
 
 
-def forget_losses(dataset: Store, plan_id: str) -> None:
+def forget_failures(dataset: Store, plan_id: str) -> None:
     """Drops the records of shards with failed clips, so that those clips are tried again."""
     for outcome in load_outcomes(dataset, plan_id):
         if any(isinstance(clip, Failed) for clip in outcome.clips):
@@ -90,33 +94,41 @@ def forget_losses(dataset: Store, plan_id: str) -> None:
 
 
 def end_run(dataset: Store, plan_id: str) -> None:
-    """Removes a run's records, once its version is published."""
+    """Deletes a run's records, once its version is published."""
     for page in dataset.pages(folder(plan_id)):
         dataset.delete(*(info.path for info in page))
 
 
 def unfinished_runs(dataset: Store) -> list[dict[str, Any]]:
-    """What `save_run` noted of every run that has not ended, with the number of its recorded shards."""
+    """Gives what `save_run` recorded of every run that has not ended, with the number of its recorded shards."""
     runs = []
     for info in dataset.list("runs", "runs/*/run.json"):
         try:
-            about = dict(json.loads(dataset.read(info.path)))
+            facts = dict(json.loads(dataset.read(info.path)))
         except NotFound:  # it has just ended
             continue
         except (ValueError, TypeError, RecursionError):
-            raise IntegrityError(f"{dataset.url(info.path)}: damaged; delete it, the run itself goes on") from None
+            raise IntegrityError(
+                f"{dataset.url(info.path)}: damaged; delete it: the run itself does not need it"
+            ) from None
         plan_id = info.path.split("/")[1]
         runs.append(
-            {"plan_id": plan_id, **about, "shards_done": sum(map(len, dataset.pages(f"{folder(plan_id)}/outcomes")))}
+            {"plan_id": plan_id, **facts, "shards_done": sum(map(len, dataset.pages(f"{folder(plan_id)}/outcomes")))}
         )
     return runs
 
 
 def _parse(data: bytes) -> ShardOutcome | None:
-    """None for a damaged record."""
+    """Parses a record; None if it is damaged."""
     try:
         tree = json.loads(data)
-        tree["clips"] = tuple(_KINDS[clip.pop("kind")].validate_python(clip) for clip in tree["clips"])
-        return _OUTCOME.validate_python(tree)
+        tree["clips"] = tuple(_clip_outcome(clip) for clip in tree["clips"])
+        return _OF_SHARD.validate_python(tree)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+
+
+def _clip_outcome(tree: dict[str, Any]) -> ClipOutcome:
+    """Reads one clip of a record. Earlier releases call its ``outcome`` its ``kind``, and record no kind of a loss."""
+    outcome = tree.pop("outcome" if "outcome" in tree else "kind")
+    return _OF_CLIPS[outcome].validate_python(tree)

@@ -1,4 +1,4 @@
-"""Who rendered what and when, from outcomes as they come: a few lines per worker, however many shards there are."""
+"""A log of who rendered what and when, from outcomes as they arrive: a few lines per worker, however many shards."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -26,15 +26,15 @@ class WorkLog:
     def __init__(self) -> None:
         self._spans: dict[str, list[_Span]] = {}
 
-    def noted(self, outcomes: Iterable[ShardOutcome]) -> Iterator[ShardOutcome]:
-        """The same outcomes, each noted as it passes. Those that nobody measured leave no trace."""
+    def log_each(self, outcomes: Iterable[ShardOutcome]) -> Iterator[ShardOutcome]:
+        """Yields the same outcomes and logs each as it passes. Those that were not measured leave no trace."""
         for outcome in outcomes:
             if outcome.worker and outcome.ended:
                 self._note(outcome)
             yield outcome
 
     def work(self) -> tuple[Work, ...]:
-        """By worker, then time."""
+        """Gives the log, sorted by worker, then time."""
         spans = (s for name in sorted(self._spans) for s in sorted(self._spans[name], key=lambda s: s.began))
         return tuple(
             Work(
@@ -49,6 +49,7 @@ class WorkLog:
         )
 
     def _note(self, outcome: ShardOutcome) -> None:
+        """Adds an outcome to a span of its worker that is near in time, or begins a new one."""
         spans = self._spans.setdefault(outcome.worker, [])
         near = (s for s in spans if outcome.began < s.ended + PAUSE_S and s.began < outcome.ended + PAUSE_S)
         span = next(near, None)

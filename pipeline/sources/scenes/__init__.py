@@ -1,7 +1,7 @@
-"""Street scenes out of nothing: label and instance sequences as a camera in a driving car would see them.
+"""Procedural street scenes: label and instance sequences as a camera in a driving car would see them.
 
 A street is laid out once from a seed (`street.py`) as solids and outlines in metres (`bodies.py`, `scenery.py`) and
-projected frame by frame (`world.py`), so that all that moves, moves as in one world.
+projected frame by frame (`world.py`), so everything moves consistently in one world.
 """
 
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class Truth:
-    """What else is known of a scene's frames.
+    """Ground truth of a scene's frames beyond labels.
 
     `depth_THW`: uint16, centimetres along the camera's axis, 0 for the sky. `flow_THW2`: backward flow t -> t-1 in
     pixels (x, y); `sure_THW`: where it is known: not for people and riders whose limbs move, not in the first frame of
@@ -52,7 +52,7 @@ class Drive:
     """A street and the drive through it; frames are painted as they are asked for."""
 
     def __init__(self, rng: np.random.Generator, like: ProceduralSpec, size: tuple[int, int]) -> None:
-        """`size`: (width, height) in pixels. Raises UsageError if it is too small."""
+        """Lays out the street. `size`: (width, height) in pixels. Raises UsageError if it is too small."""
         if len(size) != 2 or min(size) < MIN_SIDE:
             raise UsageError(
                 f"street scene: size is {tuple(size)}, must be (width, height), each {MIN_SIDE} pixels or more"
@@ -61,16 +61,16 @@ class Drive:
 
     @classmethod
     def of(cls, like: ProceduralSpec, index: int, size: tuple[int, int]) -> "Drive":
-        """Sequence `index` (>= 0) of a spec: of its parameters, its seed and the index alone."""
+        """Makes sequence `index` (>= 0) of a spec: it follows from the parameters, the seed and the index alone."""
         return cls(np.random.default_rng((like.seed, index)), like, size)
 
     def scene(self, start: int, stop: int) -> Scene:
-        """Frames [start, stop)."""
+        """Paints frames [start, stop)."""
         codes_THW = np.stack([paint_frame(self.street, self.street.camera(t, *self.size)) for t in range(start, stop)])
         return Scene((codes_THW & 0xFF).astype(np.uint8), (codes_THW >> 8).astype(np.uint16))
 
     def truth(self, start: int, stop: int) -> Truth:
-        """Depth and flow of frames [start, stop)."""
+        """Computes depth and flow of frames [start, stop)."""
         cameras = [self.street.camera(t, *self.size) for t in range(start - 1, stop)]
         found = [geometry(self.street, now, before) for before, now in pairwise(cameras)]
         depth_THW, flow_THW2, sure_THW = (np.stack(part) for part in zip(*found, strict=True))
@@ -80,9 +80,9 @@ class Drive:
 
 
 def street_scene(seed: int, frames: int, size: tuple[int, int]) -> Scene:
-    """The usual street of `seed` (>= 0) over `frames` (>= 1) frames at 17 a second; `size` is (width, height).
+    """Paints the usual street of `seed` (>= 0) over `frames` (>= 1) frames at 17 a second; `size` is (width, height).
 
-    The same arguments give the same bytes; the street, its traffic and the drive are drawn from the seed alone.
+    The same arguments give the same bytes; the street, its traffic and the drive are sampled from the seed alone.
     """
     if seed < 0:
         raise UsageError(f"street scene: seed is {seed}, must be 0 or more")

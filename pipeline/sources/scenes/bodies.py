@@ -41,17 +41,19 @@ BUS_SHAPE: tuple[Rings, Rings] = (
 
 
 def car(rng: np.random.Generator, van_share: float = 0.12) -> Pose:
-    """A passenger car or van of a random make, seen from any side."""
+    """Makes a passenger car or van of a random make, seen from any side."""
     index = 4 if rng.random() < van_share else int(rng.integers(4))
     stretch_3 = np.array([rng.uniform(0.95, 1.06), rng.uniform(0.95, 1.07), rng.uniform(0.92, 1.05)])
     return _vehicle(Label.CAR, CAR_SHAPES[index], 0.32, stretch_3)
 
 
 def truck() -> Pose:
+    """Makes a truck."""
     return _vehicle(Label.TRUCK, TRUCK_SHAPE, 0.48, np.ones(3))
 
 
 def bus() -> Pose:
+    """Makes a bus."""
     return _vehicle(Label.BUS, BUS_SHAPE, 0.48, np.ones(3))
 
 
@@ -68,7 +70,7 @@ def _vehicle(label: Label, shape: tuple[Rings, Rings], wheel: float, stretch_3: 
 
 
 def _ring(height: float, half: float, rear: float, front: float) -> np.ndarray:
-    """Eight corners of a level rectangle with its corners cut, as (8, 3)."""
+    """Gives the corners of a level rectangle whose corners are cut off, (8, 3)."""
     cut = 0.25 * half
     flat_82 = [(half, rear + cut), (half, front - 1.6 * cut), (half - cut, front), (cut - half, front)]
     flat_82 += [(-half, front - 1.6 * cut), (-half, rear + cut), (cut - half, rear), (half - cut, rear)]
@@ -82,7 +84,7 @@ def _wheel(x: float, z: float, radius: float) -> np.ndarray:
 
 
 def _ball(centre: tuple[float, float, float], radii: tuple[float, float, float]) -> np.ndarray:
-    """Points on an ellipsoid: three rings and the poles, (20, 3)."""
+    """Gives points on an ellipsoid: three rings and the poles, (20, 3)."""
     turn_6 = np.linspace(0, 2 * np.pi, 6, endpoint=False)
     rings = [
         np.stack([np.cos(turn_6) * np.cos(lat), np.full(6, np.sin(lat)), np.sin(turn_6) * np.cos(lat)], axis=1)
@@ -92,13 +94,13 @@ def _ball(centre: tuple[float, float, float], radii: tuple[float, float, float])
 
 
 def _limb(start: tuple[float, float, float], end: tuple[float, float, float], thick: float) -> np.ndarray:
-    """A tapered limb between two joints, (12, 3)."""
+    """Gives a tapered limb between two joints, (12, 3)."""
     knob_N3 = np.array([(1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1)], float)
     return np.concatenate([np.add(start, thick * knob_N3), np.add(end, 0.75 * thick * knob_N3)])
 
 
 def person(rng: np.random.Generator) -> tuple[Pose, ...]:
-    """A walking person of 1.55 to 1.9 m: the poses of one double step."""
+    """Makes a walking person of 1.55 to 1.9 m: the poses of one double step."""
     scale_3 = np.array([rng.uniform(0.95, 1.25), rng.uniform(0.9, 1.08), 1.0])
     coat, bag = rng.uniform(0.0, 0.12), bool(rng.random() < 0.4)
     poses = (_walking(phase, coat, bag) for phase in np.linspace(0, 2 * np.pi, GAIT_POSES, endpoint=False))
@@ -127,7 +129,7 @@ def _walking(phase: float, coat: float, bag: bool) -> list[np.ndarray]:
 
 
 def bicycle() -> Pose:
-    """A bicycle: two wheels, frame, saddle and handlebar."""
+    """Makes a bicycle: two wheels, frame, saddle and handlebar."""
     solids = [_wheel(0, z, 0.34) * (0.25, 1, 1) for z in (-0.52, 0.52)]
     solids += [_limb((0, 0.4, -0.5), (0, 0.85, 0.35), 0.05), _limb((0, 0.3, -0.05), (0, 0.92, -0.2), 0.05)]
     solids += [_limb((0, 0.34, 0.52), (0, 1.02, 0.38), 0.04), _limb((-0.27, 1.02, 0.35), (0.27, 1.02, 0.35), 0.04)]
@@ -135,7 +137,7 @@ def bicycle() -> Pose:
 
 
 def rider() -> tuple[Pose, ...]:
-    """Who sits on a `bicycle`, pedalling: the poses of one turn."""
+    """Makes a person who pedals a `bicycle`: the poses of one turn."""
     return tuple(Pose(tuple(_riding(phase))) for phase in np.linspace(0, 2 * np.pi, GAIT_POSES, endpoint=False))
 
 
@@ -153,7 +155,7 @@ def _riding(phase: float) -> list[Part]:
 
 
 def turned(pose: Pose, angle: float) -> Pose:
-    """The pose turned around the upright axis by `angle` radians, to the right."""
+    """Turns a pose around the upright axis by `angle` radians, to the right."""
     cos, sin = np.cos(angle), np.sin(angle)
     turn_33 = np.array([[cos, 0, -sin], [0, 1, 0], [sin, 0, cos]])
     return Pose(tuple(Part(part.label, part.points_N3 @ turn_33, part.solid) for part in pose.parts))

@@ -1,7 +1,7 @@
-"""How far away what a pixel shows is, and where it was in the frame before: exactly, because the world is known.
+"""Depth of what each pixel shows, and where it was in the frame before: exactly, because the world is known.
 
-A picture is painted once more with the number of each part in place of its label. What a part's pixels see of it is
-where their rays first meet it: ground and outlines are planes, solids are convex hulls.
+A frame is painted once more with the number of each part in place of its label. What a part's pixels see of it is where
+their rays first meet it: ground and outlines are planes, solids are convex hulls.
 """
 
 import numpy as np
@@ -17,7 +17,8 @@ Truth = tuple[NDArray[np.uint16], NDArray[np.float32], NDArray[np.bool_]]
 
 
 def geometry(world: World, camera: Camera, before: Camera) -> Truth:
-    """Depth in centimetres (H, W), 0 for the sky; backward flow (H, W, 2) in pixels (x, y); where it is known (H, W).
+    """Computes depth in centimetres (H, W), 0 for the sky; backward flow (H, W, 2) in pixels (x, y); and where it is
+    known (H, W).
 
     ``before``: the camera one frame earlier.
     """
@@ -50,7 +51,7 @@ def geometry(world: World, camera: Camera, before: Camera) -> Truth:
 
 
 def _numbered(world: World, camera: Camera) -> tuple[NDArray[np.int32], list[tuple[Thing, Part, bool]]]:
-    """Which part a pixel shows, counted from 1, 0 for the base and the sky; and the parts."""
+    """Paints the number of the part that each pixel shows, from 1, 0 for the base and the sky; and lists the parts."""
     number_HW, painted = np.zeros((camera.rows, camera.width), np.int32), list[tuple[Thing, Part, bool]]()
     on_ground = len(world.ground)
     for i, thing in enumerate((*world.ground, *standing(world, camera))):
@@ -61,18 +62,19 @@ def _numbered(world: World, camera: Camera) -> tuple[NDArray[np.int32], list[tup
 
 
 def _rays(camera: Camera, rows_P: NDArray[np.int64], columns_P: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Right, down and 1, per metre of depth."""
+    """Gives each pixel's ray as right, down and 1, per metre of depth, (P, 3)."""
     right_P, down_P = (columns_P - 0.5 * camera.width) / camera.focal, (rows_P - camera.horizon) / camera.focal
     return np.stack([right_P, down_P, np.ones(len(rows_P))], axis=1)
 
 
 def _ground(camera: Camera, rays_P3: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Depth at which rays meet the road's plane."""
+    """Gives the depth at which rays meet the road's plane, (P,)."""
     return np.minimum(camera.height / np.maximum(rays_P3[:, 1], _TINY), FAR)
 
 
 def _met(view_N3: NDArray[np.float64], solid: bool, rays_P3: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Depth at which rays first meet a part; rays that pass its edge, as pixels at its rim do, meet what is nearest."""
+    """Gives the depth at which rays first meet a part, (P,); rays just beside it, as at its rim, get its nearest
+    plane's."""
     least, most = view_N3[:, 2].min(), view_N3[:, 2].max()
     planes_F4 = _faces(view_N3) if solid else _plane(view_N3)
     facing_PF = rays_P3 @ planes_F4[:, :3].T
@@ -84,7 +86,7 @@ def _met(view_N3: NDArray[np.float64], solid: bool, rays_P3: NDArray[np.float64]
 
 
 def _faces(view_N3: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Outward normals and offsets of a convex hull, (F, 4)."""
+    """Gives the outward normals and offsets of a convex hull, (F, 4)."""
     from scipy.spatial import ConvexHull, QhullError  # slow to import, and most sources are files
 
     try:
@@ -94,7 +96,7 @@ def _faces(view_N3: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _plane(view_N3: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The plane nearest to all points, looking towards the camera, (1, 4)."""
+    """Fits the plane nearest to all points, facing the camera, (1, 4)."""
     middle_3 = view_N3.mean(axis=0)
     normal_3 = np.linalg.svd(view_N3 - middle_3, full_matrices=False)[2][-1]
     if normal_3 @ middle_3 > 0:

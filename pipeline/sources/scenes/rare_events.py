@@ -1,4 +1,4 @@
-"""What streets rarely show, and data sets need: each in a given share of all streets."""
+"""Rare events of streets that datasets need, each in a given share of all streets."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -14,8 +14,11 @@ CROWD = (10, 25)  # people
 
 
 class Placement(NamedTuple):
-    """An instance to add to a street: poses that it cycles through, metres across and along the street at the start of
-    the drive, speed along it in m/s, cycles of poses a second, and speed across it, to the right, in m/s."""
+    """An instance to add to a street.
+
+    Poses that it cycles through, metres across and along the street at the start of the drive, speed along it in m/s,
+    cycles of poses a second, and speed across it, to the right, in m/s.
+    """
 
     poses: tuple[Pose, ...]
     across: float
@@ -26,7 +29,7 @@ class Placement(NamedTuple):
 
 
 def rare_events(plan: StreetPlan, rare: RareSpec, rng: np.random.Generator) -> Iterator[Placement]:
-    """Draws each event by its own chance; what one does not happen to draw does not change the others."""
+    """Samples each event by its own chance; one event's random numbers do not change another's."""
     events = ((rare.jaywalker, _jaywalker), (rare.crowd, _crowd), (rare.cross_traffic, _cross_traffic))
     for share, event in (*events, (rare.cyclist_ahead, _cyclist_ahead)):
         own = np.random.default_rng(rng.integers(2**32)) if share else rng
@@ -35,13 +38,13 @@ def rare_events(plan: StreetPlan, rare: RareSpec, rng: np.random.Generator) -> I
 
 
 def _moment(plan: StreetPlan, rng: np.random.Generator) -> tuple[float, float]:
-    """A time of the drive in seconds, and how far the camera is then."""
+    """Samples a time of the drive in seconds, and how far the camera is then, in metres."""
     time = rng.uniform(0.2, 0.9) * plan.drive / plan.speed
     return float(time), float(plan.speed * time)
 
 
 def _jaywalker(plan: StreetPlan, rng: np.random.Generator) -> Iterator[Placement]:
-    """In the middle of the lane at some moment, near enough to brake for."""
+    """Yields a person in the middle of the lane at some moment, near enough to brake for."""
     time, at = _moment(plan, rng)
     drift = rng.uniform(1.2, 2.2) * rng.choice([-1.0, 1.0])
     poses = tuple(bodies.turned(pose, np.sign(drift) * 0.5 * np.pi) for pose in bodies.person(rng))
@@ -49,7 +52,7 @@ def _jaywalker(plan: StreetPlan, rng: np.random.Generator) -> Iterator[Placement
 
 
 def _crowd(plan: StreetPlan, rng: np.random.Generator) -> Iterator[Placement]:
-    """Close together on one sidewalk, most of them standing."""
+    """Yields people close together on one sidewalk, most of them standing."""
     side = plan.right if rng.random() < 0.5 else plan.left
     middle = rng.uniform(12.0, plan.drive + 25.0)
     for _ in range(int(rng.integers(*CROWD))):
@@ -60,7 +63,8 @@ def _crowd(plan: StreetPlan, rng: np.random.Generator) -> Iterator[Placement]:
 
 
 def _cross_traffic(plan: StreetPlan, rng: np.random.Generator) -> Iterator[Placement]:
-    """At the first junction that comes into view; on the street itself where there is none."""
+    """Yields a vehicle that crosses at the first junction that comes into view, or on the street itself where there is
+    none."""
     time, at = _moment(plan, rng)
     near = at + 14.0
     ahead = [0.5 * (start + end) for start, end in plan.crossings if near < start < at + 60.0]
@@ -72,7 +76,7 @@ def _cross_traffic(plan: StreetPlan, rng: np.random.Generator) -> Iterator[Place
 
 
 def _cyclist_ahead(plan: StreetPlan, rng: np.random.Generator) -> Iterator[Placement]:
-    """As fast as the camera, or it would be run over."""
+    """Yields a bicycle and its rider, as fast as the camera, which would otherwise run them over."""
     across, along, speed = rng.uniform(0.2, 1.0), rng.uniform(8.0, 12.0), plan.speed
     yield Placement((bodies.bicycle(),), across, along, speed)
     yield Placement(bodies.rider(), across, along - 0.55, speed, pace=1.3)

@@ -1,4 +1,4 @@
-"""What lines a street: ground, buildings, trees, hedges, fences, lamps, signs and lights, in metres."""
+"""Everything that lines a street: ground, buildings, trees, hedges, fences, lamps, signs and lights, in metres."""
 
 import numpy as np
 
@@ -8,25 +8,25 @@ Rng = np.random.Generator
 
 
 def box(across: tuple[float, float], up: tuple[float, float], along: tuple[float, float]) -> np.ndarray:
-    """The eight corners of a box, (8, 3)."""
+    """Gives the corners of a box, (8, 3)."""
     return np.array([(x, y, z) for x in across for y in up for z in along], float)
 
 
 def strip(label: Label, left_N: np.ndarray, right_N: np.ndarray, along_N: np.ndarray) -> Pose:
-    """A band of ground between two edges (metres across) along the street."""
+    """Makes a band of ground between two edges (metres across) along the street."""
     across_M = np.concatenate([left_N, right_N[::-1]])
     along_M = np.concatenate([along_N, along_N[::-1]])
     return Pose((Part(label, np.stack([across_M, np.zeros_like(across_M), along_M], axis=1)),))
 
 
 def ragged(rng: Rng, count: int, size: float, smooth: int = 5) -> np.ndarray:
-    """Irregular offsets of about +-`size` metres, (count,): a smoothed random line."""
+    """Samples irregular offsets of about +-`size` metres, (count,): a smoothed random line."""
     noise = rng.normal(size=count + smooth - 1)
     return np.convolve(noise, np.full(smooth, size / np.sqrt(smooth)), mode="valid")
 
 
 def blob(rng: Rng, radius_x: float, radius_y: float, rough: float = 0.35, count: int = 60) -> np.ndarray:
-    """A closed leafy outline around (0, 0), (count, 2)."""
+    """Samples a closed leafy outline around (0, 0), (count, 2)."""
     turn_N = np.linspace(0, 2 * np.pi, count, endpoint=False)
     waves = range(2, 24, 2)
     phases, sizes = rng.uniform(0, 2 * np.pi, len(waves)), rng.uniform(0, rough, len(waves))
@@ -37,12 +37,12 @@ def blob(rng: Rng, radius_x: float, radius_y: float, rough: float = 0.35, count:
 
 
 def upright(label: Label, outline_N2: np.ndarray) -> Part:
-    """An outline (across, up) that faces along the street."""
+    """Makes an outline (across, up) that faces along the street."""
     return Part(label, np.pad(np.asarray(outline_N2, float), ((0, 0), (0, 1))))
 
 
 def tree(rng: Rng, height: float) -> Pose:
-    """A tree: a leaning trunk under a crown of several overlapping blobs."""
+    """Makes a tree: a leaning trunk under a crown of several overlapping blobs."""
     stem, lean = height * rng.uniform(0.25, 0.38), rng.normal(0, 0.25)
     thick = height * rng.uniform(0.010, 0.020)
     trunk = [(-thick, 0), (thick, 0), (lean + 0.7 * thick, 0.6 * height), (lean - 0.7 * thick, 0.6 * height)]
@@ -57,13 +57,13 @@ def tree(rng: Rng, height: float) -> Pose:
 
 
 def bush(rng: Rng, height: float) -> Pose:
-    """A shrub that is about as wide as high."""
+    """Makes a shrub that is about as wide as high."""
     outline = blob(rng, height * rng.uniform(0.5, 0.9), 0.6 * height, 0.35, 30) + (0, 0.45 * height)
     return Pose((upright(Label.VEGETATION, np.maximum(outline, (-np.inf, 0.0))),))
 
 
 def panel(label: Label, across: float, along: tuple[float, float], top_N: np.ndarray) -> Pose:
-    """A thin upright surface along the street whose upper edge runs through the heights `top_N`."""
+    """Makes a thin upright surface along the street whose upper edge runs through the heights `top_N`."""
     along_N = np.linspace(*along, len(top_N))
     edge_N3 = np.stack([np.full(len(top_N), across), top_N, along_N], axis=1)
     foot_23 = [(across, 0, along[1]), (across, 0, along[0])]
@@ -71,7 +71,7 @@ def panel(label: Label, across: float, along: tuple[float, float], top_N: np.nda
 
 
 def thicket(rng: Rng, across: float, along: tuple[float, float], height: float) -> Pose:
-    """A dense row of leaves along the street, from a clipped hedge (1 m) to the edge of a wood (12 m)."""
+    """Makes a dense row of leaves along the street, from a clipped hedge (1 m) to the edge of a wood (12 m)."""
     count = max(8, int(along[1] - along[0]) * 3)
     along_N = np.linspace(*along, count)
     humps_N = np.abs(np.sin(along_N / (0.5 * height + 1.0) + rng.uniform(0, np.pi)))
@@ -80,7 +80,7 @@ def thicket(rng: Rng, across: float, along: tuple[float, float], height: float) 
 
 
 def building(rng: Rng, front: float, depth: float, along: tuple[float, float], height: float) -> Pose:
-    """A house whose front stands at `front` metres across and that reaches `depth` (signed) metres behind it."""
+    """Makes a house whose front stands at `front` metres across and that reaches `depth` (signed) metres behind it."""
     sides = (front, front + depth)
     solids = [box(sides, (0, height), along)]
     kind, middle = rng.random(), 0.5 * (along[0] + along[1])
@@ -101,7 +101,7 @@ def building(rng: Rng, front: float, depth: float, along: tuple[float, float], h
 
 
 def _roof_details(rng: Rng, front: float, depth: float, along: tuple[float, float], height: float) -> list[np.ndarray]:
-    """Chimneys, dormers and bays of a building."""
+    """Gives the solids of chimneys, dormers and bays of a building."""
     solids = []
     for _ in range(int(rng.integers(0, 4))):
         place, wide = rng.uniform(along[0], along[1] - 1.0), rng.uniform(0.5, 2.0)
@@ -120,14 +120,14 @@ def _roof_details(rng: Rng, front: float, depth: float, along: tuple[float, floa
 
 
 def _bar(start: tuple[float, float], end: tuple[float, float], thick: float) -> np.ndarray:
-    """A straight bar of `thick` metres between two points of the (across, up) plane, (4, 2)."""
+    """Gives a straight bar of `thick` metres between two points of the (across, up) plane, (4, 2)."""
     way = np.subtract(end, start)
     normal = 0.5 * thick * np.array([-way[1], way[0]]) / np.hypot(*way)
     return np.array([start + normal, end + normal, end - normal, start - normal])
 
 
 def lamp(rng: Rng, side: float) -> Pose:
-    """A street lamp on the right (`side` 1) or left (-1) whose arm hangs over the road."""
+    """Makes a street lamp on the right (`side` 1) or left (-1) whose arm hangs over the road."""
     height, arm = rng.uniform(6.5, 9.5), -side * rng.uniform(0.8, 2.2)
     joints = [(0.0, height - 0.7), (0.35 * arm, height - 0.15), (arm, height)]
     bars = [_bar((0, 0), (0, height - 0.7), 0.2), _bar(joints[0], joints[1], 0.14), _bar(joints[1], joints[2], 0.13)]
@@ -136,13 +136,13 @@ def lamp(rng: Rng, side: float) -> Pose:
 
 
 def post(rng: Rng) -> Pose:
-    """A bollard, a plain mast or an advertising column."""
+    """Makes a bollard, a plain mast or an advertising column."""
     height, thick = [(0.95, 0.14), (5.5, 0.16), (8.5, 0.24), (3.0, 0.7)][int(rng.choice(4, p=[0.5, 0.25, 0.2, 0.05]))]
     return Pose((upright(Label.POLE, _bar((0, 0), (rng.normal(0, 0.03), height), thick)),))
 
 
 def sign(rng: Rng) -> Pose:
-    """A traffic sign on its pole: round, triangular, square, a stack of two, or a direction board."""
+    """Makes a traffic sign on its pole: round, triangular, square, a stack of two, or a direction board."""
     kind, mast = int(rng.choice(5, p=[0.3, 0.2, 0.27, 0.15, 0.08])), rng.uniform(2.2, 2.9)
     turn_N = np.linspace(0, 2 * np.pi, 12, endpoint=False)
     disc = 0.36 * np.stack([np.cos(turn_N), np.sin(turn_N)], axis=1)
@@ -155,7 +155,7 @@ def sign(rng: Rng) -> Pose:
 
 
 def traffic_light(rng: Rng, side: float) -> Pose:
-    """A traffic light beside the road, every other one with a second one on an arm over the road."""
+    """Makes a traffic light beside the road; about every other one has a second light on an arm over the road."""
     lamp_box = np.array(
         [(-0.17, 0.0), (0.17, 0.0), (0.2, 0.25), (0.2, 0.95), (0.12, 1.05), (-0.12, 1.05), (-0.2, 0.95)]
     )

@@ -18,8 +18,8 @@ class Street:
     """A world for `paint_frame` (`base`, `ground`, `things`), and the camera of every frame."""
 
     def __init__(self, rng: np.random.Generator, like: ProceduralSpec) -> None:
-        """Draws in a fixed order: densities of 1 and no rare events give the same street for the same ``rng``, whatever
-        else can be asked for."""
+        """Samples in a fixed order: with densities of 1 and no rare events the same ``rng`` gives the same street,
+        whatever options are added."""
         self.rng, self.like = rng, like
         self.plan = draw_plan(rng, like)
         self.base = self.plan.base
@@ -42,7 +42,7 @@ class Street:
             self.add_instance(*placement)
 
     def camera(self, frame: int, width: int, rows: int) -> Camera:
-        """The camera at `frame`, for a picture of width x rows pixels."""
+        """Gives the camera at `frame`, for a picture of width x rows pixels."""
         return self.plan.camera(frame, width, rows)
 
     def add(self, pose: Pose, across: float = 0.0, along: float = 0.0) -> None:
@@ -59,7 +59,7 @@ class Street:
         self.things.append(Thing(poses, place, velocity, self.instances, pace * len(poses)))
 
     def _places(self, gap: float, margin: float = 0.0) -> Iterator[float]:
-        """Irregular places along the street about `gap` metres apart, `margin` metres clear of crossings."""
+        """Yields irregular places along the street about `gap` metres apart, `margin` metres clear of crossings."""
         along = BEHIND + self.rng.uniform() * gap
         while along < self.plan.length:
             if not any(start - margin < along < end + margin for start, end in self.plan.crossings):
@@ -67,7 +67,7 @@ class Street:
             along += gap * self.rng.uniform(0.7, 1.3)
 
     def _backdrop(self) -> None:
-        """What closes the view: houses and trees across the far end, and behind the gaps of the frontages."""
+        """Closes the view with houses and trees across the far end and behind the gaps of the frontages."""
         end = self.plan.length
         for across in np.arange(-150.0, 150.0, 16.0):
             along = end + self.rng.uniform(0.0, 25.0)
@@ -114,7 +114,7 @@ class Street:
                 self.add_instance((waiting,), side.sign * (side.front + 4.0), start + lane * (end - start))
 
     def _frontage(self, side: Side) -> None:
-        """Plot after plot of what stands behind the sidewalk."""
+        """Fills plot after plot with what stands behind the sidewalk."""
         along = BEHIND
         ends = [*self.plan.crossings, (self.plan.length, self.plan.length)]
         for start, end in ends:
@@ -145,7 +145,7 @@ class Street:
                 self.add(scenery.bush(rng, rng.uniform(1.0, 3.0)), sign * across, rng.uniform(start, stop))
 
     def _boundary(self, side: Side, start: float, stop: float) -> None:
-        """A hedge, a fence or a wall along the sidewalk."""
+        """Places a hedge, a fence or a wall along the sidewalk."""
         rng, across = self.rng, side.sign * (side.front + 0.1)
         kind, height = rng.random(), rng.uniform(0.8, 2.2)
         if kind < 0.3:
@@ -155,7 +155,7 @@ class Street:
             self.add(scenery.panel(label, across, (start, stop), np.full(2, height)))
 
     def _green(self, side: Side, start: float, stop: float) -> None:
-        """Lawn, a boundary at times, and trees or the edge of a wood behind."""
+        """Places a lawn, at times a boundary, and trees or the edge of a wood behind."""
         rng, sign = self.rng, side.sign
         if rng.random() < 0.6:
             self._boundary(side, start, stop)
@@ -204,11 +204,12 @@ class Street:
             self.add_instance((bicycle,), side.sign * (side.front - 0.5), along)
 
     def vehicle(self) -> Pose:
+        """Samples a bus, a truck or a car."""
         kind = self.rng.random()
         return bodies.bus() if kind < 0.015 else bodies.truck() if kind < 0.03 else bodies.car(self.rng)
 
     def _traffic(self) -> None:
-        """Cars ahead at the camera's own speed, and oncoming ones in the lanes to the left."""
+        """Places cars ahead at the camera's own speed, and oncoming ones in the lanes to the left."""
         plan, rng = self.plan, self.rng
         lanes = [0.0] + ([LANE] if plan.right.kerb - (PARKING if plan.right.parked else 0.0) > 1.7 * LANE else [])
         for across in lanes:
@@ -232,5 +233,5 @@ class Street:
 
 
 def _gap(usual: float, density: float) -> float:
-    """Metres from one to the next; infinite for none."""
+    """Gives the metres from one to the next; infinite for none."""
     return usual / density if density else np.inf

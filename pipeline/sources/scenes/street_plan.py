@@ -1,7 +1,7 @@
-"""The plan of one street and the drive through it, drawn from a random generator.
+"""The plan of one street and the drive through it, sampled from a random generator.
 
-The camera's lane is at 0 m across, traffic keeps right. Each side of the road is a kerb, perhaps parked cars, perhaps
-a strip of grass, a sidewalk and then its frontage: a block of houses, single houses with gardens, or a park.
+The camera's lane is at 0 m across, traffic keeps right. Each side of the road is a kerb, perhaps parked cars, perhaps a
+strip of grass, a sidewalk and then its frontage: a block of houses, single houses with gardens, or a park.
 """
 
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class Side:
 
 @dataclass(frozen=True)
 class StreetPlan:
-    """What a street is like, before anything stands in it."""
+    """The layout of a street, before anything stands in it."""
 
     speed: float  # of the camera, m/s
     drive: float  # how far the camera goes, metres
@@ -50,7 +50,7 @@ class StreetPlan:
     right: Side
 
     def camera(self, frame: int, width: int, rows: int) -> Camera:
-        """The camera at `frame`, for a picture of width x rows pixels; it drifts sideways as its yaw leads it."""
+        """Gives the camera at `frame`, for a picture of width x rows pixels; it drifts sideways as its yaw leads it."""
         time = frame / FRAMES_PER_SECOND
         yaw = sum(size * np.sin(rate * time + phase) for size, rate, phase in self.sway)
         across = -self.speed * sum(size / rate * np.cos(rate * time + phase) for size, rate, phase in self.sway)
@@ -70,7 +70,7 @@ class StreetPlan:
 
 
 def draw_plan(rng: np.random.Generator, like: ProceduralSpec) -> StreetPlan:
-    """A street long enough for `like.frames` frames of driving."""
+    """Samples a street long enough for `like.frames` frames of driving."""
     speed = rng.uniform(8.0, 10.0)
     drive = speed * like.frames / FRAMES_PER_SECOND
     length = drive + rng.uniform(*VIEW)

@@ -58,7 +58,7 @@ class Camera:
     rows: int
 
     def view(self, points_N3: np.ndarray) -> np.ndarray:
-        """Street points as the camera sees them, (N, 3): right, down, and depth along its axis; metres."""
+        """Transforms street points to the camera's view, (N, 3): right, down, and depth along its axis; metres."""
         ahead_N = np.maximum(points_N3[:, 2] - self.along, NEAR)
         right_N = points_N3[:, 0] - self.across + 0.5 * self.bend * ahead_N * ahead_N
         cos, sin = np.cos(self.yaw), np.sin(self.yaw)
@@ -66,7 +66,7 @@ class Camera:
         return np.stack([right_N * cos - ahead_N * sin, self.height - points_N3[:, 1], depth_N], axis=1)
 
     def street(self, view_N3: np.ndarray) -> np.ndarray:
-        """Inverse of `view`."""
+        """Transforms points of the camera's view back to the street: the inverse of `view`."""
         right_N, down_N, depth_N = view_N3.T
         cos, sin = np.cos(self.yaw), np.sin(self.yaw)
         ahead_N = depth_N * cos - right_N * sin
@@ -74,7 +74,7 @@ class Camera:
         return np.stack([across_N, self.height - down_N, ahead_N + self.along], axis=1)
 
     def project(self, points_N3: np.ndarray) -> np.ndarray:
-        """Street points to float (N, 2) pixels (x, y), clipped to what a fixed-point polygon can hold."""
+        """Projects street points to float (N, 2) pixels (x, y), clipped to what a fixed-point polygon can hold."""
         view_N3 = self.view(points_N3)
         scale_N = self.focal / view_N3[:, 2]
         x_N = 0.5 * self.width + scale_N * view_N3[:, 0]
@@ -99,14 +99,17 @@ class Pose:
 
     @cached_property
     def points_N3(self) -> np.ndarray:
+        """Gathers the points of all parts, (N, 3)."""
         return np.concatenate([part.points_N3 for part in self.parts])
 
     @cached_property
     def top(self) -> float:
+        """Gives the height of its highest point, in metres."""
         return float(self.points_N3[:, 1].max())
 
     @cached_property
     def reach(self) -> float:
+        """Gives how far along the street it reaches from its place, in metres."""
         return float(self.points_N3[:, 2].max())
 
 
@@ -121,17 +124,19 @@ class Thing:
     poses_per_second: float = 0.0
 
     def far_end(self, time: float) -> float:
-        """How far along the street it reaches, in metres: what the painter sorts by."""
+        """Gives how far along the street it reaches, in metres, by which the painter sorts."""
         return self.place[2] + self.velocity[2] * time + self.poses[0].reach
 
     def pose_at(self, time: float) -> int:
+        """Gives the index of its pose at a time in seconds."""
         return int(time * self.poses_per_second) % len(self.poses)
 
     def place_at(self, time: float) -> np.ndarray:
+        """Gives its place at a time in seconds: (across, up, along) in metres."""
         return np.add(self.place, np.multiply(self.velocity, time))
 
     def outlines(self, camera: Camera) -> Iterator[tuple[Part, np.ndarray]]:
-        """Its parts in painting order, with their polygons in fixed-point pixels; none if it is out of sight."""
+        """Yields its parts in painting order, with their polygons in fixed-point pixels; none if it is out of sight."""
         pose = self.poses[self.pose_at(camera.time)]
         pixels_N2 = camera.project(pose.points_N3 + self.place_at(camera.time))
         if pixels_N2[:, 0].max() < 0 or pixels_N2[:, 0].min() > camera.width:
@@ -145,7 +150,7 @@ class Thing:
 
 
 class World(Protocol):
-    """What can be painted: ground in painting order, and the things that stand on it."""
+    """A world that can be painted: ground in painting order, and the things that stand on it."""
 
     @property
     def base(self) -> Label: ...
@@ -158,7 +163,7 @@ class World(Protocol):
 
 
 def paint_frame(world: World, camera: Camera) -> np.ndarray:
-    """One picture: int32 (H, W) of label + 256 * instance, painted from far to near."""
+    """Paints one frame: int32 (H, W) of label + 256 * instance, from far to near."""
     codes_HW = np.full((camera.rows, camera.width), int(Label.SKY), np.int32)
     codes_HW[base_row(camera) :] = int(world.base)
     for thing in (*world.ground, *standing(world, camera)):
@@ -168,17 +173,17 @@ def paint_frame(world: World, camera: Camera) -> np.ndarray:
 
 
 def base_row(camera: Camera) -> int:
-    """The first row below the horizon."""
+    """Gives the first row below the horizon."""
     return max(0, int(np.ceil(camera.horizon)))
 
 
 def fill(canvas_HW: np.ndarray, outline: np.ndarray, value: int) -> None:
-    """`outline`: as `Thing.outlines` gives it."""
+    """Fills a polygon, as `Thing.outlines` gives it, with a value."""
     cv2.fillPoly(canvas_HW, [outline], value, shift=SUBPIXEL_BITS)
 
 
 def standing(world: World, camera: Camera) -> list[Thing]:
-    """The things that may be in sight, from far to near."""
+    """Lists the things that may be in sight, from far to near."""
     visible: list[tuple[float, Thing]] = []
     for thing in world.things:
         ahead = thing.far_end(camera.time) - camera.along

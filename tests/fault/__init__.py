@@ -1,0 +1,1 @@
+"""Killed workers and drivers, failing storage: what becomes of the clips."""

@@ -1,0 +1,93 @@
+"""Processes of this machine, from /proc: drivers that render, what belongs to them, and how they are killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from benchmarks.common import REPOSITORY, family
+from tests.fault.harness.engine import Load
+
+ACTOR = "ray::RenderActor"
+LIMIT_S = 600.0
+
+
+class Driver:
+    """`flowreel render` as a process. What it says goes into a file."""
+
+    def __init__(self, spec: Path, load: Load, address: str = "", *options: str, log: Path | None = None) -> None:
+        """``address``: of a Ray cluster; without, the command starts Ray on this machine."""
+        sick = {label: [*asdict(sickness).values()] for label, sickness in load.sick.items()}
+        settings = {"pause_s": load.pause_s, "sick": sick, "counts": load.counts}
+        env = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+        if address:
+            env["RAY_ADDRESS"] = address
+        command = [sys.executable, "-m", "tests.fault.harness.driver", str(spec), json.dumps(settings), *options]
+        self.log = log or spec.with_suffix(".log")
+        with self.log.open("ab") as said:
+            self._start = said.tell()
+            self.process = subprocess.Popen(
+                command, cwd=REPOSITORY, env=env, stdout=said, stderr=said, start_new_session=True
+            )
+        self.pid = self.process.pid
+
+    @property
+    def running(self) -> bool:
+        return self.process.poll() is None
+
+    def wait(self) -> int:
+        """Its exit code."""
+        return self.process.wait(LIMIT_S)
+
+    def said(self) -> str:
+        return self.log.read_bytes()[self._start :].decode(errors="replace")
+
+    def wait_until(self, condition: Callable[[], bool]) -> bool:
+        """Whether it came true while the driver was running."""
+        while self.running:
+            if condition():
+                return True
+            time.sleep(0.05)
+        return False
+
+    def actors(self) -> list[int]:
+        """Of a driver that has its own Ray: workers whose generator is loaded or loading."""
+        return [pid for pid in family(self.pid) if name(pid).startswith(ACTOR)]
+
+    def kill(self) -> int:
+        """SIGKILL; returns how many processes that were: one."""
+        os.kill(self.pid, signal.SIGKILL)
+        self.process.wait()
+        return 1
+
+    def kill_all(self) -> int:
+        """SIGKILL to it and to all that it has started, Ray with its workers: a machine that loses power. How many."""
+        pids = family(self.pid)
+        kill(self.pid, *pids)
+        self.process.wait()
+        return 1 + len(pids)
+
+
+def kill(*pids: int) -> int:
+    """SIGKILL; returns how many there were."""
+    count = 0
+    for pid in pids:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+        count += 1
+    return count
+
+
+def name(pid: int) -> str:
+    """Its command line; empty if it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
