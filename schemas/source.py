@@ -17,8 +17,8 @@ CITYSCAPES = "cityscapes"
 def check_template(template: str) -> str:
     """Raises ValueError for what is no template of frames."""
     if template.count(SEQUENCE) != 1:
-        found = "missing" if SEQUENCE not in template else "more than once"
-        raise ValueError(f"'{SEQUENCE}' {found} in '{template}'; for example '{{sequence}}/labels/*.png'")
+        found = "missing from" if SEQUENCE not in template else "more than once in"
+        raise ValueError(f"'{SEQUENCE}' is {found} '{template}'; write it as in '{{sequence}}/labels/*.png'")
     parts = template.split("/")
     if SEQUENCE not in parts[:-1] or template.count("*") != 1 or "*" not in parts[-1]:
         raise ValueError(

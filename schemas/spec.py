@@ -78,7 +78,9 @@ class FailureSpec(Model):
     stall_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
         900, description="seconds without a frame or a finished shard after which a worker counts as hung and is killed"
     )
-    retry_failed: bool = Field(False, description="try clips again that the newest version or an unfinished run lost")
+    retry_failed: bool = Field(
+        False, description="render clips again that failed in the newest version or an unfinished run"
+    )
 
 
 class ExecutionSpec(Model):

@@ -122,7 +122,9 @@ class TrainExecutionSpec(Model):
     workers: Positive = 1
     num_gpus: Annotated[float, Field(ge=0, le=1)] = Field(1, description="GPUs per worker; 0: CPU")
     num_cpus: Positive = Field(2, description="CPUs per worker")
-    max_failures: Natural = Field(3, description="how often a worker that died is replaced; training resumes from the newest state")
+    max_failures: Natural = Field(
+        3, description="how often a worker that died is replaced; training resumes from the newest state"
+    )
 
 
 class TrainSpec(Model):

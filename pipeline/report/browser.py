@@ -21,7 +21,7 @@ def browser(
     """``players``: by place in ``clips``, all of which are listed. ``root``: of links to data."""
     keys = [m.column for m in measures]
     return {
-        "measures": [{"key": m.column, "title": m.title, "told": m.told, "worst": m.worst} for m in measures],
+        "measures": [{"key": m.column, "title": m.title, "meaning": m.meaning, "worst": m.worst} for m in measures],
         "card": [key for key in SHOWN_ON_CARDS if key in keys] or keys,
         "clips": {
             "id": [c.clip_id for c in clips],
