@@ -32,7 +32,7 @@ def lines(found: Diff) -> Iterator[str]:
     for kind, table in (("added", found.added), ("removed", found.removed), ("changed", found.changed)):
         yield f"  {kind:<8} {counted(len(table), 'clip')}{_sequences(table)}"
     for reason, count in found.reasons.items():
-        yield f"    {counted(count, 'clip')} because of other {reason}"
+        yield f"    {counted(count, 'clip')}: {reason} changed"
     unpublished = found.removed.filter(found.removed["lost"].is_valid())
     for row in unpublished.slice(0, SHOWN).to_pylist():
         place = f"{row['sequence_id']} from frame {row['start']}, variant {row['variant']}"

@@ -86,7 +86,7 @@ class Dispatcher:
     def run(self, shards: Iterable[Shard], *beats: Callable[[list[Worker]], None]) -> Iterator[ShardOutcome]:
         """Yields outcomes as they come; ``beats`` are called with all workers each second or so.
 
-        Raises FlowreelError if no worker starts or the store stays away, Stopped when it was told to stop: what
+        Raises FlowreelError if no worker starts or the store stays away, Stopped once ``stop`` is set: what
         workers finished within the grace period has been given by then, the rest is handed back to the next run.
         """
         self._attempts = Attempts(shards, self._failure.max_attempts)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # pyarrow: only where something is planned
 
 PLAIN_EVERY_S = 5.0
 WORKERS_SHOWN = 8
+TELLING = 0.05  # part of the frames after which the time left is estimated
 
 
 class ShownWorker(Protocol):
@@ -66,10 +67,13 @@ class Display:
         self._ids = {"run": plan.plan_id}
         found = f"{counted(len(catalog.sequences), 'sequence')} ({counted(catalog.read, 'file')} read)"
         base = f"on top of version {plan.base_version}" if plan.base_version else "for the first version"
-        self.say(
-            f"{found}: {counted(plan.clip_count, 'clip')}, {counted(plan.frame_count, 'frame')} to render in"
-            f" {counted(len(plan.shards), 'shard')} {base}; {len(plan.reused):,} reused, {plan.dropped:,} dropped"
+        clips, frames = counted(plan.clip_count, "clip"), counted(plan.frame_count, "frame")
+        work = (
+            f"{clips}, {frames} to render in {counted(len(plan.shards), 'shard')}"
+            if plan.clip_count
+            else "nothing to render"
         )
+        self.say(f"{found}: {work} {base}; {len(plan.reused):,} reused, {plan.dropped:,} dropped")
         if len(plan.excluded):
             self.say(
                 f"not rendered again: {counted(len(plan.excluded), 'clip')} that failed before or did not pass"
@@ -176,11 +180,12 @@ class RenderProgress:
         return f"{self._frames:,}/{self.total:,} frames, {', '.join(clips)}"
 
     def _speed(self) -> str:
-        rate = self._frames / max(1e-6, time.monotonic() - self._began_s)
-        left = self.total - self._frames
+        """Words frames per second, and the time left once enough is done to tell."""
         if not self._frames:
             return "starting"
-        return f"{rate:.1f} frames/s" + (f", {duration(left / rate)} left" if left else "")
+        rate, left = self._frames / max(1e-6, time.monotonic() - self._began_s), self.total - self._frames
+        speed = f"{rate:,.1f} frames/s" if rate >= 1 else f"{rate:.2f} frames/s"
+        return speed + (f", {duration(left / rate)} left" if left and self._frames >= TELLING * self.total else "")
 
     def _readiness(self) -> str:
         ready = sum(bool(worker.name) for worker in self.workers)
