@@ -69,7 +69,7 @@ def render(spec: Spec, display: Display, load: EngineLoader | None = None) -> Re
     ``load``: loads the generator in workers, by default `load_engine`. Raises UsageError for a spec or input that
     cannot be used, and FlowreelError for all else that keeps it from ending.
     """
-    return render_by(partial(run_shards, opening=partial(open_renderer, load=load)), spec, display)
+    return render_by(partial(run_shards, open_with=partial(open_renderer, load=load)), spec, display)
 
 
 def render_by(rendering: Rendering, spec: Spec, display: Display) -> Result:

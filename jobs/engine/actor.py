@@ -24,9 +24,9 @@ log = logging.getLogger(__name__)
 class RenderActor:
     """Loads the generator once and renders shards. Calls of ``render`` overlap; those without a free lane wait."""
 
-    def __init__(self, job: RenderJob, plan_id: str, opening: RendererFactory) -> None:
+    def __init__(self, job: RenderJob, plan_id: str, open_with: RendererFactory) -> None:
         self._frames, self._count = 0, threading.Lock()
-        self._renderer = opening(job, plan_id, self._tick)
+        self._renderer = open_with(job, plan_id, self._tick)
         self._name = f"{platform.node()}:{os.getpid()}"
         self._metrics = WorkerMetrics(job.spec.dataset.title, job.lanes.count)
         self._node = ray.get_runtime_context().get_node_id()
@@ -63,7 +63,7 @@ class RenderActor:
             self._frames += frames
 
 
-def start_actor(job: RenderJob, plan_id: str, opening: RendererFactory) -> Any:
+def start_actor(job: RenderJob, plan_id: str, open_with: RendererFactory) -> Any:
     """Starts an actor and gives its handle; Ray places it, and restarts it when it dies."""
     execution: ExecutionSpec = job.spec.execution
     remote: Any = ray.remote  # its stubs do not know the options of actors
@@ -74,4 +74,4 @@ def start_actor(job: RenderJob, plan_id: str, opening: RendererFactory) -> Any:
         max_concurrency=job.lanes.in_flight,
         concurrency_groups={"status": 2},
     )(RenderActor)
-    return actor.remote(job, plan_id, opening)
+    return actor.remote(job, plan_id, open_with)

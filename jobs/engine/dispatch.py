@@ -56,8 +56,8 @@ Ended = Callable[[Worker, "Future[Any]"], list[ShardOutcome]]
 class Dispatcher:
     """Hands out shards until all have an outcome, or until ``stop`` is set.
 
-    What a shard costs here does not grow with the number of workers: Ray reports each call that has ended, and only
-    workers that have had room since are checked. What has to check all of them is done once a second.
+    A shard costs the same however many workers there are: Ray reports each call that has ended, and only workers that
+    have had room since are checked; all of them are checked once a second.
     """
 
     def __init__(
@@ -83,8 +83,8 @@ class Dispatcher:
         for worker in self.workers:
             self._ask(worker)
 
-    def run(self, shards: Iterable[Shard], *beats: Callable[[list[Worker]], None]) -> Iterator[ShardOutcome]:
-        """Yields outcomes as they come; ``beats`` are called with all workers each second or so.
+    def run(self, shards: Iterable[Shard], *listeners: Callable[[list[Worker]], None]) -> Iterator[ShardOutcome]:
+        """Yields outcomes as they come; ``listeners`` are called with all workers every second or so.
 
         Raises FlowreelError if no worker starts or the store stays away, Stopped once ``stop`` is set: what
         workers finished within the grace period has been given by then, the rest is handed back to the next run.
@@ -94,7 +94,7 @@ class Dispatcher:
         deadline_s = float("inf")
         while True:
             if not self._stop.is_set():
-                self._attempts.draw((self._in_flight + 1) * len(self.workers))
+                self._attempts.fill((self._in_flight + 1) * len(self.workers))
                 self._hand_out()
                 self._release()
             else:
@@ -111,8 +111,8 @@ class Dispatcher:
                     self._ask(self._starting.pop(call))
                 self._poll()
                 self._kill_the_hung()
-                for beat in beats:
-                    beat(self.workers)
+                for listener in listeners:
+                    listener(self.workers)
 
     def stop(self) -> None:
         """Ends all workers at once."""
@@ -179,7 +179,7 @@ class Dispatcher:
             worker.hung = ""
             self._room[id(worker)] = worker
         except ActorUnavailableError:
-            self._starting[ended] = worker  # its node is gone and Ray does not know yet: the next beat asks again
+            self._starting[ended] = worker  # its node is gone and Ray does not know yet: it is asked again soon
         except RayError as error:
             if given_up(error) and worker.starts < STARTS:
                 worker.starts, worker.handle = worker.starts + 1, self._start()
@@ -190,7 +190,7 @@ class Dispatcher:
                 self._attempts.put_back(attempt)
             worker.attempts.clear()
             if not self.workers:
-                raise FlowreelError(f"no worker could start; the last one said: {cause(error)}") from None
+                raise FlowreelError(f"no worker could start; the last error: {cause(error)}") from None
         return []
 
     def _finished(self, worker: Worker, ended: "Future[Any]") -> list[ShardOutcome]:

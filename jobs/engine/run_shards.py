@@ -15,11 +15,11 @@ from flowreel.schemas.outcome import ShardOutcome
 
 
 def run_shards(
-    prepared: Prepared, done: Ledger, display: Display, opening: RendererFactory = open_renderer
+    prepared: Prepared, done: Ledger, display: Display, open_with: RendererFactory = open_renderer
 ) -> Generator[ShardOutcome, None, None]:
     """Renders the shards that are left in ``done`` and gives their outcomes as they come.
 
-    ``opening``: opens what each worker renders with. Raises UsageError or FlowreelError if Ray or no worker starts,
+    ``open_with``: opens what each worker renders with. Raises UsageError or FlowreelError if Ray or no worker starts,
     Stopped after SIGTERM.
     """
     from flowreel.jobs.engine.actor import start_actor
@@ -34,7 +34,7 @@ def run_shards(
             display.say(hint)
         workers = worker_count(execution, shards)
         in_flight = job.lanes.in_flight
-        dispatcher = Dispatcher(lambda: start_actor(job, plan_id, opening), workers, job.spec, stop, in_flight)
+        dispatcher = Dispatcher(lambda: start_actor(job, plan_id, open_with), workers, job.spec, stop, in_flight)
         metrics = DriverMetrics(job.spec.dataset.title, shards)
         try:
             with display.rendering(frames) as progress:

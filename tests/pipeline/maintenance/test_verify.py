@@ -183,7 +183,7 @@ def rename(rows: Rows) -> None:
     ("change", "said"),
     [
         (swap_rows, "column frame_index differs from the manifest for clip "),
-        (lambda rows: rows.pop(), "2 rows, the manifest names 3 of clip "),
+        (lambda rows: rows.pop(), "2 rows, but the manifest has 3 of clip "),
         (swap_labels, " frame 0: class pixels of the label differ from the manifest"),
         (relabel, " frame 0: class pixels of the label differ from the manifest"),
         (swap_kinds, "where one channel of ids is needed"),
