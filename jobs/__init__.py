@@ -1,1 +1,1 @@
-"""Commands, and the Ray engine that runs them: ``cli`` lists them, one file per command, ``dispatch`` is the engine."""
+"""The commands, one file each: `cli.py` lists them. `engine/` runs them on Ray, `terminal/` is what people see."""

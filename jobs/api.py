@@ -14,8 +14,9 @@ from flowreel.pipeline.dataset.versions import Version
 from flowreel.schemas.errors import OverBudget
 from flowreel.schemas.parse import parse_spec
 from flowreel.schemas.spec import Spec
+from flowreel.schemas.wording import counted
 
-LOST_SHOWN = 10  # clips
+CLIPS_SHOWN = 10  # clips
 
 
 @dataclass(frozen=True)
@@ -88,10 +89,11 @@ def render(spec: Spec, *, progress: bool = True) -> Version:
     """Renders what is missing and publishes a version; gives the newest one if nothing changed.
 
     Runs on the Ray cluster that RAY_ADDRESS names, else on this machine. If interrupted, call it again to resume.
-    ``progress``: progress and notes on stderr. Clips that were lost within the failure budget are counted in
+    ``progress``: progress and notes on stderr. Clips that failed within the failure budget are counted in
     `version.record.counts` (`failed`, `rejected`); `version.number` opens it: `open_dataset(uri, version.number)`.
 
-    Raises OverBudget if more were lost, UsageError (or a kind of it: SourceError, StorageError, CheckpointError,
+    Raises OverBudget if more failed, DroppedError if more of the newest version would go than
+    `failure.max_dropped_fraction` allows, UsageError (or a kind of it: SourceError, StorageError, CheckpointError,
     MissingExtra) for what has to be put right first, Stopped after SIGTERM, FlowreelError otherwise.
     """
     display = Display(quiet=not progress)
@@ -99,17 +101,15 @@ def render(spec: Spec, *, progress: bool = True) -> Version:
     check_extras("rendering", "render", fitted.execution)
     result = render_with_display(fitted, display)
     if result.exit == Exit.OVER_BUDGET or result.version is None:
-        more = [f"... and {len(result.lost) - LOST_SHOWN:,} more"] if len(result.lost) > LOST_SHOWN else []
-        raise OverBudget(
-            "\n  ".join(
-                [
-                    f"not published: {len(result.lost):,} clips were lost, and failure.max_failed_fraction is"
-                    f" {spec.failure.max_failed_fraction:g}",
-                    *result.lost[:LOST_SHOWN],
-                    *more,
-                ]
-            )
-        )
+        count = len(result.unpublished)
+        lines = [
+            f"not published: {counted(count, 'clip')} failed or were rejected, and failure.max_failed_fraction is"
+            f" {spec.failure.max_failed_fraction:g}",
+            *result.unpublished[:CLIPS_SHOWN],
+        ]
+        if count > CLIPS_SHOWN:
+            lines.append(f"... and {count - CLIPS_SHOWN:,} more")
+        raise OverBudget("\n  ".join(lines))
     return result.version
 
 

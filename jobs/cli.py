@@ -1,6 +1,7 @@
-"""The command line: `flowreel COMMAND`. A function per command, in the files that are named here."""
+"""The command line: `flowreel COMMAND`. One function for each command, in the files named here."""
 
 import sys
+from collections.abc import Callable
 from importlib import metadata
 from typing import Annotated
 
@@ -18,15 +19,56 @@ from flowreel.jobs import (
     worth,
 )
 from flowreel.jobs.terminal.exit import exit_process
+from flowreel.jobs.terminal.help import Command, CommandGroup
 from flowreel.schemas.errors import FlowreelError
 from flowreel.schemas.extras import explain
 
+HELP = """Turns sequences of label maps into photoreal, flow-consistent video clips.
+
+Flowreel reads label maps from a folder or bucket, renders them with a generator on any number of Ray workers, and
+publishes versions of a paired image/label dataset in Parquet.
+
+\b
+First steps:
+  flowreel demo              renders a small dataset on this machine
+  flowreel plan SPEC         checks your own spec and says what it takes
+  flowreel render SPEC       renders it and publishes a version
+"""
+EPILOG = "`flowreel COMMAND --help` explains a command. SPEC is a YAML file; DATASET is a folder or bucket URL."
+
+COMMANDS: dict[str, dict[str, Callable[..., None]]] = {  # by heading, in the order of --help
+    "Get started": {"demo": spec_commands.demo, "schema": spec_commands.schema},
+    "Make datasets": {
+        "plan": spec_commands.plan,
+        "render": spec_commands.render,
+        "refresh": spec_commands.refresh,
+        "submit": submit.command,
+    },
+    "Look at datasets": {
+        "status": dataset_commands.status,
+        "report": report.command,
+        "diff": dataset_commands.diff,
+        "verify": dataset_commands.verify,
+    },
+    "Convert and clean up": {"export": export.command, "gc": dataset_commands.gc},
+    "Train and judge generators": {
+        "train": spec_commands.train,
+        "import-checkpoint": import_checkpoint.command,
+        "evaluate": evaluate.command,
+        "segmenter": segmenter.command,
+        "worth": worth.command,
+    },
+}
+
 app = typer.Typer(
-    help="Label-map sequences in object storage -> photoreal clips -> versioned, paired Parquet datasets.",
+    cls=CommandGroup,
+    help=HELP,
+    epilog=EPILOG,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+    rich_markup_mode=None,  # plain text: no boxes that take a third of 80 columns, and it can be copied as it is
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
@@ -39,31 +81,21 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def options(
     version: Annotated[
-        bool, typer.Option("--version", help="print the version and exit", is_eager=True, callback=_print_version)
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
     ] = False,
 ) -> None:
-    """Options of `flowreel` itself; what it says of itself is above."""
+    """Takes the options of `flowreel` itself; its help is above."""
 
 
-for command in (
-    *(spec_commands.plan, spec_commands.render, spec_commands.refresh),
-    *(dataset_commands.gc, dataset_commands.status, dataset_commands.verify, dataset_commands.diff),
-    *(spec_commands.train, spec_commands.schema, spec_commands.demo),
-):
-    app.command()(command)
-app.command("submit")(submit.command)
-app.command("report")(report.command)
-app.command("export")(export.command)
-app.command("import-checkpoint")(import_checkpoint.command)
-app.command("evaluate")(evaluate.command)
-app.command("segmenter")(segmenter.command)
-app.command("worth")(worth.command)
+for heading, commands in COMMANDS.items():
+    for name, command in commands.items():
+        app.command(name, cls=Command, rich_help_panel=heading)(command)
 
 
 def run() -> int:
     """Runs a command and gives its exit code; errors that Flowreel raises on purpose print their message alone."""
     try:
-        app()
+        app(prog_name="flowreel")
     except FlowreelError as error:
         print(f"flowreel: {error}", file=sys.stderr)
         return error.exit_code
@@ -81,4 +113,5 @@ def run() -> int:
 
 
 def main() -> None:
+    """Runs a command and ends the process with its exit code."""
     exit_process(run())

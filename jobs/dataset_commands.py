@@ -1,4 +1,4 @@
-"""Commands that take a dataset. What they need is imported by each: `flowreel --help` answers at once."""
+"""Commands that take a dataset. Each imports what it needs when it runs, so that `flowreel --help` answers at once."""
 
 import json
 from typing import Annotated, Any
@@ -12,15 +12,26 @@ from flowreel.schemas.spec import GRACE_H
 def gc(
     dataset: PlaceArg,
     keep: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="newest versions to keep; default: dataset.keep_versions")
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Keep the newest N versions. Default: dataset.keep_versions of the newest spec."
+        ),
     ] = None,
     grace: Grace = GRACE_H,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be deleted, delete nothing")] = False,
-    compact: Annotated[bool, typer.Option("--compact", help="first rewrite data files that are mostly dead")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be deleted, but delete nothing.")] = False,
+    compact: Annotated[
+        bool, typer.Option("--compact", help="First rewrite data files most of whose clips no version needs any more.")
+    ] = False,
 ) -> None:
-    """Drops versions past retention, and data files that no kept version and no live run uses.
+    """Drops old versions, and deletes data files that no remaining version or running job needs.
 
-    Safe beside runs and readers: who has opened a version that is dropped keeps its files for the grace period.
+    Safe at any time: running jobs keep their files, and readers that have opened a dropped version can read its files
+    until the grace period is over. If interrupted, run the same command for the rest.
+
+    \b
+    Examples:
+      flowreel gc s3://bucket/city --dry-run
+      flowreel gc s3://bucket/city --keep 3 --grace 24
     """
     from flowreel.jobs import gc as collecting
     from flowreel.jobs.terminal.progress import Display
@@ -37,11 +48,23 @@ def gc(
 
 def status(
     dataset: DatasetArg,
-    clip: Annotated[str, typer.Option(metavar="ID", help="where this clip comes from: label files, generator")] = "",
-    source: Annotated[str, typer.Option(metavar="FILE", help="which clips this label map or exemplar is in")] = "",
+    clip: Annotated[
+        str, typer.Option(metavar="ID", help="Show instead what this clip was rendered from: label maps, generator.")
+    ] = "",
+    source: Annotated[
+        str, typer.Option(metavar="FILE", help="Show instead which clips were rendered from this source file.")
+    ] = "",
     as_json: Json = False,
 ) -> None:
-    """Versions, sizes, and runs that are under way or interrupted; of one clip or source file, the lineage."""
+    """Lists the versions of a dataset, and runs that are under way or were interrupted.
+
+    With --clip or --source, shows the lineage of one clip or one source file instead.
+
+    \b
+    Examples:
+      flowreel status s3://bucket/city
+      flowreel status s3://bucket/city@3 --source seq_01/labels/000002.png
+    """
     from flowreel.jobs import lineage
     from flowreel.jobs import status as state
     from flowreel.pipeline.dataset.versions import open_version, split_uri
@@ -63,10 +86,29 @@ def status(
 
 def verify(
     dataset: DatasetArg,
-    rerender: Annotated[int, typer.Option(min=0, metavar="N", help="render N clips again and compare")] = 0,
-    seed: Annotated[int, typer.Option(help="chooses the clips that are rendered again")] = 0,
+    rerender: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            metavar="N",
+            show_default=False,
+            help="Also render N clips again from their sources and compare them with what is published. Default: 0.",
+        ),
+    ] = 0,
+    seed: Annotated[
+        int,
+        typer.Option(metavar="SEED", show_default=False, help="Picks the clips that are rendered again. Default: 0."),
+    ] = 0,
 ) -> None:
-    """Re-reads a version: hashes, pairing, counts, decodability. Exits 1 and lists every problem if there is one."""
+    """Reads a whole version again and checks it: hashes, pairing, counts, and that all of it decodes.
+
+    Lists every problem, and exits 1 if there is one.
+
+    \b
+    Examples:
+      flowreel verify s3://bucket/city
+      flowreel verify s3://bucket/city@3 --rerender 5
+    """
     from flowreel.jobs import verify as verifying
     from flowreel.jobs.terminal.progress import Display
     from flowreel.pipeline.dataset.versions import open_version, split_uri
@@ -81,11 +123,18 @@ def verify(
 
 def diff(
     dataset: PlaceArg,
-    before: Annotated[int, typer.Argument(metavar="A", help="a version's number")],
-    after: Annotated[int, typer.Argument(metavar="B", help="another one's")],
+    before: Annotated[int, typer.Argument(metavar="A", help="Number of the earlier version.")],
+    after: Annotated[int, typer.Argument(metavar="B", help="Number of the later version.")],
     as_json: Json = False,
 ) -> None:
-    """Clips added, removed and changed from version A to B, and why: labels, label space, range, variant, ..."""
+    """Lists the clips that were added, removed or changed from version A to version B, and why.
+
+    Reasons are, for example, changed labels, another generator, or a clip that failed or was rejected.
+
+    \b
+    Example:
+      flowreel diff s3://bucket/city 3 4
+    """
     from flowreel.jobs import diff as differences
     from flowreel.pipeline.dataset.versions import open_version
     from flowreel.pipeline.maintenance.diff import diff

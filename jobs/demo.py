@@ -1,4 +1,4 @@
-"""`flowreel demo`: the main job on this machine, with nothing but what is bundled."""
+"""`flowreel demo`: renders a small dataset on this machine, with nothing but what is bundled."""
 
 import io
 import shlex
@@ -30,6 +30,7 @@ from flowreel.schemas.errors import FlowreelError
 from flowreel.schemas.label_space import LabelSpace
 from flowreel.schemas.outcome import ShardOutcome
 from flowreel.schemas.spec import ClipsSpec, DatasetSpec, OutputSpec
+from flowreel.schemas.wording import counted, duration
 
 SCENES = {"boulevard": 3, "main-street": 7, "old-town": 12}  # name -> seed
 COMPARED = {"main-street": SCENES["main-street"]}
@@ -54,7 +55,10 @@ SPEC = {
 
 
 def run_demo(folder: str, display: Display) -> Exit:
-    """Writes a bucket of street scenes and a spec below ``folder``, renders, verifies, leaves a picture and a video."""
+    """Writes street scenes and a spec below ``folder``, renders and verifies them, and writes pictures and a video.
+
+    Raises FlowreelError if a clip could not be rendered, or if the dataset turns out damaged.
+    """
     began, root = time.monotonic(), Path(folder).absolute()
     write_scenes(open_store(str(root / "bucket")), display)
     place = root / "spec.yaml"
@@ -64,30 +68,34 @@ def run_demo(folder: str, display: Display) -> Exit:
     display.say(f"spec: {place}")
     result = render(open_spec(str(place), (), display), display)
     if result.version is None or result.exit != Exit.DONE:
-        raise FlowreelError("the demo's render lost clips: " + "; ".join(result.lost[:3]))
+        raise FlowreelError("the demo could not render all clips: " + "; ".join(result.unpublished[:3]))
     verdict = verify(result.version)
     if verdict.problems:
         raise FlowreelError("the demo's dataset is damaged: " + "; ".join(verdict.problems[:3]))
     space = LabelSpace.model_validate(result.version.record.label_space)
-    sheet, video = leave_pictures(result.version, space, open_store(str(root)))
+    sheet, video = write_pictures(result.version, space, open_store(str(root)))
     comparison = compare_with_single_frames(result.version, root, display)
-    rendered = f"{result.rendered_frames} frames rendered" if result.published else "nothing changed since the last run"
+    frames = counted(result.rendered_frames, "frame")
+    rendered = f"{frames} rendered and" if result.published else "nothing changed since the last run;"
     print(
-        f"\n{rendered} and verified in {time.monotonic() - began:.0f} s\n"
+        f"\n{rendered} verified in {duration(time.monotonic() - began)}\n"
         f"  dataset        {root / 'dataset'} (version {result.version.number},"
-        f" {verdict.clips} clips, {verdict.frames} pairs)\n"
+        f" {counted(verdict.clips, 'clip')}, {counted(verdict.frames, 'image/label pair')})\n"
         f"  contact sheet  {root / sheet}\n"
         f"  video          {root / video}  (label | render | flow)\n"
         f"  report         {result.version.dataset.url(result.version.path(REPORT))}\n"
-        f"  comparison     {comparison}  (with frame-by-frame renders of the same labels)\n"
+        f"  comparison     {comparison}  (with the same labels rendered frame by frame)\n"
         f"  spec           {place}\n"
-        f"next: edit the spec and run `flowreel render {shlex.quote(str(place))}`"
+        f"Next: edit the spec and run `flowreel render {shlex.quote(str(place))}`."
     )
     return Exit.DONE
 
 
 def compare_with_single_frames(version: Version, root: Path, display: Display) -> str:
-    """Renders one scene as clips of one frame each, and leaves a page that shows it beside the video of ``version``."""
+    """Renders one scene as clips of one frame each, and writes a page that shows them beside the video of ``version``.
+
+    Gives the page's path.
+    """
     folder = root / "frame-by-frame"
     write_scenes(open_store(str(folder / "bucket")), display, COMPARED)
     spec = version.record.spec
@@ -98,14 +106,14 @@ def compare_with_single_frames(version: Version, root: Path, display: Display) -
         "variants": spec.variants[:1],
         "output": OutputSpec(),
     }
-    single = render_by(_here, spec.model_copy(update=changes), display).version
+    single = render_by(_render_here, spec.model_copy(update=changes), display).version
     if single is None:
-        raise FlowreelError("the demo's frame-by-frame render lost clips")
+        raise FlowreelError("the demo could not render all clips frame by frame")
     return write_comparison(version, single, str(root / "compare.html"), display)
 
 
-def _here(prepared: Prepared, done: Ledger, display: Display) -> Generator[ShardOutcome, None, None]:
-    """In this process: for so little, starting workers would take longer than rendering."""
+def _render_here(prepared: Prepared, done: Ledger, display: Display) -> Generator[ShardOutcome, None, None]:
+    """Renders in this process: for so little, starting workers would take longer than rendering."""
     engine = load_engine(prepared.job.checkpoint, prepared.job.settings)
     with display.rendering(done.size_left()[1]) as progress:
         for shard in done.left():
@@ -115,7 +123,7 @@ def _here(prepared: Prepared, done: Ledger, display: Display) -> Generator[Shard
 
 
 def write_scenes(bucket: Store, display: Display, scenes: dict[str, int] = SCENES) -> None:
-    """Label and instance maps of a few generated streets, as a camera in a moving car sees them."""
+    """Writes label and instance maps of a few generated streets, as a camera in a moving car sees them."""
     with display.task("drawing street scenes") as progress:
         for done, (name, seed) in enumerate(scenes.items(), start=1):
             scene = street_scene(seed, FRAMES, SIZE)
@@ -128,10 +136,10 @@ def write_scenes(bucket: Store, display: Display, scenes: dict[str, int] = SCENE
             progress(done, len(scenes))
 
 
-def leave_pictures(version: Version, space: LabelSpace, out: Store) -> tuple[str, str]:
-    """A contact sheet of all clips and a video of them one after the other. Returns their names in ``out``."""
+def write_pictures(version: Version, space: LabelSpace, out: Store) -> tuple[str, str]:
+    """Writes a contact sheet of all clips and a video that plays them in turn. Gives their names in ``out``."""
     manifest = version.manifest(["clip_id", "edits"]).to_pylist()
-    edits = {row["clip_id"]: ", ".join(row["edits"]) or "as it is" for row in manifest}
+    edits = {row["clip_id"]: ", ".join(row["edits"]) or "unedited" for row in manifest}
     clips = list(read_version(version).clips())
     sheet = contact_sheet([(f"{c.sequence_id}: {edits[c.clip_id]}", c) for c in clips], space)
     out.write("contact-sheet.png", _png(sheet))

@@ -6,12 +6,13 @@ from typing import Any
 import pyarrow as pa
 
 from flowreel.pipeline.maintenance.diff import Diff
+from flowreel.schemas.wording import counted
 
 SHOWN = 10  # sequences or clips per kind
 
 
 def figures(found: Diff) -> dict[str, Any]:
-    """Every clip that differs, ready for JSON."""
+    """Gives every clip that differs, ready for JSON."""
     return {
         "before": found.before,
         "after": found.after,
@@ -25,21 +26,22 @@ def figures(found: Diff) -> dict[str, Any]:
 
 
 def lines(found: Diff) -> Iterator[str]:
-    """The same for people, in short."""
-    yield f"version {found.before} -> {found.after}"
-    yield f"  {'same':<8} {found.same:>10,} clips"
+    """Words the differences for people, line by line, with the first sequences and clips of each kind."""
+    yield f"version {found.before} -> version {found.after}"
+    yield f"  same     {counted(found.same, 'clip')}"
     for kind, table in (("added", found.added), ("removed", found.removed), ("changed", found.changed)):
-        yield f"  {kind:<8} {len(table):>10,} clips{_sequences(table)}"
-        if kind == "changed":
-            yield from (f"    {count:>14,} by {reason}" for reason, count in found.reasons.items())
-    lost = found.removed.filter(found.removed["lost"].is_valid())
-    for row in lost.slice(0, SHOWN).to_pylist():
-        yield f"  lost     {row['sequence_id']} from frame {row['start']}, variant {row['variant']}: {row['lost']}"
+        yield f"  {kind:<8} {counted(len(table), 'clip')}{_sequences(table)}"
+    for reason, count in found.reasons.items():
+        yield f"    {counted(count, 'clip')}: {reason} changed"
+    unpublished = found.removed.filter(found.removed["lost"].is_valid())
+    for row in unpublished.slice(0, SHOWN).to_pylist():
+        place = f"{row['sequence_id']} from frame {row['start']}, variant {row['variant']}"
+        yield f"  not published  {place}: {row['lost']}"
     yield from (f"  spec     {text}" for text in found.fields)
 
 
 def _sequences(clips: pa.Table) -> str:
-    """The first sequences that have such clips."""
+    """Names the first sequences of the clips."""
     names = clips["sequence_id"].unique().to_pylist()
     more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
-    return f"   {', '.join(names[:SHOWN])}{more}" if names else ""
+    return f": {', '.join(names[:SHOWN])}{more}" if names else ""

@@ -5,8 +5,13 @@ from typing import Annotated
 
 import typer
 
+from flowreel.jobs.terminal.options import DatasetArg
+from flowreel.schemas.wording import counted
+
 
 class FormatName(StrEnum):
+    """What a version can be exported as."""
+
     CITYSCAPES = "cityscapes"
     COCO_PANOPTIC = "coco-panoptic"
     WEBDATASET = "webdataset"
@@ -14,11 +19,23 @@ class FormatName(StrEnum):
 
 
 def command(
-    dataset: Annotated[str, typer.Argument(metavar="DATASET[@N]", help="folder or bucket URL; @N: version N")],
-    target: Annotated[str, typer.Argument(metavar="DEST", help="folder or bucket URL to write to")],
-    name: Annotated[FormatName, typer.Option("--format", help="layout of the files")],
+    dataset: DatasetArg,
+    target: Annotated[str, typer.Argument(metavar="DEST", help="Folder or bucket URL to write to.")],
+    name: Annotated[
+        FormatName,
+        typer.Option(
+            "--format", metavar="FORMAT", help="Layout of the files: cityscapes, coco-panoptic, webdataset or video."
+        ),
+    ],
 ) -> None:
-    """Writes a version in another format. Interrupted, the same command goes on."""
+    """Writes a version in another format: Cityscapes, COCO panoptic, WebDataset or video files.
+
+    If interrupted, run the same command to resume.
+
+    \b
+    Example:
+      flowreel export s3://bucket/city ./city --format cityscapes
+    """
     from flowreel.jobs.terminal.progress import Display
     from flowreel.pipeline.export.formats import FORMATS
     from flowreel.pipeline.export.run import export
@@ -29,5 +46,6 @@ def command(
     store.check_writable()
     with display.task(f"exporting version {opened.version.number} as {name.value}") as progress:
         summary = export(opened, store, FORMATS[name.value], progress)
-    there = f" ({summary.kept:,} of {summary.units:,} parts were there)" if summary.kept else ""
-    print(f"{store.uri}: {summary.clips:,} clips, {summary.frames:,} frames as {name.value}{there}")
+    kept = f"; {summary.kept:,} of {counted(summary.units, 'part')} had been written before" if summary.kept else ""
+    clips, frames = counted(summary.clips, "clip"), counted(summary.frames, "frame")
+    print(f"exported {clips}, {frames} as {name.value} to {store.uri}{kept}")

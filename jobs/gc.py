@@ -1,4 +1,4 @@
-"""`flowreel gc`: drops versions past retention, and data files that no kept version and no live run uses."""
+"""`flowreel gc`: drops old versions, and deletes data files that no remaining version or running job needs."""
 
 from collections.abc import Iterator
 
@@ -7,57 +7,63 @@ from flowreel.pipeline.dataset.runs.lease import Stalled
 from flowreel.pipeline.dataset.versions import newest
 from flowreel.pipeline.maintenance import compaction, gc
 from flowreel.pipeline.maintenance.gc import Garbage, Policy
-from flowreel.pipeline.storage import Store
+from flowreel.pipeline.storage import FileInfo, Store
 from flowreel.schemas.errors import FlowreelError
+from flowreel.schemas.wording import byte_size, counted, duration
 
 FOREIGN_SHOWN = 10  # names of others' files that are printed
 
 
 def collect(dataset: Store, policy: Policy, display: Display, *, dry: bool = False) -> Garbage:
-    """What was dropped and deleted; ``dry``: what would be. Raises FlowreelError if this process was held up."""
+    """Drops and deletes, and gives what; ``dry``: only finds it. Raises FlowreelError if its lease ran out."""
     if dry:
         return gc.find(dataset, policy)
     try:
         with display.task("deleting") as progress:
             return gc.collect(dataset, policy, progress)
     except Stalled as stalled:
-        raise FlowreelError(f"gc of {dataset.uri}: {stalled}; nothing is lost: run it again for the rest") from None
+        raise FlowreelError(
+            f"gc of {dataset.uri}: {stalled}; nothing is damaged: run the same command for the rest"
+        ) from None
 
 
 def compact(dataset: Store, display: Display, *, dry: bool = False) -> str:
-    """Rewrites data files that hold mostly dead clips, as a new version; ``dry``: says what that would be."""
+    """Rewrites data files most of whose clips no version needs, and publishes a version that uses the new files.
+
+    Gives one line on what was done; ``dry``: on what would be done.
+    """
     base = newest(dataset)
     files = compaction.compaction_candidates(base) if base else []
     if not files:
         return "nothing to compact"
-    told = f"{len(files):,} data files of which {sum(f.dead_bytes for f in files):,} bytes are dead"
+    what = f"{counted(len(files), 'data file')}, of which {byte_size(sum(f.dead_bytes for f in files))} are unused"
     if dry:
-        return f"would be compacted: {told}"
+        return f"would be compacted: {what}"
     version = compaction.compact(dataset, display.say)
-    return f"published version {version.number}: compacted {told}" if version else "nothing was compacted"
+    return f"published version {version.number}: compacted {what}" if version else "nothing was compacted"
 
 
 def lines(garbage: Garbage, grace_s: float, *, dry: bool = False) -> Iterator[str]:
-    """For people."""
+    """Words what was dropped and deleted for people, line by line; ``dry``: what would be."""
     would = "would be " if dry else ""
     if garbage.drop:
-        yield f"{_numbers(garbage.drop)} {would}dropped; kept: {_numbers(garbage.kept)}"
+        yield f"{would}dropped: {_numbers(garbage.drop)}; kept: {_numbers(garbage.kept)}"
     if garbage.deleted:
-        size = sum(i.size for i in garbage.data)
-        yield f"{would}deleted: {len(garbage.data):,} data files, {size:,} bytes; all {len(garbage.deleted):,} files:"
+        yield f"{would}deleted: {_files(garbage.data)}; {counted(len(garbage.deleted), 'file')} in all:"
         yield from (f"  {path}" for path in garbage.deleted)
     if garbage.waiting:
-        yield (
-            f"{len(garbage.waiting):,} more, {sum(i.size for i in garbage.waiting):,} bytes, wait for the end of the"
-            f" grace period of {grace_s / 3600:g} h"
-        )
+        yield f"not needed either, but kept for the grace period of {duration(grace_s)}: {_files(garbage.waiting)}"
     if not garbage.any and not garbage.waiting:
-        yield "nothing to drop, nothing to delete"
+        yield "nothing to drop or delete"
     if garbage.foreign:
         shown = ", ".join(garbage.foreign[:FOREIGN_SHOWN])
         more = f" and {len(garbage.foreign) - FOREIGN_SHOWN:,} more" if len(garbage.foreign) > FOREIGN_SHOWN else ""
         yield f"left alone, as Flowreel did not write it: {shown}{more}"
 
 
+def _files(files: tuple[FileInfo, ...]) -> str:
+    return f"{counted(len(files), 'data file')}, {byte_size(sum(file.size for file in files))}"
+
+
 def _numbers(versions: tuple[int, ...]) -> str:
-    return f"version{'s' if len(versions) > 1 else ''} {', '.join(map(str, versions))}"
+    return f"{'version' if len(versions) == 1 else 'versions'} {', '.join(map(str, versions))}"

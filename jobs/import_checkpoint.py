@@ -16,13 +16,15 @@ from flowreel.pipeline.generator.importing.options import Options, fg_labels_of,
 from flowreel.pipeline.generator.importing.presets import NAMES
 from flowreel.schemas.errors import UsageError
 from flowreel.schemas.extras import require
+from flowreel.schemas.parse import plain
+from flowreel.schemas.wording import byte_size, counted
 
 if TYPE_CHECKING:  # PyTorch takes seconds to import: for this command only
     from flowreel.pipeline.generator.importing.run import Imported, Request
 
 
 class Dtype(StrEnum):
-    """What weights are stored as."""
+    """Precision that weights are stored in."""
 
     FLOAT32 = "float32"
     FLOAT16 = "float16"
@@ -32,49 +34,80 @@ class Dtype(StrEnum):
 class Arguments:
     """The command line."""
 
-    src: Annotated[str, typer.Argument(metavar="SRC", help="folder or bucket URL with latest_net_G0.pth, ...")]
-    dest: Annotated[str, typer.Argument(metavar="DEST", help="folder or bucket URL of the new checkpoint directory")]
-    preset: Annotated[str, typer.Option(metavar="NAME", help=f"official configuration: {', '.join(NAMES)}")] = ""
-    epoch: Annotated[str, typer.Option(metavar="N", help="takes N_net_G0.pth, ...")] = "latest"
+    src: Annotated[str, typer.Argument(metavar="SRC", help="Folder or bucket URL with latest_net_G0.pth and its like.")]
+    dest: Annotated[str, typer.Argument(metavar="DEST", help="Folder or bucket URL of the new checkpoint directory.")]
+    preset: Annotated[str, typer.Option(metavar="NAME", help=f"Official configuration: {', '.join(NAMES)}.")] = ""
+    epoch: Annotated[
+        str, typer.Option(metavar="N", show_default=False, help="Import the files of epoch N. Default: latest.")
+    ] = "latest"
     single: Annotated[
-        str, typer.Option(metavar="PATH", help="generator of first frames: folder, .pth file or imported directory")
+        str,
+        typer.Option(
+            metavar="PATH", help="Generator of first frames: a folder, a .pth file or an imported checkpoint directory."
+        ),
     ] = ""
-    no_single: Annotated[bool, typer.Option("--no-single", help="leave out the generator of first frames")] = False
-    dtype: Annotated[Dtype, typer.Option(help="stored numbers; float16 halves the file")] = Dtype.FLOAT32
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace the checkpoint in DEST")] = False
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="check everything, write nothing")] = False
-    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False
-    label_space: Annotated[str | None, typer.Option(metavar="NAME", help="name of the label space")] = None
-    label_nc: Annotated[int | None, typer.Option(min=0, help="labels, each with a channel; 0: pictures")] = None
-    input_nc: Annotated[int | None, typer.Option(min=1, help="channels of a picture (pose 6, face 15)")] = None
-    use_instance: Annotated[bool | None, typer.Option("--use-instance/--no-instance", help="edge channel")] = None
-    fg_labels: Annotated[str | None, typer.Option(metavar="IDS", help="of the foreground branch, e.g. 24,26")] = None
-    feat_num: Annotated[int | None, typer.Option(min=0, help="channels of a feature map (pix2pixHD)")] = None
-    size: Annotated[str | None, typer.Option(metavar="WxH", help="size that it looks best at, e.g. 1024x512")] = None
-    load_size: Annotated[int | None, typer.Option(min=1, help="chooses among label2city_single's files")] = None
-    n_scales: Annotated[int | None, typer.Option(min=1, help="takes only the first, coarsest ones")] = None
-    n_frames: Annotated[int | None, typer.Option(min=2, help="checked: frames seen at once")] = None
-    flow: Annotated[bool | None, typer.Option("--flow/--no-flow", help="checked: whether there is a flow branch")] = (
+    no_single: Annotated[bool, typer.Option("--no-single", help="Leave out the generator of first frames.")] = False
+    dtype: Annotated[
+        Dtype,
+        typer.Option(
+            metavar="float32|float16",
+            show_default=False,
+            help="Precision of stored weights; float16 halves the file. Default: float32.",
+        ),
+    ] = Dtype.FLOAT32
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a checkpoint that is in DEST.")] = False
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, but write nothing.")] = False
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False
+    label_space: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the label space.")] = None
+    label_nc: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="Number of labels, each with a channel; 0 for pictures.")
+    ] = None
+    input_nc: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Channels of a picture: 6 for pose, 15 for face.")
+    ] = None
+    use_instance: Annotated[
+        bool | None, typer.Option("--use-instance/--no-instance", help="Whether instance edges are a channel.")
+    ] = None
+    fg_labels: Annotated[
+        str | None, typer.Option(metavar="IDS", help="Labels of the foreground branch, for example 24,26.")
+    ] = None
+    feat_num: Annotated[int | None, typer.Option(min=0, metavar="N", help="Channels of a feature map (pix2pixHD).")] = (
         None
     )
+    size: Annotated[
+        str | None, typer.Option(metavar="WxH", help="Size in pixels that it renders best, for example 1024x512.")
+    ] = None
+    load_size: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Picks one of the files in label2city_single by its size.")
+    ] = None
+    n_scales: Annotated[int | None, typer.Option(min=1, metavar="N", help="Import only the N coarsest scales.")] = None
+    n_frames: Annotated[
+        int | None, typer.Option(min=2, metavar="N", help="Frames seen at once; checked against the weights.")
+    ] = None
+    flow: Annotated[
+        bool | None,
+        typer.Option("--flow/--no-flow", help="Whether there is a flow branch; checked against the weights."),
+    ] = None
 
 
 @takes(Arguments)
 def command(arguments: Arguments) -> None:
-    """Turns official vid2vid / pix2pixHD .pth files into a checkpoint directory. Code in them is refused, never run.
+    """Turns official vid2vid or pix2pixHD .pth files into a checkpoint directory.
 
-    The weights tell widths, depths, scales and branches. The rest comes from SRC's opt.txt, --preset or flags; what
-    nobody says is assumed and printed. All must agree, every key and shape must match, else nothing is written.
+    Widths, depths, scales and branches follow from the weights. All other options come from opt.txt in SRC, --preset
+    or the flags below; what none of them gives is assumed, and printed. Nothing is written unless they all agree and
+    every key and shape matches. Code inside the files is refused, never run.
 
-    First frames: latest_net_G*.pth in SRC, in label2city_single or edge2face_single beside it, or --single.
+    The generator of first frames is latest_net_G*.pth in SRC, or in label2city_single or edge2face_single beside it,
+    or what --single names.
 
     \b
     Example:
-      flowreel import-checkpoint checkpoints/label2city_1024_g1 s3://bucket/checkpoints/city \\
+      flowreel import-checkpoint checkpoints/label2city_1024_g1 ./city \\
         --preset label2city_1024_g1 --dtype float16
-      then in the spec:  generator: {checkpoint: "s3://bucket/checkpoints/city"}
+      Then set in the spec:  generator: {checkpoint: ./city}
 
-    Exit codes: 0 done; 2 bad usage or files that cannot be used.
+    Exit codes: 0 done; 2 wrong usage, or files that cannot be used.
     """
     require("import-checkpoint", "render")
     from flowreel.pipeline.generator.importing.run import import_checkpoint
@@ -89,7 +122,7 @@ def _request(arguments: Arguments) -> "Request":
     from flowreel.pipeline.generator.importing.run import Request
 
     if arguments.single and arguments.no_single:
-        raise UsageError("--single and --no-single: say one of them")
+        raise UsageError("--single and --no-single exclude each other: give one of them")
     return Request(
         source=arguments.src,
         dest=arguments.dest,
@@ -104,24 +137,27 @@ def _request(arguments: Arguments) -> "Request":
 
 
 def _flags(arguments: Arguments) -> Options:
-    """The flags that say something about the checkpoint. Channels of a picture mean that there are no labels."""
-    said: dict[str, Any] = {k: v for k in Options.model_fields if (v := getattr(arguments, k, None)) is not None}
-    if "input_nc" in said:
-        said.setdefault("label_nc", 0)
-    if "fg_labels" in said:
-        said["fg_labels"] = fg_labels_of(said["fg_labels"])
-    if "size" in said:
-        said["size"] = re.split("[x, ]+", said["size"])
+    """Collects the flags that describe the checkpoint. Channels of a picture mean that there are no labels.
+
+    Raises UsageError for a value that does not fit.
+    """
+    given: dict[str, Any] = {k: v for k in Options.model_fields if (v := getattr(arguments, k, None)) is not None}
+    if "input_nc" in given:
+        given.setdefault("label_nc", 0)
+    if "fg_labels" in given:
+        given["fg_labels"] = fg_labels_of(given["fg_labels"])
+    if "size" in given:
+        given["size"] = re.split("[x, ]+", given["size"])
     try:
-        return Options.model_validate({**said, "origin": "flags"})
+        return Options.model_validate({**given, "origin": "flags"})
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0])
-        raise UsageError(f"{flag_of(name)} {getattr(arguments, name)}: {first['msg']}") from None
+        raise UsageError(f"{flag_of(name)} {getattr(arguments, name)}: {plain(first['msg'])}") from None
 
 
 def summary(imported: "Imported") -> dict[str, Any]:
-    """What was imported, ready for JSON."""
+    """Gives what was imported, ready for JSON."""
     config = imported.config
     video = isinstance(config, GeneratorConfig)
     return {
@@ -142,10 +178,10 @@ def summary(imported: "Imported") -> dict[str, Any]:
 
 
 def lines(figures: dict[str, Any]) -> Iterator[str]:
-    """The summary for people."""
+    """Words the summary for people, line by line."""
     config, single = figures["config"], figures["config"]["single"]
-    kind = f"video generator, {config['n_scales']} scale(s)" if figures["renders_video"] else "image generator"
-    yield f"{kind}, {figures['parameters']:,} parameters, from {figures['source']}"
+    kind = f"video generator, {counted(config['n_scales'], 'scale')}" if figures["renders_video"] else "image generator"
+    yield f"{kind}, {counted(figures['parameters'], 'parameter')}, from {figures['source']}"
     for network in figures["networks"]:
         file = network["file"].removeprefix(figures["source"] + "/")
         yield f"  {network['label']:<10} {network['parameters']:>13,} parameters  {file}"
@@ -154,14 +190,14 @@ def lines(figures: dict[str, Any]) -> Iterator[str]:
         yield f"  layout     {_layout(config)}"
     if single:
         features = f", feature map of {single['feat_num']}" if single["feat_num"] else ""
-        features += f", tables of {len(single['feature_rows'])} parts" if single["feature_rows"] else ""
+        features += f", tables of {counted(len(single['feature_rows']), 'part')}" if single["feature_rows"] else ""
         what = "first" if figures["renders_video"] else "layout"
         yield (
             f"  {what:<10} {single['kind'].replace('_', ' ')}, ngf {single['ngf']},"
-            f" {single['n_downsample']} downsamplings, {single['n_blocks']} blocks{features}"
+            f" {counted(single['n_downsample'], 'downsampling')}, {counted(single['n_blocks'], 'block')}{features}"
         )
     best = (
-        f", best at {config['size'][0]}x{config['size'][1]}" if config["size"] else "; say generator.size in the spec"
+        f", best at {config['size'][0]}x{config['size'][1]}" if config["size"] else "; set generator.size in the spec"
     )
     yield f"  size       width and height in multiples of {figures['size_multiple']}{best}"
     if figures["options_from"]:
@@ -169,22 +205,23 @@ def lines(figures: dict[str, Any]) -> Iterator[str]:
     yield from (f"  assumed    {text}" for text in figures["assumed"])
     yield from (f"  note       {text}" for text in figures["notes"])
     if figures["written"]:
-        yield f"written to {figures['dest']}: {figures['weights_bytes'] / 1e6:,.1f} MB of weights"
+        yield f"written to {figures['dest']}: {byte_size(figures['weights_bytes'])} of weights"
     else:
-        yield f"all is right; nothing was written to {figures['dest']} (--dry-run)"
+        yield f"everything fits; nothing was written to {figures['dest']} (--dry-run)"
 
 
 def _input(config: dict[str, Any]) -> str:
-    labels = f"{config['label_nc']} labels of {config['label_space']}"
+    labels = f"{counted(config['label_nc'], 'label')} of {config['label_space']}"
     channels = config.get("input_nc") or config["single"]["input_nc"]
-    what = labels if config["label_nc"] else f"{config['label_space']} pictures of {channels} channels"
+    what = labels if config["label_nc"] else f"{config['label_space']} pictures of {counted(channels, 'channel')}"
     return what + (" and instance edges" if config["use_instance"] else "")
 
 
 def _layout(config: dict[str, Any]) -> str:
-    blocks = f"{config['n_blocks']} blocks" + (f" + {config['n_blocks_local']}" if config["n_scales"] > 1 else "")
+    blocks = counted(config["n_blocks"], "block") + (f" + {config['n_blocks_local']}" if config["n_scales"] > 1 else "")
     labels = ", ".join(map(str, config["fg_labels"]))
     return (
-        f"ngf {config['ngf']}, {config['n_downsample']} downsamplings, {blocks}, {config['n_frames']} frames at a time,"
+        f"ngf {config['ngf']}, {counted(config['n_downsample'], 'downsampling')}, {blocks},"
+        f" {config['n_frames']} frames at a time,"
         f" {'flow' if config['flow'] else 'no flow'}, {f'foreground of label {labels}' if labels else 'no foreground'}"
     )

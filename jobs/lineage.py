@@ -1,4 +1,4 @@
-"""`flowreel status DATASET --clip ID` and `--source FILE`: where a clip comes from, and where a source file went."""
+"""`flowreel status DATASET --clip ID` and `--source FILE`: what a clip was made from; which clips a file is in."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,12 +7,13 @@ import pyarrow.compute as pc
 
 from flowreel.pipeline.dataset.versions import LINEAGE_FILE, RECORD, Version
 from flowreel.pipeline.maintenance.provenance import Origin, origins, rendered_from
+from flowreel.schemas.wording import counted
 
 SHOWN = 20  # clips
 
 
 def clip(version: Version, clip_id: str) -> dict[str, Any]:
-    """All that led to a clip, ready for JSON. Raises UsageError if the version does not hold it."""
+    """Gives all that a clip was made from, ready for JSON. Raises UsageError if the version does not hold it."""
     (origin,) = origins(version, [clip_id])
     lineage = version.table(LINEAGE_FILE, ["clip_id", "since"])
     since = lineage.filter(pc.equal(lineage["clip_id"], clip_id))["since"][0].as_py()
@@ -36,33 +37,34 @@ def clip(version: Version, clip_id: str) -> dict[str, Any]:
 
 
 def clip_lines(figures: dict[str, Any]) -> Iterator[str]:
-    """For people."""
+    """Words what a clip was made from, line by line."""
     yield f"clip {figures['clip_id']}: {_frames(figures)}"
     yield f"  in version {figures['version']}, first in version {figures['since']}"
     yield f"  row group {figures['row_group']} of {figures['shard']}"
-    yield f"  generator {figures['generator']} of checkpoint {figures['checkpoint']}"
-    yield f"  rendered by flowreel {figures['flowreel']}, format {figures['render_format']}; spec: {figures['spec']}"
-    yield f"  labels below {figures['source']}:"
+    yield f"  generator {figures['generator']} from checkpoint {figures['checkpoint']}"
+    yield f"  rendered by Flowreel {figures['flowreel']}, render format {figures['render_format']}"
+    yield f"  spec in {figures['spec']}"
+    yield f"  label maps below {figures['source']}:"
     yield from (f"    {file['sha256'][:16]}  {file['path']}" for file in figures["label_files"])
     if figures["instance_files"]:
-        yield "  instances:"
+        yield "  instance maps:"
         yield from (f"    {file['sha256'][:16]}  {file['path']}" for file in figures["instance_files"])
     if figures["exemplar"]:
         yield f"  exemplar: {figures['exemplar']['sha256'][:16]}  {figures['exemplar']['path']}"
 
 
 def source(version: Version, path: str) -> list[dict[str, Any]]:
-    """The clips that a source file is in, ready for JSON. Raises UsageError if there is none."""
+    """Gives the clips rendered from a source file, ready for JSON. Raises UsageError if there is none."""
     return [_place(origin) for origin in rendered_from(version, path)]
 
 
 def source_lines(clips: list[dict[str, Any]], path: str) -> Iterator[str]:
-    """For people."""
-    yield f"{path} is in {len(clips):,} clip{'s' if len(clips) > 1 else ''}"
+    """Words which clips a source file is in, line by line."""
+    yield f"{path} is in {counted(len(clips), 'clip')}"
     for c in clips[:SHOWN]:
         yield f"  {c['clip_id']}  {_frames(c)}"
     if len(clips) > SHOWN:
-        yield f"  ... and {len(clips) - SHOWN:,} more: --json lists all"
+        yield f"  ... and {len(clips) - SHOWN:,} more; --json lists all"
 
 
 def _frames(c: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""`flowreel plan`: a dry run. What would be rendered, and what that takes; renders nothing and needs no GPU."""
+"""`flowreel plan`: a dry run. Says what would be rendered and what that takes; renders nothing and needs no GPU."""
 
 import json
 from collections.abc import Iterator
@@ -15,12 +15,17 @@ from flowreel.pipeline.planning.time_estimate import Estimate, estimate
 from flowreel.pipeline.storage import open_file
 from flowreel.schemas.errors import FlowreelError
 from flowreel.schemas.spec import Spec
+from flowreel.schemas.wording import byte_size, counted, duration
 
 JPEG_BYTES_PER_PIXEL = 0.25  # image and label together, quality 92
 
 
 def plan(spec: Spec, out: str | None, price: float | None) -> tuple[Prepared, dict[str, Any]]:
-    """The plan and its summary; ``out``: also writes the clips to render there. Problems are in the summary."""
+    """Plans, and gives the plan with its figures, among them all problems of the source.
+
+    ``out``: also writes the clips to render to this Parquet file. ``price``: of one worker's hour, in any currency.
+    Raises UsageError for a spec or input that cannot be used, FlowreelError if there is no plan to write to ``out``.
+    """
     prepared = prepare(spec, dry=True)
     check_weights(prepared.job.checkpoint)
     if out:
@@ -32,13 +37,12 @@ def plan(spec: Spec, out: str | None, price: float | None) -> tuple[Prepared, di
 
 
 def summary(prepared: Prepared, price: float | None) -> dict[str, Any]:
-    """Figures of a plan, ready for JSON. ``price``: of an hour of one worker, in any currency."""
+    """Gives the figures of a plan, ready for JSON. ``price``: of one worker's hour, in any currency."""
     plan, settings = prepared.plan, prepared.plan.settings
     pixels = plan.frame_count * settings.size[0] * settings.size[1]
     classes = prepared.job.space.by_id
     total = sum(prepared.catalog.pixels.values()) or 1
-    takes = estimate(prepared)
-    needs = memory(prepared)
+    time, needs = estimate(prepared), memory(prepared)
     return {
         "plan_id": plan.plan_id,
         "base_version": plan.base_version,
@@ -59,11 +63,11 @@ def summary(prepared: Prepared, price: float | None) -> dict[str, Any]:
         "batch": settings.batch,
         "precision": settings.precision,
         "generator": settings.generator,
-        "frames_per_worker_s": round(takes.frames_per_worker_s, 4),
-        "frames_per_worker_s_from": takes.source,
-        "estimated_worker_hours": round(takes.worker_hours, 4),
-        "estimated_cost": None if price is None else round(takes.worker_hours * price, 2),
-        "finishes": _finishes(takes, prepared.job.spec),
+        "frames_per_worker_s": round(time.frames_per_worker_s, 4),
+        "frames_per_worker_s_from": time.source,
+        "estimated_worker_hours": round(time.worker_hours, 4),
+        "estimated_cost": None if price is None else round(time.worker_hours * price, 2),
+        "finishes": _finishes(time, prepared.job.spec),
         "estimated_bytes": int(pixels * JPEG_BYTES_PER_PIXEL),
         "actor_bytes": needs.actor,
         "shard_bytes": needs.shard,
@@ -92,64 +96,71 @@ def _dropped(prepared: Prepared) -> dict[str, Any]:
 
 
 def lines(figures: dict[str, Any]) -> Iterator[str]:
-    """The summary for people."""
-    base = figures["base_version"]
-    width, height = figures["size"]
-    yield f"plan {figures['plan_id']} " + (f"on top of version {base}" if base else "for a first version")
-    yield f"  source     {figures['sequences']:,} sequences, {figures['label_frames']:,} label frames"
+    """Words the figures of a plan for people, line by line."""
+    base, (width, height) = figures["base_version"], figures["size"]
+    yield f"plan {figures['plan_id']}, " + (f"on top of version {base}" if base else "for the first version")
+    yield f"  source     {counted(figures['sequences'], 'sequence')}, {counted(figures['label_frames'], 'label frame')}"
+    clips, frames = counted(figures["clips_to_render"], "clip"), counted(figures["frames_to_render"], "frame")
+    yield f"  to render  {clips}, {frames} in {counted(figures['shards'], 'shard')}"
     yield (
-        f"  to render  {figures['clips_to_render']:,} clips, {figures['frames_to_render']:,} frames"
-        f" in {figures['shards']:,} shards"
-    )
-    yield (
-        f"  reused     {figures['clips_reused']:,} clips, {figures['frames_reused']:,} frames;"
-        f" {figures['clips_dropped']:,} clips dropped"
+        f"  reused     {counted(figures['clips_reused'], 'clip')}, {counted(figures['frames_reused'], 'frame')};"
+        f" {counted(figures['clips_dropped'], 'clip')} dropped"
     )
     yield from (f"  warning    {warning}" for warning in figures["warnings"])
     if figures["clips_turned_down"]:
-        yield f"  left out   {figures['clips_turned_down']:,} clips, rejected by `quality` or failed before"
+        yield f"  left out   {counted(figures['clips_turned_down'], 'clip')}, failed before or outside `quality`"
     yield (
         f"  rendering  {width}x{height}, {figures['precision']} on {figures['device']},"
-        f" {figures['batch']} clip(s) in lock-step"
+        f" {counted(figures['batch'], 'clip')} at a time"
     )
-    yield from _takes(figures)
+    if figures["clips_to_render"]:
+        yield from _takes(figures)
     if top := sorted(figures["class_shares"].items(), key=lambda item: -item[1])[:6]:
         yield "  classes    " + ", ".join(f"{name} {share:.1%}" for name, share in top)
     if figures["balance"]:
-        yield f"  balance    {figures['balance']['variants']:,} variants"
+        yield f"  balance    {counted(figures['balance']['variants'], 'variant')}"
         for row in figures["balance"]["classes"]:
-            aim = "" if row["target"] is None else f", {row['target']:.2%} wanted"
-            yield f"    {row['class']:<14} {row['before']:.2%} -> {row['after']:.2%}{aim}"
-    for piece in figures["pieces_too_short"][:5]:
-        yield f"  too short  {piece}: gets no image with lead_in: drop"
+            target = "" if row["target"] is None else f", target {row['target']:.2%}"
+            yield f"    {row['class']:<14} {row['before']:.2%} -> {row['after']:.2%}{target}"
+    for span in figures["pieces_too_short"][:5]:
+        yield f"  too short  {span}: clips.lead_in: drop leaves no frame of it"
 
 
 def _takes(figures: dict[str, Any]) -> Iterator[str]:
-    """Time, memory and money."""
+    """Words time, memory and money."""
     yield (
-        f"  estimate   {figures['estimated_worker_hours'] * 60:,.1f} worker-minutes ({figures['device']}) at"
-        f" {figures['frames_per_worker_s']:,.2f} frames/s each, {figures['frames_per_worker_s_from']};"
-        f" {figures['estimated_bytes'] / 1e6:,.1f} MB"
+        f"  estimate   {_about(figures['estimated_worker_hours'])} of one worker on {figures['device']} at"
+        f" {figures['frames_per_worker_s']:,.2f} frames/s, {figures['frames_per_worker_s_from']};"
+        f" {byte_size(figures['estimated_bytes'])} of data"
     )
-    yield _memory(figures)
+    yield f"  memory     {_memory(figures)}"
     if figures["finishes"]:
-        yield "  finishing  " + ", ".join(
-            f"{f['gpus'] or f['workers']:,g} {'GPU' if f['gpus'] else 'worker'}(s) in {f['hours']:,.2f} h"
-            for f in figures["finishes"]
-        )
+        finishes = (f"{_workers(each)}, {_about(each['hours'])}" for each in figures["finishes"])
+        yield f"  finishing  {'; '.join(finishes)}"
     if figures["estimated_cost"] is not None:
-        yield f"  cost       {figures['estimated_cost']:,.2f} at the price given"
+        cost = f"{figures['estimated_cost']:,.2f}" if figures["estimated_cost"] else "under 0.01"
+        yield f"  cost       {cost} at the price given"
+
+
+def _about(hours: float) -> str:
+    """Words an estimate, of which seconds say nothing: "under a minute", "2 h 10 min"."""
+    return duration(60 * round(hours * 60)) if hours * 60 >= 1 else "under a minute"
+
+
+def _workers(finish: dict[str, float]) -> str:
+    """Counts whole GPUs where workers have them, otherwise workers."""
+    gpus = finish["gpus"]
+    return counted(int(gpus), "GPU") if gpus and gpus == int(gpus) else counted(int(finish["workers"]), "worker")
 
 
 def _memory(figures: dict[str, Any]) -> str:
-    worker, shard, device, driver = (figures[f"{name}_bytes"] / 1e6 for name in ("actor", "shard", "device", "driver"))
-    gpu = f", {device:,.0f} MB of its GPU's" if device else ""
-    each = f"{worker:,.0f} MB a worker, of which {shard:,.0f} MB for each shard in flight{gpu}"
-    return f"  memory     {each}; {driver:,.0f} MB the driver"
+    worker, shard, device, driver = (byte_size(figures[f"{n}_bytes"]) for n in ("actor", "shard", "device", "driver"))
+    gpu = f", and {device} on its GPU" if figures["device_bytes"] else ""
+    return f"{worker} per worker, of which {shard} for each shard in flight{gpu}; {driver} for the driver"
 
 
 def _balance(prepared: Prepared) -> dict[str, Any] | None:
-    """Shares of classes before and after: those that are wanted, then those that changed most."""
+    """Gives the shares of classes before and after: those with targets, then those that changed most."""
     found = prepared.balance
     if found is None:
         return None
@@ -168,13 +179,13 @@ def _balance(prepared: Prepared) -> dict[str, Any] | None:
     return {"variants": len(found.variants), "classes": rows}
 
 
-def _finishes(takes: Estimate, spec: Spec) -> list[dict[str, float]]:
-    """How long it takes with so many workers: one, those of the spec, and tenfold up to one for each shard."""
+def _finishes(time: Estimate, spec: Spec) -> list[dict[str, float]]:
+    """Gives the hours for several numbers of workers: one, those of the spec, and powers of ten up to the shards."""
     counts = {1, *spec.execution.workers, *(10**k for k in range(1, 5))}
     return [
-        {"workers": n, "gpus": n * spec.execution.num_gpus, "hours": round(takes.hours(n), 4)}
+        {"workers": n, "gpus": n * spec.execution.num_gpus, "hours": round(time.hours(n), 4)}
         for n in sorted(counts)
-        if n == 1 or n <= takes.shards
+        if n == 1 or n <= time.shards
     ]
 
 
@@ -186,4 +197,5 @@ def _frames_reused(prepared: Prepared) -> int:
 
 
 def as_json(figures: dict[str, Any]) -> str:
+    """Gives the figures of a plan as indented JSON."""
     return json.dumps(figures, indent=2)

@@ -1,4 +1,4 @@
-"""`flowreel refresh`: what a scheduler calls. Renders what changed, publishes, then retention."""
+"""`flowreel refresh`, for schedulers: renders what changed, publishes it, and drops old versions."""
 
 from flowreel.jobs import gc as collecting
 from flowreel.jobs.engine.run_shards import run_shards
@@ -13,7 +13,10 @@ from flowreel.schemas.spec import Spec
 def refresh(
     spec: Spec, grace_s: float, display: Display, rendering: Rendering = run_shards
 ) -> tuple[Result, Garbage | None]:
-    """How the render ended, and what retention then took, if anything. Writes nothing where nothing is to be done."""
+    """Renders, publishes and cleans up. Gives how the render ended, and what was dropped and deleted, if anything.
+
+    ``grace_s``: seconds for which files of dropped versions stay. Writes nothing where nothing is to be done.
+    """
     result = render_by(rendering, spec, display)
     if result.exit not in (Exit.DONE, Exit.WITH_FAILURES):
         return result, None

@@ -1,4 +1,4 @@
-"""`flowreel render`: plan, render what is missing, publish a version; interrupted, the same command goes on."""
+"""`flowreel render`: plans, renders the clips that are missing, and publishes a version; run again, it resumes."""
 
 import platform
 import time
@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from flowreel.jobs.engine.renderer import EngineLoader, open_renderer
 from flowreel.jobs.engine.run_shards import run_shards
-from flowreel.jobs.report import leave_report
+from flowreel.jobs.report import publish_report
 from flowreel.jobs.terminal.progress import Display
 from flowreel.pipeline.dataset import versions
 from flowreel.pipeline.dataset.runs import records, summary
@@ -36,6 +36,7 @@ from flowreel.schemas.errors import SourceError, StorageError
 from flowreel.schemas.outcome import Failed, ShardOutcome
 from flowreel.schemas.run import RunSummary
 from flowreel.schemas.spec import Spec
+from flowreel.schemas.wording import counted
 
 
 class Exit(IntEnum):
@@ -53,26 +54,27 @@ class Result:
     """How a render ended."""
 
     exit: Exit
-    version: Version | None  # published now, or the one that says it all already
+    version: Version | None  # published now, or the newest one where it is up to date
     published: bool
     rendered_frames: int = 0
-    lost: list[str] = field(default_factory=list)  # one line per failed or rejected clip
+    unpublished: list[str] = field(default_factory=list)  # one line per failed or rejected clip
 
 
-# How the shards that are left get rendered: gives outcomes as they come.
+# Renders the shards that are left in a ledger, and gives their outcomes as they come.
 Rendering = Callable[[Prepared, Ledger, Display], Generator[ShardOutcome, None, None]]
 
 
 def render(spec: Spec, display: Display, load: EngineLoader | None = None) -> Result:
-    """Runs until published, within the failure budget or not; raises FlowreelError for what stops it before.
+    """Renders what a spec lacks and publishes it, unless more clips fail than failure.max_failed_fraction allows.
 
-    ``load``: what workers load their generator with, if not `load_engine`.
+    ``load``: loads the generator in workers, by default `load_engine`. Raises UsageError for a spec or input that
+    cannot be used, and FlowreelError for all else that keeps it from ending.
     """
-    return render_by(partial(run_shards, opening=partial(open_renderer, load=load)), spec, display)
+    return render_by(partial(run_shards, open_with=partial(open_renderer, load=load)), spec, display)
 
 
 def render_by(rendering: Rendering, spec: Spec, display: Display) -> Result:
-    """The same with another way of getting shards rendered."""
+    """Does what `render` does, with ``rendering`` to render the shards."""
     prepared = _prepare(spec, display)
     display.planned(prepared)
     if _up_to_date(prepared):
@@ -81,26 +83,27 @@ def render_by(rendering: Rendering, spec: Spec, display: Display) -> Result:
     if prepared.base:
         dataset.check_writable()
 
-    def counted(*run: Any) -> Generator[ShardOutcome, None, None]:
+    def tallied(*run: Any) -> Generator[ShardOutcome, None, None]:
         with closing(rendering(*run)) as outcomes:
             for outcome in outcomes:
                 tally.add(outcome)
                 yield outcome
 
     with Lease(dataset, RUNS) as lease:
-        result = _until_published(prepared, lease, counted, display)
+        result = _until_published(prepared, lease, tallied, display)
         for plan_id in lease.plan_ids:
             if result.exit != Exit.OVER_BUDGET or plan_id != lease.plan_ids[-1]:
                 records.end_run(dataset, plan_id)
-    _leave_summary(prepared, result, tally, display)
+    _save_run_summary(prepared, result, tally, display)
     if result.published and result.version and spec.dataset.report:
-        leave_report(result.version, display)
+        publish_report(result.version, display)
     return result
 
 
-def _leave_summary(prepared: Prepared, result: Result, tally: summary.Tally, display: Display) -> None:
+def _save_run_summary(prepared: Prepared, result: Result, tally: summary.Tally, display: Display) -> None:
+    """Saves what the run took. A store that refuses it is noted only: the version is published."""
     job = prepared.job
-    about = RunSummary(
+    run_summary = RunSummary(
         plan_id=prepared.plan.plan_id,
         dataset=job.dataset.uri,
         started=tally.started.isoformat(timespec="seconds"),
@@ -115,22 +118,24 @@ def _leave_summary(prepared: Prepared, result: Result, tally: summary.Tally, dis
         **tally.figures(),
     )
     try:
-        summary.save(job.dataset, about)
-    except StorageError as error:  # what counts is published
-        display.note(f"the run's summary could not be kept: {error}")
+        summary.save(job.dataset, run_summary)
+    except StorageError as error:
+        display.note(f"the run's summary could not be saved: {error}")
 
 
 def _until_published(prepared: Prepared, lease: Lease, rendering: Rendering, display: Display) -> Result:
+    """Runs, and plans again whenever another run has published a version meanwhile."""
     while True:
         try:
             return _run(prepared, lease, rendering, display)
         except (Conflict, Stalled) as conflict:
-            prepared = _again(conflict, prepared, display)
+            prepared = _planned_again(conflict, prepared, display)
         if _up_to_date(prepared):
             return Result(Exit.DONE, prepared.base, published=False)
 
 
 def _prepare(spec: Spec, display: Display) -> Prepared:
+    """Plans, and raises UsageError for all that would keep the plan from being rendered."""
     with display.task("checking sources") as progress:
         prepared = prepare(spec, progress)
     prepared.catalog.check()
@@ -138,30 +143,36 @@ def _prepare(spec: Spec, display: Display) -> Prepared:
     if prepared.plan.clip_count:
         check_weights(prepared.job.checkpoint)
     elif not len(prepared.plan.reused) + len(prepared.plan.excluded):
-        raise SourceError("nothing to render: every piece is too short for clips.lead_in: drop; set it to repeat")
+        raise SourceError(
+            "nothing to render: clips.lead_in: drop leaves no frame of any sequence, as all are too short; set"
+            " clips.lead_in: repeat"
+        )
     return prepared
 
 
 def _up_to_date(prepared: Prepared) -> bool:
+    """Tells whether the newest version already is what the spec asks for."""
     return bool(prepared.base and not prepared.plan.clip_count and not prepared.plan.dropped)
 
 
-def _again(conflict: Exception, lost: Prepared, display: Display) -> Prepared:
-    """A new plan, on top of what the winner of the race has published."""
+def _planned_again(conflict: Exception, outdated: Prepared, display: Display) -> Prepared:
+    """Plans on top of what another run has published since the ``outdated`` plan was made."""
     display.say(f"{conflict}: planning again on top of it")
-    prepared = _prepare(lost.job.spec, display)
+    prepared = _prepare(outdated.job.spec, display)
     base, plan = prepared.base, prepared.plan
-    if base and base.number != lost.plan.base_version:
-        mine = as_clip_ids(lost.plan.shards.clip_C16)
-        there = pc.sum(pc.is_in(mine, value_set=plan.reused)).as_py() or 0
+    if base and base.number != outdated.plan.base_version:
+        wanted = as_clip_ids(outdated.plan.shards.clip_C16)
+        there = pc.sum(pc.is_in(wanted, value_set=plan.reused)).as_py() or 0
         display.say(
-            f"version {base.number}, by a run on {base.record.host}, holds {there:,} of the {len(mine):,} clips that"
-            f" this run had to render: they are reused; {plan.clip_count:,} are left"
+            f"version {base.number}, published by a run on {base.record.host}, already holds {there:,} of"
+            f" {counted(len(wanted), 'clip')} that this run was to render: reusing them;"
+            f" {counted(plan.clip_count, 'clip')} left to render"
         )
     return prepared
 
 
 def _run(prepared: Prepared, lease: Lease, rendering: Rendering, display: Display) -> Result:
+    """Renders what is left of the plan and publishes. Raises Conflict or Stalled where the plan is outdated by then."""
     job, plan = prepared.job, prepared.plan
     lease.hold(plan_ids=[plan.plan_id])
     if job.spec.failure.retry_failed:
@@ -180,21 +191,22 @@ def _run(prepared: Prepared, lease: Lease, rendering: Rendering, display: Displa
                 for outcome in log.log_each(outcomes):
                     frames += outcome.frames
                     done.add(outcome)
-        gone = secure(lease, job.dataset, done.files()[0]["path"].to_pylist(), display.say)
-        if not gone:
+        deleted = secure(lease, job.dataset, done.files()[0]["path"].to_pylist(), display.say)
+        if not deleted:
             return _publish(prepared, done, log, frames, display, lease)
-        display.say(f"{len(gone):,} finished data files were deleted meanwhile: rendering them again")
+        display.say(f"deleted meanwhile: {counted(len(deleted), 'finished data file')}; rendering their clips again")
         done = Ledger(plan.shards, records.load_outcomes(job.dataset, plan.plan_id))
 
 
 def _publish(prepared: Prepared, done: Ledger, log: WorkLog, frames: int, display: Display, lease: Lease) -> Result:
+    """Publishes a version, unless more clips have failed than the spec allows or none is left."""
     job, plan, base = prepared.job, prepared.plan, prepared.base
-    lost = [loss for _, loss in done.unpublished()]
-    failed = sum(isinstance(loss, Failed) for loss in lost)
+    unpublished = [outcome for _, outcome in done.unpublished()]
+    failed = sum(isinstance(outcome, Failed) for outcome in unpublished)
     if failed:
         forget_index(job.dataset)  # it may have been wrong about a source: the next run reads all files again
-    lines = [f"clip {loss.clip_id}: {loss.reason}" for loss in lost]
-    nothing_left = len(lost) == plan.clip_count and not len(plan.reused)
+    lines = [f"clip {outcome.clip_id}: {outcome.reason}" for outcome in unpublished]
+    nothing_left = len(unpublished) == plan.clip_count and not len(plan.reused)
     if failed > job.spec.failure.max_failed_fraction * plan.clip_count or nothing_left:
         return Result(Exit.OVER_BUDGET, base, False, frames, lines)
     with display.task("publishing"):
@@ -205,7 +217,7 @@ def _publish(prepared: Prepared, done: Ledger, log: WorkLog, frames: int, displa
 
 
 def _committed(prepared: Prepared, done: Ledger, log: WorkLog) -> Version:
-    """The next version, or the base if that says the same already."""
+    """Commits the next version and gives it; gives the base version if nothing would change."""
     job, plan, base = prepared.job, prepared.plan, prepared.base
     try:
         draft = draft_version(job, plan, done, base)
@@ -216,5 +228,5 @@ def _committed(prepared: Prepared, done: Ledger, log: WorkLog) -> Version:
         newest = max(versions.numbers(job.dataset), default=0)
         if newest <= (plan.base_version or 0):
             raise
-        # The version that this run builds on was past retention.
+        # The version that this run builds on has been dropped by retention.
         raise Conflict(f"version {newest} was published meanwhile") from None

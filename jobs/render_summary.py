@@ -1,28 +1,32 @@
-"""The last words of `render` and `refresh`."""
+"""The last lines of `render` and `refresh`."""
 
 import sys
 
 from flowreel.jobs.render import Exit, Result
 from flowreel.schemas.spec import Spec
+from flowreel.schemas.wording import counted
+
+SHOWN = 10  # failed or rejected clips
 
 
 def print_summary(result: Result, spec: Spec) -> None:
-    """Says what was published, or why nothing was, and names the first clips that were lost."""
-    for line in result.lost[:10]:
+    """Says what was published, or why nothing was, and names the first clips that failed or were rejected."""
+    for line in result.unpublished[:SHOWN]:
         print(line, file=sys.stderr)
-    if len(result.lost) > 10:
-        print(f"... and {len(result.lost) - 10} more", file=sys.stderr)
+    if len(result.unpublished) > SHOWN:
+        print(f"... and {counted(len(result.unpublished) - SHOWN, 'more clip')}", file=sys.stderr)
     if result.exit == Exit.OVER_BUDGET:
         print(
-            f"not published: {len(result.lost)} clip(s) lost, above failure.max_failed_fraction"
-            f" {spec.failure.max_failed_fraction:g}; mended input is tried anew, all else with --retry-failed",
+            f"not published: {counted(len(result.unpublished), 'clip')} failed or rejected, which is more than"
+            f" failure.max_failed_fraction {spec.failure.max_failed_fraction:g} allows; clips whose input you correct"
+            " are rendered again by the same command, all others with --retry-failed",
             file=sys.stderr,
         )
     elif result.version and result.published:
         counts = result.version.record.counts
         print(
-            f"published version {result.version.number} of {spec.dataset.uri}: {counts.clips:,} clips,"
-            f" {counts.frames:,} frames ({counts.rendered:,} clips rendered, {counts.reused:,} reused)"
+            f"published version {result.version.number} of {spec.dataset.uri}: {counted(counts.clips, 'clip')},"
+            f" {counted(counts.frames, 'frame')} ({counts.rendered:,} rendered, {counts.reused:,} reused)"
         )
     elif result.version:
         print(f"nothing changed: version {result.version.number} of {spec.dataset.uri} is up to date")

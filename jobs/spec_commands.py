@@ -1,4 +1,4 @@
-"""Commands that take a spec. What they need is imported by each: `flowreel --help` answers at once."""
+"""Commands that take a spec. Each imports what it needs when it runs, so that `flowreel --help` answers at once."""
 
 import json
 from collections.abc import Iterator
@@ -14,6 +14,7 @@ from flowreel.jobs.terminal.options import (
     AllowDrop,
     Grace,
     Json,
+    Price,
     Retry,
     Set,
     SpecArg,
@@ -29,10 +30,21 @@ def plan(
     spec: SpecArg,
     set_: Set = NONE,
     as_json: Json = False,
-    out: Annotated[str, typer.Option(metavar="FILE", help="write the clips to render as Parquet")] = "",
-    price: Annotated[float | None, typer.Option(min=0, help="of one worker's hour (GPU or CPU), for the cost")] = None,
+    out: Annotated[str, typer.Option(metavar="FILE", help="Also write the clips to render to this Parquet file.")] = "",
+    price: Price = None,
 ) -> None:
-    """Dry run: checks the spec, storage and every label map, prints what would be rendered. Needs no GPU."""
+    """Checks a spec and its source, and says what rendering it would take.
+
+    Reads the spec, the storage and every label map, lists all problems, and estimates time, memory and size. Renders
+    nothing and needs no GPU.
+
+    \b
+    Examples:
+      flowreel plan configs/city.yaml
+      flowreel plan configs/city.yaml --price 2.50 --set clips.frames=16
+
+    Exit codes: 0 ready to render; 2 wrong usage, spec or input.
+    """
     from flowreel.jobs import plan as planning
     from flowreel.jobs.spec_file import open_spec
     from flowreel.jobs.terminal.progress import Display
@@ -47,10 +59,19 @@ def plan(
 
 
 def render(spec: SpecArg, set_: Set = NONE, retry_failed: Retry = False, allow_drop: AllowDrop = False) -> None:
-    """Plans, renders what is missing, publishes a version. Interrupted, the same command goes on.
+    """Renders the clips that are missing and publishes a new version.
 
-    Exit codes: 0 done; 1 failed; 2 bad usage, spec or input; 3 published, but clips failed within the allowed
-    budget; 4 not published: too many clips failed, or would be dropped.
+    Clips that the newest version holds already are reused. If interrupted, run the same command to resume. Uses the
+    Ray cluster at RAY_ADDRESS if that is set, otherwise this machine.
+
+    \b
+    Examples:
+      flowreel render configs/city.yaml
+      flowreel render configs/city.yaml --set dataset.uri=s3://bucket/city
+
+    Exit codes: 0 done; 1 failed; 2 wrong usage, spec or input; 3 published, although some clips failed, within
+    failure.max_failed_fraction; 4 not published, because more failed or more would be dropped than
+    failure.max_dropped_fraction allows; 130 interrupted; 143 stopped by SIGTERM.
     """
     from flowreel.jobs.engine.cluster import check_extras
     from flowreel.jobs.render import render
@@ -74,9 +95,15 @@ def refresh(
     allow_drop: AllowDrop = False,
     grace: Grace = GRACE_H,
 ) -> None:
-    """What a scheduler calls: renders what changed since the newest version, publishes, then retention and gc.
+    """Renders what changed since the newest version, publishes it, and cleans up; made for schedulers.
 
-    Exits 0 without a new version when nothing changed. Keeps dataset.keep_versions; exit codes are those of render.
+    Publishes nothing and exits 0 if nothing changed. Afterwards drops all but the newest dataset.keep_versions
+    versions, and deletes data files that no version needs, as `flowreel gc` does. If interrupted, run the same command
+    to resume. The exit codes are those of `flowreel render`.
+
+    \b
+    Example, every night at 2:00:
+      0 2 * * *  flowreel refresh s3://bucket/city.yaml
     """
     from flowreel.jobs import gc as collecting
     from flowreel.jobs.engine.cluster import check_extras
@@ -97,7 +124,16 @@ def refresh(
 
 
 def train(spec: TrainSpecArg, set_: Set = NONE) -> None:
-    """Trains a generator on paired video and writes a checkpoint directory. Interrupted, the same command goes on."""
+    """Trains a generator on paired video and writes a checkpoint directory.
+
+    Datasets name that directory as generator.checkpoint in their spec. If interrupted, run the same command to resume
+    from the newest saved state.
+
+    \b
+    Examples:
+      flowreel train configs/train/city-small.yaml
+      flowreel train configs/train/city-small.yaml --set execution.workers=4
+    """
     from flowreel.jobs.engine.cluster import check_extras
     from flowreel.jobs.spec_file import open_train_spec
     from flowreel.jobs.terminal.progress import Display
@@ -112,9 +148,21 @@ def train(spec: TrainSpecArg, set_: Set = NONE) -> None:
 
 
 def schema(
-    of: Annotated[Literal["dataset", "train"], typer.Argument(help="whose spec: a dataset's or `train`'s")] = "dataset",
+    of: Annotated[
+        Literal["dataset", "train"],
+        typer.Argument(
+            metavar="dataset|train",
+            show_default=False,
+            help="Which spec: that of a dataset (plan, render, refresh) or that of `train`. Default: dataset.",
+        ),
+    ] = "dataset",
 ) -> None:
-    """Prints a spec's JSON Schema."""
+    """Prints the JSON Schema of a spec: every field with its type, default and meaning.
+
+    \b
+    Example:
+      flowreel schema > flowreel.schema.json
+    """
     from flowreel.schemas.spec import Spec
     from flowreel.schemas.training import TrainSpec
 
@@ -123,12 +171,18 @@ def schema(
 
 
 def demo(
-    folder: Annotated[str, typer.Argument(metavar="FOLDER", help="where everything goes")] = "flowreel-demo",
+    folder: Annotated[
+        str,
+        typer.Argument(
+            metavar="FOLDER", show_default=False, help="Where everything is written. Default: flowreel-demo."
+        ),
+    ] = "flowreel-demo",
 ) -> None:
-    """Everything on this machine in one go: makes street scenes, renders, publishes, verifies, and leaves pictures."""
-    from flowreel.schemas.extras import require
+    """Renders a small dataset on this machine, from nothing: no data, GPU or account needed.
 
-    require("the demo", "render", "cpu")
+    Draws three street scenes as label maps, renders them in two variants, publishes and verifies a version, and writes
+    a video, a contact sheet and a report to look at. Takes a few minutes.
+    """
     from flowreel.jobs.demo import run_demo
     from flowreel.jobs.terminal.progress import Display
 
@@ -140,9 +194,9 @@ def demo(
 
 @contextmanager
 def interruptible(display: "Display", kept: str = "finished shards are kept") -> Iterator[None]:
-    """Ctrl-C ends a command with a word on what is left, and the exit code that shells expect."""
+    """Ends a command on Ctrl-C with a word on what is kept, and with the exit code that shells expect."""
     try:
         yield
     except KeyboardInterrupt:
-        display.say(f"interrupted: {kept}, the same command goes on from there")
+        display.say(f"interrupted: {kept}; run the same command to resume")
         raise typer.Exit(130) from None

@@ -1,4 +1,4 @@
-"""The spec of a command: from a file or URL, with overrides, fitted to where it runs."""
+"""Reads the spec of a command from a file or URL, with overrides, and fits it to where it runs."""
 
 from collections.abc import Sequence
 
@@ -12,23 +12,23 @@ from flowreel.schemas.training import TrainSpec
 
 
 def open_spec(place: str, overrides: Sequence[str], display: Display) -> Spec:
-    """The checked spec of a dataset. Raises UsageError for a spec that cannot be read or is wrong."""
+    """Opens the checked spec of a dataset. Raises UsageError for a spec that cannot be read or is wrong."""
     spec = parse_spec(spec_text(place), overrides, place)
     return spec.model_copy(update={"execution": fit_execution(spec.execution, display.note, "rendering")})
 
 
 def open_train_spec(place: str, overrides: Sequence[str], display: Display) -> TrainSpec:
-    """The checked spec of a training run. Raises UsageError for a spec that cannot be read or is wrong."""
+    """Opens the checked spec of a training run. Raises UsageError for a spec that cannot be read or is wrong."""
     spec = parse(TrainSpec, spec_text(place), overrides, place)
     return spec.model_copy(update={"execution": fit_execution(spec.execution, display.note, "training")})
 
 
 def spec_text(place: str) -> str:
-    """What stands in the file. Raises UsageError if there is none, or if it is no text."""
+    """Gives the text of a file. Raises UsageError if there is no such file, or if it holds no text."""
     try:
         store, name = open_file(place)
         return store.read(name).decode()
     except NotFound:
-        raise UsageError(f"spec {place}: there is no such file; give the path or URL of a YAML file") from None
+        raise UsageError(f"{place}: no such file; SPEC is the path or URL of a YAML file") from None
     except UnicodeDecodeError:
-        raise UsageError(f"spec {place}: not a text file; give the path or URL of a YAML file") from None
+        raise UsageError(f"{place}: not a text file; SPEC is the path or URL of a YAML file") from None

@@ -1,14 +1,15 @@
-"""`flowreel status`: versions, sizes, and runs that are under way or interrupted."""
+"""`flowreel status`: the versions of a dataset, and its runs that are under way or were interrupted."""
 
 from typing import Any
 
 from flowreel.pipeline.dataset import versions
 from flowreel.pipeline.dataset.runs import records
 from flowreel.pipeline.storage import Store
+from flowreel.schemas.wording import byte_size, counted
 
 
 def status(dataset: Store) -> dict[str, Any]:
-    """Figures of a dataset, ready for JSON. Raises StorageError if it cannot be listed."""
+    """Gives the figures of a dataset, ready for JSON. Raises StorageError if it cannot be listed."""
     dataset.check_readable()
     published = []
     for number in versions.numbers(dataset):
@@ -18,19 +19,22 @@ def status(dataset: Store) -> dict[str, Any]:
 
 
 def lines(figures: dict[str, Any]) -> list[str]:
-    """For people."""
+    """Words the figures of a dataset for people, line by line."""
     text = [figures["dataset"]]
     for v in figures["versions"]:
+        outcomes = [
+            f"{v[name]:,} {name}" for name in ("rendered", "reused", "dropped", "failed", "rejected") if v[name]
+        ]
         text.append(
-            f"  version {v['version']}  {v['created']}  {v['clips']:,} clips, {v['frames']:,} frames,"
-            f" {v['bytes'] / 1e6:,.1f} MB in {v['shards']:,} files; rendered {v['rendered']:,}, reused {v['reused']:,},"
-            f" dropped {v['dropped']:,}, failed {v['failed']:,}, rejected {v['rejected']:,}"
+            f"  version {v['version']}  {v['created']}  {counted(v['clips'], 'clip')}, {counted(v['frames'], 'frame')},"
+            f" {byte_size(v['bytes'])} in {counted(v['shards'], 'file')} ({', '.join(outcomes) or 'no clips'})"
         )
     if not figures["versions"]:
-        text.append("  no published version")
+        text.append("  no version published yet")
     for r in figures["unfinished_runs"]:
         text.append(
-            f"  unfinished run {r['plan_id']}  started {r.get('started', '?')} on {r.get('host', '?')}:"
-            f" {r['shards_done']:,} of {r.get('shards', 0):,} shards done; run `flowreel render` again to go on"
+            f"  unfinished run {r['plan_id']}, started {r.get('started', '?')} on {r.get('host', '?')}:"
+            f" {r['shards_done']:,} of {counted(r.get('shards', 0), 'shard')} done; if it was interrupted, run the same"
+            " command to resume"
         )
     return text

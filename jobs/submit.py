@@ -1,5 +1,5 @@
-"""`flowreel submit`: sends a command to a Ray cluster through its job API, shows its log as it comes, and ends as the
-job does."""
+"""`flowreel submit`: sends a command to a Ray cluster through its job API, shows its log while it runs, and exits with
+its exit code."""
 
 import logging
 import os
@@ -17,6 +17,7 @@ import typer
 from flowreel.jobs.submission import environment
 from flowreel.jobs.submission.package import SPEC_NAME, check_travels, pack
 from flowreel.jobs.terminal.dataclass_options import takes
+from flowreel.jobs.terminal.options import Set
 from flowreel.pipeline.storage import redact
 from flowreel.schemas.errors import FlowreelError, UsageError
 from flowreel.schemas.extras import pip_install, require
@@ -25,11 +26,11 @@ if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
 
 
-STARTING_S = 60  # for which a cluster that has just started takes no jobs yet
+STARTING_S = 60  # how long a cluster that has just started may take no jobs
 
 
 class Job(StrEnum):
-    """What can be sent."""
+    """Commands that can be sent."""
 
     RENDER = "render"
     REFRESH = "refresh"
@@ -47,38 +48,55 @@ class Code(StrEnum):
 class Arguments:
     """The command line."""
 
-    job: Annotated[Job | None, typer.Argument(metavar="[render|refresh|train]", help="the command")] = None
+    job: Annotated[
+        Job | None,
+        typer.Argument(metavar="render|refresh|train", show_default=False, help="The command to run on the cluster."),
+    ] = None
     spec: Annotated[
-        str, typer.Argument(metavar="[SPEC]", help="path or URL of its spec; a file of this machine is sent along")
+        str, typer.Argument(metavar="SPEC", help="Path or URL of its spec; a file on this machine is sent along.")
     ] = ""
     address: Annotated[
         str,
-        typer.Option(
-            metavar="URL", envvar="RAY_API_SERVER_ADDRESS", help="the cluster's dashboard, e.g. http://HOST:8265"
-        ),
+        typer.Option(metavar="URL", envvar="RAY_API_SERVER_ADDRESS", help="The dashboard of the cluster."),
     ] = "http://127.0.0.1:8265"
-    set_: Annotated[list[str], typer.Option("--set", metavar="FIELD=VALUE", help="override a field of the spec")] = (
-        field(default_factory=list)
-    )
+    set_: Set = field(default_factory=list)
     env: Annotated[
         list[str],
-        typer.Option(metavar="NAME", help="give the job this variable of the environment, e.g. AWS_SECRET_ACCESS_KEY"),
+        typer.Option(
+            metavar="NAME",
+            help="Pass this environment variable on to the job, for example AWS_SECRET_ACCESS_KEY. May be given several"
+            " times.",
+        ),
     ] = field(default_factory=list)
     code: Annotated[
-        Code, typer.Option(help="send: this Flowreel's code; image: what the cluster's nodes have installed")
+        Code,
+        typer.Option(
+            metavar="send|image",
+            show_default=False,
+            help="Which Flowreel runs: 'send' sends the one installed here, 'image' uses the one that the cluster's"
+            " nodes have. Default: send.",
+        ),
     ] = Code.SEND
-    detach: Annotated[bool, typer.Option("--detach", help="print the job's id and leave it running")] = False
-    follow: Annotated[str, typer.Option(metavar="JOB", help="instead of sending one: watch this job to its end")] = ""
+    detach: Annotated[bool, typer.Option("--detach", help="Print the job's id and return while it runs.")] = False
+    follow: Annotated[
+        str, typer.Option(metavar="JOB", help="Send nothing; follow the job with this id to its end.")
+    ] = ""
 
 
 @takes(Arguments)
 def command(arguments: Arguments) -> None:
-    """Sends render, refresh or train to a Ray cluster, follows its log, and ends with its exit code.
+    """Runs render, refresh or train on a Ray cluster, shows its log, and exits with its exit code.
 
-    Interrupted, it stops following; the job goes on.
+    Ctrl-C stops following the log; the job keeps running, and `flowreel submit --follow JOB` follows it again.
+
+    \b
+    Examples:
+      flowreel submit render city.yaml --address http://head:8265 \\
+        --env AWS_ACCESS_KEY_ID --env AWS_SECRET_ACCESS_KEY
+      flowreel submit --follow raysubmit_Yk3vJqAbCdEf
     """
     if bool(arguments.follow) == bool(arguments.job and arguments.spec):
-        raise UsageError("submit: give either a command and its SPEC, or --follow JOB")
+        raise UsageError("submit: give either a command and its SPEC, or --follow JOB; see `flowreel submit --help`")
     require("submit", "cluster")
     client = connect(arguments.address)
     job_id = arguments.follow or send(client, arguments)
@@ -93,31 +111,35 @@ def command(arguments: Arguments) -> None:
         code = follow(client, job_id)
     except KeyboardInterrupt:
         again = f"flowreel submit --address {redact(arguments.address, {})} --follow {job_id}"
-        print(f"interrupted: the job goes on; `{again}` watches it again", file=sys.stderr)
+        print(f"interrupted: the job keeps running; `{again}` follows it again", file=sys.stderr)
         raise typer.Exit(130) from None
     raise typer.Exit(code)
 
 
 def connect(address: str) -> "JobSubmissionClient":
-    """Raises UsageError if no Ray dashboard answers there."""
-    for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS"):  # Ray would take them before the address given
+    """Opens the job API of a cluster. Raises UsageError if no Ray dashboard answers at ``address``."""
+    for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS"):  # Ray would prefer them to ``address``
         os.environ.pop(name, None)
     try:
         from ray.job_submission import JobSubmissionClient
 
         for name in ("ray", JobSubmissionClient.__mro__[1].__module__, JobSubmissionClient.__module__):
-            logging.getLogger(name).setLevel(logging.ERROR)  # of uploads and connections
+            logging.getLogger(name).setLevel(logging.ERROR)  # they report uploads and connections
         return JobSubmissionClient(address)
     except (ImportError, RuntimeError, ConnectionError, ValueError) as error:
         cause = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UsageError(
-            f"--address {redact(address, {})}: no Ray dashboard to send jobs to ({cause}); give the URL of the"
-            f" head's dashboard, for example http://127.0.0.1:8265; the head needs {pip_install('cluster')} too"
+            f"--address {redact(address, {})}: no Ray dashboard takes jobs there ({cause}); give the URL of the head"
+            f" node's dashboard, for example http://127.0.0.1:8265; the cluster needs {pip_install('cluster')} too"
         ) from None
 
 
 def send(client: "JobSubmissionClient", arguments: Arguments) -> str:
-    """The new job's id. Raises UsageError for what the job could not do, or what must not travel."""
+    """Sends a job and gives its id.
+
+    Raises UsageError for a spec that the job could not use or that must not leave this machine, FlowreelError if the
+    cluster refuses the job.
+    """
     job, spec = str(arguments.job), arguments.spec
     env = {name: _value(name) for name in arguments.env}
     local = "://" not in spec
@@ -134,16 +156,19 @@ def send(client: "JobSubmissionClient", arguments: Arguments) -> str:
                 return client.submit_job(entrypoint=entrypoint, runtime_env=runtime, metadata={"flowreel": job})
             except (RuntimeError, ConnectionError) as error:
                 if "No available agent" not in str(error) or time.monotonic() > deadline:
-                    raise FlowreelError(f"{redact(arguments.address, {})} did not take the job: {error}") from None
+                    raise FlowreelError(
+                        f"the cluster at {redact(arguments.address, {})} refused the job: {error}"
+                    ) from None
                 time.sleep(1)
 
 
 def _value(name: str) -> str:
+    """Gives the value of an environment variable. Raises UsageError if it is not set, or given as NAME=VALUE."""
     if "=" in name:
         raise UsageError(
             f"--env {name.partition('=')[0]}=...: give the name alone; its value is taken from the environment, so that"
-            " it stands in no command line"
+            " it appears on no command line"
         )
     if name not in os.environ:
-        raise UsageError(f"--env {name}: not in this environment; export it first")
+        raise UsageError(f"--env {name}: not set in this environment; export it first")
     return os.environ[name]

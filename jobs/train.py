@@ -1,4 +1,4 @@
-"""`flowreel train`: checks the data, prepares reference flow, then trains with Ray Train; the same command goes on."""
+"""`flowreel train`: checks the data, prepares reference flow, and trains with Ray Train; run again, it resumes."""
 
 import logging
 import os
@@ -23,6 +23,7 @@ from flowreel.pipeline.training.data.loader import open_loader
 from flowreel.pipeline.training.plan import TrainPlan, prepare
 from flowreel.schemas.errors import FlowreelError, SourceError
 from flowreel.schemas.training import TrainSpec
+from flowreel.schemas.wording import counted
 
 POLL_S = 0.5
 # glibc gives freed maps back to the system at once; fetching fresh pages took half of a step's time on CPUs.
@@ -30,13 +31,16 @@ KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": "1073741824", "MALLOC_TOP_PAD_": "26843
 
 
 def train(spec: TrainSpec, display: Display) -> None:
-    """Runs until the schedule's end; raises FlowreelError for what stops it before."""
+    """Trains to the end of the schedule, from the newest saved state.
+
+    Raises UsageError for a spec or data that cannot be used, and FlowreelError for all else that stops it before.
+    """
     with display.task("checking data") as progress:
         plan = prepare(spec, progress)
     for line in plan.summary():
         display.say(line)
     if plan.finished:
-        display.say(f"nothing to do: {spec.output} has been trained to the end of its schedule")
+        display.say(f"nothing to do: {spec.output} is already trained to the end of its schedule")
         return
     try:
         with ray_session():
@@ -48,13 +52,13 @@ def train(spec: TrainSpec, display: Display) -> None:
 
 
 def _prepare_flow(plan: TrainPlan, display: Display) -> None:
-    """Reference flow that no run has computed yet, on all nodes."""
+    """Computes, on all nodes, the reference flow that no run has computed yet."""
     flows, sequences = open_loader(plan.spec, plan.source).flows, plan.source.sequences
     work = flows.missing(sequences, plan.spec.schedule.max_stride)
     if not work:
         return
     remote: Any = ray.remote(num_cpus=1)(lambda item: flows.compute(item))
-    with display.task("reference flow") as progress:
+    with display.task("computing reference flow") as progress:
         pending, done = [remote.remote(item) for item in work], 0
         while pending:
             ready, pending = ray.wait(pending)
@@ -63,31 +67,34 @@ def _prepare_flow(plan: TrainPlan, display: Display) -> None:
 
 
 def _fit(plan: TrainPlan, display: Display) -> None:
-    bulletin, execution = open_train_news(), plan.spec.execution
-    with _fitting(plan, bulletin) as fitting, TrainProgress(display, plan) as progress:
+    """Trains, and shows the progress. Raises FlowreelError if training fails more often than workers are replaced."""
+    news, execution = open_train_news(), plan.spec.execution
+    with _fitting(plan, news) as fitting, TrainProgress(display, plan) as progress:
         while fitting.is_alive():
             fitting.join(POLL_S)
-            starts, records, error = ray.get(bulletin.read.remote())
-            progress.news(starts, records)
+            starts, records, error = ray.get(news.read.remote())
+            progress.show(starts, records)
             if error:
                 raise error
         if fitting.error:
             raise FlowreelError(
-                f"training stopped after {execution.max_failures} replaced worker(s): {fitting.error}\n"
-                f"  the same command goes on from the newest state in {plan.spec.output}"
+                f"training failed more than {counted(execution.max_failures, 'time')} (execution.max_failures):"
+                f" {fitting.error}\n"
+                f"  run the same command to resume from the newest state in {plan.spec.output}"
             )
-    place = plan.output.uri
-    display.say(f"trained: {place} is a checkpoint directory; render with generator.checkpoint: {place}")
+    uri = plan.output.uri
+    display.say(f"trained: {uri} is a checkpoint directory; to render with it, set generator.checkpoint: {uri}")
 
 
 class _Fitting(threading.Thread):
-    """`TorchTrainer.fit` beside the progress display."""
+    """Runs `TorchTrainer.fit` beside the progress display."""
 
     def __init__(self, trainer: TorchTrainer) -> None:
         super().__init__(daemon=True)
         self.trainer, self.error = trainer, ""
 
     def run(self) -> None:
+        """Trains; keeps the last line of what goes wrong as ``error``."""
         try:
             self.trainer.fit()
         except Exception as error:  # whatever Ray Train makes of a failure, the driver reports it
@@ -95,16 +102,17 @@ class _Fitting(threading.Thread):
 
 
 @contextmanager
-def _fitting(plan: TrainPlan, bulletin: Any) -> Iterator[_Fitting]:
+def _fitting(plan: TrainPlan, news: Any) -> Iterator[_Fitting]:
+    """Starts Ray Train in a thread. ``news``: handle of the actor that workers report to."""
     execution = plan.spec.execution
     logging.getLogger("ray.train").setLevel(logging.ERROR)
     os.environ.setdefault("RAY_TRAIN_ENABLE_STATE_TRACKING", "0")
     make_run_config: Any = RunConfig  # its stubs are those of Ray Train's first version
     resources = {"CPU": execution.num_cpus} | ({"GPU": execution.num_gpus} if execution.num_gpus else {})
-    with tempfile.TemporaryDirectory(prefix="flowreel-train-") as folder:  # Ray Train's own notes; states are ours
+    with tempfile.TemporaryDirectory(prefix="flowreel-train-") as folder:  # of Ray Train; states are saved elsewhere
         trainer = TorchTrainer(
             train_worker,
-            train_loop_config={"plan": plan, "bulletin": bulletin},
+            train_loop_config={"plan": plan, "news": news},
             scaling_config=ScalingConfig(
                 num_workers=execution.workers, use_gpu=execution.num_gpus > 0, resources_per_worker=resources
             ),

@@ -13,10 +13,18 @@ from flowreel.schemas.errors import UsageError
 from flowreel.schemas.model import Model
 from flowreel.schemas.spec import Spec
 from flowreel.schemas.variants import RULES
+from flowreel.schemas.wording import counted
 
 MOST_VALUES = 100_000  # in a YAML file
 # pydantic's names for the alternatives of a field
 _BRANCH = r"edit-\w+|rule-\w+|constrained-\w+|literal\[.*\]|\[key\]|int|str"
+_PLAIN = (  # pydantic's words -> ours, in this order
+    *(("Value error, ", ""), ("Assertion failed, ", ""), ("Input should be", "must be"), ("Input should", "must")),
+    *(("Tuple should", "must"), ("List should", "must"), (" after validation", "")),
+    *(("greater than or equal to", "at least"), ("less than or equal to", "at most"), ("less than", "below")),
+    *(("greater than", "above"), ("a valid dictionary", "a mapping of fields"), ("a valid integer", "an integer")),
+    *(("a valid ", "a "), (", unable to parse string as an integer", ""), (", unable to parse string as a number", "")),
+)
 _TAGGED: dict[str, type[BaseModel]] = {**{TAG + key: model for key, model in KINDS.items()}, **RULES}
 M = TypeVar("M", bound=BaseModel)
 
@@ -39,7 +47,7 @@ def parse_yaml(text: str, name: str) -> dict[str, Any]:
     try:
         tree = yaml.load(text, _Loader)
     except RecursionError:
-        raise UsageError(f"{name}: not valid YAML: nested too deeply, or a value that holds itself") from None
+        raise UsageError(f"{name}: not valid YAML: nested too deeply, or a value contains itself") from None
     except (yaml.YAMLError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
@@ -48,9 +56,9 @@ def parse_yaml(text: str, name: str) -> dict[str, Any]:
         quoted = problem if problem.startswith("key ") else re.sub("'.*'", "'...'", problem)
         raise UsageError(f"{name}: not valid YAML: {where}{quoted}") from None
     if tree is None:
-        raise UsageError(f"{name}: empty; `flowreel schema` lists the fields, configs/ holds examples")
+        raise UsageError(f"{name}: empty; `flowreel schema` lists the fields, configs/ has examples")
     if not isinstance(tree, dict):
-        raise UsageError(f"{name}: must be a mapping of fields, is {type(tree).__name__}; see `flowreel schema`")
+        raise UsageError(f"{name}: must be a mapping of fields, not {_kind(tree)}; see `flowreel schema`")
     return tree
 
 
@@ -61,25 +69,24 @@ def check(model: type[M], tree: Any, name: str) -> M:
         return model.model_validate(tree)
     except ValidationError as error:
         lines = [f"  {_problem(model, dict(e))}" for e in error.errors()]
-        count = "1 problem" if len(lines) == 1 else f"{len(lines)} problems"
-        raise UsageError("\n".join([f"{name}: {count}", *lines])) from None
+        raise UsageError("\n".join([f"{name}: {counted(len(lines), 'problem')}", *lines])) from None
 
 
 class _Loader(yaml.SafeLoader):
-    """A YAML loader for which a repeated key is an error, as the first one would be dropped in silence. So are
-    aliases of aliases that turn a few lines into a tree of millions of values."""
+    """Loads YAML, and refuses what it allows: a key that is given twice, of which the first value would be dropped in
+    silence, and aliases of aliases that turn a few lines into millions of values."""
 
     def get_single_node(self) -> yaml.Node | None:
         node = super().get_single_node()
         if node is not None and _values(node, {}) > MOST_VALUES:
-            raise yaml.MarkedYAMLError(problem=f"aliases make more than {MOST_VALUES:,} values of it")
+            raise yaml.MarkedYAMLError(problem=f"its aliases expand to more than {MOST_VALUES:,} values")
         return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set[str]()
         for key, _ in node.value:
             if str(key.value) in seen and key.tag != "tag:yaml.org,2002:merge":
-                raise yaml.MarkedYAMLError(problem=f"key '{key.value}' stands twice", problem_mark=key.start_mark)
+                raise yaml.MarkedYAMLError(problem=f"key '{key.value}' is given twice", problem_mark=key.start_mark)
             seen.add(str(key.value))
         return super().construct_mapping(node, deep)
 
@@ -98,7 +105,7 @@ def _override(tree: dict[str, Any], override: str) -> None:
     path = path.strip()
     if not sign or not path:
         shown = "storage_options..." if override.startswith("storage_options") else override
-        raise UsageError(f"--set {shown}: must be FIELD=VALUE; write for example --set clips.frames=16")
+        raise UsageError(f"--set {shown}: must be FIELD=VALUE, for example --set clips.frames=16")
     *parents, last = path.split(".")
     node: Any = tree
     for part in parents:
@@ -119,13 +126,14 @@ def _enter(node: Any, part: str, path: str) -> Any:
     if node.get(part) is None:
         node[part] = {}
     if not isinstance(node[part], dict | list):
-        raise UsageError(f"--set {path}: '{part}' holds a single value, not a group of fields")
+        raise UsageError(f"--set {path}: '{part}' is a single value, not a group of fields")
     return node[part]
 
 
 def _index(node: list[Any], part: str, path: str) -> int:
     if not re.fullmatch("[0-9]+", part) or int(part) >= len(node):
-        raise UsageError(f"--set {path}: '{part}' must be an index below {len(node)}")
+        has = f"{counted(len(node), 'item')}, numbered from 0" if node else "no items"
+        raise UsageError(f"--set {path}: '{part}' is not in the list, which has {has}")
     return int(part)
 
 
@@ -137,12 +145,21 @@ def _problem(model: type[BaseModel], error: dict[str, Any]) -> str:
         hint = f"did you mean '{near[0]}'?" if near else "fields here: " + ", ".join(known)
         return f"{place}: unknown field; {hint}"
     if error["type"] == "missing":
-        return f"{place}: required, but missing; `flowreel schema` lists all fields"
-    message = str(error["msg"]).removeprefix("Value error, ")
+        return f"{place}: missing, but required; `flowreel schema` lists all fields"
+    message = plain(str(error["msg"]))
     if error["type"] == "value_error":
         return f"{place}: {message}" if place else message
     shown = "***" if error["loc"][0] == "storage_options" else _shown(error["input"])
-    return f"{place}: {shown}: {message}"
+    if message.startswith("must be "):
+        return f"{place}: {message}, is {shown}"
+    return f"{place}: {message}" if message.startswith("must ") else f"{place}: {shown}: {message}"
+
+
+def plain(message: str) -> str:
+    """Words a message of pydantic as a part of a sentence: "must be at least 1"."""
+    for old, new in _PLAIN:
+        message = message.replace(old, new)
+    return message
 
 
 def _place(loc: Sequence[int | str]) -> str:
@@ -154,6 +171,11 @@ def _place(loc: Sequence[int | str]) -> str:
             continue
         text += f"[{part}]" if isinstance(part, int) else f".{part}"
     return text.lstrip(".")
+
+
+def _kind(value: Any) -> str:
+    """Words what a YAML document is that is no mapping."""
+    return "a list" if isinstance(value, list) else "a single value"
 
 
 def _shown(value: Any) -> str:

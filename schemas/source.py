@@ -17,13 +17,13 @@ CITYSCAPES = "cityscapes"
 def check_template(template: str) -> str:
     """Returns the template. Raises ValueError if it is not a template of frames."""
     if template.count(SEQUENCE) != 1:
-        found = "missing" if SEQUENCE not in template else "more than once"
-        raise ValueError(f"'{SEQUENCE}' {found} in '{template}'; write for example '{{sequence}}/labels/*.png'")
+        found = "missing from" if SEQUENCE not in template else "more than once in"
+        raise ValueError(f"'{SEQUENCE}' is {found} '{template}'; write it as in '{{sequence}}/labels/*.png'")
     parts = template.split("/")
     if SEQUENCE not in parts[:-1] or template.count("*") != 1 or "*" not in parts[-1]:
         raise ValueError(
             f"'{template}' must have '{SEQUENCE}' as a folder of its own and one '*' in the file name;"
-            " write for example '{sequence}/labels/*.png'"
+            " for example '{sequence}/labels/*.png'"
         )
     if "\\" in template or any(part in ("", ".", "..") for part in parts):
         raise ValueError(f"'{template}' must be relative to source.uri, without empty parts, '.', '..' or '\\'")
@@ -188,7 +188,7 @@ class SourceSpec(Model):
                 " images"
             )
         if self.face and self.face.background_edges and not self.images:
-            raise ValueError("face.background_edges needs images; write for example images: '{sequence}/images/*.jpg'")
+            raise ValueError("face.background_edges needs images; for example images: '{sequence}/images/*.jpg'")
         return self
 
     def _check_unused(self, kind: str) -> None:

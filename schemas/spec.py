@@ -85,7 +85,7 @@ class FailureSpec(Model):
         900, description="seconds without a frame or a finished shard after which a worker counts as hung and is killed"
     )
     retry_failed: bool = Field(
-        False, description="retry clips that failed in the newest version or in an unfinished run"
+        False, description="render clips again that failed in the newest version or an unfinished run"
     )
 
 
@@ -111,7 +111,7 @@ class ExecutionSpec(Model):
     @classmethod
     def _ordered(cls, workers: tuple[int, int]) -> tuple[int, int]:
         if workers[0] > workers[1]:
-            raise ValueError(f"least {workers[0]} is above most {workers[1]}; write for example [1, {workers[0]}]")
+            raise ValueError(f"least {workers[0]} is above most {workers[1]}; for example [1, {workers[0]}]")
         return workers
 
     @field_validator("num_gpus")
@@ -155,9 +155,7 @@ class Spec(Model):
     @classmethod
     def _sums_to_one(cls, split: dict[str, float]) -> dict[str, float]:
         if not split or abs(sum(split.values()) - 1) > 1e-6:
-            raise ValueError(
-                f"shares sum to {sum(split.values()):g}, must be 1; write for example train: 0.9, val: 0.1"
-            )
+            raise ValueError(f"shares sum to {sum(split.values()):g}, must be 1; for example train: 0.9, val: 0.1")
         return split
 
     @model_validator(mode="after")
@@ -177,7 +175,7 @@ class Spec(Model):
     @model_validator(mode="after")
     def _distinct_variants(self) -> Self:
         if not self.variants:
-            raise ValueError("variants: empty; write for example variants: [{style: generate}], or leave it out")
+            raise ValueError("variants: empty; for example variants: [{style: generate}], or leave it out")
         seen: dict[str, int] = {}
         for index, variant in enumerate(self.variants):
             key = variant.model_copy(update={"seed": self.seed_of(variant)}).model_dump_json()

@@ -122,7 +122,9 @@ class TrainExecutionSpec(Model):
     workers: Positive = 1
     num_gpus: Annotated[float, Field(ge=0, le=1)] = Field(1, description="GPUs per worker; 0: CPU")
     num_cpus: Positive = Field(2, description="CPUs per worker")
-    max_failures: Natural = Field(3, description="lost workers that are replaced; training resumes from the last state")
+    max_failures: Natural = Field(
+        3, description="how often a worker that died is replaced; training resumes from the newest state"
+    )
 
 
 class TrainSpec(Model):
@@ -146,7 +148,7 @@ class TrainSpec(Model):
     @classmethod
     def _paired(cls, source: SourceSpec | None) -> SourceSpec | None:
         if source is not None and source.images is None:
-            raise ValueError("images: training needs real frames; write for example images: '{sequence}/images/*.jpg'")
+            raise ValueError("images: training needs real frames; for example images: '{sequence}/images/*.jpg'")
         return source
 
     @model_validator(mode="after")

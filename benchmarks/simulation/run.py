@@ -99,7 +99,7 @@ def simulate(folder: Path, actors: int, counts: Iterable[int], shard_s: float, g
             with Display().rendering(prepared.plan.frame_count) as progress:
 
                 def outcomes(some: Iterable[Shard]) -> Iterator[ShardOutcome]:
-                    for outcome in dispatcher.run(some, progress.beat, metrics.beat):
+                    for outcome in dispatcher.run(some, progress.update, metrics.observe):
                         progress.finished(outcome)
                         metrics.finished(outcome)
                         done.add(outcome)

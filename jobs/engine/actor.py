@@ -22,11 +22,11 @@ log = logging.getLogger(__name__)
 
 
 class RenderActor:
-    """Loads the generator once. ``render`` calls overlap; those that the device has no lane for wait."""
+    """Loads the generator once and renders shards. Calls of ``render`` overlap; those without a free lane wait."""
 
-    def __init__(self, job: RenderJob, plan_id: str, opening: RendererFactory) -> None:
+    def __init__(self, job: RenderJob, plan_id: str, open_with: RendererFactory) -> None:
         self._frames, self._count = 0, threading.Lock()
-        self._renderer = opening(job, plan_id, self._tick)
+        self._renderer = open_with(job, plan_id, self._tick)
         self._name = f"{platform.node()}:{os.getpid()}"
         self._metrics = WorkerMetrics(job.spec.dataset.title, job.lanes.count)
         self._node = ray.get_runtime_context().get_node_id()
@@ -34,25 +34,25 @@ class RenderActor:
 
     @ray.method(concurrency_group="status", max_task_retries=-1)
     def ready(self) -> tuple[str, str]:
-        """The worker's name and Ray's id of its node, once its generator is loaded."""
+        """Gives the worker's name and Ray's id of its node, once its generator is loaded."""
         return self._name, self._node
 
     @ray.method(concurrency_group="status")
     def frames(self) -> int:
-        """Frames generated so far, also of shards that are not finished."""
+        """Gives the number of frames generated so far, also of shards that are not finished."""
         return self._frames
 
     def render(self, packed: bytes) -> ShardOutcome:
-        """``packed``: a `Shard`, pickled."""
+        """Renders a shard and gives its outcome. ``packed``: a `Shard`, pickled."""
         shard: Shard = pickle.loads(packed)
         try:
             outcome = self._renderer.render(shard, self._name)
-        except DeviceLost as error:  # Ray starts the process anew, and what ran in it is tried again
+        except DeviceLost as error:  # Ray restarts the process, and its shards are tried again
             log.error("%s", error, extra={"shard": shard.shard_id})
             os._exit(1)
         self._metrics.finished(outcome)
-        for loss in outcome.lost:
-            log.warning("%s", loss.reason, extra={"shard": shard.shard_id, "clip": loss.clip_id, "kind": loss.kind})
+        for clip in outcome.lost:
+            log.warning("%s", clip.reason, extra={"shard": shard.shard_id, "clip": clip.clip_id, "kind": clip.kind})
         done = {"shard": shard.shard_id, "frames": outcome.frames, "seconds": outcome.seconds}
         log.info("shard done: %d of %d clips", len(shard.clips) - len(outcome.lost), len(shard.clips), extra=done)
         return outcome
@@ -63,8 +63,8 @@ class RenderActor:
             self._frames += frames
 
 
-def start_actor(job: RenderJob, plan_id: str, opening: RendererFactory) -> Any:
-    """An actor handle; Ray places it, and restarts it when it dies."""
+def start_actor(job: RenderJob, plan_id: str, open_with: RendererFactory) -> Any:
+    """Starts an actor and gives its handle; Ray places it, and restarts it when it dies."""
     execution: ExecutionSpec = job.spec.execution
     remote: Any = ray.remote  # its stubs do not know the options of actors
     actor = remote(
@@ -74,4 +74,4 @@ def start_actor(job: RenderJob, plan_id: str, opening: RendererFactory) -> Any:
         max_concurrency=job.lanes.in_flight,
         concurrency_groups={"status": 2},
     )(RenderActor)
-    return actor.remote(job, plan_id, opening)
+    return actor.remote(job, plan_id, open_with)

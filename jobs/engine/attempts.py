@@ -19,7 +19,7 @@ from flowreel.schemas.outcome import SHARD_FAILED, WORKER_DIED, Failed, ShardOut
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 MAX_OUTAGES = 8  # of one shard in a row: two minutes of pauses, besides what each try has sat out itself
 MAX_REFUSALS = 2  # by a store that answers: rights and credentials rarely come back by waiting
-DRAWN = 32  # shards at a time: packing many in a row takes half as long as each between other work
+TAKEN_AT_ONCE = 32  # shards at a time: packing many in a row takes half as long as each between other work
 
 
 @dataclass(eq=False)
@@ -27,7 +27,7 @@ class Attempt:
     """Follows a shard on its way. ``suspect``: it was on a worker that died, so it runs alone from now on."""
 
     shard: Shard
-    packed: bytes = b""  # pickled; made when it is drawn and gone when it is handed out
+    packed: bytes = b""  # pickled; made when it is taken and gone when it is handed out
     failures: int = 0  # that count
     outages: int = 0  # nobody's fault
     suspect: bool = False
@@ -43,18 +43,18 @@ class Attempts:
     """Keeps the shards that wait for a worker. Every method has changed the queue by the time it returns."""
 
     def __init__(self, shards: Iterable[Shard], max_attempts: int) -> None:
-        """``shards`` are drawn as they are needed: a plan may have millions."""
+        """Starts with an empty queue. ``shards`` are taken as they are needed: a plan may have millions."""
         self._new, self._max_attempts = iter(shards), max_attempts
         self._queue: deque[Attempt] = deque()
 
     def __len__(self) -> int:
-        """Counts the waiting shards that have been drawn."""
+        """Counts the waiting shards that have been taken."""
         return len(self._queue)
 
-    def draw(self, wanted: int) -> None:
-        """Draws shards until at least ``wanted`` are waiting, or none are left to draw."""
+    def fill(self, wanted: int) -> None:
+        """Takes new shards until at least ``wanted`` are waiting, or none are left."""
         if len(self._queue) < wanted:
-            new = islice(self._new, wanted - len(self._queue) + DRAWN)
+            new = islice(self._new, wanted - len(self._queue) + TAKEN_AT_ONCE)
             self._queue.extend(Attempt(shard, packed(shard)) for shard in new)
 
     def take(self, alone: bool) -> Attempt | None:
@@ -80,7 +80,9 @@ class Attempts:
         """
         attempt.outages += 1
         if attempt.outages > most:
-            raise FlowreelError(f"{reason}\n  nothing is lost: mend it and run the same command, it goes on from here")
+            raise FlowreelError(
+                f"{reason}\n  finished shards are kept; once that is fixed, run the same command to resume"
+            )
         pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (attempt.outages - 1))
         attempt.not_before_s = time.monotonic() + pause_s
         self._queue.append(attempt)

@@ -1,6 +1,6 @@
 """Connecting to Ray: the cluster that RAY_ADDRESS names, or one on this machine.
 
-Ray is imported by those who connect: a command that finds nothing to render does without.
+Ray is imported only where it is connected to: a command that finds nothing to render does without it.
 """
 
 import importlib.util
@@ -19,20 +19,22 @@ from flowreel.schemas.errors import FlowreelError, UsageError
 from flowreel.schemas.extras import require
 from flowreel.schemas.spec import ExecutionSpec
 from flowreel.schemas.training import TrainExecutionSpec
+from flowreel.schemas.wording import counted
 
 CONNECT_S = 10
 Execution = TypeVar("Execution", ExecutionSpec, TrainExecutionSpec)
 
 
 def on_cluster() -> bool:
-    """Whether an existing Ray cluster is used; otherwise one is started on this machine for the command's time."""
+    """Tells whether an existing Ray cluster is used; otherwise one is started on this machine for the command."""
     return bool(os.environ.get("RAY_ADDRESS"))
 
 
 def fit_execution(execution: Execution, note: Callable[[str], None], doing: str) -> Execution:
-    """``execution`` cut down to what this machine has; as it is where a cluster is used.
+    """Limits ``execution`` to what this machine has; leaves it as it is where a cluster is used.
 
-    What was changed is said: a spec written for GPUs works on a laptop too, but never silently.
+    ``note`` is called with every change: a spec written for GPUs works on a laptop too, but never silently.
+    ``doing``: "rendering" or "training".
     """
     if on_cluster():
         return execution
@@ -41,13 +43,14 @@ def fit_execution(execution: Execution, note: Callable[[str], None], doing: str)
     if execution.num_gpus > gpus:
         changes["num_gpus"] = 0.0
         if "num_gpus" in execution.model_fields_set or isinstance(execution, TrainExecutionSpec):
+            has = counted(gpus, "GPU") if gpus else "no GPU"
             note(
-                f"execution.num_gpus is {execution.num_gpus:g}, but PyTorch finds {gpus} here: {doing} on the CPU,"
-                " which takes many times as long; set it to 0 if that is meant"
+                f"execution.num_gpus is {execution.num_gpus:g}, but PyTorch finds {has} here: {doing} on the CPU, which"
+                " takes many times as long; set execution.num_gpus to 0 if that is what you want"
             )
     if execution.num_cpus > cpus:
         changes["num_cpus"] = cpus
-        note(f"execution.num_cpus is {execution.num_cpus}, this machine has {cpus}")
+        note(f"execution.num_cpus is {execution.num_cpus}, but this machine has {counted(cpus, 'CPU')}: using {cpus}")
     return execution.model_copy(update=changes)
 
 
@@ -72,7 +75,12 @@ def check_extras(what: str, extra: str, execution: ExecutionSpec | TrainExecutio
 
 @contextmanager
 def ray_session() -> Iterator[None]:
-    """Ray for the time of a command. A cluster that is connected to is left running, and so is a caller's own Ray."""
+    """Starts Ray, or connects to a cluster, for the time of a command.
+
+    A cluster that is connected to is left running, and so is a caller's own Ray.
+
+    Raises UsageError if the cluster cannot be connected to, FlowreelError if Ray does not start on this machine.
+    """
     import ray
 
     if ray.is_initialized():  # by a Python program that calls `flowreel.render`
@@ -93,8 +101,10 @@ def ray_session() -> Iterator[None]:
                 namespace="flowreel", runtime_env={"py_executable": python} if python != sys.executable else None,
             )  # fmt: skip
     except (ConnectionError, RuntimeError) as error:
-        raise UsageError(f"Ray at RAY_ADDRESS={os.environ.get('RAY_ADDRESS', 'local')}: {error}") from None
-    except Exception as error:  # a bare one, when its processes take longer than it waits for them
+        address = os.environ.get("RAY_ADDRESS")
+        where = f"the Ray cluster at RAY_ADDRESS={address}" if address else "Ray on this machine"
+        raise UsageError(f"cannot connect to {where}: {error}") from None
+    except Exception as error:  # a bare one, when its processes take longer than Ray waits for them
         raise FlowreelError(f"Ray did not start on this machine: {error} Run the same command again.") from None
     try:
         yield
@@ -110,26 +120,32 @@ def _check_address(address: str) -> None:
             socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
         except OSError as error:
             raise UsageError(
-                f"RAY_ADDRESS={address}: nobody answers there ({error}); correct it, or unset it to render here"
+                f"RAY_ADDRESS={address}: no Ray cluster answers there ({error.strerror or error}); correct it, or unset"
+                " it to use this machine"
             ) from None
 
 
 def waiting_for(execution: ExecutionSpec) -> str | None:
-    """What to tell the user if no node of the cluster can hold a worker as it is now."""
+    """Gives a message if no node of the cluster has the resources of a worker, None otherwise."""
     import ray
 
     wanted = {"CPU": float(execution.num_cpus)} | ({"GPU": execution.num_gpus} if execution.num_gpus else {})
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     if any(all(node.get(kind, 0) >= amount for kind, amount in wanted.items()) for node in nodes):
         return None
+    gpus, cpus = execution.num_gpus, counted(execution.num_cpus, "CPU")
+    needs = f"{gpus:g} {'GPU' if gpus <= 1 else 'GPUs'} and {cpus}" if gpus else cpus
     return (
-        f"waiting: no node of the cluster has the {execution.num_gpus:g} GPU(s) and {execution.num_cpus} CPU(s) of a"
-        " worker; an autoscaler may bring one, else set execution.num_gpus and execution.num_cpus"
+        f"waiting for a node: none in the cluster has the {needs} that a worker needs; an autoscaler may add one,"
+        " otherwise lower execution.num_gpus or execution.num_cpus"
     )
 
 
 def worker_count(execution: ExecutionSpec, shards: int) -> int:
-    """How many actors to start. On a cluster, those that find no room yet wait and drive its autoscaler."""
+    """Gives the number of workers to start for ``shards`` shards.
+
+    On a cluster, workers for which there is no room yet wait, which makes its autoscaler add nodes.
+    """
     least, most = execution.workers
     count = max(least, min(most, shards))
     if on_cluster():

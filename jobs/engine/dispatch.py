@@ -54,10 +54,10 @@ Ended = Callable[[Worker, "Future[Any]"], list[ShardOutcome]]
 
 
 class Dispatcher:
-    """Hands out shards until all have an outcome, or until it is told to stop.
+    """Hands out shards until all have an outcome, or until ``stop`` is set.
 
-    A shard takes the same time however many workers there are: Ray tells of each call that has ended, and only workers
-    that have room since are looked at. What looks at all of them is done once a second.
+    A shard costs the same however many workers there are: Ray reports each call that has ended, and only workers that
+    have had room since are checked; all of them are checked once a second.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Dispatcher:
         stop: Event | None = None,
         in_flight: int = Lanes().in_flight,
     ) -> None:
-        """``in_flight``: shards that a worker is given at once."""
+        """Starts the workers. ``start``: starts an actor; ``in_flight``: shards that a worker has at once."""
         self._start, self._in_flight = start, in_flight
         self.workers = [Worker(start(), most=in_flight) for _ in range(workers)]
         self._least, self._failure, self._grace_s = spec.execution.workers[0], spec.failure, spec.execution.grace_s
@@ -83,10 +83,10 @@ class Dispatcher:
         for worker in self.workers:
             self._ask(worker)
 
-    def run(self, shards: Iterable[Shard], *beats: Callable[[list[Worker]], None]) -> Iterator[ShardOutcome]:
-        """Yields outcomes as they come; ``beats`` are called with all workers each second or so.
+    def run(self, shards: Iterable[Shard], *listeners: Callable[[list[Worker]], None]) -> Iterator[ShardOutcome]:
+        """Yields outcomes as they come; ``listeners`` are called with all workers every second or so.
 
-        Raises FlowreelError if no worker starts or the store stays away, Stopped when it was told to stop: what
+        Raises FlowreelError if no worker starts or the store stays away, Stopped once ``stop`` is set: what
         workers finished within the grace period has been given by then, the rest is handed back to the next run.
         """
         self._attempts = Attempts(shards, self._failure.max_attempts)
@@ -94,14 +94,14 @@ class Dispatcher:
         deadline_s = float("inf")
         while True:
             if not self._stop.is_set():
-                self._attempts.draw((self._in_flight + 1) * len(self.workers))
+                self._attempts.fill((self._in_flight + 1) * len(self.workers))
                 self._hand_out()
                 self._release()
             else:
                 deadline_s = min(deadline_s, time.monotonic() + self._grace_s)
             busy = any(w.attempts for w in self.workers)
             if self._stop.is_set() and (not busy or time.monotonic() > deadline_s):
-                raise Stopped("told to stop: finished shards are kept, the same command goes on from there")
+                raise Stopped("stopped by SIGTERM: finished shards are kept; run the same command to resume")
             if not busy and not len(self._attempts):
                 return
             yield from self._wait()
@@ -111,8 +111,8 @@ class Dispatcher:
                     self._ask(self._starting.pop(call))
                 self._poll()
                 self._kill_the_hung()
-                for beat in beats:
-                    beat(self.workers)
+                for listener in listeners:
+                    listener(self.workers)
 
     def stop(self) -> None:
         """Ends all workers at once."""
@@ -179,7 +179,7 @@ class Dispatcher:
             worker.hung = ""
             self._room[id(worker)] = worker
         except ActorUnavailableError:
-            self._starting[ended] = worker  # its node is gone and Ray does not know yet: the next beat asks again
+            self._starting[ended] = worker  # its node is gone and Ray does not know yet: it is asked again soon
         except RayError as error:
             if given_up(error) and worker.starts < STARTS:
                 worker.starts, worker.handle = worker.starts + 1, self._start()
@@ -190,7 +190,7 @@ class Dispatcher:
                 self._attempts.put_back(attempt)
             worker.attempts.clear()
             if not self.workers:
-                raise FlowreelError(f"no worker could start; the last one said: {cause(error)}") from None
+                raise FlowreelError(f"no worker could start; the last error: {cause(error)}") from None
         return []
 
     def _finished(self, worker: Worker, ended: "Future[Any]") -> list[ShardOutcome]:
@@ -203,7 +203,7 @@ class Dispatcher:
         try:
             return [ended.result()]
         except Full as error:
-            raise FlowreelError(f"{cause(error)}\n  nothing is lost: the same command goes on from here") from None
+            raise FlowreelError(f"{cause(error)}\n  finished shards are kept; run the same command to resume") from None
         except StorageError as error:  # of the dataset: a clip's own troubles come within its outcome
             lasting = not isinstance(error, Unavailable)
             self._attempts.outage(attempt, cause(error), MAX_REFUSALS if lasting else MAX_OUTAGES)

@@ -1,4 +1,4 @@
-"""What Prometheus sees of a run: counted where it happens, exported by Ray at every node with the prefix `ray_`.
+"""Metrics of a run for Prometheus: counted where things happen, exported by Ray on every node with the prefix `ray_`.
 
 Counters end in `_total` there, histograms in `_bucket`, `_sum` and `_count`. All carry the dataset's name.
 """
@@ -19,14 +19,14 @@ STAGE_S = [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0]
 
 @dataclass(frozen=True)
 class Described:
-    """A metric, as it is declared."""
+    """The declaration of a metric."""
 
     kind: Literal["counter", "gauge", "histogram"]
     text: str
     tag: str = ""  # beside `dataset`
 
     def exported(self, name: str) -> tuple[str, ...]:
-        """The names that a scrape shows."""
+        """Gives the names that a scrape shows."""
         ends = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
         return tuple(f"ray_{name}{end}" for end in ends[self.kind])
 
@@ -45,10 +45,10 @@ METRICS = {
 
 
 class WorkerMetrics:
-    """What a worker knows: counted in its own process."""
+    """Counts what only a worker knows, in its own process."""
 
     def __init__(self, dataset: str, lanes: int) -> None:
-        """``lanes``: shards that are generated at once."""
+        """Declares the metrics. ``lanes``: shards that are generated at once."""
         self._lanes = lanes
         self._frames = _make("flowreel_frames", dataset)
         self._busy = _make("flowreel_device_busy_seconds", dataset)
@@ -56,35 +56,39 @@ class WorkerMetrics:
         self._bytes = _make("flowreel_written_bytes", dataset)
 
     def generated(self, frames: int) -> None:
+        """Counts frames that have just been generated."""
         self._frames.inc(frames)
 
     def finished(self, outcome: ShardOutcome) -> None:
+        """Counts what a shard took and wrote."""
         for stage, seconds in outcome.seconds.items():
             self._stage.observe(seconds, {"stage": stage})
         if busy := outcome.seconds.get("generate"):
             self._busy.inc(busy / self._lanes)
-        if outcome.file and outcome.seconds:  # without: it was there already
+        if outcome.file and outcome.seconds:  # without seconds it had been written before
             self._bytes.inc(outcome.file.size)
 
 
 class DriverMetrics:
-    """What only the driver knows: the queue, the workers, what became of clips."""
+    """Counts what only the driver knows: shards that wait, workers, and how clips ended."""
 
     def __init__(self, dataset: str, shards: int) -> None:
-        """``shards``: that are to be rendered."""
+        """Declares the metrics. ``shards``: number of shards to render."""
         self._clips, self._losses = _make("flowreel_clips", dataset), _make("flowreel_losses", dataset)
         self._shards, self._workers = _make("flowreel_shards", dataset), _make("flowreel_workers", dataset)
         self._restarts, self._deaths = _make("flowreel_worker_restarts", dataset), dict[int, int]()
         self._left = shards
 
     def finished(self, outcome: ShardOutcome) -> None:
+        """Counts how the clips of a shard ended."""
         self._left -= 1
         for kind, count in Counts(type(clip).__name__.lower() for clip in outcome.clips).items():
             self._clips.inc(count, {"outcome": kind})
-        for reason, count in Counts(loss.kind for loss in outcome.lost).items():
+        for reason, count in Counts(clip.kind for clip in outcome.lost).items():
             self._losses.inc(count, {"reason": reason})
 
-    def beat(self, workers: "list[Worker]") -> None:
+    def observe(self, workers: "list[Worker]") -> None:
+        """Sets the gauges to how things stand; called every second or so."""
         running = sum(len(worker.attempts) for worker in workers)
         self._shards.set(running, {"state": "running"})
         self._shards.set(max(0, self._left - running), {"state": "waiting"})
@@ -98,10 +102,10 @@ class DriverMetrics:
 
 
 def _make(name: str, dataset: str) -> Any:
-    about = METRICS[name]
-    tags = ("dataset", about.tag) if about.tag else ("dataset",)
-    if about.kind == "histogram":
-        metric: Any = Histogram(name, about.text, STAGE_S, tags)
+    declared = METRICS[name]
+    tags = ("dataset", declared.tag) if declared.tag else ("dataset",)
+    if declared.kind == "histogram":
+        metric: Any = Histogram(name, declared.text, STAGE_S, tags)
     else:
-        metric = {"counter": Counter, "gauge": Gauge}[about.kind](name, about.text, tags)
+        metric = {"counter": Counter, "gauge": Gauge}[declared.kind](name, declared.text, tags)
     return metric.set_default_tags({"dataset": dataset})

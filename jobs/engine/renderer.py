@@ -1,5 +1,5 @@
-"""What an actor opens to render with. PyTorch is imported where the generator is loaded: drivers, and actors that stand
-for real ones in simulations, do without."""
+"""What an actor renders with. PyTorch is imported where the generator is loaded: drivers, and actors of simulations, do
+without it."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
@@ -17,16 +17,17 @@ EngineLoader = Callable[["Checkpoint", RenderSettings], "Engine"]
 
 
 class Renderer(Protocol):
-    """Renders shards; several threads may at once."""
+    """Renders shards; safe to be called by several threads at once."""
 
-    def render(self, shard: Shard, worker: str) -> ShardOutcome: ...
+    def render(self, shard: Shard, worker: str) -> ShardOutcome:
+        """Renders a shard. ``worker``: the name that its outcome carries."""
 
 
 RendererFactory = Callable[[RenderJob, str, Tick], Renderer]  # given the plan's id
 
 
 def open_renderer(job: RenderJob, plan_id: str, tick: Tick, load: EngineLoader | None = None) -> Renderer:
-    """A loaded generator. ``load``: what loads it, if not `load_engine`."""
+    """Loads the generator and gives a renderer. ``load``: loads it in place of `load_engine`."""
     from flowreel.pipeline.generator.engine import load_engine
     from flowreel.pipeline.render.device import set_up_device, use_threads
     from flowreel.pipeline.render.shard import ShardRenderer

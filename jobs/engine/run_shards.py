@@ -1,6 +1,6 @@
-"""Rendering by workers on Ray: on the cluster that RAY_ADDRESS names, or on this machine.
+"""Renders shards by workers on Ray: on the cluster at RAY_ADDRESS, or on this machine.
 
-Ray is imported as it is needed: a command that finds nothing to render does without.
+Ray is imported when it is needed: a command that finds nothing to render does without it.
 """
 
 from collections.abc import Generator
@@ -15,9 +15,13 @@ from flowreel.schemas.outcome import ShardOutcome
 
 
 def run_shards(
-    prepared: Prepared, done: Ledger, display: Display, opening: RendererFactory = open_renderer
+    prepared: Prepared, done: Ledger, display: Display, open_with: RendererFactory = open_renderer
 ) -> Generator[ShardOutcome, None, None]:
-    """Outcomes of the shards that are left, as they come. ``opening``: what workers render with."""
+    """Renders the shards that are left in ``done`` and gives their outcomes as they come.
+
+    ``open_with``: opens what each worker renders with. Raises UsageError or FlowreelError if Ray or no worker starts,
+    Stopped after SIGTERM.
+    """
     from flowreel.jobs.engine.actor import start_actor
     from flowreel.jobs.engine.cluster import ray_session, waiting_for, worker_count
     from flowreel.jobs.engine.dispatch import Dispatcher
@@ -30,12 +34,12 @@ def run_shards(
             display.say(hint)
         workers = worker_count(execution, shards)
         in_flight = job.lanes.in_flight
-        dispatcher = Dispatcher(lambda: start_actor(job, plan_id, opening), workers, job.spec, stop, in_flight)
+        dispatcher = Dispatcher(lambda: start_actor(job, plan_id, open_with), workers, job.spec, stop, in_flight)
         metrics = DriverMetrics(job.spec.dataset.title, shards)
         try:
             with display.rendering(frames) as progress:
-                for outcome in dispatcher.run(done.left(), progress.beat, metrics.beat):
-                    if outcome.worker == "":  # it failed outside of any worker: nobody has recorded it yet
+                for outcome in dispatcher.run(done.left(), progress.update, metrics.observe):
+                    if outcome.worker == "":  # it failed outside of any worker: it is not recorded yet
                         records.save_outcome(job.dataset, plan_id, outcome)
                     progress.finished(outcome)
                     metrics.finished(outcome)

@@ -1,4 +1,4 @@
-"""What training workers tell the command that started them, through a small actor of its own."""
+"""An actor through which training workers report to the command that started them."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from flowreel.schemas.errors import FlowreelError
 
 
 class TrainNews:
-    """Holds the newest news; ``read`` empties it."""
+    """Keeps reports of workers until they are read."""
 
     def __init__(self) -> None:
         self._records: list[Record] = []
@@ -22,20 +22,22 @@ class TrainNews:
         self._starts.append(outlook)
 
     def post(self, record: Record) -> None:
+        """Keeps a record of the log."""
         self._records.append(record)
 
     def fail(self, error: FlowreelError) -> None:
-        """Training again would not help."""
+        """Notes an error that training again would not help."""
         self._error = error
 
     def read(self) -> tuple[list[Outlook], list[Record], FlowreelError | None]:
-        news = self._starts, self._records, self._error
+        """Gives the starts and records since the last call, and the error if there is one."""
+        unread = self._starts, self._records, self._error
         self._starts, self._records = [], []
-        return news
+        return unread
 
 
 def open_train_news() -> Any:
-    """The actor's handle. It lives where the driver is, so that it is not lost with a worker's node."""
+    """Starts the actor and gives its handle. It runs on the driver's node, so that it outlives those of workers."""
     remote: Any = ray.remote
     here = ray.get_runtime_context().get_node_id()
     strategy = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(here, soft=True)

@@ -1,4 +1,4 @@
-"""What runs in each of Ray Train's workers."""
+"""The function that Ray Train runs in each of its workers."""
 
 from typing import Any
 
@@ -14,19 +14,23 @@ from flowreel.schemas.errors import FlowreelError
 
 
 def train_worker(config: dict[str, Any]) -> None:
-    """Trains until the schedule's end, from the newest state that there is."""
+    """Trains to the end of the schedule, from the newest saved state.
+
+    ``config``: `plan`, the `TrainPlan`, and `news`, the handle of the actor that takes reports. Raises FlowreelError
+    for what training again would not help; the actor is given it, too.
+    """
     plan: TrainPlan = config["plan"]
-    bulletin: Any = config["bulletin"]
+    news: Any = config["news"]
     context = ray.train.get_context()
     torch.set_num_threads(plan.spec.execution.num_cpus)
     device = str(ray.train.torch.get_device())
     worker = Worker(context.get_world_rank(), context.get_world_size(), device)
     try:
         state = open_state(plan, device)
-        run = Run(plan, worker, state, bulletin.post.remote)
+        run = Run(plan, worker, state, news.post.remote)
         if worker.leads:
-            bulletin.started.remote(run.outlook())
+            news.started.remote(run.outlook())
         run.train()
     except FlowreelError as error:
-        ray.get(bulletin.fail.remote(error))
+        ray.get(news.fail.remote(error))
         raise

@@ -1,1 +1,1 @@
-"""What travels to a cluster with a job, and how its log comes back."""
+"""Packs what a job needs on a cluster, and follows its log."""

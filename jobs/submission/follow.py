@@ -1,4 +1,4 @@
-"""Following a job on a Ray cluster: its log as it comes, then the exit code that it ended with."""
+"""Follows a job on a Ray cluster: prints its log while it runs, and gives its exit code."""
 
 import asyncio
 import sys
@@ -14,8 +14,11 @@ TRIES, PAUSE_S = 10, 3.0
 
 
 def follow(client: JobSubmissionClient, job_id: str) -> int:
-    """Prints the log until the job has ended. Returns its exit code, 1 where it has none (killed, stopped, never
-    started). Raises UsageError for a job that the cluster does not know, FlowreelError if the cluster is gone."""
+    """Prints the log until the job has ended, and gives its exit code; 1 where it has none, as it was killed or
+    stopped, or never started.
+
+    Raises UsageError for a job that the cluster does not know, FlowreelError if the cluster cannot be reached.
+    """
     shown, failures = 0, 0
     _check_known(client, job_id)
     while True:
@@ -26,26 +29,27 @@ def follow(client: JobSubmissionClient, job_id: str) -> int:
         except (RuntimeError, ConnectionError, aiohttp.ClientError) as error:
             failures += 1
             if "does not exist" in str(error) or failures > TRIES:
-                raise FlowreelError(f"job {job_id} cannot be followed: {str(error).splitlines()[0]}") from None
+                raise FlowreelError(f"cannot follow job {job_id}: {str(error).splitlines()[0]}") from None
             time.sleep(PAUSE_S)
             continue
         if details.status.is_terminal():
             return _code(job_id, details.status, details.driver_exit_code, details.message)
-        time.sleep(PAUSE_S)  # the log's end came before that of the job
+        time.sleep(PAUSE_S)  # the log has ended before the job
 
 
 def _check_known(client: JobSubmissionClient, job_id: str) -> None:
-    """Anything else that is wrong shows, or passes, when the log is read."""
+    """Raises UsageError for an unknown job; all other trouble shows, or passes, when the log is read."""
     try:
         client.get_job_status(job_id)
     except (RuntimeError, ConnectionError) as error:
         if "404" in str(error):
-            known = "`ray job list` shows those it knows"
-            raise UsageError(f"--follow {job_id}: the cluster has no such job; {known}") from None
+            raise UsageError(
+                f"--follow {job_id}: the cluster has no such job; `ray job list` lists those it has"
+            ) from None
 
 
 async def _show(chunks: AsyncIterator[str], shown: int) -> int:
-    """Prints what comes after the first ``shown`` characters, of which a broken connection begins anew."""
+    """Prints what follows the first ``shown`` characters, as a new connection starts over. Gives how many are shown."""
     seen = 0
     async for chunk in chunks:
         seen += len(chunk)

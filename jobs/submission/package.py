@@ -1,4 +1,4 @@
-"""What travels with a job to a cluster: the code, the spec; and what must not: secrets, paths of this machine."""
+"""Packs what a job takes to a cluster: the code and the spec; refuses what must not go: secrets, local paths."""
 
 import re
 import shutil
@@ -19,11 +19,16 @@ _SECRET = re.compile("key|secret|token|password|credential|sas|connection_string
 
 
 def check_travels(job: str, place: str, overrides: Sequence[str], *, local: bool) -> str:
-    """The text of a spec on this machine, empty for one that the job fetches itself. Raises UsageError for a wrong
-    spec, for paths that mean something here only, and for secrets: they would be kept with the job."""
+    """Gives the text of a spec on this machine; empty for one that the job reads itself.
+
+    Raises UsageError for a wrong spec, for paths that exist only here, and for secrets, which Ray would keep with the
+    job.
+    """
     for override in overrides:
         if override.startswith("storage_options"):
-            raise UsageError("--set storage_options...: the cluster shows a job's command line; use --env NAME")
+            raise UsageError(
+                "--set storage_options...: the cluster shows the command line of a job to everyone; use --env NAME"
+            )
     if not local:
         return ""
     text = spec_text(place)
@@ -32,20 +37,20 @@ def check_travels(job: str, place: str, overrides: Sequence[str], *, local: bool
     for name in _names(spec.storage_options):
         if _SECRET.search(name):
             raise UsageError(
-                f"{place}: storage_options.{name}: secrets do not travel in specs; leave it out, and give the job"
-                " credentials by --env NAME or by the cloud identity of its nodes"
+                f"{place}: storage_options.{name}: secrets are not sent in specs; leave it out, and give the job its"
+                " credentials with --env NAME or by the cloud identity of its nodes"
             )
     for name, uri in _uris(spec):
         if "://" not in uri and not uri.startswith("/"):
             raise UsageError(
-                f"{place}: {name} '{uri}' is relative to this machine's folder; the job runs elsewhere: give a bucket"
-                " URL, or an absolute path that all nodes have"
+                f"{place}: {name} '{uri}' is relative to a folder of this machine, but the job runs elsewhere; give a"
+                " bucket URL, or an absolute path that exists on all nodes"
             )
     return text
 
 
 def pack(folder: Path, spec: str, *, code: bool) -> None:
-    """Fills the job's working directory. With ``code``, Flowreel's packages too, and what says its version."""
+    """Fills the working directory of a job: the spec, and with ``code`` Flowreel's packages and their version."""
     if spec:
         (folder / SPEC_NAME).write_text(spec)
     if not code:
@@ -59,6 +64,7 @@ def pack(folder: Path, spec: str, *, code: bool) -> None:
 
 
 def _names(options: object) -> Iterator[str]:
+    """Yields the names of options, those of nested ones as well."""
     if isinstance(options, dict):
         for name, value in options.items():
             yield str(name)
@@ -66,7 +72,7 @@ def _names(options: object) -> Iterator[str]:
 
 
 def _uris(spec: Spec | TrainSpec) -> Iterator[tuple[str, str]]:
-    """Places that a spec names, by field."""
+    """Yields the files and folders that a spec names, each with its field."""
     if spec.source and not spec.source.procedural:
         yield "source.uri", spec.source.uri
         if "/" in spec.source.label_space or "." in spec.source.label_space:

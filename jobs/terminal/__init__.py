@@ -1,1 +1,1 @@
-"""All that people see of a command: options, progress, logs, the exit code."""
+"""All that people see of a command: help, options, progress, logs, exit codes."""

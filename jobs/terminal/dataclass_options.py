@@ -1,4 +1,4 @@
-"""Commands with many options: a dataclass lists them, and the function takes one value of it."""
+"""Makes commands of functions that take their many options as one dataclass."""
 
 import inspect
 from collections.abc import Callable
@@ -9,15 +9,16 @@ T = TypeVar("T")
 
 
 def _default(field: Field[Any]) -> Any:
+    """Gives the default of a field, or what `inspect` takes for none."""
     if field.default_factory is not MISSING:
         return field.default_factory()
     return inspect.Parameter.empty if field.default is MISSING else field.default
 
 
 def takes(options: type[T]) -> Callable[[Callable[[T], None]], Callable[..., None]]:
-    """Turns a function of one dataclass into what typer makes a command of.
+    """Makes a decorator that turns a function of one dataclass into one that typer makes a command of.
 
-    The fields, annotated as parameters would be, are its arguments and options; its docstring is the help.
+    The fields, annotated as parameters would be, become arguments and options; the docstring is the help.
     """
     hints = get_type_hints(options, include_extras=True)
     parameters = [

@@ -1,4 +1,4 @@
-"""How a command's process ends."""
+"""Ends the process of a command."""
 
 import atexit
 import contextlib
@@ -13,11 +13,11 @@ def exit_process(code: int) -> NoReturn:
 
     Tearing it down kills threads of pyarrow that are about to let go of a Python object, and with them the process:
     "terminate called without an active exception", exit code -6, after all work is done
-    (https://github.com/apache/arrow/issues/34314; 22 of 60 exits right after `read_table` of bytes).
+    (https://github.com/apache/arrow/issues/34314; seen in 22 of 60 exits right after `read_table` of bytes).
     """
-    atexit._run_exitfuncs()  # Ray leaves its cluster here
+    atexit._run_exitfuncs()  # Ray disconnects here
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):  # who read it is gone
+        with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
             stream.flush()
     os._exit(code)

@@ -4,21 +4,47 @@ from typing import Annotated
 
 import typer
 
-SpecArg = Annotated[str, typer.Argument(metavar="SPEC", help="path or URL of the spec, a YAML file (see configs/)")]
-TrainSpecArg = Annotated[str, typer.Argument(metavar="SPEC", help="path or URL of a YAML file (see configs/train/)")]
-DatasetArg = Annotated[str, typer.Argument(metavar="DATASET[@N]", help="folder or bucket URL; @N: version N")]
-PlaceArg = Annotated[str, typer.Argument(metavar="DATASET", help="folder or bucket URL")]
-Set = Annotated[
-    list[str], typer.Option("--set", metavar="FIELD=VALUE", help="override a field of the spec, e.g. clips.frames=16")
+SpecArg = Annotated[
+    str, typer.Argument(metavar="SPEC", help="Path or URL of the spec, a YAML file; see configs/ for examples.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="print JSON")]
+TrainSpecArg = Annotated[
+    str, typer.Argument(metavar="SPEC", help="Path or URL of the spec, a YAML file; see configs/train/ for examples.")
+]
+DatasetArg = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATASET[@N]", help="Folder or bucket URL of the dataset; @N picks version N, by default the newest."
+    ),
+]
+PlaceArg = Annotated[str, typer.Argument(metavar="DATASET", help="Folder or bucket URL of the dataset.")]
+Set = Annotated[
+    list[str],
+    typer.Option(
+        "--set",
+        metavar="FIELD=VALUE",
+        help="Override one field of the spec, for example clips.frames=16. May be given several times.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Grace = Annotated[
     float,
-    typer.Option(min=0, metavar="HOURS", help="younger files stay, and those of versions dropped since"),
+    typer.Option(
+        min=0,
+        metavar="HOURS",
+        show_default=False,
+        help="Keep files younger than this, and those of versions dropped within this time. Default: 72 hours.",
+    ),
 ]
-Retry = Annotated[bool, typer.Option("--retry-failed", help="try clips again that failed before")]
+Price = Annotated[
+    float | None,
+    typer.Option(
+        min=0, metavar="PRICE", help="Price of one worker (GPU or CPU) per hour, in any currency; adds the cost."
+    ),
+]
+Retry = Annotated[bool, typer.Option("--retry-failed", help="Also render clips that failed in an earlier run.")]
 AllowDrop = Annotated[
-    bool, typer.Option("--allow-drop", help="publish even if most clips of the newest version go without a successor")
+    bool,
+    typer.Option("--allow-drop", help="Publish even if more clips go than failure.max_dropped_fraction allows."),
 ]
 NONE: list[str] = []
 RETRY = ["failure.retry_failed=true"]

@@ -2,9 +2,10 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence, Sized
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -14,17 +15,30 @@ from rich.table import Table
 
 from flowreel.jobs.terminal.json_logs import json_wanted, line
 from flowreel.schemas.outcome import Failed, ShardOutcome
+from flowreel.schemas.wording import counted, duration
 
-if TYPE_CHECKING:  # Ray and pyarrow: only where something is planned or rendered
-    from flowreel.jobs.engine.dispatch import Worker
+if TYPE_CHECKING:  # pyarrow: only where something is planned
     from flowreel.pipeline.planning.prepare import Prepared
 
 PLAIN_EVERY_S = 5.0
 WORKERS_SHOWN = 8
+TELLING = 0.05  # part of the frames after which the time left is estimated
+
+
+class ShownWorker(Protocol):
+    """What is shown of a worker."""
+
+    name: str  # empty until its generator is loaded
+    frames: int  # generated so far
+    deaths: int
+
+    @property
+    def attempts(self) -> Sized:
+        """The shards in flight on it."""
 
 
 class Display:
-    """Where a command's progress goes; nowhere if ``quiet``."""
+    """Shows the progress of a command: rich bars on a terminal, plain or JSON lines elsewhere; nothing if ``quiet``."""
 
     def __init__(self, quiet: bool = False) -> None:
         self.console, self.quiet = Console(stderr=True, highlight=False), quiet
@@ -33,10 +47,11 @@ class Display:
 
     @property
     def live(self) -> bool:
+        """Tells whether bars are drawn."""
         return self.console.is_terminal and not self.json and not self.quiet
 
     def say(self, text: str, level: str = "info", **ids: str) -> None:
-        """``ids``: of what it is about, for JSON lines."""
+        """Prints a line. ``ids``: those of the run, shard or clip that it is about, for JSON lines."""
         if self.quiet:
             return
         if self.live:
@@ -45,32 +60,39 @@ class Display:
             print(line(level, text, self._ids | ids) if self.json else text, file=sys.stderr, flush=True)
 
     def note(self, text: str) -> None:
+        """Prints a warning."""
         self.say(f"note: {text}", "warning")
 
     def planned(self, prepared: "Prepared") -> None:
+        """Prints what a plan will render, reuse and leave out."""
         plan, catalog = prepared.plan, prepared.catalog
         self._ids = {"run": plan.plan_id}
-        on_top = f"on top of version {plan.base_version}" if plan.base_version else "for a first version"
-        self.say(
-            f"{len(catalog.sequences):,} sequences ({catalog.read:,} files read): {plan.clip_count:,} clips,"
-            f" {plan.frame_count:,} frames to render in {len(plan.shards):,} shards {on_top};"
-            f" {len(plan.reused):,} clips reused, {plan.dropped:,} dropped"
+        found = f"{counted(len(catalog.sequences), 'sequence')} ({counted(catalog.read, 'file')} read)"
+        base = f"on top of version {plan.base_version}" if plan.base_version else "for the first version"
+        clips, frames = counted(plan.clip_count, "clip"), counted(plan.frame_count, "frame")
+        work = (
+            f"{clips}, {frames} to render in {counted(len(plan.shards), 'shard')}"
+            if plan.clip_count
+            else "nothing to render"
         )
+        self.say(f"{found}: {work} {base}; {len(plan.reused):,} reused, {plan.dropped:,} dropped")
         if len(plan.excluded):
             self.say(
-                f"{len(plan.excluded):,} clips are not tried: the newest version lost them, or `quality` does"
-                " not let them pass; --retry-failed tries those that failed"
+                f"not rendered again: {counted(len(plan.excluded), 'clip')} that failed before or did not pass"
+                " `quality`; --retry-failed renders those that failed"
             )
         if plan.too_short:
-            self.say(f"{len(plan.too_short)} piece(s) too short for `lead_in: drop`, first: {plan.too_short[0]}")
+            spans = counted(len(plan.too_short), "span")
+            self.say(f"left out: {spans} too short for clips.lead_in: drop, the first is {plan.too_short[0]}")
 
     def resumed(self, clips: int) -> None:
+        """Says how many clips an interrupted run has rendered already."""
         if clips:
-            self.say(f"an interrupted run is continued: {clips:,} clips are done already")
+            self.say(f"resuming an interrupted run: {counted(clips, 'clip')} already done")
 
     @contextmanager
     def task(self, name: str) -> Iterator[Callable[[int, int], None]]:
-        """A bar for a step of unknown length; the value is called with (done, total)."""
+        """Shows a bar for a step of unknown length; the value is called with (done, total)."""
         columns = (
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -84,69 +106,89 @@ class Display:
 
     @contextmanager
     def rendering(self, frames: int) -> Iterator["RenderProgress"]:
+        """Shows the progress of rendering ``frames`` frames."""
         progress = RenderProgress(self, frames)
         if not self.live:
             yield progress
-            progress.line()
+            progress.print_end()
             return
         with Live(progress.view(), console=self.console, refresh_per_second=4) as view:
             progress.live = view
             yield progress
+            view.update(progress.view())
 
 
 class RenderProgress:
-    """Clips, frames/s, ETA, failures and what each worker does."""
+    """Shows clips, frames per second, time left, failures, and what each worker does."""
 
     def __init__(self, display: Display, frames: int) -> None:
         self.display, self.total = display, frames
-        self.clips = self.done = self.lost = self.failed = 0
-        self.workers: list[Worker] = []
-        self.began = self.said = time.monotonic()
+        self.clips: Counter[str] = Counter()  # by outcome
+        self.workers: Sequence[ShownWorker] = ()
         self.live: Live | None = None
-        self.bar = Progress(TextColumn("frames"), BarColumn(), MofNCompleteColumn(), auto_refresh=False)
-        self.task: TaskID = self.bar.add_task("frames", total=frames)
+        self._finished = self._frames = 0  # of finished shards; generated, also of shards that are not finished
+        self._began_s = self._printed_s = time.monotonic()
+        self._printed = self._printed_counts = ""
+        self._bar = Progress(TextColumn("frames"), BarColumn(), MofNCompleteColumn(), auto_refresh=False)
+        self._task: TaskID = self._bar.add_task("frames", total=frames)
 
     def finished(self, outcome: ShardOutcome) -> None:
-        self.done += outcome.frames
-        self.clips += len(outcome.clips)
-        self.lost += len(outcome.lost)
-        for loss in outcome.lost:
-            kind = "failed" if isinstance(loss, Failed) else "rejected"
-            ids = {"shard": outcome.shard_id, "clip": loss.clip_id, "kind": loss.kind}
-            self.display.say(f"clip {loss.clip_id} {kind}: {loss.reason}", "warning", **ids)
+        """Counts a shard that has ended, and names its clips that failed or were rejected."""
+        self._finished += outcome.frames
+        self.clips.update(type(clip).__name__.lower() for clip in outcome.clips)
+        for clip in outcome.lost:
+            ended = "failed" if isinstance(clip, Failed) else "rejected"
+            ids = {"shard": outcome.shard_id, "clip": clip.clip_id, "kind": clip.kind}
+            self.display.say(f"clip {clip.clip_id} {ended}: {clip.reason}", "warning", **ids)
 
-    def beat(self, workers: "list[Worker]") -> None:
+    def update(self, workers: Sequence[ShownWorker]) -> None:
+        """Shows how things stand: at once on a terminal, every few seconds elsewhere."""
         self.workers = workers
         if self.live:
             self.live.update(self.view())
-        elif time.monotonic() - self.said >= PLAIN_EVERY_S:
-            self.line()
+        elif time.monotonic() - self._printed_s >= PLAIN_EVERY_S:
+            self._print(f"{self._counts()}, {self._speed()}, {self._readiness()}")
 
-    def line(self) -> None:
-        self.said = time.monotonic()
-        self.display.say(f"{self._seen():,}/{self.total:,} frames, {self.summary()}")
-
-    def summary(self) -> str:
-        seconds = max(1e-6, time.monotonic() - self.began)
-        rate = self._seen() / seconds
-        left = f"{(self.total - self._seen()) / rate:.0f} s left" if rate > 0 else "starting"
-        ready = sum(bool(w.name) for w in self.workers)
-        return (
-            f"{self.clips:,} clips done, {self.lost:,} lost, {rate:.1f} frames/s, {left},"
-            f" {ready}/{len(self.workers)} workers ready"
-        )
+    def print_end(self) -> None:
+        """Prints the last line, unless the line before says the same."""
+        if self._counts() != self._printed_counts:
+            self._print(f"{self._counts()}, {self._speed()}")
 
     def view(self) -> Group:
-        self.bar.update(self.task, completed=self._seen())
+        """Gives what a terminal shows: a bar, a summary and a row per worker."""
+        counts = self._counts()
+        self._bar.update(self._task, completed=self._frames)
         table = Table.grid(padding=(0, 2))
         for worker in self.workers[:WORKERS_SHOWN]:
-            state = f"{len(worker.attempts)} shards in flight" if worker.name else "starting"
-            deaths = f"restarted {worker.deaths}x" if worker.deaths else ""
-            table.add_row(worker.name or "worker", state, f"{worker.frames:,} frames", deaths)
+            state = f"{counted(len(worker.attempts), 'shard')} in flight" if worker.name else "starting"
+            restarts = counted(worker.deaths, "restart") if worker.deaths else ""
+            table.add_row(worker.name or "worker", state, counted(worker.frames, "frame"), restarts)
         if len(self.workers) > WORKERS_SHOWN:
-            table.add_row(f"and {len(self.workers) - WORKERS_SHOWN} more workers")
-        return Group(self.bar, self.summary(), table)
+            table.add_row(f"and {counted(len(self.workers) - WORKERS_SHOWN, 'more worker')}")
+        return Group(self._bar, f"{counts}, {self._speed()}, {self._readiness()}", table)
 
-    def _seen(self) -> int:
-        """Frames generated, also of shards that are not finished."""
-        return min(self.total, max(self.done, sum(w.frames for w in self.workers)))
+    def _print(self, text: str) -> None:
+        self._printed_s = time.monotonic()
+        if text != self._printed:
+            self._printed, self._printed_counts = text, self._counts()
+            self.display.say(text)
+
+    def _counts(self) -> str:
+        """Words how much is done. Frames never fall, though workers that are released take their counts along."""
+        generated = max(self._finished, sum(worker.frames for worker in self.workers))
+        self._frames = max(self._frames, min(self.total, generated))
+        clips = [f"{counted(self.clips.total(), 'clip')} done"]
+        clips += [f"{self.clips[ended]:,} {ended}" for ended in ("failed", "rejected") if self.clips[ended]]
+        return f"{self._frames:,}/{self.total:,} frames, {', '.join(clips)}"
+
+    def _speed(self) -> str:
+        """Words frames per second, and the time left once enough is done to tell."""
+        if not self._frames:
+            return "starting"
+        rate, left = self._frames / max(1e-6, time.monotonic() - self._began_s), self.total - self._frames
+        speed = f"{rate:,.1f} frames/s" if rate >= 1 else f"{rate:.2f} frames/s"
+        return speed + (f", {duration(left / rate)} left" if left and self._frames >= TELLING * self.total else "")
+
+    def _readiness(self) -> str:
+        ready = sum(bool(worker.name) for worker in self.workers)
+        return f"{ready:,}/{counted(len(self.workers), 'worker')} ready"

@@ -11,6 +11,7 @@ from flowreel.jobs.terminal.progress import Display
 from flowreel.pipeline.training.log import Record
 from flowreel.pipeline.training.outlook import Outlook
 from flowreel.pipeline.training.plan import TrainPlan
+from flowreel.schemas.wording import counted, duration
 
 PLAIN_EVERY_S = 30.0
 FIGURES = ("held_out_l1", "held_out_warp_error", "trained_on_l1", "trained_on_warp_error")
@@ -18,7 +19,7 @@ SHOWN = ("L1", "G_GAN", "G_VGG", "F_Warp", *FIGURES)
 
 
 class TrainProgress:
-    """A live bar on a terminal, a line now and then elsewhere."""
+    """Shows a live bar on a terminal, a line every half minute elsewhere."""
 
     def __init__(self, display: Display, plan: TrainPlan) -> None:
         self.display, self.total = display, plan.total_steps
@@ -27,7 +28,7 @@ class TrainProgress:
             *columns, TextColumn("{task.description}"), console=display.console, disable=not display.live
         )
         self.task = self.bar.add_task("starting", total=self.total)
-        self.said, self.starts = 0.0, 0
+        self._printed_s, self._starts = 0.0, 0
 
     def __enter__(self) -> Self:
         self.bar.start()
@@ -36,34 +37,34 @@ class TrainProgress:
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         self.bar.stop()
 
-    def news(self, starts: Sequence[Outlook], records: Sequence[Record]) -> None:
-        """Shows what came since the last call: workers that began, and lines of the log."""
+    def show(self, starts: Sequence[Outlook], records: Sequence[Record]) -> None:
+        """Shows what has come since the last call: workers that started, and records of the log."""
         for outlook in starts:
-            self.starts += 1
+            self._starts += 1
             self.bar.update(self.task, completed=outlook.step)
-            if self.starts > 1:
-                self.display.say(f"a lost worker was replaced: going on from step {outlook.step:,}")
+            if self._starts > 1:
+                self.display.say(f"a worker died and was replaced: resuming from step {outlook.step:,}")
             else:
                 self.display.say(_described(outlook))
         for record in records:
             self.bar.update(self.task, completed=record["step"], description=_figures(record))
-            if record.keys() & set(FIGURES) or (not self.display.live and time.monotonic() - self.said > PLAIN_EVERY_S):
-                self.said = time.monotonic()
+            due = not self.display.live and time.monotonic() - self._printed_s > PLAIN_EVERY_S
+            if due or record.keys() & set(FIGURES):
+                self._printed_s = time.monotonic()
                 self.display.say(f"step {record['step']:,}/{self.total:,}: {_figures(record)}")
 
 
 def _described(outlook: Outlook) -> str:
-    workers = f"{outlook.workers} worker{'s' * (outlook.workers != 1)}"
+    """Words what is trained, on what, and how long it will take."""
     networks = (
         f"generator {outlook.generator_parameters / 1e6:.3g} M parameters, discriminators"
         f" {outlook.discriminator_parameters / 1e6:.3g} M"
     )
-    left = f"{outlook.steps_left:,} steps to go"
+    left = f"{counted(outlook.steps_left, 'step')} to go"
     if outlook.seconds_left is not None:
-        hours = outlook.seconds_left / 3600
-        span = f"{hours:.1f} hours" if hours >= 1 else f"{max(1, round(hours * 60))} min"
-        left += f", {outlook.seconds_per_step:.2g} s each at first: about {span}"
-    return f"training on {outlook.device}, {workers}: {networks}; {left}"
+        minutes = max(1, round(outlook.seconds_left / 60))
+        left += f", {outlook.seconds_per_step:.2g} s each at first: about {duration(60 * minutes)}"
+    return f"training on {outlook.device}, {counted(outlook.workers, 'worker')}: {networks}; {left}"
 
 
 def _figures(record: Record) -> str:

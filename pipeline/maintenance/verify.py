@@ -16,6 +16,7 @@ from flowreel.pipeline.dataset.versions import FAILURES_FILE, LINEAGE_FILE, MANI
 from flowreel.pipeline.storage import NotFound, Store
 from flowreel.schemas.errors import FlowreelError, IntegrityError
 from flowreel.schemas.manifest import MANIFEST, SHARDS
+from flowreel.schemas.wording import counted
 
 READERS = 4  # data files under way at once: each is held in memory whole
 BLOCK_BYTES = 64 * 2**20
@@ -157,7 +158,7 @@ def _miscounted(version: Version, census: _Census, shards: pa.Table) -> Iterator
     both = failures.filter(pc.is_in(failures["clip_id"], value_set=census.clip_ids))["clip_id"].unique()
     if len(both):
         first = pc.min(both).as_py()
-        yield f"{where}: {len(both)} clip(s) stand in the manifest and in failures.parquet, first {first}"
+        yield f"{where}: {counted(len(both), 'clip')} in both the manifest and failures.parquet, first {first}"
     if census.rows.keys() != set(shards["path"].to_pylist()):
         yield f"{where}: names other data files than shards.parquet"
 

@@ -24,10 +24,10 @@ Synthetic, paired video: every image was rendered by a vid2vid generator from th
 | label space | {space} |
 | generator | `{generator}` |
 | licence | {license} |
-| failed, rejected clips | {failed:,}, {rejected:,} (`failures.parquet`) |
+| clips not published | {failed:,} failed, {rejected:,} rejected (`failures.parquet`) |
 
-`manifest.parquet` has one row per frame; `shard`, `row_group` and `row` say where in the dataset its image, label,
-instance map and flow lie. Plain pyarrow reads them:
+`manifest.parquet` has one row per frame; its columns `shard`, `row_group` and `row` say where the image, label map,
+instance map and flow of the frame are stored. Plain pyarrow reads them:
 
 ```python
 import pyarrow.parquet as pq
@@ -37,21 +37,22 @@ rows = pq.ParquetFile("../../" + frame["shard"]).read_row_group(frame["row_group
 jpeg = rows["image"][frame["row"]]["bytes"].as_py()
 ```
 
-`shards.parquet` lists the data files of this version with sizes and SHA-256, `lineage.parquet` what every clip was
-rendered from, `croissant.json` the columns.
+`shards.parquet` lists the data files of this version with their sizes and SHA-256 hashes, `lineage.parquet` says what
+every clip was rendered from, and `croissant.json` describes the columns.
 
 ## Classes
 
-| id | class | share of pixels | frames that show it |
+| id | class | share of pixels | frames that show the class |
 | --- | --- | --- | --- |
 {classes}
 
-## Made by
+## Spec
 
 ```yaml
 {spec}```
 
-Labels come from the source named above; its licence and the generator's apply to what is derived from them.
+The labels come from the source named above. Its licence and that of the generator apply to everything derived from
+them.
 """
 _SIZES = ("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M", "100M<n<1B", "1B<n<10B")
 

@@ -22,7 +22,7 @@ def browser(
     ``root``: what links to data begin with."""
     keys = [m.column for m in measures]
     return {
-        "measures": [{"key": m.column, "title": m.title, "told": m.told, "worst": m.worst} for m in measures],
+        "measures": [{"key": m.column, "title": m.title, "meaning": m.meaning, "worst": m.worst} for m in measures],
         "card": [key for key in SHOWN_ON_CARDS if key in keys] or keys,
         "clips": {
             "id": [c.clip_id for c in clips],

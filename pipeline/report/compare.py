@@ -31,7 +31,7 @@ CANDIDATES = 128  # clips of A that are searched for in B
 PLOTTED = 3  # clips, at least, for distributions to be meaningful
 GAIN = 3  # of the difference that is shown
 MEASURES = (
-    Measure("gain", "Warp error, B less A", "above 0: A is steadier", "high"),
+    Measure("gain", "Warp error, B minus A", "above 0: A is steadier", "high"),
     Measure("a", "Warp error of A", "of the published frames", "high"),
     Measure("b", "Warp error of B", "of the same frames, in the order of A's clip", "high"),
 )
@@ -170,7 +170,7 @@ def _page(a: Version, b: Version, found: Sequence[_Found], root: str) -> str:
             {"name": "warp error of B", "value": f"{mean_b:.4f}", "note": ratio},
             {"name": "A is steadier in", "value": f"{steadier} of {len(found)}", "note": "clips"},
         ],
-        "quality_hint": "Over clips. A click on a bar shows its clips." if plotted else "",
+        "quality_hint": "Counted over clips. Click a bar to see its clips." if plotted else "",
         "versions": [], "classes": [], "losses": None, "work": None, "lineage": [],
         "videos": [(i, f.player.video) for i, f in enumerate(found)],
     }  # fmt: skip

@@ -10,17 +10,19 @@ class Measure:
 
     column: str
     title: str
-    told: str  # what it says, in a line
+    meaning: str  # in a line
     worst: Literal["high", "low", "both"]
 
 
 MEASURES = (
-    Measure("warp_error", "Warp error", "difference to the frame before, moved along the flow", "high"),
-    Measure("flicker", "Flicker", "light that changes along the motion", "high"),
-    Measure("drift", "Drift", "distance of the colours from the clip's first second", "high"),
-    Measure("frozen", "Frozen", "share of pixels that stay though their label changes", "high"),
-    Measure("label_edges", "Label edges", "how much steeper the picture is where labels meet", "low"),
-    Measure("label_agreement", "Label agreement", "pixels that the segmenter names as their label does", "low"),
+    Measure("warp_error", "Warp error", "difference from the previous frame, warped along the flow", "high"),
+    Measure("flicker", "Flicker", "brightness that changes along the motion", "high"),
+    Measure("drift", "Drift", "how far colours have moved from the clip's first second", "high"),
+    Measure("frozen", "Frozen", "share of pixels that stay the same although their label changes", "high"),
+    Measure("label_edges", "Label edges", "how much steeper the image is where labels meet", "low"),
+    Measure(
+        "label_agreement", "Label agreement", "share of pixels that the segmenter classifies as their label", "low"
+    ),
     Measure("sharpness", "Sharpness", "low is blur, high is noise", "both"),
     Measure("contrast", "Contrast", "0 is a black or blank frame", "low"),
     Measure("saturation", "Saturation", "0 is grey", "both"),

@@ -48,7 +48,7 @@ def report(version: Version, wanted: Wanted, progress: Progress | None = None) -
     data = browser(clips, made, measures, wanted.root) | plots(facts.histograms, record.spec.quality)
     data |= {"total": facts.clip_count, "fps": record.spec.source.fps, "panels": PANELS, "size": _panel_size(made)}
     data["odd"] = outliers(facts, places)
-    data["variants"] = [{"number": i, "told": _told(record, i)} for i in sorted({c.variant for c in clips})]
+    data["variants"] = [{"number": i, "description": _described(record, i)} for i in sorted({c.variant for c in clips})]
     context = _context(version, facts.classes, space) | {"stats": sections.stats(version, wanted.price)}
     context |= {"styles": styles.rows(styles.strength(version, facts))}
     return fill(context | {"videos": [(i, p.video) for i, p in made.items()]}, data)
@@ -83,9 +83,9 @@ def _panel_size(players: dict[int, Player]) -> tuple[int, int]:
     return next((p.shape for p in players.values()), (2, 1))
 
 
-def _told(record: VersionRecord, variant: int) -> str:
+def _described(record: VersionRecord, variant: int) -> str:
     if variant >= len(record.spec.variants):
-        return "of an earlier spec"
+        return "from an earlier spec"
     wanted = record.spec.variants[variant]
     return ", ".join([wanted.appearance, *map(str, wanted.edits)])
 
@@ -104,8 +104,8 @@ def _context(version: Version, found: Any, space: LabelSpace) -> dict[str, Any]:
         "sections": list(zip(names, titles, strict=True)),
         "versions": sections.published(version),
         "change": sections.change(record),
-        "quality_hint": "Over frames. A red line is a gate of the spec: clips beyond it were rejected. A click on a"
-        " bar shows the clips whose worst frame is in it.",
+        "quality_hint": "Counted over frames. Red lines are the gates of the spec: clips beyond them were rejected."
+        " Click a bar to see the clips whose worst frame falls into it.",
         "classes": rows,
         "together": matrix,
         "work": sections.throughput(record.work),

@@ -14,6 +14,7 @@ from flowreel.pipeline.dataset.versions import FAILURES_FILE, Version
 from flowreel.pipeline.report.facts import ClassFacts
 from flowreel.schemas.label_space import LabelSpace
 from flowreel.schemas.version import VersionRecord, Work
+from flowreel.schemas.wording import byte_size, counted
 
 LOSSES = 200  # listed
 WORKERS = 40
@@ -25,9 +26,9 @@ def stats(version: Version, price: float | None) -> list[dict[str, str]]:
     seconds = counts.frames / record.spec.source.fps
     unpublished = counts.failed + counts.rejected
     found = [
-        _stat("clips", f"{counts.clips:,}", f"of {counts.sequences:,} sequences"),
+        _stat("clips", f"{counts.clips:,}", f"of {counted(counts.sequences, 'sequence')}"),
         _stat("frames", f"{counts.frames:,}", f"{_duration(seconds)} of video"),
-        _stat("size", size(counts.bytes), f"in {counts.shards:,} files"),
+        _stat("size", byte_size(counts.bytes), f"in {counted(counts.shards, 'file')}"),
         _stat(
             "unpublished",
             f"{unpublished:,}",
@@ -37,11 +38,13 @@ def stats(version: Version, price: float | None) -> list[dict[str, str]]:
     ]
     if record.base_version is not None:
         gained = f"+{counts.rendered:,} −{counts.dropped:,}"
-        found.append(_stat(f"since version {record.base_version}", gained, f"{counts.reused:,} clips are the same"))
+        found.append(
+            _stat(f"since version {record.base_version}", gained, f"{counted(counts.reused, 'clip')} unchanged")
+        )
     if record.work:
         seconds = sum(w.ended - w.began for w in record.work)
         cost = "" if price is None else f", {price * seconds / 3600:,.2f} at {price:g} an hour"
-        found.append(_stat("rendering took", _duration(seconds), f"of workers{cost}"))
+        found.append(_stat("worker time", _duration(seconds), f"spent rendering{cost}"))
     return found
 
 
@@ -53,7 +56,7 @@ def published(version: Version) -> list[dict[str, Any]]:
         counts = record.counts.model_dump()
         row: dict[str, Any] = {name: f"{value:,}" for name, value in counts.items()}
         rows.append(row | {"number": number, "here": number == version.number, "created": when(record.created),
-                           "size": size(record.counts.bytes)})  # fmt: skip
+                           "size": byte_size(record.counts.bytes)})  # fmt: skip
     return rows
 
 
@@ -62,8 +65,8 @@ def change(record: VersionRecord) -> str:
     if record.base_version is None:
         return ""
     counts = record.counts
-    told = f"{counts.rendered:,} clips rendered, {counts.reused:,} kept, {counts.dropped:,} dropped"
-    return f"since version {record.base_version}: {told}"
+    rendered = f"{counted(counts.rendered, 'clip')} rendered"
+    return f"since version {record.base_version}: {rendered}, {counts.reused:,} kept, {counts.dropped:,} dropped"
 
 
 def classes(
@@ -84,8 +87,8 @@ def classes(
     matrix = []
     for i, a in enumerate(order):
         shares = facts.together_KK[a, order] / max(int(facts.together_KK[a, a]), 1)
-        told = [f"{s:.0%} of frames with {rows[i]['name']} show {rows[j]['name']}" for j, s in enumerate(shares)]
-        matrix.append([{"a": round(float(s), 3), "told": t} for s, t in zip(shares, told, strict=True)])
+        tips = [f"{s:.0%} of frames with {rows[i]['name']} show {rows[j]['name']}" for j, s in enumerate(shares)]
+        matrix.append([{"a": round(float(s), 3), "tip": t} for s, t in zip(shares, tips, strict=True)])
     return rows, matrix
 
 
@@ -112,9 +115,9 @@ def throughput(work: tuple[Work, ...]) -> dict[str, Any]:
     total = sum(stages.values()) or 1.0
     names = list(dict.fromkeys(w.worker for w in work))
     return {
-        "stats": [_stat("frames", f"{frames:,}"), _stat("from first to last", _duration(span)),
-                  _stat("frames a second", f"{frames / span:.2f}"), _stat("workers", f"{len(names):,}")],
-        "stages": [{"share": s, "told": f"{name} {s:,.1f} s ({s / total:.0%})"} for name, s in stages.items()],
+        "stats": [_stat("frames", f"{frames:,}"), _stat("elapsed", _duration(span)),
+                  _stat("frames per second", f"{frames / span:.2f}"), _stat("workers", f"{len(names):,}")],
+        "stages": [{"share": s, "text": f"{name} {s:,.1f} s ({s / total:.0%})"} for name, s in stages.items()],
         "workers": [{"name": name, "spans": [_span(w, began, span) for w in work if w.worker == name]}
                     for name in names[:WORKERS]],
         "left": max(0, len(names) - WORKERS),
@@ -131,7 +134,7 @@ def lineage(record: VersionRecord) -> tuple[list[tuple[str, str]], list[tuple[st
         ("generator", str(record.generator["checkpoint"])),
         ("weights and configuration", str(record.generator["digest"])),
         ("plan", record.plan_id),
-        ("built on", f"version {record.base_version}" if record.base_version else "nothing"),
+        ("built on", f"version {record.base_version}" if record.base_version else "no earlier version"),
         ("published", f"{when(record.created)} by {record.host}"),
         ("Flowreel", f"{record.flowreel}, render format {record.render_format}"),
     ]
@@ -142,15 +145,6 @@ def lineage(record: VersionRecord) -> tuple[list[tuple[str, str]], list[tuple[st
 
 def when(text: str) -> str:
     return datetime.fromisoformat(text).astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
-
-
-def size(count: float) -> str:
-    """Formats bytes for people."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:,.1f} TB"
 
 
 def _stat(name: str, value: str, note: str = "", tone: str = "") -> dict[str, str]:
@@ -168,9 +162,10 @@ def _clock(seconds: float) -> str:
 
 
 def _span(w: Work, began: float, span: float) -> dict[str, Any]:
-    told = f"{_clock(w.began)} to {_clock(w.ended)} UTC: {w.shards:,} shards, {w.frames:,} frames"
+    done = f"{counted(w.shards, 'shard')}, {counted(w.frames, 'frame')}"
+    tip = f"{_clock(w.began)} to {_clock(w.ended)} UTC: {done}"
     return {"left": round(100 * (w.began - began) / span, 3), "width": round(100 * (w.ended - w.began) / span, 3),
-            "told": told}  # fmt: skip
+            "tip": tip}  # fmt: skip
 
 
 def _head(reason: str) -> str:

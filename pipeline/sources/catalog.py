@@ -19,6 +19,7 @@ from flowreel.schemas.errors import SourceError
 from flowreel.schemas.label_space import LabelSpace
 from flowreel.schemas.sequence import Sequences
 from flowreel.schemas.spec import SourceSpec
+from flowreel.schemas.wording import counted
 
 READERS = 32  # requests in flight: as many as the S3 client has connections; some stores take 40 ms for each
 BLOCK = 4096  # new files whose facts are held as Python objects at a time
@@ -65,7 +66,7 @@ def scan(
 def problem_report(problems: tuple[str, ...], use: str = "rendered", hint: str = PLAN_LISTS_ALL) -> str:
     """Formats one screen of problems; ``use``: what cannot be done with the source; ``hint``: how to see all of
     them."""
-    head = f"the source has {len(problems)} problem{'s' if len(problems) > 1 else ''} and cannot be {use}"
+    head = f"the source has {counted(len(problems), 'problem')} and cannot be {use}"
     lines = [head, *(f"  {p}" for p in problems[:SHOWN])]
     if len(problems) > SHOWN:
         lines.append(f"  ... and {len(problems) - SHOWN} more: {hint}")
@@ -108,7 +109,7 @@ def nothing_found(store: Store, role: str, template: str) -> str:
     lines = [f"no frames found: nothing below {store.uri} matches source.{role} '{template}'"]
     there = store.list()
     lines += (
-        [f"  {len(there):,} files lie there, for example:", *(f"    {info.path}" for info in there[:5])]
+        [f"  it holds {counted(len(there), 'file')}, for example:", *(f"    {info.path}" for info in there[:5])]
         if there
         else ["  the folder is empty or does not exist"]
     )

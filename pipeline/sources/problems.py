@@ -43,7 +43,11 @@ def sequence_problems(name: str, frames: Mapping[str, File], paired: Mapping[str
                 f"sequence '{name}': no instance map for {len(missing)} of {len(ordered)} frames, first '{missing[0]}';"
                 " add them, or leave source.instances out"
             )
-        yield from (f"{paired[k].path}: instance map without a label map" for k in paired if k not in frames)
+        yield from (
+            f"{paired[k].path}: instance map without a label map; add that, or remove it"
+            for k in paired
+            if k not in frames
+        )
 
 
 def _gaps(name: str, ordered: list[str]) -> Iterator[str]:

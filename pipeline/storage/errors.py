@@ -103,8 +103,17 @@ def explained(error: Exception, action: str, options: Mapping[str, Any]) -> Stor
     """Makes the error for the user: `action` ("read s3://b/k"), what failed, the next step. It holds no value of
     `options`."""
     kind, reason, step = diagnosis(error)
-    detail = " ".join(f"{type(error).__name__}: {error}".split())[:500]
-    return kind(redact(f"Cannot {action}: {reason} ({detail}). {step}", options))
+    detail = _detail(error)
+    return kind(redact(f"Cannot {action}: {reason}{f' ({detail})' if detail else ''}. {step}", options))
+
+
+def _detail(error: Exception) -> str:
+    """Words what a backend says, if that adds anything to the reason: for files, errno says it all."""
+    if isinstance(error, PERMANENT_TYPES):
+        return ""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return " ".join(str(error).split())[:500] or type(error).__name__
 
 
 def diagnosis(error: Exception) -> tuple[type[StorageError], str, str]:

@@ -30,7 +30,7 @@ def test_what_was_found_and_assumed_is_told(source: Path, tmp_path: Path) -> Non
     result = run(source, tmp_path / "made", "--size", "64x32")
     assert result.exit_code == 0, result.output
     told = result.output.splitlines()
-    assert told[0].startswith("video generator, 2 scale(s), ")
+    assert told[0].startswith("video generator, 2 scales, ")
     assert "latest_net_G0.pth" in told[1] and "latest_net_G1.pth" in told[2]
     assert "  input      35 labels of cityscapes and instance edges" in told
     assert "  layout     ngf 4, 2 downsamplings, 2 blocks + 3, 3 frames at a time, flow, foreground of label 26" in told
@@ -49,7 +49,7 @@ def test_json_holds_the_configuration(source: Path, tmp_path: Path) -> None:
 
 def test_a_dry_run_says_so(source: Path, tmp_path: Path) -> None:
     result = run(source, tmp_path / "made", "--dry-run")
-    assert result.output.splitlines()[-1] == f"all is right; nothing was written to {tmp_path / 'made'} (--dry-run)"
+    assert result.output.splitlines()[-1] == f"everything fits; nothing was written to {tmp_path / 'made'} (--dry-run)"
     assert not (tmp_path / "made").exists()
 
 
@@ -58,7 +58,7 @@ def test_a_dry_run_says_so(source: Path, tmp_path: Path) -> None:
     [
         (["--fg-labels", "car"], "--fg-labels car: "),
         (["--size", "64"], "--size 64: "),
-        (["--single", "x", "--no-single"], "--single and --no-single: say one of them"),
+        (["--single", "x", "--no-single"], "--single and --no-single exclude each other"),
         (["--preset", "city"], "--preset city: no such preset"),
         (["--preset", "pose2body_512p_g1"], "ngf: 4 by the weights, 64 by --preset pose2body_512p_g1"),
         (["--input-nc", "36", "--use-instance"], "36 channels per frame by the weights"),

@@ -61,10 +61,10 @@ def test_the_version_that_was_published_is_given(
 
 
 def test_what_is_over_the_failure_budget_raises(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lost = [f"clip {i}: broken" for i in range(12)]
+    unpublished = [f"clip {i}: broken" for i in range(12)]
     monkeypatch.setattr(
-        api, "render_with_display", lambda *_: Result(Exit.OVER_BUDGET, None, published=False, lost=lost)
+        api, "render_with_display", lambda *_: Result(Exit.OVER_BUDGET, None, published=False, unpublished=unpublished)
     )
-    with pytest.raises(flowreel.OverBudget, match="not published: 12 clips were lost") as raised:
+    with pytest.raises(flowreel.OverBudget, match="not published: 12 clips failed or were rejected") as raised:
         flowreel.render(flowreel.load_spec(str(spec)))
     assert "clip 9: broken\n  ... and 2 more" in str(raised.value) and raised.value.exit_code == 4

@@ -47,7 +47,7 @@ def test_killed_worker_is_replaced_and_changes_nothing(tmp_path: Path) -> None:
     place = tmp_path / "train.yaml"
     place.write_text(yaml.safe_dump(spec_tree(source, tmp_path / "killed")))
     errors = train_and_kill(place, tmp_path / "killed")
-    assert "a lost worker was replaced: going on from step" in errors and "trained:" in errors
+    assert "a worker died and was replaced: resuming from step" in errors and "trained:" in errors
 
     one = {"execution": {"workers": 1}, "optimiser": {"accumulate": 2}}
     plan = prepare(TrainSpec.model_validate(spec_tree(source, tmp_path / "undisturbed", **one)))

@@ -146,7 +146,10 @@ def no_exemplar(s: Setup) -> list[str]:
 
 CASES: list[tuple[Spoil, list[str]]] = [
     (missing_bucket, ["nowhere", "does not exist"]),
-    (no_sequence_in_template, ["source.labels", "'{sequence}' missing in 'labels/*.png'; write for example"]),
+    (
+        no_sequence_in_template,
+        ["source.labels", "'{sequence}' is missing from 'labels/*.png'; write it as in '{sequence}/labels/*.png'"],
+    ),
     (no_frames, ["no frames found", "{sequence}/lables/*.png", "seq_00/instances/000000.png"]),
     (truncated, ["seq_01/labels/000002.png", "truncated"]),
     (two_sizes, ["seq_01/labels/000002.png", "32x16", "64x32"]),

@@ -31,7 +31,7 @@ def test_a_full_disk_is_named_and_the_next_run_goes_on(place: Place, undisturbed
     full = Driver(spec, Load())
     assert full.wait() == 1, full.said()
     assert f"Cannot write {dataset}/" in full.said() and "the disk is full" in full.said()
-    assert "Free some space" in full.said() and "the same command goes on from here" in full.said()
+    assert "Free some space" in full.said() and "run the same command to resume" in full.said()
     assert 0 < len(data_files(dataset)) < len(undisturbed.files) and not undisturbed.half_written(dataset)
 
     subprocess.run(["mount", "-o", "remount,size=100m", str(disk)], check=True)

@@ -33,8 +33,8 @@ def test_sigterm_leaves_a_state_to_go_on_from(place: Place, undisturbed: Undistu
     began = time.monotonic()
     assert stopped.wait() == 143, stopped.said()
     assert time.monotonic() - began < 60
-    assert "SIGTERM: no new shards; those under way get 25 s" in stopped.said()
-    assert "finished shards are kept, the same command goes on from there" in stopped.said()
+    assert "SIGTERM: starting no more shards; those in flight have 25 s to finish" in stopped.said()
+    assert "finished shards are kept; run the same command to resume" in stopped.said()
     there = times(dataset)
     assert 2 <= len(there) < len(undisturbed.files)
     assert not undisturbed.half_written(dataset) and not numbers(open_store(str(dataset)))

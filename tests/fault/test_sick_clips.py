@@ -53,7 +53,7 @@ def test_one_poison_clip_among_200(tmp_path: Path) -> None:
 
     again = Driver(spec, poisoned)  # would die of it once more
     assert again.wait() == 0, again.said()
-    assert "1 clips are not tried" in again.said() and "nothing changed" in again.said()
+    assert "not rendered again: 1 clip" in again.said() and "nothing changed" in again.said()
 
     mended = Driver(spec, Load(), "", "--retry-failed")
     assert mended.wait() == 0, mended.said()

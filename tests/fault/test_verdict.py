@@ -61,8 +61,8 @@ def test_files_that_are_not_whole_are_seen(undisturbed: Undisturbed, copy: Path)
 
 def test_clips_that_are_rendered_again_are_counted() -> None:
     plan = "36 clips, 306 frames to render in 12 shards\n"
-    assert rendered_again(9, plan + "an interrupted run is continued: 9 clips are done already\n") == 0
-    assert rendered_again(9, plan + "an interrupted run is continued: 6 clips are done already\n") == 3
+    assert rendered_again(9, plan + "resuming an interrupted run: 9 clips already done\n") == 0
+    assert rendered_again(9, plan + "resuming an interrupted run: 6 clips already done\n") == 3
     assert rendered_again(9, plan) == 9
 
 

@@ -38,7 +38,7 @@ def test_a_scrape_shows_every_metric(local_cluster: Start) -> None:
             seen = dict[str, str]()
             deadline = time.monotonic() + LIMIT_S
             while wanted - seen.keys() and time.monotonic() < deadline:
-                driver.beat(WORKERS)  # again and again, as in a run: a gauge is shown once for each time it is set
+                driver.observe(WORKERS)  # again and again, as in a run: a gauge is shown once for each time it is set
                 time.sleep(1)
                 for node in cluster.places["nodes"]:
                     seen |= samples(node["metrics"])

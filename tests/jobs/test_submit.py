@@ -79,5 +79,5 @@ def test_either_a_command_or_a_job_to_follow(words: list[str]) -> None:
 def test_nobody_at_the_address_is_said() -> None:
     command = [sys.executable, "-m", "flowreel", "submit", "--follow", "j", "--address", "http://127.0.0.1:1"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 2 and "no Ray dashboard to send jobs to" in done.stderr
+    assert done.returncode == 2 and "no Ray dashboard takes jobs there" in done.stderr
     assert "Traceback" not in done.stderr

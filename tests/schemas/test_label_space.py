@@ -136,13 +136,16 @@ def test_a_name_that_is_neither_built_in_nor_a_file(folder: str, name: str) -> N
     [
         (b"\xff\xfe\x00", "densepose, face-parts) nor a readable file: 'utf-8' codec"),
         (b"name: [x", "not valid YAML: line 1, column 9"),
-        (b"just words", "must be a mapping of fields, is str"),
-        (b"{}", "classes: required, but missing"),
-        (b"{name: x, classes: []}", "classes: []: Tuple should have at least 1 item"),
-        (b"{name: x, classes: [{id: 0, name: a}]}", "classes[0].color: required, but missing"),
+        (b"just words", "must be a mapping of fields, not a single value"),
+        (b"{}", "classes: missing, but required"),
+        (b"{name: x, classes: []}", "classes: must have at least 1 item, not 0"),
+        (b"{name: x, classes: [{id: 0, name: a}]}", "classes[0].color: missing, but required"),
         (b"{name: x, classes: [{id: 0, name: a, colour: [0, 0, 0]}]}", "colour: unknown field; did you mean 'color'?"),
-        (b"{name: x, classes: [{id: 65536, name: a, color: [0, 0, 0]}]}", "classes[0].id: 65536: Input should be less"),
-        (b"{name: x, classes: [{id: 0, name: a, color: [0, 0, 256]}]}", "classes[0].color[2]: 256: Input should be"),
+        (
+            b"{name: x, classes: [{id: 65536, name: a, color: [0, 0, 0]}]}",
+            "classes[0].id: must be at most 65535, is 65536",
+        ),
+        (b"{name: x, classes: [{id: 0, name: a, color: [0, 0, 256]}]}", "classes[0].color[2]: must be"),
         (
             b"{name: x, classes: [{id: 0, name: a, color: [0, 0, 0]}, {id: 0, name: b, color: [0, 0, 0]}]}",
             "label space 'x': id [0] used by more than one class",

@@ -40,7 +40,8 @@ const clips = D.clips.id.map((id, i) => ({
   mean: (m) => D.clips.mean[m][i], worst: (m) => D.clips.worst[m][i], poster: D.posters[i], series: D.series[i],
 }));
 const title = (c) => c.sequence + (D.variants.length > 1 ? " · variant " + c.variant : "");
-const told = (c) => D.variants.find((v) => v.number === c.variant)?.told;
+const described = (c) => D.variants.find((v) => v.number === c.variant)?.description;
+const counted = (n, noun) => n + " " + noun + (n === 1 ? "" : "s");
 const measure = Object.fromEntries(D.measures.map((m) => [m.key, m]));
 
 /* Filters */
@@ -49,7 +50,7 @@ const fill = (select, options) => select.append(...options.map(([value, text]) =
 fill($("sort"), [["", "as published"], ...D.measures.flatMap((m) => [[m.key + ":worst", m.title + ", worst first"], [m.key + ":best", m.title + ", best first"]])]);
 const splits = [...new Set(clips.map((c) => c.split))].sort();
 fill($("split"), [["", "all"], ...splits.map((s) => [s, s])]);
-fill($("variant"), [["", "all"], ...D.variants.map((v) => [String(v.number), v.number + ": " + v.told])]);
+fill($("variant"), [["", "all"], ...D.variants.map((v) => [String(v.number), v.number + ": " + v.description])]);
 $("split").parentElement.hidden = splits.length < 2;
 $("variant").parentElement.hidden = D.variants.length < 2;
 $("odd").parentElement.hidden = !clips.some((c) => c.odd.length);
@@ -79,9 +80,9 @@ const apply = () => {
   seen.disconnect();
   $("cards").replaceChildren();
   const rest = D.total - clips.length;
-  $("count").textContent = state.list.length + " of " + D.total + " clips"
-    + (rest > 0 ? "; the other " + rest + " are in the manifest" : "")
-    + (clips.some((c) => !c.poster) ? "; videos are here of the worst and best by each measure and a sample" : "");
+  $("count").textContent = state.list.length + " of " + counted(D.total, "clip")
+    + (rest > 0 ? "; " + rest + " more only in the manifest" : "")
+    + (clips.some((c) => !c.poster) ? "; with videos of the best and worst by each measure, and of a sample" : "");
   $("bin").hidden = !state.bin;
   if (state.bin) $("bin").textContent = measure[state.bin.key].title + " " + number(state.bin.low) + " to " + number(state.bin.high) + " ✕";
   more();
@@ -97,8 +98,8 @@ const card = (c, at) => {
   const sorted = $("sort").value.split(":")[0];
   if (sorted && !shown.includes(sorted) && c.mean(sorted) != null) shown.unshift(sorted);
   const text = el("div", { className: "text" },
-    el("div", { className: "head" }, el("span", { textContent: c.sequence }), el("small", { textContent: "from " + c.start.toFixed(1) + " s, " + c.frames + " frames" })),
-    ...(D.variants.length > 1 ? [el("div", { className: "told", textContent: "variant " + c.variant + ": " + told(c) })] : []),
+    el("div", { className: "head" }, el("span", { textContent: c.sequence }), el("small", { textContent: "from " + c.start.toFixed(1) + " s, " + counted(c.frames, "frame") })),
+    ...(D.variants.length > 1 ? [el("div", { className: "description", textContent: "variant " + c.variant + ": " + described(c) })] : []),
     el("div", { className: "values" }, ...shown.map((m) => el("span", {}, measure[m].title + " ", el("b", { textContent: number(c.mean(m)) })))),
   );
   const tags = [...c.odd.map((m) => el("span", { className: "tag", textContent: measure[m].title.toLowerCase() + " stands out" })),
@@ -106,7 +107,7 @@ const card = (c, at) => {
   if (tags.length) text.append(el("div", { className: "values" }, ...tags));
   if (!c.poster) {
     const link = el("a", { href: c.link, textContent: "data file" });
-    return el("div", { className: "card" }, el("div", { className: "none" }, "No video in this page; its frames are in the ", link, "."), text);
+    return el("div", { className: "card" }, el("div", { className: "none" }, "No video on this page; its frames are in the ", link, "."), text);
   }
   const video = el("video", { muted: true, loop: true, playsInline: true, preload: "none", poster: "data:image/jpeg;base64," + c.poster });
   const media = el("div", { className: "media" }, video);
@@ -134,7 +135,7 @@ new IntersectionObserver((entries) => { if (entries[0].isIntersecting && state.s
 
 const togglePlay = () => {
   state.playing = !state.playing;
-  $("play").textContent = state.playing ? "❚❚ pause all" : "▶ play all in view";
+  $("play").textContent = state.playing ? "❚❚ pause all" : "▶ play all on screen";
   document.querySelectorAll(".card.has").forEach((node) => {
     const box = node.getBoundingClientRect(), video = node.querySelector("video");
     if (state.playing && box.bottom > 0 && box.top < innerHeight) { video.src ||= source(node.clip); play(video); } else video.pause();
@@ -158,7 +159,7 @@ const plot = (m) => {
     if (state.bin && state.bin.key === m.key && state.bin.k === k) group.setAttribute("class", "on");
     group.append(svg("rect", { class: "see", x: left, y: 100 - tall, width: Math.max(width - 1, 1), height: tall }), svg("rect", { class: "hit", x: left, y: 0, width, height: 100 }));
     const tip = svg("title");
-    tip.textContent = number(from) + " to " + number(from + wide) + ": " + (100 * n / total).toFixed(1) + " % of frames";
+    tip.textContent = number(from) + " to " + number(from + wide) + ": " + (100 * n / total).toFixed(1) + "% of frames";
     group.append(tip);
     group.onclick = () => {
       const on = state.bin && state.bin.key === m.key && state.bin.k === k;
@@ -171,7 +172,7 @@ const plot = (m) => {
   });
   bounds.forEach((v) => chart.append(svg("line", { class: "gate", x1: x(v), x2: x(v), y1: 0, y2: 100 })));
   const said = Object.entries(gates).map(([side, v]) => el("span", { className: "g", textContent: "gate: " + (side === "max" ? "at most " : "at least ") + number(v) }));
-  return el("figure", { className: "plot" }, el("figcaption", {}, el("b", { textContent: m.title }), el("span", { textContent: m.told })), chart,
+  return el("figure", { className: "plot" }, el("figcaption", {}, el("b", { textContent: m.title }), el("span", { textContent: m.meaning })), chart,
     el("div", { className: "ends" }, el("span", { textContent: number(low) }), ...said, el("span", { textContent: number(high) })));
 };
 
@@ -198,7 +199,7 @@ const show = (at) => {
   open = c;
   state.at = at;
   $("v-title").textContent = title(c);
-  $("v-sub").textContent = [told(c), "from " + c.start.toFixed(2) + " s", c.split].filter(Boolean).join(" · ");
+  $("v-sub").textContent = [described(c), "from " + c.start.toFixed(2) + " s", c.split].filter(Boolean).join(" · ");
   stage.style.aspectRatio = D.size[0] + "/" + D.size[1];
   stage.style.maxWidth = "calc(58vh * " + D.size[0] / D.size[1] + ")";
   video.poster = "data:image/jpeg;base64," + c.poster;
@@ -208,7 +209,7 @@ const show = (at) => {
   $("v-at").max = c.frames - 1;
   curves(c);
   const facts = [["clip", c.id], ["data file", el("a", { href: c.link, textContent: D.clips.shard[c.i] + ", row group " + D.clips.row_group[c.i] })]];
-  if (c.odd.length) facts.push(["stands out by", c.odd.map((m) => measure[m].title.toLowerCase()).join(", ")]);
+  if (c.odd.length) facts.push(["stands out in", c.odd.map((m) => measure[m].title.toLowerCase()).join(", ")]);
   if (c.alike.length) facts.push(["looks like", c.alike.slice(0, 8).map((k) => title(clips[k]) + " at " + clips[k].start.toFixed(1) + " s").join(", ")]);
   $("v-facts").replaceChildren(...facts.flatMap(([k, v]) => [el("dt", { textContent: k }), el("dd", {}, v)]));
   if (!viewer.open) viewer.showModal();

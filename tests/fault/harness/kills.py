@@ -81,7 +81,7 @@ def at_random_moments(world: World, strike: Strike) -> Inject:
             return 0
         there = len(data_files(dataset))
         wanted = world.random.randint(there, max(there, files - 2))
-        if not driver.wait_until(lambda: len(data_files(dataset)) >= wanted and "workers ready" in driver.said()):
+        if not driver.wait_until(lambda: len(data_files(dataset)) >= wanted and " ready" in driver.said()):
             return 0
         time.sleep(world.random.uniform(0, 1.5))
         if not driver.running:

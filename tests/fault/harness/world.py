@@ -1,6 +1,7 @@
 """What the kinds of faults share: the source, its undisturbed dataset, and the loop from first try to published."""
 
 import random
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ from tests.fault.harness.processes import Driver
 
 DONE, WITH_FAILURES = 0, 3
 MOST_TRIES = 25  # commands until a version is published
-FINISHED = "clips are done already"
+FINISHED = re.compile(r"([\d,]+) clips? already done")
 
 
 @dataclass
@@ -103,6 +104,6 @@ def rendered_again(done: int, said: str) -> int:
     """Of ``done`` clips in data files, how many a command has not taken for done."""
     if "nothing changed" in said or "frames to render" not in said:
         return 0
-    counts = [line for line in said.splitlines() if FINISHED in line]
-    known = int(counts[0].partition(FINISHED)[0].split()[-1].replace(",", "")) if counts else 0
+    found = FINISHED.search(said)
+    known = int(found[1].replace(",", "")) if found else 0
     return max(0, done - known)

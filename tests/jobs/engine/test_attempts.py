@@ -15,19 +15,19 @@ def shard(*names: str) -> Shard:
 @pytest.mark.parametrize("most", [MAX_REFUSALS, MAX_OUTAGES])
 def test_a_store_is_given_up_after_so_many_outages_in_a_row(most: int) -> None:
     attempts = Attempts([shard("a")], max_attempts=2)
-    attempts.draw(1)
+    attempts.fill(1)
     attempt = attempts.take(alone=True)
     assert attempt is not None
     for _ in range(most):
         attempts.outage(attempt, "access denied", most)
     assert attempt.failures == 0 and len(attempts) == most
-    with pytest.raises(FlowreelError, match="access denied\n  nothing is lost: mend it and run the same command"):
+    with pytest.raises(FlowreelError, match="access denied\n  finished shards are kept; once that is fixed, run"):
         attempts.outage(attempt, "access denied", most)
 
 
 def test_a_worker_s_death_in_company_is_nobody_s_fault_and_alone_it_is() -> None:
     attempts = Attempts([shard("a", "b")], max_attempts=1)
-    attempts.draw(1)
+    attempts.fill(1)
     first = attempts.take(alone=True)
     assert first is not None and attempts.died(first, "died") == [] and first.failures == 0
     assert attempts.take(alone=False) is None  # a suspect runs alone
@@ -41,7 +41,7 @@ def test_a_worker_s_death_in_company_is_nobody_s_fault_and_alone_it_is() -> None
 
 def test_a_failure_counts_and_is_queued_whether_or_not_its_outcomes_are_read() -> None:
     attempts = Attempts([shard("a")], max_attempts=2)
-    attempts.draw(1)
+    attempts.fill(1)
     first = attempts.take(alone=True)
     assert first is not None
     attempts.failed(first, "no luck")

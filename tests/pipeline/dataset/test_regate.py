@@ -56,7 +56,7 @@ def test_what_the_same_gates_turned_down_is_not_rendered_again(small: Small, bou
     assert not small.refresh(quality=gates)[0].published  # nothing to do
     small.add("d", 40, frames=2)
     result, _ = small.refresh(quality=gates)
-    assert result.published and result.rendered_frames + 2 * len(result.lost) == 2  # of the new clip alone
+    assert result.published and result.rendered_frames + 2 * len(result.unpublished) == 2  # of the new clip alone
     assert [loss for loss in losses(published(small)) if loss["sequence_id"] != "d"] == before
 
 

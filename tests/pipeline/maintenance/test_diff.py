@@ -111,12 +111,12 @@ def test_the_command_prints_a_table_or_json(two: Small) -> None:
     run = CliRunner().invoke(app, ["diff", two.dataset, "1", "2"])
     assert run.exit_code == 0
     assert run.stdout.splitlines() == [
-        "version 1 -> 2",
-        "  same              2 clips",
-        "  added             0 clips",
-        "  removed           0 clips",
-        "  changed           1 clips   a",
-        "                 1 by labels",
+        "version 1 -> version 2",
+        "  same     2 clips",
+        "  added    0 clips",
+        "  removed  0 clips",
+        "  changed  1 clip: a",
+        "    1 clip: labels changed",
     ]
     figures = json.loads(CliRunner().invoke(app, ["diff", two.dataset, "1", "2", "--json"]).stdout)
     (changed,) = figures["changed"]

@@ -178,7 +178,7 @@ def test_a_run_renders_again_what_was_deleted_under_it(small: Small) -> None:
 
     display = Quiet()
     result = rendering.render_by(slowly, small.spec(), display)
-    assert "1 finished data files were deleted meanwhile: rendering them again" in display.said
+    assert "deleted meanwhile: 1 finished data file; rendering their clips again" in display.said
     assert result.version and verify(result.version).problems == ()
 
 

@@ -68,7 +68,7 @@ def test_everything_deleted_and_everything_foreign_is_named(three: Small) -> Non
     gone = before.keys() - content(root).keys()
     text = list(lines(garbage, 0))
     named = {line.strip() for line in text if line.startswith("  ")}
-    assert named >= {path for path in gone if not path.endswith("version.json")} and "versions 1, 2 dropped" in text[0]
+    assert named >= {path for path in gone if not path.endswith("version.json")} and "dropped: versions 1, 2" in text[0]
     assert "left alone, as Flowreel did not write it: data/raw/important.csv" in text
     assert f"runs/{ID}/outcomes/{ID}.json" in gone and "versions/000001/manifest.parquet" in gone
     assert verify(open_version(three.store, 3)).problems == ()

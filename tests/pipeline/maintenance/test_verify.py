@@ -226,7 +226,7 @@ def test_a_clip_in_the_manifest_and_among_the_failures(dataset: Path) -> None:
     write_table(failures, pa.Table.from_pylist([row], schema=pq.read_schema(failures)))
     promise_anew(dataset)
     found = verdict(dataset).problems
-    assert any("1 clip(s) stand in the manifest and in failures.parquet" in p and clip_id in p for p in found)
+    assert any("1 clip in both the manifest and failures.parquet" in p and clip_id in p for p in found)
     assert any("1 failed or rejected clips, version.json says 0" in p for p in found)
 
 

@@ -36,7 +36,7 @@ def test_plan_says_how_many_finish_when(local_run: LocalRun) -> None:
     assert [f["workers"] for f in figures["finishes"]] == [1, 2]  # there are 2 shards
     assert figures["finishes"][0]["hours"] == round(prepared.plan.frame_count / 0.5 / 3600, 4)
     (line,) = [text for text in planning.lines(figures) if "finishing" in text]
-    assert "1 worker(s) in 0.01 h, 2 worker(s) in 0.00 h" in line
+    assert "finishing  1 worker, under a minute; 2 workers, under a minute" in line
 
 
 def ran(prepared: Any, frames: int, worker_seconds: float) -> RunSummary:

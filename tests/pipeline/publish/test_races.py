@@ -76,7 +76,7 @@ def check(small: Small, ended: list[tuple[Result, Quiet]]) -> None:
     assert set(open_version(small.store).manifest()["sequence_id"].to_pylist()) == wanted
     for _, display in ended:  # who lost the race says so
         if any("planning again on top of it" in text for text in display.said):
-            assert any("that this run had to render: they are reused" in text for text in display.said)
+            assert any("that this run was to render: reusing them" in text for text in display.said)
     assert run_records(small.store) == []
 
 
@@ -125,7 +125,8 @@ def test_the_loser_reuses_what_the_winner_has_published(place: Race) -> None:
     result = render_by(beaten, small.spec(), display)
     assert "version 1 was published meanwhile: planning again on top of it" in display.said
     assert any(
-        "holds 2 of the 2 clips that this run had to render: they are reused; 1 are left" in t for t in display.said
+        "already holds 2 of 2 clips that this run was to render: reusing them; 1 clip left to render" in t
+        for t in display.said
     )
     assert result.version and result.version.number == 2 and result.rendered_frames == 1
     assert result.version.record.counts.reused == 2

@@ -152,7 +152,9 @@ def test_filters_filter_and_bars_select(browser: Any, page_file: Path, city: Ver
         assert page.inner_text("#count").startswith(f"0 of {total}")
         page.fill("#q", "")
         page.select_option("#variant", "1")
-        assert set(page.locator(".card .told").all_inner_texts()) == {"variant 1: generate, replace car with road"}
+        assert set(page.locator(".card .description").all_inner_texts()) == {
+            "variant 1: generate, replace car with road"
+        }
         page.select_option("#variant", "")
         page.select_option("#sort", "warp_error:worst")
         errors = [float(v) for v in page.locator(".card .values span:first-child b").all_inner_texts()]

@@ -90,7 +90,7 @@ def test_what_goes_wrong_with_a_report_does_not_touch_its_version(
     monkeypatch.setattr(page, "gather", lambda version: 1 / 0)
     version = rendered(spec_of(tmp_path, tiny_checkpoint, dataset={"report": True}))
     assert version.number == 1 and not (tmp_path / "dataset/versions/000001" / REPORT).exists()
-    assert "no report: ZeroDivisionError" in (said := capsys.readouterr().err) and "@1` writes one" in said
+    assert "could not be written: ZeroDivisionError" in (said := capsys.readouterr().err) and "@1` writes one" in said
 
 
 @pytest.mark.parametrize("name", ["out.html", ""])

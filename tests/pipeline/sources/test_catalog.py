@@ -264,7 +264,7 @@ def test_no_frames_at_all_says_where_was_looked_and_what_lies_there(tmp_path: Pa
         scanned(tmp_path)
     assert str(caught.value).splitlines() == [
         f"no frames found: nothing below {tmp_path} matches source.labels '{{sequence}}/labels/*.png'",
-        "  7 files lie there, for example:",
+        "  it holds 7 files, for example:",
         *(f"    s/gt/{i}.png" for i in range(5)),
     ]
 

@@ -181,7 +181,7 @@ def test_what_does_not_fit_together_in_the_spec_is_named(
 
 
 def test_a_template_that_matches_no_image_says_what_lies_there(clean: Path, tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"matches source.images '\{sequence\}/frames/\*.jpg'\n  30 files lie there"):
+    with pytest.raises(SourceError, match=r"matches source.images '\{sequence\}/frames/\*.jpg'\n  it holds 30 files"):
         opened(clean, tmp_path / "run", source={"images": "{sequence}/frames/*.jpg"})
 
 
