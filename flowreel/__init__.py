@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from flowreel.schemas.errors import (
         CheckpointError,
         DivergedError,
+        DroppedError,
         FlowreelError,
         IntegrityError,
         MissingExtra,
@@ -47,6 +48,7 @@ __all__ = [
     "ClipStream",
     "Dataset",
     "DivergedError",
+    "DroppedError",
     "FlowreelError",
     "IntegrityError",
     "MissingExtra",

@@ -114,5 +114,5 @@ def render(spec: Spec, *, progress: bool = True) -> Version:
 
 
 def _fitted(spec: Spec, display: Display) -> Spec:
-    """``spec`` with no more CPUs and GPUs a worker than this machine has, where no cluster is used."""
+    """Fits ``spec`` to this machine where no cluster is used: no more CPUs and GPUs a worker than it has."""
     return spec.model_copy(update={"execution": fit_execution(spec.execution, display.note, "rendering")})

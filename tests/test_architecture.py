@@ -1,6 +1,7 @@
 """The house rules that a program can check: who imports whom, how long things are, what gets packaged."""
 
 import ast
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -160,6 +161,14 @@ def prints(source: Source) -> Iterator[Finding]:
             yield node.lineno, "prints: return it, or log it"
 
 
+def docstrings_without_a_verb(source: Source) -> Iterator[Finding]:
+    """Docstrings of functions begin with a verb in the third person: "Reads ...", "Gives ...", "Tells whether ..."."""
+    for node in functions(source):
+        text = ast.get_docstring(node)
+        if text and not re.match(r"[A-Z][a-z]*s\b", text):
+            yield node.lineno, f"{node.name}: its docstring begins with {text.split()[0]!r}, not with a verb"
+
+
 RULES: list[Rule] = [
     imports_of_higher_layers,
     imports_of_later_rooms,
@@ -170,6 +179,7 @@ RULES: list[Rule] = [
     long_functions,
     wide_functions,
     prints,
+    docstrings_without_a_verb,
 ]
 
 
@@ -227,6 +237,7 @@ def test_there_is_code_in_every_layer() -> None:
 
 UPWARD, LATER = imports_of_higher_layers, imports_of_later_rooms
 QUALITY = "pipeline/quality/a.py"
+NO_VERB = "its docstring begins with 'A', not with a verb"
 ARGUMENTS = "    async def f(a, b, c, /, d, e, f, *, g, h): ..."
 
 
@@ -280,6 +291,8 @@ ARGUMENTS = "    async def f(a, b, c, /, d, e, f, *, g, h): ..."
         (prints, "schemas/a.py", "def f():\n    print(1)", ["schemas/a.py:2 prints: return it, or log it"]),
         (prints, "jobs/a.py", "print(1)", []),
         (prints, "pipeline/a.py", "log.print(2)", []),
+        (docstrings_without_a_verb, "a.py", 'def f():\n    """Gives one."""\ndef g(): ...', []),
+        (docstrings_without_a_verb, "a.py", 'def f():\n    """A frame."""', [f"a.py:1 f: {NO_VERB}"]),
     ],
 )
 def test_each_rule_finds_what_it_is_for(rule: Rule, path: str, text: str, expected: list[str]) -> None:

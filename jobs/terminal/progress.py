@@ -34,7 +34,7 @@ class ShownWorker(Protocol):
 
     @property
     def attempts(self) -> Sized:
-        """The shards in flight on it."""
+        """Gives the shards in flight on it."""
 
 
 class Display:

@@ -72,7 +72,7 @@ def _notes(result: Result) -> Iterator[str]:
 
 
 def _table(rows: list[list[str]]) -> str:
-    """The first row is the head."""
+    """Writes rows as a Markdown table; the first one is the head."""
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     return "\n".join([lines[0], "|" + " --- |" * len(rows[0]), *lines[1:]])
 

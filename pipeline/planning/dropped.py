@@ -23,7 +23,7 @@ class Dropped:
 
     @property
     def fraction(self) -> float:
-        """Their share of the newest version's clips."""
+        """Gives their share of the newest version's clips, 0 to 1."""
         return self.clips / self.of if self.of else 0.0
 
     def __str__(self) -> str:

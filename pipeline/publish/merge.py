@@ -105,7 +105,7 @@ class _New:
     """Gives the rows of new clips. A data file's rows are held from its first clip to its last."""
 
     def __init__(self, merge: Merge, dataset: Store, number: int, clips: NDArray[np.int64]) -> None:
-        """``clips``: rows of ``merge.new_clips`` in manifest order, of version ``number``."""
+        """Takes ``clips``, rows of ``merge.new_clips`` in manifest order, of version ``number``."""
         self._merge, self._dataset, self._clips = merge, dataset, clips
         self._file, self._clip_ids = merge.new_file[clips], merge.new_clips["clip_id"]
         self._last = np.empty(len(merge.files), np.int64)  # position of each file's last clip

@@ -35,7 +35,7 @@ class Outlook:
 
     @property
     def seconds_left(self) -> float | None:
-        """Predicted seconds to the schedule's end; later epochs may have longer or shorter steps."""
+        """Predicts the seconds to the schedule's end; later epochs may have longer or shorter steps."""
         return None if self.seconds_per_step is None else self.seconds_per_step * self.steps_left
 
 

@@ -45,7 +45,7 @@ class TrainPlan:
 
     @property
     def shown(self) -> TrainingSequence:
-        """The sequence that samples and figures are of: one that is held out, else one that is trained on."""
+        """Gives the sequence that samples and figures are of: one that is held out, else one that is trained on."""
         return (*self.source.held_out, *self.source.trained)[0]
 
     def stage(self, epoch: int) -> Stage:
