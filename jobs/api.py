@@ -36,7 +36,9 @@ class PlanSummary:
     shards: int  # data files to write
     clips_reused: int  # clips of the base version that stay as they are
     frames_reused: int
-    clips_dropped: int  # clips of the base version that the new one leaves out
+    clips_dropped: int  # clips of the base version that go, replaced or not
+    dropped_without_successor: Mapping[str, Any]  # those that nothing replaces: `clips`, `of`, names of `sequences`
+    warnings: tuple[str, ...]  # what would keep `render` from publishing
     clips_turned_down: int  # not tried: rejected by `quality`, or failed before
     pieces_too_short: tuple[str, ...]  # spans of sequences that give no image with `lead_in: drop`
     device: str  # cpu or cuda

@@ -79,7 +79,7 @@ def status(
         figures = lineage.source(open_version(store, number), source)
         text = lineage.source_lines(figures, source)
     else:
-        figures = state.status(store)
+        figures = state.status(store, number)
         text = iter(state.lines(figures))
     print(json.dumps(figures, indent=2) if as_json else "\n".join(text))
 

@@ -26,7 +26,7 @@ from flowreel.pipeline.render.shard import ShardRenderer
 from flowreel.pipeline.report.page import REPORT
 from flowreel.pipeline.sources.scenes import street_scene
 from flowreel.pipeline.storage import Store, open_store
-from flowreel.schemas.errors import FlowreelError
+from flowreel.schemas.errors import FlowreelError, UsageError
 from flowreel.schemas.label_space import LabelSpace
 from flowreel.schemas.outcome import ShardOutcome
 from flowreel.schemas.spec import ClipsSpec, DatasetSpec, OutputSpec
@@ -57,14 +57,20 @@ SPEC = {
 def run_demo(folder: str, display: Display) -> Exit:
     """Writes street scenes and a spec below ``folder``, renders and verifies them, and writes pictures and a video.
 
-    Raises FlowreelError if a clip could not be rendered, or if the dataset turns out damaged.
+    Raises UsageError for a folder with another spec in it, FlowreelError if a clip could not be rendered, or if the
+    dataset turns out damaged.
     """
     began, root = time.monotonic(), Path(folder).absolute()
-    write_scenes(open_store(str(root / "bucket")), display)
     place = root / "spec.yaml"
     tree = SPEC | {"dataset": {"name": "demo", "uri": str(root / "dataset")}}
     tree["source"] = dict(SPEC["source"]) | {"uri": str(root / "bucket")}  # type: ignore[call-overload]
-    place.write_text(yaml.safe_dump(tree, sort_keys=False))
+    text = yaml.safe_dump(tree, sort_keys=False)
+    if place.exists() and place.read_text(errors="replace") != text:
+        raise UsageError(
+            f"{place} is not as the demo writes it: render it with `flowreel render`, or name another folder"
+        )
+    write_scenes(open_store(str(root / "bucket")), display)
+    place.write_text(text)
     display.say(f"spec: {place}")
     result = render(open_spec(str(place), (), display), display)
     if result.version is None or result.exit != Exit.DONE:

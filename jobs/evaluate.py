@@ -9,6 +9,7 @@ import typer
 from flowreel.jobs.terminal.data_options import CITYSCAPES, DataArg, LabelSpaceOption, parse_size
 from flowreel.jobs.terminal.dataclass_options import takes
 from flowreel.schemas.errors import UsageError
+from flowreel.schemas.extras import require
 
 if TYPE_CHECKING:  # PyTorch takes seconds to import: for this command only
     from flowreel.pipeline.evaluation.comparison import Request
@@ -21,46 +22,56 @@ class Arguments:
     """The command line."""
 
     checkpoint: Annotated[
-        str, typer.Argument(metavar="CHECKPOINT", help="folder or bucket URL of a generator, or `bundled`")
+        str, typer.Argument(metavar="CHECKPOINT", help="Folder or bucket URL of a generator, or `bundled`.")
     ]
     data: DataArg
-    out: Annotated[str, typer.Argument(metavar="OUT", help="folder or bucket URL for the results")] = OUT
+    out: Annotated[
+        str,
+        typer.Argument(
+            metavar="OUT",
+            show_default=False,
+            help="Folder or bucket URL for the results. Default: flowreel-evaluation.",
+        ),
+    ] = OUT
     sequence: Annotated[
         list[str],
         typer.Option(
             metavar="NAME",
-            help="sequence to measure on, may be repeated; default: those that the checkpoint names as held out of its"
-            " training, or all",
+            help="Sequence to measure on; may be repeated. Default: those that the checkpoint names as held out of its"
+            " training, or all.",
         ),
     ] = field(default_factory=list)
     baseline: Annotated[
         list[str],
         typer.Option(
-            metavar="NAME=CHECKPOINT", help="another generator that renders frame after frame; may be repeated"
+            metavar="NAME=CHECKPOINT", help="Another generator, which renders frame after frame; may be repeated."
         ),
     ] = field(default_factory=list)
     alone: Annotated[
         list[str],
         typer.Option(
-            metavar="NAME=CHECKPOINT", help="another generator that renders each frame by itself; may be repeated"
+            metavar="NAME=CHECKPOINT", help="Another generator, which renders each frame by itself; may be repeated."
         ),
     ] = field(default_factory=list)
     size: Annotated[
-        str, typer.Option(metavar="WxH", help="size to render, in pixels; default: the checkpoint's own")
+        str, typer.Option(metavar="WxH", help="Size to render, in pixels. Default: the checkpoint's own.")
     ] = ""
-    precision: Annotated[Literal["float32", "bfloat16", "float16"], typer.Option(help="of the networks")] = "float32"
+    precision: Annotated[Literal["float32", "bfloat16", "float16"], typer.Option(help="Precision of the networks.")] = (
+        "float32"
+    )
     segmenter: Annotated[
         str,
         typer.Option(
             metavar="FILE",
-            help="made by `flowreel segmenter`; default: one is trained first, on the sequences not measured",
+            help="A segmenter by `flowreel segmenter`. Default: one is trained first, on the sequences that are not"
+            " measured.",
         ),
     ] = ""
     segmenter_minutes: Annotated[
-        float, typer.Option(min=0, metavar="MINUTES", help="how long to train it, without --segmenter")
+        float, typer.Option(min=0, metavar="MINUTES", help="How long to train it, without --segmenter.")
     ] = 5.0
     styles: Annotated[
-        int, typer.Option(min=1, metavar="N", help="how many first frames of other sequences set a style, at most")
+        int, typer.Option(min=1, metavar="N", help="How many first frames of other sequences set a style, at most.")
     ] = 3
     label_space: LabelSpaceOption = CITYSCAPES
 
@@ -79,12 +90,14 @@ def command(arguments: Arguments) -> None:
     \b
     Examples:
       flowreel evaluate bundled frames --sequence seq0004
-      flowreel evaluate runs/city/checkpoint frames results --segmenter segmenter.safetensors \\
-        --baseline no-flow=runs/no-flow/checkpoint --alone by-frame=runs/by-frame/checkpoint
+      flowreel evaluate runs/city frames results \\
+        --segmenter segmenter.safetensors \\
+        --baseline no-flow=runs/no-flow --alone by-frame=runs/by-frame
 
-    Exit codes: 0 done; 1 failed; 2 bad usage, or input that cannot be used.
+    Exit codes: 0 done; 1 failed; 2 wrong usage, or input that cannot be used.
     """
     request = _request(arguments)
+    require("evaluate", "render", "cpu")
     from flowreel.jobs.terminal.progress import Display
     from flowreel.jobs.terminal.steps import step
     from flowreel.pipeline.evaluation.comparison import prepare

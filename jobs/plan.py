@@ -18,6 +18,7 @@ from flowreel.schemas.spec import Spec
 from flowreel.schemas.wording import byte_size, counted, duration
 
 JPEG_BYTES_PER_PIXEL = 0.25  # image and label together, quality 92
+FLOW_BYTES_PER_PIXEL = 2.5  # 16-bit PNG of a generator's flow
 
 
 def plan(spec: Spec, out: str | None, price: float | None) -> tuple[Prepared, dict[str, Any]]:
@@ -40,6 +41,7 @@ def summary(prepared: Prepared, price: float | None) -> dict[str, Any]:
     """Gives the figures of a plan, ready for JSON. ``price``: of one worker's hour, in any currency."""
     plan, settings = prepared.plan, prepared.plan.settings
     pixels = plan.frame_count * settings.size[0] * settings.size[1]
+    bytes_per_pixel = JPEG_BYTES_PER_PIXEL + FLOW_BYTES_PER_PIXEL * prepared.job.spec.output.flow
     classes = prepared.job.space.by_id
     total = sum(prepared.catalog.pixels.values()) or 1
     time, needs = estimate(prepared), memory(prepared)
@@ -68,7 +70,7 @@ def summary(prepared: Prepared, price: float | None) -> dict[str, Any]:
         "estimated_worker_hours": round(time.worker_hours, 4),
         "estimated_cost": None if price is None else round(time.worker_hours * price, 2),
         "finishes": _finishes(time, prepared.job.spec),
-        "estimated_bytes": int(pixels * JPEG_BYTES_PER_PIXEL),
+        "estimated_bytes": int(pixels * bytes_per_pixel),
         "actor_bytes": needs.actor,
         "shard_bytes": needs.shard,
         "device_bytes": needs.device,

@@ -8,6 +8,7 @@ import typer
 from flowreel.jobs.terminal.data_options import CITYSCAPES, DataArg, LabelSpaceOption, parse_size
 from flowreel.jobs.terminal.options import NONE
 from flowreel.schemas.errors import UsageError
+from flowreel.schemas.extras import require
 
 if TYPE_CHECKING:  # PyTorch takes seconds to import: for this command only
     from flowreel.pipeline.evaluation.real_video import RealData
@@ -15,18 +16,18 @@ if TYPE_CHECKING:  # PyTorch takes seconds to import: for this command only
 
 def command(
     data: DataArg,
-    out: Annotated[str, typer.Argument(metavar="OUT", help="path or URL of the safetensors file to write")],
+    out: Annotated[str, typer.Argument(metavar="OUT", help="Path or URL of the safetensors file to write.")],
     hold_out: Annotated[
         list[str],
         typer.Option(
-            "--hold-out", metavar="NAME", help="sequence to test on instead of training on it; may be repeated"
+            "--hold-out", metavar="NAME", help="Sequence to test on instead of training on it; may be repeated."
         ),
     ] = NONE,
     minutes: Annotated[
         float,
-        typer.Option(min=0, metavar="MINUTES", help="time of training with all CPUs at work, all runs together"),
+        typer.Option(min=0, metavar="MINUTES", help="Time of training with all CPUs at work, all runs together."),
     ] = 10.0,
-    size: Annotated[str, typer.Option(metavar="WxH", help="size of the frames it learns from, in pixels")] = "256x128",
+    size: Annotated[str, typer.Option(metavar="WxH", help="Size of the frames it learns from, in pixels.")] = "256x128",
     label_space: LabelSpaceOption = CITYSCAPES,
 ) -> None:
     """Trains a small segmenter on real frames and their labels.
@@ -37,13 +38,15 @@ def command(
 
     \b
     Example:
-      flowreel segmenter frames segmenter.safetensors --hold-out seq0004 --minutes 10
+      flowreel segmenter frames segmenter.safetensors \\
+        --hold-out seq0004 --minutes 10
 
-    Exit codes: 0 done; 1 failed; 2 bad usage, or input that cannot be used; 130 interrupted.
+    Exit codes: 0 done; 1 failed; 2 wrong usage, or input that cannot be used; 130 interrupted.
     """
     width_height = parse_size(size)
     if out.endswith("/"):
         raise UsageError(f"OUT is {out}: name a file, for example {out}segmenter.safetensors")
+    require("segmenter", "render")
     from flowreel.pipeline.evaluation.real_video import open_data
 
     train(open_data(data, label_space), hold_out, width_height, minutes * 60, out)

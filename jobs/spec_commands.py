@@ -183,6 +183,9 @@ def demo(
     Draws three street scenes as label maps, renders them in two variants, publishes and verifies a version, and writes
     a video, a contact sheet and a report to look at. Takes a few minutes.
     """
+    from flowreel.schemas.extras import require
+
+    require("the demo", "render", "cpu")
     from flowreel.jobs.demo import run_demo
     from flowreel.jobs.terminal.progress import Display
 

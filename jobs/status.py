@@ -8,13 +8,16 @@ from flowreel.pipeline.storage import Store
 from flowreel.schemas.wording import byte_size, counted
 
 
-def status(dataset: Store) -> dict[str, Any]:
-    """Gives the figures of a dataset, ready for JSON. Raises StorageError if it cannot be listed."""
+def status(dataset: Store, number: int | None = None) -> dict[str, Any]:
+    """Gives the figures of a dataset, or of one of its versions, ready for JSON.
+
+    Raises StorageError if it cannot be listed, UsageError if it has no version ``number``.
+    """
     dataset.check_readable()
     published = []
-    for number in versions.numbers(dataset):
-        record = versions.load(dataset, number).record
-        published.append({"version": number, "created": record.created, **record.counts.model_dump()})
+    for each in versions.numbers(dataset) if number is None else [number]:
+        record = versions.load(dataset, each).record
+        published.append({"version": each, "created": record.created, **record.counts.model_dump()})
     return {"dataset": dataset.uri, "versions": published, "unfinished_runs": records.unfinished_runs(dataset)}
 
 

@@ -7,6 +7,7 @@ import typer
 
 from flowreel.jobs.terminal.data_options import CITYSCAPES, DATA, LabelSpaceOption, parse_size
 from flowreel.jobs.terminal.dataclass_options import takes
+from flowreel.schemas.extras import require
 
 
 @dataclass(frozen=True)
@@ -14,15 +15,17 @@ class Arguments:
     """The command line."""
 
     real: Annotated[str, typer.Argument(metavar="REAL", help=DATA)]
-    dataset: Annotated[str, typer.Argument(metavar="DATASET[@N]", help="folder or bucket URL; @N: version N")]
-    test: Annotated[
-        list[str], typer.Option(metavar="NAME", help="real sequence to test on, never trained on; may be repeated")
+    dataset: Annotated[
+        str, typer.Argument(metavar="DATASET[@N]", help="Folder or bucket URL of the dataset; @N picks version N.")
     ]
-    steps: Annotated[int, typer.Option(min=1, metavar="N", help="steps of each training")] = 1500
-    seeds: Annotated[int, typer.Option(min=2, metavar="N", help="trainings of each kind, with different seeds")] = 5
-    size: Annotated[str, typer.Option(metavar="WxH", help="size of the frames, in pixels")] = "256x128"
+    test: Annotated[
+        list[str], typer.Option(metavar="NAME", help="Real sequence to test on, never trained on; may be repeated.")
+    ]
+    steps: Annotated[int, typer.Option(min=1, metavar="N", help="Steps of each training.")] = 1500
+    seeds: Annotated[int, typer.Option(min=2, metavar="N", help="Trainings of each kind, with different seeds.")] = 5
+    size: Annotated[str, typer.Option(metavar="WxH", help="Size of the frames, in pixels.")] = "256x128"
     max_frames: Annotated[
-        int, typer.Option(min=1, metavar="N", help="use at most N frames of the dataset, evenly chosen")
+        int, typer.Option(min=1, metavar="N", help="Use at most N frames of the dataset, evenly chosen.")
     ] = 2000
     label_space: LabelSpaceOption = CITYSCAPES
 
@@ -34,16 +37,17 @@ def command(arguments: Arguments) -> None:
     Trains the same small segmenter on real frames, on the dataset, and on both, with several seeds each, and tests all
     on real sequences that none was trained on. Prints a table of mIoU and pixel accuracy, with 95 % intervals over the
     seeds, and whether the dataset adds anything. The test is only fair if the dataset's generator has not seen the test
-    sequences either; the table says whether its checkpoint says so.
+    sequences either; the table tells whether its checkpoint names them as held out.
 
     \b
     Examples:
       flowreel worth frames s3://bucket/dataset --test seq0004
-      flowreel worth frames dataset@3 --test seq0004 --steps 20 --seeds 2 --size 64x32    # a short try
+      flowreel worth frames dataset@3 --test seq0004 --steps 20 --seeds 2
 
-    Exit codes: 0 done; 1 failed; 2 bad usage, or input that cannot be used.
+    Exit codes: 0 done; 1 failed; 2 wrong usage, or input that cannot be used.
     """
     size = parse_size(arguments.size)
+    require("worth", "render")
     from flowreel.jobs.terminal.progress import Display
     from flowreel.pipeline.evaluation.worth import Request, measure_worth
 

@@ -62,7 +62,7 @@ def test_plan_says_what_memory_is_needed(local_run: LocalRun) -> None:
     assert memory(large).actor > memory(small).actor
     figures = planning.summary(small, price=None)
     (line,) = [text for text in planning.lines(figures) if "  memory" in text]
-    assert f"{memory(small).actor / 1e6:,.0f} MB a worker" in line
+    assert f"{memory(small).actor / 1e6:,.0f} MB per worker" in line
     assert figures["driver_bytes"] == memory(small).driver
 
 

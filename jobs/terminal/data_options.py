@@ -6,10 +6,10 @@ import typer
 
 from flowreel.schemas.errors import UsageError
 
-DATA = "folder or bucket URL with SEQUENCE/labels/*.png and SEQUENCE/images/*.jpg, or a spec with a `source`"
+DATA = "Folder or bucket URL with SEQUENCE/labels/*.png and SEQUENCE/images/*.jpg, or a spec with a `source`"
 DataArg = Annotated[str, typer.Argument(metavar="DATA", help=DATA)]
 LabelSpaceOption = Annotated[
-    str, typer.Option("--label-space", metavar="NAME", help="label space of a folder; a spec names its own")
+    str, typer.Option("--label-space", metavar="NAME", help="Label space of a folder; a spec names its own.")
 ]
 CITYSCAPES = "cityscapes"
 

@@ -40,3 +40,10 @@ def test_demo_leaves_a_dataset_a_picture_and_a_video(flowreel: Flowreel, tmp_pat
     assert flowreel("verify", tmp_path / "demo" / "dataset").code == 0
     again = flowreel("demo", tmp_path / "demo")
     assert "nothing changed since the last run" in again.out
+
+
+def test_a_spec_that_is_not_the_demos_stays(flowreel: Flowreel, tmp_path: Path) -> None:
+    (tmp_path / "spec.yaml").write_text("mine: 1\n")
+    ended = flowreel("demo", tmp_path)
+    assert ended.code == 2 and "spec.yaml" in ended.err and "Traceback" not in ended.err
+    assert (tmp_path / "spec.yaml").read_text() == "mine: 1\n" and not (tmp_path / "bucket").exists()

@@ -1,6 +1,7 @@
 """What commands import decides how soon they answer: PyTorch and Ray take seconds, pyarrow most of one."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -77,6 +78,14 @@ def test_flowreel_itself_needs_nothing() -> None:
     assert _run(sys.executable, "-c", code).stdout.split() == []
     code = f"import sys, flowreel; flowreel.open_dataset, flowreel.load_spec; print(*({heavy} & set(sys.modules)))"
     assert not {"ray", "torch", "numba", "scipy"} & set(_run(sys.executable, "-c", code).stdout.split())
+
+
+def test_a_folder_of_the_same_name_is_no_obstacle(tmp_path: Path) -> None:
+    """Such as the clone itself, seen from the folder that it lies in."""
+    (tmp_path / "flowreel").mkdir()
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    code = "import flowreel; flowreel.open_dataset"
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, check=True, timeout=LIMIT_S)
 
 
 def test_flowreel_gives_what_it_lists() -> None:

@@ -72,7 +72,7 @@ def test_any_failed_import_of_an_extra_is_explained() -> None:
 
 
 def test_the_command_line_prints_one_sentence(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    def fail() -> None:
+    def fail(**_: object) -> None:
         raise ModuleNotFoundError("No module named 'scipy'", name="scipy")
 
     monkeypatch.setattr(cli, "app", fail)

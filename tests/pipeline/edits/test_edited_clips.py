@@ -115,9 +115,9 @@ def test_edits_of_instances_need_instance_maps(local_run: LocalRun) -> None:
         ({"remov": "car"}, "variants[0].edits[0]: {'remov': 'car'}: no edit; it needs one of the keys replace, remove"),
         ({"remove": "car", "instance": [3]}, "variants[0].edits[0].instance: unknown field; did you mean 'instances'?"),
         ({"crop": [0.5, 0, 0.6, 1]}, "[0.5, 0, 0.6, 1] must lie within the frame"),
-        ({"every": 1}, "variants[0].edits[0].every: 1: Input should be greater than or equal to 2"),
+        ({"every": 1}, "variants[0].edits[0].every: must be at least 2, is 1"),
         ({"drop_out": [0, 0, 1, 1], "frames": [3, 3]}, "frames [3, 3]: first must be below stop"),
-        ({"move": 3}, "variants[0].edits[0].by: required, but missing"),
+        ({"move": 3}, "variants[0].edits[0].by: missing, but required"),
     ],
 )
 def test_a_wrong_edit_is_named(edit: dict[str, Any], message: str) -> None:

@@ -171,7 +171,7 @@ def test_a_run_renders_again_what_was_deleted_under_it(small: Small) -> None:
 
     def slowly(prepared, done, display):  # type: ignore[no-untyped-def]
         yield from render_here(prepared, done, display)
-        if not display.said[-1].endswith("rendering them again"):
+        if not display.said[-1].endswith("rendering their clips again"):
             pass_time(small, 1000)
             gc.collect(small.store, Policy(grace_s=0))
             assert data(small) == published

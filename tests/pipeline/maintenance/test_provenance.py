@@ -95,7 +95,7 @@ def test_clips_rendered_again_are_what_is_published(two: Small) -> None:
     assert (found.same, found.rounded, found.problems) == (3, 0, ())
     run = CliRunner().invoke(app, ["verify", two.dataset, "--rerender", "2"])
     assert run.exit_code == 0
-    assert run.stdout.splitlines()[-1] == "rendered again from their sources: 2 clips give the same bytes"
+    assert run.stdout.splitlines()[-1] == "rendered 2 clips again: 2 identical byte for byte"
 
 
 def test_which_clips_are_rendered_again_depends_on_the_seed_alone(two: Small) -> None:

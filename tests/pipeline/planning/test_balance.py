@@ -38,7 +38,7 @@ def test_published_pixels_have_the_shares_that_were_planned(local_run: LocalRun)
     after = np.array([prepared.balance.after.get(i, 0.0) for i in range(35)])
     np.testing.assert_allclose(found, after, atol=1e-9)
     said = "\n".join(lines(summary(prepared, None)))
-    assert f"car            {car:.2%} -> {found[26]:.2%}, {car * 0.6:.2%} wanted" in said
+    assert f"car            {car:.2%} -> {found[26]:.2%}, target {car * 0.6:.2%}" in said
     again = planned(local_run, {"car": car * 0.6, "person": person * 1.5})
     assert not again.plan.shards and len(again.plan.reused) == 6
 

@@ -102,7 +102,7 @@ def test_each_clip_is_planned_in_as_many_pairs_as_asked_for(local_run: LocalRun)
     [
         ({"styles": [{"wieght": 1}]}, "variants.styles[0].wieght: unknown field; did you mean 'weight'?"),
         ({"styles": [{"weight": 0}]}, "variants: styles or edits are empty, or all their weights 0"),
-        ({"balance": {"car": 1.5}}, "variants.balance.car: 1.5: Input should be less than 1"),
+        ({"balance": {"car": 1.5}}, "variants.balance.car: must be below 1, is 1.5"),
         ({"balance": {}}, "variants.balance: {}: Dictionary should have at least 1 item"),
     ],
 )

@@ -116,5 +116,5 @@ def test_what_is_wrong_shows_before_anything_is_rendered(fitted: ByColour, tmp_p
             open_segmenter(spec(file, **quality), SPACE)
     for name in ("noise.ts", "noise.onnx"):
         (tmp_path / name).write_bytes(b"noise")
-        with pytest.raises(UsageError, match=rf"{name}: no (TorchScript|ONNX) file"):
+        with pytest.raises(UsageError, match=rf"{name}: not an? (TorchScript|ONNX) file"):
             open_segmenter(spec(tmp_path / name), SPACE)

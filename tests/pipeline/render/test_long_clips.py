@@ -15,6 +15,8 @@ from flowreel.pipeline.generator.loading import load_generator
 from flowreel.pipeline.render.long_clips import ClipCheckpoints, render_long
 from flowreel.pipeline.storage import Store, open_store
 
+PLAN, CLIP = "0" * 32, "1" * 32
+
 FRAMES, EVERY = 11, 4
 HOW = RenderOptions("repeat", flow=True)
 
@@ -43,7 +45,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def pieces(store: Store) -> ClipCheckpoints:
-    return ClipCheckpoints(store, "plan", "clip", EVERY)
+    return ClipCheckpoints(store, PLAN, CLIP, EVERY)
 
 
 def dying_after(frames: int) -> Callable[[int], None]:
@@ -68,7 +70,7 @@ def test_a_clip_goes_on_where_it_was_killed(engine: Engine, clip: Conditioning, 
     (whole,) = render_clips(engine, [clip], how)
     with pytest.raises(Killed):
         render_long(engine, clip, how, pieces(store), dying_after(7))
-    assert len(store.list("runs/plan/pieces/clip")) == 1
+    assert len(store.list(f"runs/{PLAN}/pieces/{CLIP}")) == 1
     ticks: list[int] = []
     assert same(render_long(engine, clip, how, pieces(store), ticks.append), whole)
     assert len(ticks) == len(whole.image_THW3) - EVERY  # what was saved is not rendered again
@@ -78,7 +80,7 @@ def test_a_damaged_piece_is_rendered_again(engine: Engine, clip: Conditioning, s
     (whole,) = render_clips(engine, [clip], HOW)
     with pytest.raises(Killed):
         render_long(engine, clip, HOW, pieces(store), dying_after(10))
-    first, second = store.list("runs/plan/pieces/clip")
+    first, second = store.list(f"runs/{PLAN}/pieces/{CLIP}")
     store.write(second.path, store.read(second.path)[:-20])
     ticks: list[int] = []
     assert same(render_long(engine, clip, HOW, pieces(store), ticks.append), whole)
