@@ -25,7 +25,7 @@ from flowreel.jobs.render import render
 from flowreel.jobs.terminal.progress import Display
 from flowreel.pipeline.codec import encode_ids
 from flowreel.pipeline.generator.checkpoint import Checkpoint
-from flowreel.pipeline.generator.config import GeneratorConfig
+from flowreel.pipeline.generator.configs import AnyConfig
 from flowreel.pipeline.generator.networks import VideoGenerator
 from flowreel.pipeline.generator.rollout import Frame, RolloutState
 from flowreel.schemas.plan import RenderSettings
@@ -57,7 +57,7 @@ class GreyEngine:
 class PaintPot(torch.nn.Linear):
     """As much of a generator as is looked at before the first frame."""
 
-    def __init__(self, config: GeneratorConfig) -> None:
+    def __init__(self, config: AnyConfig) -> None:
         super().__init__(1, 1)
         self.config, self.device = config, torch.device("cpu")
 

@@ -52,7 +52,10 @@ class Subject:
 def build_generator(subject: Subject) -> VideoGenerator:
     """In float32 on the CPU, as a render worker holds it."""
     if subject.checkpoint:
-        return load_generator(read_checkpoint(checkpoint_store(subject.checkpoint, {})), "cpu")
+        loaded = load_generator(read_checkpoint(checkpoint_store(subject.checkpoint, {})), "cpu")
+        if not isinstance(loaded, VideoGenerator):
+            raise UsageError(f"{subject.checkpoint}: this benchmark measures vid2vid's generators")
+        return loaded
     generator = empty_generator(preset_config(subject.preset, subject.ngf)).to_empty(device="cpu")
     random = torch.Generator().manual_seed(SEED)
     for module in generator.modules():

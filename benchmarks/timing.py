@@ -16,6 +16,7 @@ from benchmarks.subject import empty_generator
 from flowreel.pipeline.generator.clip_data import Conditioning
 from flowreel.pipeline.generator.clips import RenderOptions, render_clips
 from flowreel.pipeline.generator.config import GeneratorConfig
+from flowreel.pipeline.generator.configs import AnyConfig
 from flowreel.pipeline.generator.engine import DTYPES, Engine, engine_for
 from flowreel.pipeline.generator.networks import VideoGenerator
 from flowreel.pipeline.generator.rollout import start_from, step
@@ -140,7 +141,7 @@ def _begun(clip: Conditioning, engine: Engine) -> Conditioning:
     )
 
 
-def _rendered(clip: Conditioning, config: GeneratorConfig) -> int:
+def _rendered(clip: Conditioning, config: AnyConfig) -> int:
     """Frames: the T-1 first ones are only looked at."""
     return len(clip.label_THW) - (config.n_frames - 1)
 
@@ -157,7 +158,7 @@ def _matmul_s(dtype: torch.dtype) -> float:
     return best
 
 
-def _smallest(config: GeneratorConfig) -> Conditioning:
+def _smallest(config: AnyConfig) -> Conditioning:
     """Noise at the smallest size that the networks take, with all label ids."""
     side, rng = 2 * config.size_multiple, np.random.default_rng(0)
     shape = (config.n_frames, side, side)

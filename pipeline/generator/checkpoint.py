@@ -1,4 +1,4 @@
-"""Checkpoint directories: ``config.json`` (architecture) and ``model.safetensors`` (weights, keys ``G0.*``, ``G1.*``).
+"""Checkpoint directories: ``config.json`` (architecture) and ``model.safetensors`` (weights).
 
 This module needs no PyTorch, so that planning can inspect a checkpoint without it. ``loading`` builds the networks.
 """
@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from flowreel.pipeline.generator.config import GeneratorConfig
+from flowreel.pipeline.generator.configs import AnyConfig, parse_config
 from flowreel.pipeline.generator.image_config import ImageCheckpointConfig
 from flowreel.pipeline.identity import digest
 from flowreel.pipeline.storage import FileInfo, Store, open_store, sha256_of
@@ -39,7 +39,7 @@ class Checkpoint:
 
     store: Store  # as the driver sees it; see `weights`
     bundled: bool
-    config: GeneratorConfig
+    config: AnyConfig
     weights_sha256: str
     shapes: dict[str, tuple[int, ...]] = field(repr=False)  # per key of the weights file
     layout: str | None = None  # of the networks it was saved from, see `layout_of`
@@ -85,18 +85,18 @@ def read_checkpoint(store: Store, fingerprint: Callable[[Store, FileInfo], str] 
     return Checkpoint(store, store == checkpoint_store(BUNDLED, {}), config, sha256, shapes, layout)
 
 
-def layout_of(config: GeneratorConfig, shapes: Mapping[str, tuple[int, ...]]) -> str:
+def layout_of(config: AnyConfig, shapes: Mapping[str, tuple[int, ...]]) -> str:
     """Fingerprints an architecture with its keys and shapes: a file that has this in its header was saved from it."""
     return digest(
         [config.model_dump(mode="json", exclude=NOT_ARCHITECTURE), sorted((k, *s) for k, s in shapes.items())]
     )
 
 
-def _config(store: Store) -> GeneratorConfig:
+def _config(store: Store) -> AnyConfig:
     """Reads the configuration. Raises CheckpointError, listing what is wrong with it."""
     text = store.read(CONFIG_FILE)
     try:
-        return GeneratorConfig.model_validate_json(text)
+        return parse_config(text)
     except ValidationError as error:
         wrong = error
     with suppress(ValidationError):

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from flowreel.pipeline.generator.clip_data import ClipFrames, Conditioning
 from flowreel.pipeline.generator.conditioning import check_ids, encode_frames, from_uint8, to_uint8
-from flowreel.pipeline.generator.config import GeneratorConfig
+from flowreel.pipeline.generator.configs import AnyConfig
 from flowreel.pipeline.generator.engine import Engine
+from flowreel.pipeline.generator.families import AnyGenerator
 from flowreel.pipeline.generator.first_frames import FirstFrameStyle, first_frames
 from flowreel.pipeline.generator.networks import VideoGenerator
 from flowreel.pipeline.generator.rollout import RolloutState, start_empty, start_from
@@ -93,7 +94,7 @@ def render_segments(
             images, finite, flows = [], [], []
 
 
-def first_frame(options: RenderOptions, config: GeneratorConfig) -> int:
+def first_frame(options: RenderOptions, config: AnyConfig) -> int:
     """Gives the label frame that is rendered first."""
     return 0 if options.lead_in == "repeat" else config.n_frames - 1
 
@@ -121,7 +122,7 @@ def _prepared(engine: Engine, frames: Iterator[Any]) -> Iterator[Any]:
         yield from engine.prepare(windows)
 
 
-def _frame_inputs(clips: Sequence[Conditioning], t: int, generator: VideoGenerator) -> tuple[Tensor, Tensor | None]:
+def _frame_inputs(clips: Sequence[Conditioning], t: int, generator: AnyGenerator) -> tuple[Tensor, Tensor | None]:
     """Gives frame t of all clips as engines encode it: labels (B, H, W) or pictures (B, L, H, W); instances (B, H,
     W)."""
     device, instance_BHW = generator.device, None
@@ -159,7 +160,7 @@ def _of_all(clips: Sequence[Conditioning], name: str, what: str) -> list[NDArray
     return found
 
 
-def _start(generator: VideoGenerator, clips: Sequence[Conditioning], before: range) -> RolloutState:
+def _start(generator: AnyGenerator, clips: Sequence[Conditioning], before: range) -> RolloutState:
     """Makes the state before the first rendered frame.
 
     ``before``: the T-1 frames before it; those before the clip are its first frame.
@@ -174,7 +175,7 @@ def _start(generator: VideoGenerator, clips: Sequence[Conditioning], before: ran
         if not part:
             return start_from(config, first_BT3HW)
         style = FirstFrameStyle(first_BT3HW, torch.from_numpy(np.stack(part).astype(np.int64)).to(device))
-    if config.single:
+    if isinstance(generator, VideoGenerator) and config.single:
         encoded = [encode_frames(*_frame_inputs(clips, max(0, t), generator), config) for t in before]
         return start_from(config, first_frames(generator, torch.stack(encoded, dim=1), style))
     like = next(generator.parameters())

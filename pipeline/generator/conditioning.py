@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from flowreel.pipeline.generator.config import GeneratorConfig
+from flowreel.pipeline.generator.configs import AnyConfig
 
 
 def instance_edges(instance_THW: Tensor) -> Tensor:
@@ -21,7 +21,7 @@ def instance_edges(instance_THW: Tensor) -> Tensor:
     return edge_THW
 
 
-def encode(label_THW: Tensor, instance_THW: Tensor | None, config: GeneratorConfig) -> Tensor:
+def encode(label_THW: Tensor, instance_THW: Tensor | None, config: AnyConfig) -> Tensor:
     """Encodes one-hot labels, then the instance edge channel if the generator has one: float32 (T, L, H, W), values 0
     and 1.
 
@@ -34,12 +34,12 @@ def encode(label_THW: Tensor, instance_THW: Tensor | None, config: GeneratorConf
     return _one_hot(label_THW, instance_THW, config)
 
 
-def encode_frames(frames: Tensor, instance_THW: Tensor | None, config: GeneratorConfig) -> Tensor:
+def encode_frames(frames: Tensor, instance_THW: Tensor | None, config: AnyConfig) -> Tensor:
     """Encodes label ids that were checked before, or pictures where the generator has no labels."""
     return (_one_hot if config.label_nc else encode_pictures)(frames, instance_THW, config)
 
 
-def check_ids(label_THW: Tensor | NDArray[np.integer], config: GeneratorConfig) -> None:
+def check_ids(label_THW: Tensor | NDArray[np.integer], config: AnyConfig) -> None:
     """Raises ValueError for an id that has no channel. Call it with an array: reading a GPU's tensor would wait for
     it."""
     lowest, highest = int(label_THW.min()), int(label_THW.max())
@@ -48,12 +48,12 @@ def check_ids(label_THW: Tensor | NDArray[np.integer], config: GeneratorConfig) 
         raise ValueError(f"label id {wrong} is not in 0..{config.label_nc - 1}, the ids that this generator knows")
 
 
-def _one_hot(label_THW: Tensor, instance_THW: Tensor | None, config: GeneratorConfig) -> Tensor:
+def _one_hot(label_THW: Tensor, instance_THW: Tensor | None, config: AnyConfig) -> Tensor:
     hot = F.one_hot(label_THW.long(), config.label_nc).movedim(-1, -3)
     return _with_edges(hot.float(), instance_THW, config)
 
 
-def encode_pictures(picture_TLHW: Tensor, instance_THW: Tensor | None, config: GeneratorConfig) -> Tensor:
+def encode_pictures(picture_TLHW: Tensor, instance_THW: Tensor | None, config: AnyConfig) -> Tensor:
     """Adds the edge channel, if there is one, to pictures that are already in the network's range (`pose`, `face`)."""
     channels = picture_TLHW.shape[-3]
     if config.label_nc or channels != config.input_nc:
@@ -62,7 +62,7 @@ def encode_pictures(picture_TLHW: Tensor, instance_THW: Tensor | None, config: G
     return _with_edges(picture_TLHW, instance_THW, config)
 
 
-def _with_edges(frame_TLHW: Tensor, instance_THW: Tensor | None, config: GeneratorConfig) -> Tensor:
+def _with_edges(frame_TLHW: Tensor, instance_THW: Tensor | None, config: AnyConfig) -> Tensor:
     if not config.use_instance:
         return frame_TLHW
     assert instance_THW is not None, "this generator needs instance maps"

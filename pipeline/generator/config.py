@@ -11,7 +11,35 @@ Positive = Annotated[int, Field(ge=1)]
 Few = Annotated[int, Field(ge=1, le=256)]  # parts of a network: a damaged number must not build forever
 
 
-class GeneratorConfig(BaseModel):
+class TakesSizes:
+    """Checks sizes of frames against ``size_multiple``."""
+
+    @property
+    def size_multiple(self) -> int:
+        """Gives what width and height must be multiples of."""
+        raise NotImplementedError
+
+    def check_size(self, width: int, height: int, least: int = 0) -> None:
+        """Raises ValueError that names the nearest sizes if the networks cannot take this one.
+
+        ``least``: a further bound of the caller. Reflection padding needs at least 4 pixels at each scale's own size
+        and 2 at the bottleneck.
+        """
+        multiple = self.size_multiple
+        least = max(2 * multiple, -(-least // multiple) * multiple)
+        if all(side % multiple == 0 and side >= least for side in (width, height)):
+            return
+        below, above = (
+            [max(least, round_to(side / multiple) * multiple) for side in (width, height)] for round_to in (floor, ceil)
+        )
+        nearest = f"{below[0]}x{below[1]}" + (f" and {above[0]}x{above[1]}" if above != below else "")
+        raise ValueError(
+            f"size {width}x{height} (width x height) does not fit the networks: both must be multiples of {multiple},"
+            f" at least {least}; the nearest are {nearest}"
+        )
+
+
+class GeneratorConfig(TakesSizes, BaseModel):
     """Architecture and input encoding of a composite coarse-to-fine generator (vid2vid, section 3).
 
     Symbols used in this package: T = ``n_frames`` seen at once, S = ``n_scales``, L = channels of one encoded frame.
@@ -65,25 +93,6 @@ class GeneratorConfig(BaseModel):
         """Gives the number whose multiples width and height must be, so that every stride-2 step halves exactly."""
         own = int(2 ** (self.n_scales - 1 + self.n_downsample))
         return max(own, self.single.size_multiple) if self.single else own
-
-    def check_size(self, width: int, height: int, least: int = 0) -> None:
-        """Raises ValueError that names the nearest sizes if the networks cannot take this one.
-
-        ``least``: a further bound of the caller. Reflection padding needs at least 4 pixels at each scale's own size
-        and 2 at the bottleneck.
-        """
-        multiple = self.size_multiple
-        least = max(2 * multiple, -(-least // multiple) * multiple)
-        if all(side % multiple == 0 and side >= least for side in (width, height)):
-            return
-        below, above = (
-            [max(least, round_to(side / multiple) * multiple) for side in (width, height)] for round_to in (floor, ceil)
-        )
-        nearest = f"{below[0]}x{below[1]}" + (f" and {above[0]}x{above[1]}" if above != below else "")
-        raise ValueError(
-            f"size {width}x{height} (width x height) does not fit the networks: both must be multiples of {multiple},"
-            f" at least {least}; the nearest are {nearest}"
-        )
 
     def width(self, scale: int) -> int:
         """Gives the base width n of a scale (0 = coarsest)."""

@@ -6,11 +6,12 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor, nn
 
+from flowreel.pipeline.generator.adaptive.generator import AdaptiveGenerator
 from flowreel.pipeline.generator.checkpoint import Checkpoint
 from flowreel.pipeline.generator.conditioning import encode_frames
-from flowreel.pipeline.generator.config import GeneratorConfig
+from flowreel.pipeline.generator.configs import AnyConfig
+from flowreel.pipeline.generator.families import AnyGenerator
 from flowreel.pipeline.generator.loading import load_generator
-from flowreel.pipeline.generator.networks import VideoGenerator
 from flowreel.pipeline.generator.rollout import Frame, RolloutState, step
 from flowreel.schemas.extras import require
 from flowreel.schemas.plan import RenderSettings
@@ -25,10 +26,16 @@ class Engine(Protocol):
     What ``encode`` and ``prepare`` return is the engine's own format, to be passed back to it.
     """
 
-    config: GeneratorConfig
-    generator: VideoGenerator
     ahead: int  # windows that ``prepare`` likes to be given at once
     concurrent: bool  # whether several threads may call it at once
+
+    @property
+    def config(self) -> AnyConfig:
+        """Gives the generator's config."""
+
+    @property
+    def generator(self) -> AnyGenerator:
+        """Gives the networks with their weights."""
 
     def encode(self, frame: Tensor, instance_BHW: Tensor | None) -> Any:
         """Encodes one frame of all clips: label ids (B, H, W), checked before; pictures (B, L, H, W) without labels."""
@@ -46,9 +53,9 @@ class PlainEngine:
     ahead = 1
     concurrent = True
 
-    def __init__(self, generator: VideoGenerator, precision: str = "float32") -> None:
-        self.config, self.precision = generator.config, precision
-        self.generator = generator
+    def __init__(self, generator: AnyGenerator, precision: str = "float32") -> None:
+        self.config: AnyConfig = generator.config
+        self.generator, self.precision = generator, precision
         # Transposed convolutions are up to 5 times as fast in this layout; the others gain little, and norms of nearly
         # constant maps lose digits in it.
         for module in generator.modules():
@@ -68,13 +75,13 @@ class PlainEngine:
             return step(self.generator, state, prepared)
 
 
-def engine_for(generator: VideoGenerator, precision: str = "float32", kind: Kind = "auto") -> Engine:
-    """Gives the engine for a generator on its device; ``auto``: the fast one on CPUs. ``precision``: see settings.
+def engine_for(generator: AnyGenerator, precision: str = "float32", kind: Kind = "auto") -> Engine:
+    """Gives the engine for a generator on its device; ``auto``: on CPUs the fast one, which vid2vid's have.
 
-    Raises MissingExtra on a CPU without numba: the plain engine would round in other places than the rest of a dataset,
-    and take several times as long as was planned.
+    ``precision``: see settings. Raises MissingExtra for vid2vid's on a CPU without numba: the plain engine would round
+    in other places than the rest of a dataset, and take several times as long as was planned.
     """
-    if kind == "plain" or generator.device.type != "cpu":
+    if kind == "plain" or generator.device.type != "cpu" or isinstance(generator, AdaptiveGenerator):
         return PlainEngine(generator, precision)
     require("rendering on a CPU", "cpu")
     from flowreel.pipeline.generator.fast.engine import FastEngine  # numba, which GPUs do without

@@ -7,11 +7,11 @@ from safetensors.torch import save as serialize_weights
 from torch import nn
 
 from flowreel.pipeline.generator.checkpoint import CONFIG_FILE, LAYOUT, WEIGHTS_FILE, Checkpoint, layout_of
-from flowreel.pipeline.generator.config import GeneratorConfig
+from flowreel.pipeline.generator.configs import AnyConfig
+from flowreel.pipeline.generator.families import AnyGenerator, build
 from flowreel.pipeline.generator.features import FeatureTables
 from flowreel.pipeline.generator.image_config import ImageCheckpointConfig
 from flowreel.pipeline.generator.image_networks import Encoder, ImageGenerator
-from flowreel.pipeline.generator.networks import VideoGenerator
 from flowreel.pipeline.storage import Store
 from flowreel.pipeline.weight_names import Shape, differences
 from flowreel.schemas.errors import CheckpointError
@@ -27,10 +27,10 @@ def compare_weights(checkpoint: Checkpoint) -> None:
         raise CheckpointError("\n".join([f"{checkpoint.store.uri}: weights do not match {CONFIG_FILE}", *lines]))
 
 
-def wanted_shapes(config: GeneratorConfig | ImageCheckpointConfig) -> dict[str, Shape]:
+def wanted_shapes(config: AnyConfig | ImageCheckpointConfig) -> dict[str, Shape]:
     """Gives every key that a checkpoint of this architecture must have, with its shape."""
     with torch.device("meta"):
-        state = (VideoGenerator(config) if isinstance(config, GeneratorConfig) else _alone(config)).state_dict()
+        state = (_alone(config) if isinstance(config, ImageCheckpointConfig) else build(config)).state_dict()
     return {k: tuple(v.shape) for k, v in state.items() if not k.endswith(DEAD_WEIGHT)}
 
 
@@ -45,11 +45,11 @@ def _alone(config: ImageCheckpointConfig) -> nn.ModuleDict:
     return nn.ModuleDict(networks)
 
 
-def load_generator(checkpoint: Checkpoint, device: str) -> VideoGenerator:
+def load_generator(checkpoint: Checkpoint, device: str) -> AnyGenerator:
     """Loads the generator in float32 on ``device``, ready to render. Raises CheckpointError if it does not match."""
     compare_weights(checkpoint)
     with torch.device("meta"):
-        generator = VideoGenerator(checkpoint.config)
+        generator = build(checkpoint.config)
     try:
         weights = parse_weights(checkpoint.weights())
     except SafetensorError as error:
@@ -60,7 +60,7 @@ def load_generator(checkpoint: Checkpoint, device: str) -> VideoGenerator:
     return generator.to(device).requires_grad_(False)
 
 
-def save_checkpoint(store: Store, generator: VideoGenerator, dtype: torch.dtype = torch.float32) -> None:
+def save_checkpoint(store: Store, generator: AnyGenerator, dtype: torch.dtype = torch.float32) -> None:
     """Writes a checkpoint directory; weights are stored as ``dtype`` (bfloat16 and float16 halve the file)."""
     weights = {
         key: value.detach().to(dtype).contiguous()

@@ -3,18 +3,16 @@
 Parameter names are those of the official checkpoints: ``G0.*`` is the coarsest network, ``G1.*`` the next finer.
 """
 
-from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.amp import is_autocast_available
 
 from flowreel.pipeline.generator import layers
 from flowreel.pipeline.generator.config import GeneratorConfig
 from flowreel.pipeline.generator.features import FeatureTables
 from flowreel.pipeline.generator.image_networks import Encoder, ImageGenerator
-from flowreel.pipeline.generator.warp import over, warp
+from flowreel.pipeline.generator.warp import exact, full_precision, over, warp
 
 FLOW_UNIT = 20.0  # pixels per unit of the flow head at the coarsest scale; doubles with each finer scale
 
@@ -64,29 +62,22 @@ class ScaleNetwork(nn.Module):
 
     def forward(self, given: ScaleInput, coarser: ScaleOutput | None = None) -> ScaleOutput:
         features = self.features(given, coarser)
-        # Reduced precision ends here: flow of some pixels, warping and blending need more than bfloat16's 8 bits.
-        device = features[0].device.type
-        with torch.autocast(device, enabled=False) if is_autocast_available(device) else nullcontext():
+        with full_precision(features[0]):
             return self._blended(given, *features)
 
     def _blended(self, given: ScaleInput, f_img: Tensor, f_flow: Tensor | None, f_fg: Tensor | None) -> ScaleOutput:
-        raw = self.model_final_img(_exact(f_img))
+        raw = self.model_final_img(exact(f_img))
         image, flow, weight = raw, None, None
         if f_flow is not None:
-            flow = self.flow_unit * self.model_final_flow(_exact(f_flow))
-            weight = self.model_final_w(_exact(f_flow))
+            flow = self.flow_unit * self.model_final_flow(exact(f_flow))
+            weight = self.model_final_w(exact(f_flow))
             if not given.raw_only:
                 previous_B3HW = given.history_BPHW[:, -3:]
                 image = over(raw, warp(previous_B3HW, flow), weight)
         if f_fg is not None:
-            foreground, m = self.indv_final(_exact(f_fg)), given.mask_B1HW
+            foreground, m = self.indv_final(exact(f_fg)), given.mask_B1HW
             image, raw = over(foreground, image, m), over(foreground, raw, m)
         return ScaleOutput(image, raw, flow, weight, f_img, f_flow, f_fg)
-
-
-def _exact(x_BCHW: Tensor) -> Tensor:
-    """Converts to float32 at least."""
-    return x_BCHW.to(torch.promote_types(x_BCHW.dtype, torch.float32))
 
 
 class CoarsestNetwork(ScaleNetwork):

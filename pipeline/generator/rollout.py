@@ -9,6 +9,8 @@ from torch import Tensor
 
 from flowreel.pipeline.generator.conditioning import pyramid
 from flowreel.pipeline.generator.config import GeneratorConfig
+from flowreel.pipeline.generator.configs import AnyConfig
+from flowreel.pipeline.generator.families import AnyGenerator
 from flowreel.pipeline.generator.networks import ScaleInput, VideoGenerator
 
 
@@ -36,7 +38,7 @@ class Frame:
     weight_B1HW: Tensor | None  # weight of the synthesised image against the warped one, in [0, 1]
 
 
-def start_empty(config: GeneratorConfig, batch: int, size: tuple[int, int], like: Tensor) -> RolloutState:
+def start_empty(config: AnyConfig, batch: int, size: tuple[int, int], like: Tensor) -> RolloutState:
     """Starts without a first image (the original's ``no_first_img``): zeros, and the first frame is not blended.
 
     ``size``: (H, W).
@@ -45,15 +47,29 @@ def start_empty(config: GeneratorConfig, batch: int, size: tuple[int, int], like
     return RolloutState(tuple(pyramid(blank, config.n_scales)), raw_only=True)
 
 
-def start_from(config: GeneratorConfig, first_BT3HW: Tensor) -> RolloutState:
+def start_from(config: AnyConfig, first_BT3HW: Tensor) -> RolloutState:
     """Starts from given first frames, (B, T-1, 3, H, W) in [-1, 1]: real images, an exemplar, or generated ones."""
     if first_BT3HW.shape[1] != config.n_frames - 1:
         raise ValueError(f"{first_BT3HW.shape[1]} first frames given; this generator needs {config.n_frames - 1}")
     return RolloutState(tuple(pyramid(first_BT3HW.flatten(1, 2), config.n_scales)), raw_only=False)
 
 
-def step(generator: VideoGenerator, state: RolloutState, window_BTLHW: Tensor) -> tuple[RolloutState, Frame]:
+def step(generator: AnyGenerator, state: RolloutState, window_BTLHW: Tensor) -> tuple[RolloutState, Frame]:
     """Renders the last frame of each clip's window of T encoded frames."""
+    if isinstance(generator, VideoGenerator):
+        return _vid2vid_step(generator, state, window_BTLHW)
+    (history_BPHW,) = state.history
+    drawn = generator(window_BTLHW, None if state.raw_only else history_BPHW)
+    moved = drawn.moved
+    frame = Frame(drawn.image_B3HW, drawn.raw_B3HW, moved and moved.flow_B2HW, moved and moved.weight_B1HW)
+    if state.raw_only:  # what was before the first frame looked like it
+        return start_from(
+            generator.config, drawn.image_B3HW[:, None].expand(-1, generator.config.n_frames - 1, -1, -1, -1)
+        ), frame
+    return state.after([drawn.image_B3HW]), frame
+
+
+def _vid2vid_step(generator: VideoGenerator, state: RolloutState, window_BTLHW: Tensor) -> tuple[RolloutState, Frame]:
     config = generator.config
     labels = pyramid(window_BTLHW.flatten(1, 2), config.n_scales)
     inputs = [

@@ -10,7 +10,7 @@ from math import prod
 import numpy as np
 
 from flowreel.pipeline.generator.checkpoint import Checkpoint
-from flowreel.pipeline.generator.config import GeneratorConfig
+from flowreel.pipeline.generator.configs import AnyConfig
 from flowreel.pipeline.planning.prepare import Prepared
 from flowreel.pipeline.render.job import RenderJob
 from flowreel.schemas.plan import Plan, RenderSettings
@@ -63,7 +63,7 @@ def _weights(checkpoint: Checkpoint) -> int:
     return sum(map(prod, checkpoint.shapes.values()))
 
 
-def batch_bytes(config: GeneratorConfig, settings: RenderSettings) -> int:
+def batch_bytes(config: AnyConfig, settings: RenderSettings) -> int:
     """Predicts the bytes of feature maps of the clips that are rendered in lock-step."""
     width = config.width(config.n_scales - 1)
     return settings.batch * prod(settings.size) * width * 4 * LIVE_MAPS

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from flowreel.pipeline.generator.checkpoint import NOT_ARCHITECTURE, read_checkpoint
 from flowreel.pipeline.generator.config import GeneratorConfig
+from flowreel.pipeline.generator.configs import AnyConfig
 from flowreel.pipeline.storage import NotFound, Store, absolute_uri, open_store
 from flowreel.pipeline.training import state
 from flowreel.pipeline.training.architecture import generator_config
@@ -156,11 +157,10 @@ def _check_unchanged(output: Store, spec: TrainSpec) -> None:
             )
 
 
-def _check_same(place: str, found: GeneratorConfig, wanted: GeneratorConfig) -> None:
+def _check_same(place: str, found: AnyConfig, wanted: GeneratorConfig) -> None:
     """Raises UsageError if a checkpoint has another architecture than the spec."""
     old, new = (c.model_dump(exclude=NOT_ARCHITECTURE) for c in (found, wanted))
-    changed = [
-        f"{field} is {old[field]}, but the spec makes it {new[field]}" for field in old if old[field] != new[field]
-    ]
+    fields = [field for field in {**old, **new} if old.get(field) != new.get(field)]
+    changed = [f"{field} is {old.get(field)}, but the spec makes it {new.get(field)}" for field in fields]
     if changed:
         raise UsageError(f"generator.init {place} has another architecture: {'; '.join(changed)}")
