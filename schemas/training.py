@@ -70,7 +70,7 @@ class LossSpec(Model):
     feature_matching: Weight = Field(10.0, description="lambda_feat")
     perceptual: Weight = Field(10.0, description="lambda_feat of the VGG term; needs perceptual_weights")
     perceptual_weights: str | None = Field(
-        None, description="weights file of torchvision's VGG19, or of a segmenter that `flowreel segmenter` trained"
+        None, description="weights file of torchvision's VGG19 or VGG16, of EfficientNet-Lite2, or of a segmenter"
     )
     flow: Weight = Field(10.0, description="lambda_F")
     warp: Weight = Field(10.0, description="lambda_T")

@@ -1,7 +1,8 @@
 """Perceptual loss: how far images are from real ones in a network's features. The network's weights come from a given
 file.
 
-Either torchvision's VGG19, as in the original (vid2vid-spec, section 10.5), or a segmenter trained on real frames.
+The network is torchvision's VGG19, as in the original (vid2vid-spec, section 10.5), or VGG16, EfficientNet-Lite2, or a
+segmenter that was trained on real frames.
 """
 
 import io
@@ -12,22 +13,25 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
-import torch.nn.functional as F
 from safetensors import SafetensorError
 from safetensors.torch import load as parse_weights
 from torch import Tensor, nn
 
 from flowreel.pipeline.quality.segmenter_network import load_segmenter
 from flowreel.pipeline.storage import open_file
+from flowreel.pipeline.training.objective.feature_networks import EfficientNetLite2, Vgg16, Vgg19
 from flowreel.pipeline.training.objective.losses import mean_difference
 from flowreel.pipeline.weight_names import differences
 from flowreel.schemas.errors import CheckpointError, StorageError, UsageError
 from flowreel.schemas.training import LossSpec
 
-VGG_STAGES = ((64, 64), (128, 128), (256, 256, 256, 256), (512, 512, 512, 512), (512,))  # up to relu5_1
-VGG_WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)  # of each stage's first layer
-VGG_UNUSED = ("features.30.", "features.32.", "features.34.", "classifier.")  # of torchvision's file
-WIDEST = 1024  # pixels: wider images are halved
+FAMILIES: dict[
+    str, type[EfficientNetLite2 | Vgg16 | Vgg19]
+] = {  # by a key that the others' files lack; VGG19 is the original's choice, and what other files are measured by
+    "_conv_stem.weight": EfficientNetLite2,
+    "features.17.weight": Vgg16,
+    "features.16.weight": Vgg19,
+}
 
 
 class FeatureNetwork(Protocol):
@@ -35,33 +39,6 @@ class FeatureNetwork(Protocol):
 
     def features(self, x_B3HW: Tensor) -> list[Tensor]:
         """Computes layers of images in [-1, 1], shallow to deep."""
-
-
-class Vgg19(nn.Module):
-    """The first 13 convolutions of VGG19; ``layers`` has torchvision's indices."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layers, self.seen, channels = nn.Sequential(), set[int](), 3
-        for stage in VGG_STAGES:
-            if len(self.layers):
-                self.layers.append(nn.MaxPool2d(2))
-            self.seen.add(len(self.layers) + 1)
-            for width in stage:
-                self.layers.append(nn.Conv2d(channels, width, 3, padding=1))
-                self.layers.append(nn.ReLU(inplace=True))
-                channels = width
-
-    def features(self, x_B3HW: Tensor) -> list[Tensor]:
-        """Computes relu1_1, relu2_1, ..., relu5_1. Images come as they are, without ImageNet's mean and deviation."""
-        while x_B3HW.shape[-1] > WIDEST:
-            x_B3HW = F.avg_pool2d(x_B3HW, 2)
-        found = []
-        for i, layer in enumerate(self.layers):
-            x_B3HW = layer(x_B3HW)
-            if i in self.seen:
-                found.append(x_B3HW)
-        return found
 
 
 class Perceptual(nn.Module):
@@ -100,18 +77,24 @@ def open_perceptual(spec: LossSpec, options: Mapping[str, Any] | None = None) ->
 
 
 def load_perceptual(data: bytes, name: str) -> Perceptual:
-    """Loads it from a file's bytes, frozen. Raises CheckpointError with ``name`` if they are of neither network."""
+    """Loads it from a file's bytes, frozen. Raises CheckpointError with ``name`` if they are of no such network."""
     if _kind(data) == "segmenter":
         return Perceptual(load_segmenter(data, name))
     found = _tensors(data, name)
+    family = next((family for key, family in FAMILIES.items() if key in found), Vgg19)
     with torch.device("meta"):
-        vgg = Vgg19()
-    used = {key.removeprefix("features."): value for key, value in found.items() if not key.startswith(VGG_UNUSED)}
-    wanted = {key: tuple(value.shape) for key, value in vgg.layers.state_dict().items()}
+        network = family()
+    used = {
+        key.replace(family.in_file, family.here, 1): value
+        for key, value in found.items()
+        if not key.startswith(family.unused)
+    }
+    wanted = {key: tuple(value.shape) for key, value in network.state_dict().items()}
     if lines := differences({key: tuple(value.shape) for key, value in used.items()}, wanted):
-        raise CheckpointError("\n".join([f"{name}: weights of neither torchvision's VGG19 nor a segmenter", *lines]))
-    vgg.layers.load_state_dict({key: value.float() for key, value in used.items()}, assign=True)
-    return Perceptual(vgg.requires_grad_(False), VGG_WEIGHTS)
+        known = "torchvision's VGG19 or VGG16, EfficientNet-Lite2, or a segmenter"
+        raise CheckpointError("\n".join([f"{name}: not weights of {known}; compared with {family.__name__}", *lines]))
+    network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in used.items()}, assign=True)
+    return Perceptual(network.requires_grad_(False), family.weights)
 
 
 def _is_safetensors(data: bytes) -> bool:

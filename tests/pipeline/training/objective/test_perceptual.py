@@ -1,4 +1,4 @@
-"""Perceptual distances: VGG19's features are torchvision's, files are read strictly."""
+"""Perceptual distances: VGG's features are torchvision's, files are read strictly."""
 
 import io
 from typing import Any
@@ -9,6 +9,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from flowreel.pipeline.quality.segmenter_network import Segmenter, SegmenterFacts, save_segmenter
+from flowreel.pipeline.training.objective.feature_networks import EfficientNetLite2, SameConv
 from flowreel.pipeline.training.objective.perceptual import Perceptual, load_perceptual
 from flowreel.schemas.errors import CheckpointError
 
@@ -119,6 +120,66 @@ def test_other_weights_are_refused(weights: dict[str, Tensor], change: dict[str,
     changed = {key: value for key, value in (small | change).items() if value is not None}
     with pytest.raises(CheckpointError, match=f"bad.pth.*\n.*{said}"):
         load_perceptual(as_pth(changed), "bad.pth")
+
+
+# VGG16 and EfficientNet-Lite2
+
+
+def test_vgg16_is_torchvisions_with_its_normalisation(weights: dict[str, Tensor]) -> None:
+    torch.manual_seed(0)
+    layers, channels = nn.Sequential(), 3
+    for width in (64, 64, "M", 128, 128, "M", *[256] * 3, "M", *[512] * 3, "M", *[512] * 3):
+        layers.extend([nn.MaxPool2d(2)] if isinstance(width, str) else [nn.Conv2d(channels, width, 3, padding=1)])
+        layers.extend([] if isinstance(width, str) else [nn.ReLU()])
+        channels = channels if isinstance(width, str) else width
+    file = {f"features.{k}": v for k, v in layers.state_dict().items()} | {"classifier.6.bias": torch.zeros(1000)}
+    found = load_perceptual(save(file), "vgg16")
+    mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    x, wanted = ((images(0) + 1) / 2 - mean[:, None, None]) / deviation[:, None, None], []
+    for i, layer in enumerate(layers):
+        x = layer(x)
+        wanted += [x] * (i in (1, 6, 11, 18, 25))
+    for made, there in zip(found.network.features(images(0)), wanted, strict=True):
+        torch.testing.assert_close(made, there.detach())
+
+
+def lite2_file() -> dict[str, Tensor]:
+    """Random weights by the keys of the public file, with its classifier."""
+    torch.manual_seed(0)
+    network = EfficientNetLite2()
+    random = {k: torch.rand_like(v) + 0.5 if v.is_floating_point() else v for k, v in network.state_dict().items()}
+    scaled = {k: (v - 1) / v[0].numel() ** 0.5 if v.dim() == 4 else v for k, v in random.items()}
+    return scaled | {"_conv_head.weight": torch.zeros(1280, 352, 1, 1), "_fc.bias": torch.zeros(1000)}
+
+
+def test_lite2s_layers_have_strides_2_to_32() -> None:
+    found = load_perceptual(save(lite2_file()), "lite2")
+    shapes = [tuple(layer.shape[1:]) for layer in found.network.features(images(0, (64, 128)))]
+    assert shapes == [(16, 32, 64), (24, 16, 32), (48, 8, 16), (120, 4, 8), (352, 2, 4)]
+    assert found([images(0)], images(0)) == 0 != found([images(1)], images(0))
+    assert not any(p.requires_grad for p in found.parameters())
+
+
+def test_lite2_is_the_same_in_training_mode() -> None:
+    found = load_perceptual(save(lite2_file()), "lite2")
+    expected = found.eval().network.features(images(0))
+    assert all(map(torch.equal, found.train().network.features(images(0)), expected))
+
+
+def test_stride_2_pads_as_tensorflow_does() -> None:
+    """Even sides: nothing before and one after for a kernel of 3, one and two for one of 5."""
+    for kernel, before in ((3, 0), (5, 1)):
+        conv = SameConv(1, 1, kernel, stride=2)
+        conv.weight.data.zero_()[0, 0, before, before] = 1  # looks at each second pixel
+        x = torch.arange(64.0).reshape(1, 1, 8, 8)
+        assert torch.equal(conv(x), x[..., ::2, ::2])
+
+
+def test_a_damaged_lite2_file_says_what_it_was_compared_with() -> None:
+    file = lite2_file()
+    del file["_blocks.3._bn1.weight"]
+    with pytest.raises(CheckpointError, match=r"compared with EfficientNetLite2\n.*1 missing"):
+        load_perceptual(save(file), "bad")
 
 
 class Code:
