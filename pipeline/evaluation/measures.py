@@ -35,6 +35,7 @@ class Measures:
     warp_error_real_flow: float  # along the real frames' flow: what moves otherwise than it should counts too
     misalignment: float  # warp error over the mean gradient, in pixels: what blur alone does not lower
     sharpness: float
+    grid: float  # power of grey at the pixel grid's own frequency: what a mesh over the picture raises first
     pixel_accuracy: float
     mean_iou: float
     iou: dict[int, float]  # by label id
@@ -62,6 +63,21 @@ def frame_statistics(video_THW3: Video) -> FrameStatistics:
         float(np.mean([np.abs(cv2.Laplacian(g, cv2.CV_32F)).mean() for g in grey])),
         float(np.mean(slopes)),
     )
+
+
+def grid_power(video_THW3: Video) -> float:
+    """Gives the mean power of grey, in squared levels, where it alternates from pixel to pixel along an axis.
+
+    Decoders that double the size leave a mesh there, which sharpness takes for detail.
+    """
+    height, width = video_THW3.shape[1:3]
+    window_HW = np.outer(np.hanning(height), np.hanning(width))
+    found = []
+    for frame_HW3 in video_THW3:
+        grey_HW = cv2.cvtColor(frame_HW3, cv2.COLOR_RGB2GRAY).astype(np.float64)
+        power_HW = np.abs(np.fft.fft2((grey_HW - grey_HW.mean()) * window_HW)) ** 2 / (window_HW**2).sum()
+        found.append((power_HW[height // 2].mean() + power_HW[:, width // 2].mean()) / 2)
+    return float(np.mean(found))
 
 
 def warp_error(videos: Sequence[Video], along: Sequence[Video]) -> float:
@@ -96,6 +112,7 @@ def measure(
         warp_error_real_flow=warp_error(videos, real),
         misalignment=own * LEVELS / max(seen.gradient, 1e-6),
         sharpness=seen.sharpness,
+        grid=grid_power(frames_NHW3),
         pixel_accuracy=found.accuracy,
         mean_iou=found.mean_iou,
         iou=found.iou,

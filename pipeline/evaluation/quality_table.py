@@ -10,6 +10,7 @@ COLUMNS = (
     ("along real flow", "warp_error_real_flow", ".4f"),
     ("in pixels", "misalignment", ".3f"),
     ("sharpness", "sharpness", ".2f"),
+    ("pixel grid", "grid", ".2f"),
     ("pixel accuracy", "pixel_accuracy", ".1%"),
     ("mIoU", "mean_iou", ".1%"),
 )

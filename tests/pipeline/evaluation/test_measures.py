@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from flowreel.pipeline.evaluation.measures import Video, diversity, drift, frame_statistics, measure, there_and_back
+from flowreel.pipeline.evaluation.measures import (
+    Video,
+    diversity,
+    drift,
+    frame_statistics,
+    grid_power,
+    measure,
+    there_and_back,
+)
 from flowreel.pipeline.evaluation.real_video import RealVideo
 from flowreel.pipeline.quality.segmenter_network import Segmenter
 from flowreel.schemas.errors import UsageError
@@ -55,6 +63,16 @@ def test_blur_and_grain_show_as_sharpness(moving: Video) -> None:
     grained = np.clip(moving + np.random.default_rng(1).normal(0, 12, moving.shape), 0, 255).astype(np.uint8)
     low, middle, high = (frame_statistics(video).sharpness for video in (soft, moving, grained))
     assert low < middle < high
+
+
+@pytest.mark.parametrize(("down", "across"), [(0, 1), (1, 0), (1, 1)])
+def test_a_mesh_shows_at_the_pixel_grid(moving: Video, down: int, across: int) -> None:
+    """Three levels of columns, rows or squares that alternate, beside as much grain."""
+    rows, columns = np.mgrid[: moving.shape[1], : moving.shape[2]]
+    mesh_HW = 3 * (-1) ** (down * rows + across * columns)
+    meshed = np.clip(moving.astype(int) + mesh_HW[..., None], 0, 255).astype(np.uint8)
+    grained = np.clip(moving + np.random.default_rng(1).normal(0, 3, moving.shape), 0, 255).astype(np.uint8)
+    assert grid_power(moving) < grid_power(grained) < grid_power(meshed) / 10
 
 
 def test_drift_names_what_drifts(moving: Video) -> None:
