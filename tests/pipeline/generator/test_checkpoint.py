@@ -37,7 +37,9 @@ def read(folder: Path) -> Checkpoint:
 
 
 def load(folder: Path) -> VideoGenerator:
-    return load_generator(read(folder), "cpu")
+    generator = load_generator(read(folder), "cpu")
+    assert isinstance(generator, VideoGenerator)
+    return generator
 
 
 def edit_config(folder: Path, **changes: Any) -> None:
@@ -224,6 +226,7 @@ def test_a_saved_checkpoint_says_what_it_fits(folder: Path) -> None:
     assert checkpoint.layout == layout_of(checkpoint.config, checkpoint.shapes)
     edit_config(folder, size=[64, 32])
     check_weights(read(folder))
+    assert isinstance(checkpoint.config, GeneratorConfig)
     edit_config(folder, n_blocks=checkpoint.config.n_blocks + 1)
     with pytest.raises(CheckpointError, match=r"weights do not match config\.json"):
         check_weights(read(folder))

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from flowreel.pipeline.generator.checkpoint import read_checkpoint
+from flowreel.pipeline.generator.config import GeneratorConfig
 from flowreel.pipeline.generator.loading import load_generator
 from flowreel.pipeline.storage import open_store
 from flowreel.pipeline.training.data_parallel import Worker
@@ -69,6 +70,7 @@ def finished(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_it_leaves_a_checkpoint_that_loads(finished: Path) -> None:
     checkpoint = read_checkpoint(open_store(str(finished)))
+    assert isinstance(checkpoint.config, GeneratorConfig)
     assert checkpoint.config.held_out == ("seq_2",) and checkpoint.config.fg_labels == (26,)
     generator = load_generator(checkpoint, "cpu")
     saved = newest(finished)["average"]

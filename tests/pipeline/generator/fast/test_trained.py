@@ -20,7 +20,9 @@ WIDTH, HEIGHT, FRAMES = 256, 128, 12
 
 
 def bundled(kind: torch.dtype) -> VideoGenerator:
-    return load_generator(read_checkpoint(checkpoint_store("bundled", {})), "cpu").to(kind)
+    generator = load_generator(read_checkpoint(checkpoint_store("bundled", {})), "cpu")
+    assert isinstance(generator, VideoGenerator)
+    return generator.to(kind)
 
 
 def streets(*seeds: int, frames: int = FRAMES) -> Clips:

@@ -53,7 +53,9 @@ def bring(source: Path, dest: Path, flags: dict[str, Any] | None = None, **reque
 
 
 def load(dest: Path) -> VideoGenerator:
-    return load_generator(read_checkpoint(open_store(str(dest))), "cpu")
+    generator = load_generator(read_checkpoint(open_store(str(dest))), "cpu")
+    assert isinstance(generator, VideoGenerator)
+    return generator
 
 
 def refused(source: Path, dest: Path, flags: dict[str, Any] | None = None, **request: Any) -> str:

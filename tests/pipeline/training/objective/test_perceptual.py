@@ -128,7 +128,8 @@ def test_other_weights_are_refused(weights: dict[str, Tensor], change: dict[str,
 def test_vgg16_is_torchvisions_with_its_normalisation(weights: dict[str, Tensor]) -> None:
     torch.manual_seed(0)
     layers, channels = nn.Sequential(), 3
-    for width in (64, 64, "M", 128, 128, "M", *[256] * 3, "M", *[512] * 3, "M", *[512] * 3):
+    widths: list[int | str] = [64, 64, "M", 128, 128, "M", *[256] * 3, "M", *[512] * 3, "M", *[512] * 3]
+    for width in widths:
         layers.extend([nn.MaxPool2d(2)] if isinstance(width, str) else [nn.Conv2d(channels, width, 3, padding=1)])
         layers.extend([] if isinstance(width, str) else [nn.ReLU()])
         channels = channels if isinstance(width, str) else width
