@@ -193,7 +193,7 @@ class Frames(Items[Frame]):
 
 def _ends(template: str, sequence_id: str) -> tuple[str, str]:
     """Gives what stands before and after a frame's name in the path of its file."""
-    before, after = template.split("*")
+    before, after = template.rsplit("*", 1)
     return before.replace("{sequence}", sequence_id), after
 
 

@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from flowreel.schemas.containers import ColumnsSpec, container_of, is_container, with_frames
 from flowreel.schemas.edit import ClassKey
 from flowreel.schemas.model import Model
 from flowreel.schemas.numbers import Fraction, Natural, Positive, Side
@@ -15,12 +16,17 @@ CITYSCAPES = "cityscapes"
 
 
 def check_template(template: str) -> str:
-    """Returns the template. Raises ValueError if it is not a template of frames."""
+    """Returns the template, with its frames where it names a video. Raises ValueError if it is not a template of
+    frames."""
+    template = with_frames(template)
     if template.count(SEQUENCE) != 1:
         found = "missing from" if SEQUENCE not in template else "more than once in"
         raise ValueError(f"'{SEQUENCE}' is {found} '{template}'; write it as in '{{sequence}}/labels/*.png'")
     parts = template.split("/")
-    if SEQUENCE not in parts[:-1] or template.count("*") != 1 or "*" not in parts[-1]:
+    container_of(template)  # raises for archives that cannot be read in parts
+    plain = [part for part in parts[:-1] if not is_container(part)]  # in containers' names, * is any text
+    inside = any(SEQUENCE in part for part in parts if is_container(part)) or container_of(template)
+    if (SEQUENCE not in plain and not inside) or parts[-1].count("*") != 1 or any("*" in part for part in plain):
         raise ValueError(
             f"'{template}' must have '{SEQUENCE}' as a folder of its own and one '*' in the file name;"
             " for example '{sequence}/labels/*.png'"
@@ -111,6 +117,7 @@ class SourceSpec(Model):
     label_space: str = Field(CITYSCAPES, description="`cityscapes`, `camvid11`, or a path to a label-space file")
     remap: dict[int, ClassKey] = Field({}, description="source id -> id or class name of the label space")
     fps: Annotated[float, Field(gt=0, le=1000)] = Field(17.0, description="frames per second of the sequences")
+    columns: ColumnsSpec | None = Field(None, description="the frames are rows of Parquet files: their columns")
     procedural: ProceduralSpec | None = Field(None, description="instead of a uri: procedural streets")
     pose: PoseSpec | None = Field(None, description="instead of labels: poses")
     face: FaceSpec | None = Field(None, description="instead of labels: face landmarks")
@@ -133,6 +140,13 @@ class SourceSpec(Model):
         if self.pose:
             return self.pose.openpose or str(self.pose.densepose)
         return self.face.landmarks if self.face else self.labels
+
+    @property
+    def templates(self) -> tuple[str, ...]:
+        """Gives the templates of all its files."""
+        points = (self.pose.openpose, self.pose.densepose) if self.pose else (self.face.landmarks,) if self.face else ()
+        main = points if self.pose or self.face else (self.labels,)
+        return tuple(t for t in (*main, self.instances, self.images) if t)
 
     @property
     def guides(self) -> str | None:

@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 
 from flowreel.pipeline.dataset import versions
+from flowreel.pipeline.sources.containers.members import MEMBERS_PATH
 from flowreel.pipeline.sources.file_index import INDEX_PATH
 from flowreel.pipeline.storage import LINK_TAG, TEMPORARY_SUFFIX, FileInfo, Store
 
@@ -25,6 +26,7 @@ _OWN = re.compile(
             r"runs/claims/\d{6,}(?:\.json|-[0-9a-f]{16}\.alive)",
             rf"versions/\d{{6,}}/(?:{'|'.join(map(re.escape, _VERSION_FILES))})",
             re.escape(INDEX_PATH),
+            re.escape(MEMBERS_PATH),
         )
     )
 )

@@ -21,6 +21,8 @@ from flowreel.pipeline.render.encode import encode_clip
 from flowreel.pipeline.render.fetch import fetch_clip
 from flowreel.pipeline.render.job import RenderJob
 from flowreel.pipeline.render.lighting import in_light
+from flowreel.pipeline.sources.containers.members import load_members
+from flowreel.pipeline.sources.containers.open import with_members
 from flowreel.pipeline.sources.find import open_source
 from flowreel.pipeline.sources.verified_read import SINCE
 from flowreel.schemas.clip import Clip, Donor, Exemplar
@@ -85,7 +87,10 @@ def open_job(version: Version) -> RenderJob:
             f" {checkpoint.digest} now; put the old checkpoint back"
         )
     space = LabelSpace.model_validate(record.label_space)
-    return RenderJob(spec, space, settings, checkpoint, open_source(spec.source), version.dataset)
+    source = open_source(spec.source)
+    if source:
+        source = with_members(source, spec.source, load_members(version.dataset))
+    return RenderJob(spec, space, settings, checkpoint, source, version.dataset)
 
 
 def _differences(version: Version, origin: Origin, job: RenderJob, engine: Engine) -> Iterator[tuple[str, bool]]:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flowreel.pipeline.edits import remap_table
+from flowreel.pipeline.sources.containers.batches import Batch, batches
 from flowreel.pipeline.sources.file_index import FileFacts, Role, index_of, inspect, keys_of
 from flowreel.pipeline.sources.frame_order import order_frames
 from flowreel.pipeline.sources.label_ids import count_ids
@@ -85,20 +86,19 @@ def read_facts(
     roles: list[Role] = [role for _, role in wanted]
     ends = np.cumsum([len(table) for table, _ in wanted])
 
-    def one(row: int) -> tuple[str, FileFacts]:
-        data = store.read(files["path"][row].as_py(), size=files["size"][row].as_py())
-        return keys[row].as_py(), inspect(data, roles[int(np.searchsorted(ends, row, side="right"))])
+    def some(batch: Batch) -> list[tuple[int, FileFacts]]:
+        return [(row, inspect(data, roles[int(np.searchsorted(ends, row, side="right"))])) for row, data in batch()]
 
     tables, done = [known], 0
     with ThreadPoolExecutor(READERS) as pool:
         for first in range(0, len(new), BLOCK):
-            found = []
-            for item in pool.map(one, new[first : first + BLOCK].tolist()):
-                found.append(item)
-                done += 1
+            block, found = new[first : first + BLOCK].tolist(), dict[int, FileFacts]()
+            for items in pool.map(some, batches(store, files, block)):
+                found.update(items)
+                done += len(items)
                 if progress:
                     progress(done, len(new))
-            tables.append(index_of(found))
+            tables.append(index_of((keys[row].as_py(), found[row]) for row in block))
     facts = pa.concat_tables(tables)
     unchanged = len(row_N) == len(facts) and bool((row_N == np.arange(len(row_N))).all())
     return facts if unchanged else facts.take(pa.array(row_N)), len(new)

@@ -13,11 +13,9 @@ class Template:
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
-        folder, name = self.text.rsplit("/", 1)
-        folder = re.escape(folder).replace(re.escape("{sequence}"), "(?P<sequence>.+)")
-        before, _, after = name.partition("*")
-        name = f"{re.escape(before)}(?P<frame>[^/]*){re.escape(after)}"
-        return re.compile(f"{folder}/{name}")
+        before, _, after = self.text.rpartition("*")  # one before it is part of containers' names
+        start = re.escape(before).replace(re.escape("{sequence}"), "(?P<sequence>.+)")
+        return re.compile(f"{start}(?P<frame>[^/]*){re.escape(after)}")
 
     @property
     def columns_pattern(self) -> str:
@@ -33,7 +31,8 @@ class Template:
     def prefix(self) -> str:
         """Gives the folder below which all matches lie, where listing starts."""
         parts = self.text.split("/")
-        return "/".join(parts[: parts.index("{sequence}")])
+        varied = (i for i, part in enumerate(parts) if "{sequence}" in part or "*" in part)
+        return "/".join(parts[: next(varied)])
 
 
 def natural(text: str) -> list[tuple[int, int | str]]:

@@ -11,6 +11,9 @@ from flowreel.pipeline.dataset.versions import open_version, split_uri
 from flowreel.pipeline.edits import remap_table
 from flowreel.pipeline.identity import digest
 from flowreel.pipeline.sources.catalog import nothing_found, problem_report, read_facts
+from flowreel.pipeline.sources.containers.members import load_members, save_members
+from flowreel.pipeline.sources.containers.open import with_members
+from flowreel.pipeline.sources.containers.store import ContainerStore
 from flowreel.pipeline.sources.file_index import load_index, save_index
 from flowreel.pipeline.sources.find import find_sequences
 from flowreel.pipeline.sources.keypoints.crop import Crop
@@ -120,7 +123,7 @@ def _of_folders(source: SourceSpec, spec: TrainSpec, progress: Progress | None) 
         remap_table(source.remap, space)
     except ValueError as error:
         raise UsageError(f"source.remap: {error}") from None
-    known = load_index(run)
+    known, store = load_index(run), with_members(store, source, load_members(run))
     catalog = find_sequences(store, source, space, known, spec.data.size, progress)
     (images,) = list_matching(store, [source.images])
     if not len(images):
@@ -129,6 +132,8 @@ def _of_folders(source: SourceSpec, spec: TrainSpec, progress: Progress | None) 
     together = pa.concat_tables([catalog.facts, facts])
     if not together.equals(known):
         save_index(run, together)
+        if isinstance(store, ContainerStore):
+            save_members(run, store.members)
     pictures = _pictures(images, facts)
     problems = (*catalog.problems, *picture_problems(catalog.sequences, pictures))
     sequences = tuple(_sequence(s, pictures.get(s.sequence_id, {})) for s in catalog.sequences)
