@@ -34,6 +34,12 @@ def is_video(name: str) -> bool:
     return name.lower().endswith(VIDEOS)
 
 
+def example_of(name: str) -> str:
+    """Gives a template for the frames in a container of this name."""
+    ending = name.rpartition(".")[2]
+    return f"{{sequence}}.{ending}" if is_video(name) else f"{name}/{{sequence}}/labels/*.png"
+
+
 def with_frames(template: str) -> str:
     """Gives a template with its frames: that of a video, ``{sequence}.mkv``, holds them all: ``{sequence}.mkv/*``."""
     return f"{template}/*" if is_video(template) and template.count("*") == 0 else template

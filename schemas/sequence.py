@@ -56,6 +56,7 @@ class Sequences(Items[Sequence]):
     instance_N32: NDArray[np.uint8] | None  # SHA-256 of the instance map, zeros where there is none
     guides: str | None = None  # template of the guides of poses and faces: see `SourceSpec.guides`
     guide_N32: NDArray[np.uint8] | None = None  # SHA-256 of the guide
+    splits: Items[str | None] | None = None  # of each sequence, where the source says it; else they are drawn
 
     @property
     def frame_count(self) -> int:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from flowreel.schemas.containers import ColumnsSpec, container_of, is_container, with_frames
+from flowreel.schemas.containers import ColumnsSpec, container_of, example_of, is_container, with_frames
 from flowreel.schemas.edit import ClassKey
 from flowreel.schemas.model import Model
 from flowreel.schemas.numbers import Fraction, Natural, Positive, Side
@@ -117,6 +117,11 @@ class SourceSpec(Model):
     label_space: str = Field(CITYSCAPES, description="`cityscapes`, `camvid11`, or a path to a label-space file")
     remap: dict[int, ClassKey] = Field({}, description="source id -> id or class name of the label space")
     fps: Annotated[float, Field(gt=0, le=1000)] = Field(17.0, description="frames per second of the sequences")
+    dataset: str | None = Field(
+        None,
+        description="instead of a uri: another Flowreel dataset, DATASET or DATASET@N; each of its clips is a sequence,"
+        " with its label space, frame rate, instance maps and split",
+    )
     columns: ColumnsSpec | None = Field(None, description="the frames are rows of Parquet files: their columns")
     procedural: ProceduralSpec | None = Field(None, description="instead of a uri: procedural streets")
     pose: PoseSpec | None = Field(None, description="instead of labels: poses")
@@ -130,7 +135,7 @@ class SourceSpec(Model):
     @property
     def place(self) -> str:
         """Names the source for messages."""
-        return f"procedural street scenes, seed {self.procedural.seed}" if self.procedural else self.uri
+        return f"procedural street scenes, seed {self.procedural.seed}" if self.procedural else self.dataset or self.uri
 
     @property
     def frames(self) -> str:
@@ -143,10 +148,8 @@ class SourceSpec(Model):
 
     @property
     def templates(self) -> tuple[str, ...]:
-        """Gives the templates of all its files."""
-        points = (self.pose.openpose, self.pose.densepose) if self.pose else (self.face.landmarks,) if self.face else ()
-        main = points if self.pose or self.face else (self.labels,)
-        return tuple(t for t in (*main, self.instances, self.images) if t)
+        """Gives the templates of all files that rendering reads."""
+        return tuple(t for t in (self.frames, self.instances, self.guides) if t)
 
     @property
     def guides(self) -> str | None:
@@ -189,11 +192,17 @@ class SourceSpec(Model):
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
-        kinds = [name for name in ("procedural", "pose", "face") if getattr(self, name)]
+        kinds = [name for name in ("procedural", "pose", "face", "dataset") if getattr(self, name)]
         if len(kinds) > 1:
             raise ValueError(f"{' and '.join(kinds)} are given; a source is one of them")
-        if self.procedural is None and not self.uri:
+        if self.procedural is None and self.dataset is None and not self.uri:
             raise ValueError("uri: missing; give the folder or bucket URL that holds the sequences")
+        name = self.uri.rstrip("/").rpartition("/")[2]
+        if is_container(name):
+            raise ValueError(
+                f"uri: '{name}' is one file; give the folder that holds it, and name it in the templates, for example"
+                f" labels: '{example_of(name)}'"
+            )
         if kinds:
             self._check_unused(kinds[0])
         if (self.pose or self.face) and not self._has_size and not self.images:
@@ -206,7 +215,9 @@ class SourceSpec(Model):
         return self
 
     def _check_unused(self, kind: str) -> None:
-        usual: dict[str, object] = {"labels": LABELS, "label_space": CITYSCAPES, "remap": {}}
+        usual: dict[str, object] = {"labels": LABELS, "label_space": CITYSCAPES, "remap": {}, "columns": None}
+        if kind == "dataset":
+            usual |= {"uri": ""}
         if kind == "procedural":
             usual |= {"uri": "", "instances": None, "images": None}
         if kind == "face":

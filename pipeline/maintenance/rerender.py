@@ -17,6 +17,7 @@ from flowreel.pipeline.generator.clips import RenderOptions, render_clips
 from flowreel.pipeline.generator.engine import Engine, load_engine
 from flowreel.pipeline.identity import RENDER_FORMAT
 from flowreel.pipeline.maintenance.provenance import Origin, origins
+from flowreel.pipeline.planning.from_dataset import open_origin
 from flowreel.pipeline.render.encode import encode_clip
 from flowreel.pipeline.render.fetch import fetch_clip
 from flowreel.pipeline.render.job import RenderJob
@@ -87,8 +88,8 @@ def open_job(version: Version) -> RenderJob:
             f" {checkpoint.digest} now; put the old checkpoint back"
         )
     space = LabelSpace.model_validate(record.label_space)
-    source = open_source(spec.source)
-    if source:
+    source = open_origin(spec, {}).store if spec.source.dataset else open_source(spec.source)
+    if source and not spec.source.dataset:
         source = with_members(source, spec.source, load_members(version.dataset))
     return RenderJob(spec, space, settings, checkpoint, source, version.dataset)
 

@@ -70,7 +70,8 @@ def plan(sequences: Sequences, inputs: Inputs, published: Published) -> Plan:
     length together, ``batch`` of them at least.
     """
     spec = inputs.spec
-    splits = [split_of(sequence_id, spec.split) for sequence_id in sequences.ids.to_pylist()]
+    given = sequences.splits or [None] * len(sequences)
+    splits = [split or split_of(name, spec.split) for name, split in zip(sequences.ids.to_pylist(), given, strict=True)]
     instances = inputs.uses_instances or spec.decided_by_instances or spec.source.kind == "pose"
     spans = split_into_spans(sequences, splits, spec.clips, instances=instances)
     variant_settings = tuple(_settings_of(index, inputs) for index in range(len(spec.variants)))

@@ -20,6 +20,7 @@ from flowreel.pipeline.planning.auto_settings import resolve_settings
 from flowreel.pipeline.planning.balance import Balanced, balanced
 from flowreel.pipeline.planning.donors import donors_of
 from flowreel.pipeline.planning.exemplars import exemplar
+from flowreel.pipeline.planning.from_dataset import Origin, open_origin
 from flowreel.pipeline.planning.planner import Inputs, Published, plan
 from flowreel.pipeline.planning.spans import spans_without_digests
 from flowreel.pipeline.planning.variant_matrix import all_combinations, sample
@@ -70,7 +71,7 @@ def prepare(spec: Spec, progress: Progress | None = None, *, dry: bool = False) 
     """
     job, known = _open_inputs(spec, dry)
     exemplars = _check_inputs(job)
-    if job.source:
+    if job.source and not known.origin:
         job = replace(job, source=with_members(job.source, spec.source, load_members(job.dataset)))
     catalog = _find_sequences(job, known, progress, dry)
     del known  # as large as the source's index; the plan needs none of it
@@ -83,6 +84,7 @@ class _Known:
 
     index: pa.Table  # INDEX
     weights: dict[str, FileFacts]  # of the checkpoint's files, those that were just read included
+    origin: Origin | None  # of a source that is a dataset
 
 
 def _open_inputs(spec: Spec, dry: bool) -> tuple[RenderJob, _Known]:
@@ -91,9 +93,13 @@ def _open_inputs(spec: Spec, dry: bool) -> tuple[RenderJob, _Known]:
     Raises a UsageError of the fitting kind for the first that is not there or does not read, and for names of classes
     that the label space does not have.
     """
-    spec, options = _spelled_out(spec), spec.storage_options
-    source, dataset = open_source(spec.source, options), open_store(spec.dataset.uri, options)
-    space = open_label_space(spec.source.label_space_name, options)
+    spec, options, origin = _spelled_out(spec), spec.storage_options, None
+    if spec.source.dataset:
+        origin = open_origin(spec, options)
+        spec, source, space = origin.spec, origin.store, origin.space
+    else:
+        source, space = open_source(spec.source, options), open_label_space(spec.source.label_space_name, options)
+    dataset = open_store(spec.dataset.uri, options)
     _check_classes(spec, space)
     if source:
         source.check_readable()
@@ -106,7 +112,7 @@ def _open_inputs(spec: Spec, dry: bool) -> tuple[RenderJob, _Known]:
     known = facts_in(index.filter(pc.starts_with(index["key"], f"other|{weights.uri}")))
     checkpoint = read_checkpoint(weights, lambda store, file: fingerprint_of(store, file, known))
     settings = resolve_settings(spec, checkpoint)
-    return RenderJob(spec, space, settings, checkpoint, source, dataset), _Known(index, known)
+    return RenderJob(spec, space, settings, checkpoint, source, dataset), _Known(index, known, origin)
 
 
 def _check_inputs(job: RenderJob) -> dict[str, Exemplar]:
@@ -137,7 +143,7 @@ def _find_sequences(job: RenderJob, known: _Known, progress: Progress | None, dr
         save_index(job.dataset, used)
         if isinstance(job.source, ContainerStore):
             save_members(job.dataset, job.source.members)
-    return catalog
+    return replace(catalog, sequences=known.origin.with_splits(catalog.sequences)) if known.origin else catalog
 
 
 def _make_plan(job: RenderJob, catalog: Catalog, exemplars: dict[str, Exemplar]) -> Prepared:

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from flowreel.pipeline.codec import decode_ids, decode_image
 from flowreel.pipeline.parquet import read_parquet
+from flowreel.pipeline.sources.containers.members import MEMBERS_PATH
 from flowreel.pipeline.sources.keypoints.frames import densepose_in, people_in
 from flowreel.pipeline.sources.keypoints.landmarks import parse_landmarks
 from flowreel.pipeline.storage import FileInfo, Store, sha256_of
@@ -142,7 +143,7 @@ def load_index(store: Store) -> pa.Table:
 
 def forget_index(store: Store) -> None:
     """Deletes the index, so that all files are read again: one of them differs although its size and time do not."""
-    store.delete(INDEX_PATH)
+    store.delete(INDEX_PATH, MEMBERS_PATH)
 
 
 def save_index(store: Store, index: pa.Table) -> None:

@@ -25,9 +25,9 @@ def tar_members(file: WindowedFile, url: str) -> Iterator[Member]:
     Raises SourceError for one that is damaged, cut short or followed by another.
     """
     try:
-        with tarfile.open(fileobj=file, mode="r:") as archive:  # type: ignore[call-overload]  # any raw file will do
+        with tarfile.open(fileobj=file, mode="r:") as archive:
             while (info := archive.next()) is not None:
-                archive.members = []  # type: ignore[attr-defined]  # tarfile keeps all of them
+                archive.members = []  # tarfile keeps all of them
                 if info.isdir():
                     continue
                 start, name = info.offset_data, _plain(info.name, url)
@@ -35,7 +35,7 @@ def tar_members(file: WindowedFile, url: str) -> Iterator[Member]:
                     raise SourceError(f"{url}: member '{name}' is a sparse file; pack it without --sparse")
                 plain = info.isreg()
                 yield name, start, start + info.size, info.size, info.size, -1, STORED if plain else LINK
-            _check_end(file, archive.offset, url)  # type: ignore[attr-defined]
+            _check_end(file, archive.offset, url)
     except tarfile.TarError as error:
         raise SourceError(f"{url}: damaged or truncated tar archive: {error}; pack or download it again") from None
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from flowreel.pipeline.parquet import read_parquet
@@ -70,7 +71,10 @@ def load_members(store: Store) -> pa.Table:
 
 
 def save_members(store: Store, members: pa.Table) -> None:
-    """Replaces what is kept of containers."""
+    """Replaces what is kept of containers. Cells are left out: their columns are few and quick to read."""
+    kept = members.filter(pc.not_equal(members["method"], CELL)).select(MEMBERS.names).cast(MEMBERS)
+    if not len(kept):
+        return
     sink = io.BytesIO()
-    pq.write_table(members.select(MEMBERS.names).cast(MEMBERS), sink, compression="zstd")
+    pq.write_table(kept, sink, compression="zstd")
     store.write(MEMBERS_PATH, sink.getvalue())

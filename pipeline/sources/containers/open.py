@@ -38,11 +38,12 @@ class Found:
         return f"{self.info.size}|{self.info.tag}"
 
 
-def with_members(store: Store, source: SourceSpec, known: pa.Table) -> Store:
+def with_members(store: Store, source: SourceSpec, known: pa.Table, images: str | None = None) -> Store:
     """Gives the source's files with the members of its containers; the store itself if the source names none.
 
-    ``known``: columns MEMBERS, from an earlier run, so that unchanged containers are only listed. Raises SourceError
-    for containers that are damaged or lossy, StorageError if the source cannot be listed or read.
+    ``known``: columns MEMBERS, from an earlier run, so that unchanged containers are only listed; ``images``: the
+    template of real images, where they are read. Raises SourceError for containers that are damaged or lossy,
+    StorageError if the source cannot be listed or read.
     """
     base = Store(store.uri, store._options)
     if source.columns:
@@ -53,12 +54,12 @@ def with_members(store: Store, source: SourceSpec, known: pa.Table) -> Store:
         # Other columns name other members, also of unchanged files: nothing is kept of them.
         rows = _opened([Found(info, info.path) for info in cells], MEMBERS.empty_table(), read)
         return ContainerStore(base.uri, base._options, _cells(rows, source, source.columns))
-    patterns = list(dict.fromkeys(p for t in source.templates if (p := container_of(t))))
+    patterns = list(dict.fromkeys(p for t in (*source.templates, images or "") if (p := container_of(t))))
     if not patterns:
         return base
     found = list(_containers(base, patterns))
     rows = _opened(found, known, partial(_members, base))
-    members = _named(rows, {each.info.path: each.path for each in found})
+    members = _named(base, rows, {each.info.path: each.path for each in found})
     store = ContainerStore(base.uri, base._options, members)
     _check_rates(store, source)
     return store
@@ -123,13 +124,14 @@ def _opened(found: list[Found], known: pa.Table, members: Members) -> pa.Table:
     return pa.concat_tables([MEMBERS.empty_table(), *tables]).unify_dictionaries().combine_chunks()
 
 
-def _named(rows: pa.Table, paths: dict[str, str]) -> pa.Table:
+def _named(store: Store, rows: pa.Table, paths: dict[str, str]) -> pa.Table:
     """Adds the members' paths, given those of their containers. Raises SourceError for two of one path."""
     parts = [OPENED.empty_table()]
     for container, _, table in by_container(rows):
         path = pc.binary_join_element_wise(
             pa.scalar(paths[container], pa.large_string()), table["name"], pa.scalar("/", pa.large_string())
         )
+        _check_masks(store, container, table)
         parts.append(_with(table, path, None))
     return _unique(pa.concat_tables(parts).unify_dictionaries().combine_chunks())
 
@@ -149,6 +151,16 @@ def _cells(rows: pa.Table, source: SourceSpec, columns: ColumnsSpec) -> pa.Table
             path = pc.binary_join_element_wise(texts[0], sequence, texts[1], frame, texts[2], texts[3])
             parts.append(_with(rows, path, column))
     return _unique(pa.concat_tables(parts).unify_dictionaries().combine_chunks())
+
+
+def _check_masks(store: Store, container: str, members: pa.Table) -> None:
+    """Raises SourceError for Label Studio's export of brushes: masks of single labels, which are no label maps."""
+    masks = pc.match_substring_regex(members["name"], r"(?:^|/)task-\d+-annotation-\d+-by-.*-tag-.*-\d+\.(?:png|npy)$")
+    for name in members["name"].filter(masks).slice(0, 1).to_pylist():
+        raise SourceError(
+            f"{store.url(container)}: an export of Label Studio with one mask per task and label, first '{name}'; put"
+            " those of a task together into one label map: docs/sources.md, Label Studio, has the few lines it takes"
+        )
 
 
 def _with(rows: pa.Table, path: pa.Array, column: str | None) -> pa.Table:

@@ -96,7 +96,7 @@ def _opened(
 ) -> "Iterator[tuple[av.container.InputContainer, av.video.stream.VideoStream]]":
     """Opens a video with one lossless stream. Raises SourceError."""
     try:
-        with av.open(file, options={}, metadata_errors="replace") as container:
+        with av.open(file, "r", metadata_errors="replace") as container:
             streams = container.streams.video
             if len(streams) != 1:
                 raise SourceError(f"{url}: {len(streams)} video streams, exactly one is needed")

@@ -123,7 +123,7 @@ def _of_folders(source: SourceSpec, spec: TrainSpec, progress: Progress | None) 
         remap_table(source.remap, space)
     except ValueError as error:
         raise UsageError(f"source.remap: {error}") from None
-    known, store = load_index(run), with_members(store, source, load_members(run))
+    known, store = load_index(run), with_members(store, source, load_members(run), source.images)
     catalog = find_sequences(store, source, space, known, spec.data.size, progress)
     (images,) = list_matching(store, [source.images])
     if not len(images):
