@@ -202,7 +202,8 @@ def _held(base: Version | None, spec: Spec) -> Published:
     if base is None:
         return Published()
     clip_ids = base.clips()["clip_id"].combine_chunks()
-    return Published(base.number, clip_ids, excluded(base, clip_ids, spec))
+    same_shares = list(base.record.spec.split.items()) == list(spec.split.items())
+    return Published(base.number, clip_ids, excluded(base, clip_ids, spec), base.splits() if same_shares else {})
 
 
 def _check_classes(spec: Spec, space: LabelSpace) -> None:
