@@ -32,6 +32,9 @@ def plan(
     as_json: Json = False,
     out: Annotated[str, typer.Option(metavar="FILE", help="Also write the clips to render to this Parquet file.")] = "",
     price: Price = None,
+    sequences: Annotated[
+        bool, typer.Option("--sequences", help="Also list every sequence: frames, size, fps, split, problems.")
+    ] = False,
 ) -> None:
     """Checks a spec and its source, and says what rendering it would take.
 
@@ -46,15 +49,17 @@ def plan(
     Exit codes: 0 ready to render; 2 wrong usage, spec or input.
     """
     from flowreel.jobs import plan as planning
+    from flowreel.jobs import plan_source
     from flowreel.jobs.spec_file import open_spec
     from flowreel.jobs.terminal.progress import Display
 
     display = Display()
     prepared, figures = planning.plan(open_spec(spec, set_, display), out or None, price)
+    listed = plan_source.sequence_figures(prepared) if sequences else []
     if as_json:
-        print(planning.as_json(figures))
+        print(planning.as_json(figures | ({"sequence_list": listed} if sequences else {})))
     else:
-        print("\n".join(planning.lines(figures)))
+        print("\n".join([*planning.lines(figures), *(plan_source.sequence_lines(listed) if sequences else ())]))
     prepared.catalog.check()
 
 

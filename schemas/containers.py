@@ -51,14 +51,16 @@ def container_of(template: str) -> str | None:
     Raises ValueError for archives that cannot be read in parts.
     """
     parts = template.split("/")
-    for i, part in enumerate(parts[:-1]):
+    for i, part in enumerate(parts):
         if part.lower().endswith(COMPRESSED):
             raise ValueError(
                 f"'{template}': a compressed archive cannot be read in parts; store it as .tar or .zip: PNGs are"
                 " compressed already"
             )
-        if is_container(part):
+        if is_container(part) and i < len(parts) - 1:
             return "/".join(parts[: i + 1])
+    if parts[-1].lower().endswith(ARCHIVES):
+        raise ValueError(f"'{template}' names an archive; say which files in it: '{template}/*.png'")
     return None
 
 

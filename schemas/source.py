@@ -2,42 +2,23 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from flowreel.schemas.containers import ColumnsSpec, container_of, example_of, is_container, with_frames
+from flowreel.schemas.containers import ColumnsSpec, example_of, is_container
 from flowreel.schemas.edit import ClassKey
 from flowreel.schemas.model import Model
 from flowreel.schemas.numbers import Fraction, Natural, Positive, Side
+from flowreel.schemas.template import FrameTemplate
 
-SEQUENCE = "{sequence}"
 LABELS = "{sequence}/labels/*.png"
 FRAMES = "{sequence}/*"  # what procedural frames are called: no file lies there
 CITYSCAPES = "cityscapes"
 
-
-def check_template(template: str) -> str:
-    """Returns the template, with its frames where it names a video. Raises ValueError if it is not a template of
-    frames."""
-    template = with_frames(template)
-    if template.count(SEQUENCE) != 1:
-        found = "missing from" if SEQUENCE not in template else "more than once in"
-        raise ValueError(f"'{SEQUENCE}' is {found} '{template}'; write it as in '{{sequence}}/labels/*.png'")
-    parts = template.split("/")
-    container_of(template)  # raises for archives that cannot be read in parts
-    plain = [part for part in parts[:-1] if not is_container(part)]  # in containers' names, * is any text
-    inside = any(SEQUENCE in part for part in parts if is_container(part)) or container_of(template)
-    if (SEQUENCE not in plain and not inside) or parts[-1].count("*") != 1 or any("*" in part for part in plain):
-        raise ValueError(
-            f"'{template}' must have '{SEQUENCE}' as a folder of its own and one '*' in the file name;"
-            " for example '{sequence}/labels/*.png'"
-        )
-    if "\\" in template or any(part in ("", ".", "..") for part in parts):
-        raise ValueError(f"'{template}' must be relative to source.uri, without empty parts, '.', '..' or '\\'")
-    return template
-
-
-FrameTemplate = Annotated[str, AfterValidator(check_template)]
 Density = Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)]
+Patterns = Annotated[
+    tuple[Annotated[str, Field(min_length=1)], ...],
+    BeforeValidator(lambda patterns: [patterns] if isinstance(patterns, str) else patterns),
+]
 Picture = Annotated[
     tuple[Side, Side] | None,
     Field(description="width, height of the pictures that the points were found in; default: the maps' or images' own"),
@@ -109,7 +90,11 @@ class SourceSpec(Model):
     """Where the sequences lie and what their ids mean; or what to paint instead."""
 
     uri: str = Field("", description="folder or bucket URL that holds the sequences")
-    labels: FrameTemplate = Field(LABELS, description="label maps; {sequence} is one or more path parts")
+    labels: FrameTemplate = Field(
+        LABELS,
+        description="label maps; {sequence} is one or more path parts, or a part of the file name, as in"
+        " {sequence}_*.png; without *, each file is a sequence of its own",
+    )
     instances: FrameTemplate | None = Field(
         None, description="instance maps, one per label map, matched by frame name; of poses: masks of people"
     )
@@ -117,6 +102,15 @@ class SourceSpec(Model):
     label_space: str = Field(CITYSCAPES, description="`cityscapes`, `camvid11`, or a path to a label-space file")
     remap: dict[int, ClassKey] = Field({}, description="source id -> id or class name of the label space")
     fps: Annotated[float, Field(gt=0, le=1000)] = Field(17.0, description="frames per second of the sequences")
+    step: Positive | None = Field(None, description="from one frame number to the next; default: as the names say")
+    gaps: Literal["error", "split", "hold"] = Field(
+        "error",
+        description="where frames are missing: split: what follows is another sequence; hold: the frame before a gap of"
+        " up to a second stands still. split also cuts where another recording begins",
+    )
+    include: Patterns = Field((), description="names of sequences to render, with * and ?; default: all")
+    exclude: Patterns = Field((), description="names of sequences to leave out, with * and ?")
+    min_frames: Positive = Field(1, description="sequences with fewer frames are left out")
     dataset: str | None = Field(
         None,
         description="instead of a uri: another Flowreel dataset, DATASET or DATASET@N; each of its clips is a sequence,"

@@ -9,7 +9,8 @@ from flowreel.schemas.edit import needs_instances
 from flowreel.schemas.model import Model
 from flowreel.schemas.numbers import Fraction, Natural, Positive, Seed, Side
 from flowreel.schemas.quality import QualitySpec
-from flowreel.schemas.source import SEQUENCE, SourceSpec
+from flowreel.schemas.source import SourceSpec
+from flowreel.schemas.template import SEQUENCE
 from flowreel.schemas.variants import GENERATE, Balance, Matrix, Rule, Variant, or_rule
 
 __all__ = ["GENERATE", "GRACE_H", "SEQUENCE", "Fraction", "Natural", "Positive", "Side", "SourceSpec", "Spec"]

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from pydantic import Field
+
 from flowreel.schemas.model import Model
 from flowreel.schemas.plan import RenderSettings
 from flowreel.schemas.spec import Spec
@@ -12,6 +14,14 @@ class FileRecord(Model):
 
     size: int
     sha256: str
+
+
+class SplitCounts(Model):
+    """The numbers of one split of a version."""
+
+    sequences: int
+    clips: int
+    frames: int
 
 
 class Counts(Model):
@@ -27,6 +37,7 @@ class Counts(Model):
     dropped: int  # clips of the version before that it no longer holds
     failed: int
     rejected: int
+    splits: dict[str, SplitCounts] = Field({}, description="with empty ones; {}: published by an older release")
 
 
 class Work(Model):

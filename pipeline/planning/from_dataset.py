@@ -1,6 +1,6 @@
 """Another Flowreel dataset as a source: the labels of its clips are rendered again."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,6 @@ from flowreel.pipeline.sources.containers.store import ContainerStore
 from flowreel.pipeline.storage import Store, absolute_uri, open_store
 from flowreel.schemas.errors import IntegrityError, UsageError
 from flowreel.schemas.label_space import LabelSpace
-from flowreel.schemas.sequence import Sequences
 from flowreel.schemas.source import LABELS, SourceSpec
 from flowreel.schemas.spec import Spec
 
@@ -25,14 +24,10 @@ _COLUMNS = ["clip_id", "sequence_id", "variant", "frame_index", "split", "shard"
 class Origin:
     """A published version as a source: one sequence per clip, named SEQUENCE/vVARIANT/CLIP."""
 
-    spec: Spec  # with the version's number, frame rate and instance maps
+    spec: Spec  # with the version's number, frame rate, instance maps and shares of splits
     store: Store
     space: LabelSpace
     splits: dict[str, str]  # of its sequences
-
-    def with_splits(self, sequences: Sequences) -> Sequences:
-        """Gives the sequences in the splits of the clips that they are."""
-        return replace(sequences, splits=[self.splits.get(name) for name in sequences.ids.to_pylist()])
 
 
 def open_origin(spec: Spec, options: dict[str, Any]) -> Origin:
@@ -60,7 +55,7 @@ def open_origin(spec: Spec, options: dict[str, Any]) -> Origin:
     splits = dict(zip(name.to_pylist(), rows["split"].cast(pa.string()).to_pylist(), strict=True))
     store = ContainerStore(version.dataset.uri, version.dataset._options, members)
     space = LabelSpace.model_validate(record.label_space)
-    return Origin(spec.model_copy(update={"source": source}), store, space, splits)
+    return Origin(spec.model_copy(update={"source": source, "split": published.split}), store, space, splits)
 
 
 def _cells(version: Version, rows: pa.Table, name: pa.ChunkedArray, maps: dict[str, str | None]) -> pa.Table:

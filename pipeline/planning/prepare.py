@@ -74,8 +74,9 @@ def prepare(spec: Spec, progress: Progress | None = None, *, dry: bool = False) 
     if job.source and not known.origin:
         job = replace(job, source=with_members(job.source, spec.source, load_members(job.dataset)))
     catalog = _find_sequences(job, known, progress, dry)
+    given = known.origin.splits if known.origin else {}
     del known  # as large as the source's index; the plan needs none of it
-    return _make_plan(job, catalog, exemplars)
+    return _make_plan(job, catalog, exemplars, given)
 
 
 @dataclass(frozen=True)
@@ -143,16 +144,17 @@ def _find_sequences(job: RenderJob, known: _Known, progress: Progress | None, dr
         save_index(job.dataset, used)
         if isinstance(job.source, ContainerStore):
             save_members(job.dataset, job.source.members)
-    return replace(catalog, sequences=known.origin.with_splits(catalog.sequences)) if known.origin else catalog
+    return catalog
 
 
-def _make_plan(job: RenderJob, catalog: Catalog, exemplars: dict[str, Exemplar]) -> Prepared:
-    """Plans on top of the newest version: chooses variants where a rule gives them, then clips and shards."""
+def _make_plan(job: RenderJob, catalog: Catalog, exemplars: dict[str, Exemplar], splits: dict[str, str]) -> Prepared:
+    """Plans on top of the newest version: chooses variants where a rule gives them, then clips and shards. ``splits``:
+    of sequences, where the source says them."""
     facts = catalog.facts
     catalog = replace(catalog, facts=INDEX.empty_table())  # saved; a driver does not carry it through its run
     job, inputs, balance = _variants(job, catalog, facts, exemplars)
     base, held = _newest(job.dataset, job.spec)
-    planned = plan(catalog.sequences, inputs, held)
+    planned = plan(catalog.sequences, inputs, replace(held, splits={**held.splits, **splits}))
     lanes = lanes_for(job.settings.device, job.spec.execution.num_cpus, len(planned.shards))
     return Prepared(replace(job, lanes=lanes), catalog, base, planned, balance)
 
@@ -215,7 +217,8 @@ def _held(base: Version | None, spec: Spec) -> Published:
     if base is None:
         return Published()
     clip_ids = base.clips()["clip_id"].combine_chunks()
-    return Published(base.number, clip_ids, excluded(base, clip_ids, spec))
+    same_shares = list(base.record.spec.split.items()) == list(spec.split.items())
+    return Published(base.number, clip_ids, excluded(base, clip_ids, spec), base.splits() if same_shares else {})
 
 
 def _check_classes(spec: Spec, space: LabelSpace) -> None:

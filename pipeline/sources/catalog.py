@@ -1,25 +1,29 @@
 """Finds the sequences of a source of files: lists by the templates, reads new files, reports every problem."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from unicodedata import normalize
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from flowreel.pipeline.edits import remap_table
+from flowreel.pipeline.sources.arrange import arrange
 from flowreel.pipeline.sources.containers.batches import Batch, batches
 from flowreel.pipeline.sources.file_index import FileFacts, Role, index_of, inspect, keys_of
-from flowreel.pipeline.sources.frame_order import order_frames
 from flowreel.pipeline.sources.label_ids import count_ids
 from flowreel.pipeline.sources.listing import FILES, list_matching
+from flowreel.pipeline.sources.problems import written_otherwise
 from flowreel.pipeline.sources.sequences import Maps, SourceFrames
+from flowreel.pipeline.sources.system_names import skipped_names
 from flowreel.pipeline.storage import Store
 from flowreel.schemas.errors import SourceError
 from flowreel.schemas.label_space import LabelSpace
 from flowreel.schemas.sequence import Sequences
 from flowreel.schemas.spec import SourceSpec
+from flowreel.schemas.template import SEQUENCE
 from flowreel.schemas.wording import counted
 
 READERS = 32  # requests in flight: as many as the S3 client has connections; some stores take 40 ms for each
@@ -38,6 +42,10 @@ class Catalog:
     facts: pa.Table  # of its files, for the index
     read: int  # files that had to be read; the index knew the others
     pixels: dict[int, int]  # class id -> pixels, after the remap
+    skipped: dict[str, int] = field(default_factory=dict)  # files with hidden or system names, by kind
+    left_out: dict[str, int] = field(default_factory=dict)  # sequences that are not chosen, by field of the source
+    notes: tuple[str, ...] = ()  # what may be a mistake in choosing them
+    by_sequence: dict[str, list[str]] = field(default_factory=dict)  # those of the problems that are of one sequence
 
     def check(self) -> None:
         """Raises SourceError if there is any problem."""
@@ -52,16 +60,31 @@ def scan(
 
     Raises SourceError if there are no frames at all, StorageError if the source cannot be listed or read.
     """
-    labels, *others = list_matching(store, [t for t in (source.labels, source.instances) if t])
+    listing = list_matching(store, [t for t in (source.labels, source.instances) if t])
+    labels, *others = listing.tables
     if not len(labels):
-        raise SourceError(nothing_found(store, "labels", source.labels))
-    instances = others[0] if others else FILES.empty_table()
+        raise SourceError(nothing_found(store, "labels", source.labels, listing.skipped))
+    found = arrange([labels, *(others or [FILES.empty_table()])], source)
+    labels, instances = found.tables
     facts, read = read_facts(store, [(labels, "label"), (instances, "instance")], known, progress)
-    order, of_labels = order_frames(labels, instances), facts.slice(0, len(labels))
-    frames = SourceFrames(order, Maps(labels, of_labels), Maps(instances, facts.slice(len(labels))))
+    order, of_labels = found.order, facts.slice(0, len(labels))
+    maps = (Maps(labels, of_labels), Maps(instances, facts.slice(len(labels))))
+    frames = SourceFrames(order, *maps, found.recordings)
     pixels, unknown = count_ids(of_labels, remap_table(source.remap, space), space, order.label_N, labels["path"])
-    problems = [*frames.problems(wants_instances=source.instances is not None), *unknown]
-    return Catalog(frames.sequences(source), tuple(problems), facts, read, pixels)
+    named = [*found.problems, *frames.problems(wants_instances=source.instances is not None)]
+    problems = (*(problem for _, problem in named), *unknown)
+    return Catalog(
+        frames.sequences(source), problems, facts, read, pixels, listing.skipped, found.left_out, found.notes,
+        by_sequence(named),
+    )  # fmt: skip
+
+
+def by_sequence(named: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Groups problems by their sequence."""
+    groups: dict[str, list[str]] = {}
+    for name, problem in named:
+        groups.setdefault(name, []).append(problem)
+    return groups
 
 
 def problem_report(problems: tuple[str, ...], use: str = "rendered", hint: str = PLAN_LISTS_ALL) -> str:
@@ -104,10 +127,15 @@ def read_facts(
     return facts if unchanged else facts.take(pa.array(row_N)), len(new)
 
 
-def nothing_found(store: Store, role: str, template: str) -> str:
+def nothing_found(store: Store, role: str, template: str, skipped: Mapping[str, int]) -> str:
     """Says that a template matches no file, and what lies there instead."""
     lines = [f"no frames found: nothing below {store.uri} matches source.{role} '{template}'"]
+    if skipped:
+        lines.append(f"  skipped: {skipped_names(skipped)}")
     there = store.list()
+    plain = template.partition(SEQUENCE)[0].rstrip("/")
+    if twin := written_otherwise(plain, {info.path[: len(normalize("NFD", plain))] for info in there}):
+        lines.append(f"  '{plain}'{twin}")
     lines += (
         [f"  it holds {counted(len(there), 'file')}, for example:", *(f"    {info.path}" for info in there[:5])]
         if there

@@ -16,16 +16,18 @@ import pyarrow.parquet as pq
 
 from flowreel.pipeline.codec import decode_ids, decode_image
 from flowreel.pipeline.parquet import read_parquet
+from flowreel.pipeline.pointers import check_no_pointer
 from flowreel.pipeline.sources.containers.members import MEMBERS_PATH
 from flowreel.pipeline.sources.keypoints.frames import densepose_in, people_in
 from flowreel.pipeline.sources.keypoints.landmarks import parse_landmarks
+from flowreel.pipeline.sources.pages import check_one_page
 from flowreel.pipeline.storage import FileInfo, Store, sha256_of
 from flowreel.schemas.errors import StorageError
 from flowreel.schemas.sequence import DIGEST_BYTES
 
 Role = Literal["label", "instance", "image", "densepose", "openpose", "skeleton", "landmarks", "other"]
 INDEX_PATH = "cache/sources.parquet"
-FORMAT = b"2"  # increase when `inspect` learns to find something new, or the columns change
+FORMAT = b"3"  # increase when `inspect` learns to find something new, or the columns change
 DIGEST = pa.binary(DIGEST_BYTES)
 INDEX = pa.schema(  # "element": as Parquet names what lists hold
     [
@@ -61,6 +63,9 @@ def inspect(data: bytes, role: Role) -> FileFacts:
     if role == "other":
         return FileFacts(digest)
     try:
+        check_no_pointer(data)
+        if role in ("label", "instance", "densepose"):
+            check_one_page(data)
         if role in ("image", "densepose"):
             height, width, _ = (decode_image if role == "image" else densepose_in)(data).shape
             return FileFacts(digest, width, height)

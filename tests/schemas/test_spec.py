@@ -24,6 +24,13 @@ source:
   label_space: cityscapes                    # or a path to a label-space file
   remap: {}                                  # source id -> label-space id
   fps: 17
+  step: null                                 # from one frame number to the next
+  gaps: error                                # error | split | hold
+  include: []
+  exclude: []
+  min_frames: 1
+  dataset: null                              # another dataset, instead of a uri
+  columns: null                              # of Parquet files
   procedural: null                           # streets drawn out of nothing
   pose: null
   face: null
@@ -112,7 +119,8 @@ def test_a_variant_takes_the_seed_of_the_clips_unless_it_has_its_own() -> None:
     assert [spec.seed_of(v) for v in spec.variants] == [4, 0]
 
 
-BAD_TEMPLATE = "source.labels: '{}' must have '{{sequence}}' as a folder of its own and one '*' in the file name"
+BAD_TEMPLATE = "source.labels: '{}' must have one '*' in the file name, which stands for the frame"
+ADJACENT = "source.labels: '{}' must have something between '{{sequence}}' and '*'"
 OUTSIDE = "source.labels: '{}' must be relative to source.uri, without empty parts, '.', '..' or '\\'"
 
 
@@ -130,8 +138,8 @@ OUTSIDE = "source.labels: '{}' must be relative to source.uri, without empty par
         ("clips={frames: 0, stride: 3}", "clips: stride 3 means nothing with frames 0"),
         ("source.labels=labels/*.png", "source.labels: '{sequence}' is missing from 'labels/*.png'; write it as in"),
         ("source.images='{sequence}/{sequence}/*'", "source.images: '{sequence}' is more than once in"),
-        ("source.labels='{sequence}_*.png'", BAD_TEMPLATE.format("{sequence}_*.png")),
-        ("source.labels='a_{sequence}/*.png'", BAD_TEMPLATE.format("a_{sequence}/*.png")),
+        ("source.labels='{sequence}*.png'", ADJACENT.format("{sequence}*.png")),
+        ("source.labels='*{sequence}.png'", ADJACENT.format("*{sequence}.png")),
         ("source.labels='{sequence}/1.png'", BAD_TEMPLATE.format("{sequence}/1.png")),
         ("source.labels='/a/{sequence}/*.png'", OUTSIDE.format("/a/{sequence}/*.png")),
         ("source.labels='../{sequence}/*.png'", OUTSIDE.format("../{sequence}/*.png")),

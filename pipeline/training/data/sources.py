@@ -10,7 +10,7 @@ import pyarrow as pa
 from flowreel.pipeline.dataset.versions import open_version, split_uri
 from flowreel.pipeline.edits import remap_table
 from flowreel.pipeline.identity import digest
-from flowreel.pipeline.sources.catalog import nothing_found, problem_report, read_facts
+from flowreel.pipeline.sources.catalog import Catalog, nothing_found, problem_report, read_facts
 from flowreel.pipeline.sources.containers.members import load_members, save_members
 from flowreel.pipeline.sources.containers.open import with_members
 from flowreel.pipeline.sources.containers.store import ContainerStore
@@ -19,6 +19,7 @@ from flowreel.pipeline.sources.find import find_sequences
 from flowreel.pipeline.sources.keypoints.crop import Crop
 from flowreel.pipeline.sources.label_spaces import open_label_space
 from flowreel.pipeline.sources.listing import list_matching
+from flowreel.pipeline.sources.template import Template
 from flowreel.pipeline.storage import Store, open_store
 from flowreel.pipeline.training.data.keypoint_frames import sequence_crops
 from flowreel.pipeline.training.data.preflight import (
@@ -125,16 +126,17 @@ def _of_folders(source: SourceSpec, spec: TrainSpec, progress: Progress | None) 
         raise UsageError(f"source.remap: {error}") from None
     known, store = load_index(run), with_members(store, source, load_members(run), source.images)
     catalog = find_sequences(store, source, space, known, spec.data.size, progress)
-    (images,) = list_matching(store, [source.images])
+    listing = list_matching(store, [source.images])
+    (images,) = listing.tables
     if not len(images):
-        raise SourceError(nothing_found(store, "images", source.images))
+        raise SourceError(nothing_found(store, "images", source.images, listing.skipped))
     facts, _ = read_facts(store, [(images, "image")], known, progress)
     together = pa.concat_tables([catalog.facts, facts])
     if not together.equals(known):
         save_index(run, together)
         if isinstance(store, ContainerStore):
             save_members(run, store.members)
-    pictures = _pictures(images, facts)
+    pictures = _of_chosen(_pictures(images, facts), catalog, source)
     problems = (*catalog.problems, *picture_problems(catalog.sequences, pictures))
     sequences = tuple(_sequence(s, pictures.get(s.sequence_id, {})) for s in catalog.sequences)
     points = source if source.kind in ("pose", "face") else None
@@ -158,6 +160,20 @@ def _pictures(images: pa.Table, facts: pa.Table) -> dict[str, dict[str, Picture]
     for file, fact in zip(images.to_pylist(), facts.to_pylist(), strict=True):
         source_file = SourceFile(file["path"], fact["digest"].hex())
         found[file["sequence"]][file["frame"]] = Picture(source_file, (fact["width"], fact["height"]), fact["error"])
+    return found
+
+
+def _of_chosen(
+    pictures: dict[str, dict[str, Picture]], catalog: Catalog, source: SourceSpec
+) -> dict[str, dict[str, Picture]]:
+    """Gives the images of the sequences that were chosen or cut out of others; all, where none was."""
+    if not catalog.left_out and catalog.sequences.recordings is None:
+        return pictures
+    found, template = {}, Template(source.frames)
+    for sequence in catalog.sequences:
+        match = template.match(sequence.frames[0].label.path)
+        of_name = pictures.get(match[0], {}) if match else {}
+        found[sequence.sequence_id] = {f.name: of_name[f.name] for f in sequence.frames if f.name in of_name}
     return found
 
 
