@@ -24,6 +24,7 @@ from flowreel.pipeline.render.job import RenderJob
 from flowreel.pipeline.render.lighting import in_light
 from flowreel.pipeline.sources.containers.members import load_members
 from flowreel.pipeline.sources.containers.open import with_members
+from flowreel.pipeline.sources.encodings import open_decoder
 from flowreel.pipeline.sources.find import open_source
 from flowreel.pipeline.sources.verified_read import SINCE
 from flowreel.schemas.clip import Clip, Donor, Exemplar
@@ -91,7 +92,10 @@ def open_job(version: Version) -> RenderJob:
     source = open_origin(spec, {}).store if spec.source.dataset else open_source(spec.source)
     if source and not spec.source.dataset:
         source = with_members(source, spec.source, load_members(version.dataset))
-    return RenderJob(spec, space, settings, checkpoint, source, version.dataset)
+    decoder = open_decoder(spec.source, space, {})
+    if decoder.digest != settings.encoding:
+        raise UsageError(f"{where} was rendered with other contents of the file that source.encoding names")
+    return RenderJob(spec, space, settings, checkpoint, source, version.dataset, decoder=decoder)
 
 
 def _differences(version: Version, origin: Origin, job: RenderJob, engine: Engine) -> Iterator[tuple[str, bool]]:

@@ -7,9 +7,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from flowreel.pipeline.maintenance.provenance import rendered_from
+from flowreel.pipeline.maintenance.rerender import rerender
 from flowreel.pipeline.sources.catalog import Catalog, scan
 from flowreel.pipeline.sources.containers.members import MEMBERS
 from flowreel.pipeline.sources.containers.open import with_members
@@ -97,6 +100,10 @@ def test_rows_published_from_an_archive_are_those_of_single_files(local_run: Loc
     assert shards == inside.table("shards.parquet", ["path"])["path"].to_pylist()
     for shard in shards:
         assert pq.read_table(local_run.dataset / shard).equals(pq.read_table(other.dataset / shard))
+    again = rerender(inside, 2)
+    assert again.same == 2 and not again.problems
+    (clip,) = {origin.clip_id for origin in rendered_from(inside, "seq_01.tar/labels/000004.png")}
+    assert clip in inside.clips()["clip_id"].cast(pa.string()).to_pylist()
 
 
 @pytest.mark.parametrize("kind", ["tar", "zip", "shards"])
