@@ -164,6 +164,7 @@ def run(case: Case, root: str, maps: Maps) -> str:
     known = opened.members.select(MEMBERS.names) if isinstance(opened, ContainerStore) else MEMBERS.empty_table()
     with measured(requests, steps):
         assert scan(with_members(store, source, known), source, space, catalog.facts).read == 0
+    pngs: list[bytes] = []
     with measured(requests, steps):
         for sequence in catalog.sequences:
             for first in range(0, len(sequence.frames), CLIP):

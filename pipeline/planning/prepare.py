@@ -96,6 +96,7 @@ def _open_inputs(spec: Spec, dry: bool) -> tuple[RenderJob, _Known]:
     that the label space does not have.
     """
     spec, options, origin = _spelled_out(spec), spec.storage_options, None
+    source: Store | None
     if spec.source.dataset:
         origin = open_origin(spec, options)
         spec, source, space = origin.spec, origin.store, origin.space

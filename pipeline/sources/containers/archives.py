@@ -27,7 +27,7 @@ def tar_members(file: WindowedFile, url: str) -> Iterator[Member]:
     try:
         with tarfile.open(fileobj=file, mode="r:") as archive:
             while (info := archive.next()) is not None:
-                archive.members = []  # tarfile keeps all of them
+                archive.members = []  # type: ignore[attr-defined]  # tarfile keeps all of them
                 if info.isdir():
                     continue
                 start, name = info.offset_data, _plain(info.name, url)

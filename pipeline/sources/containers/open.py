@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +15,7 @@ from flowreel.pipeline.sources.containers.cells import parquet_cells
 from flowreel.pipeline.sources.containers.members import FRAME, MEMBERS, OPENED, Member, by_container, rows_of
 from flowreel.pipeline.sources.containers.store import ContainerStore
 from flowreel.pipeline.sources.containers.windows import WindowedFile
+from flowreel.pipeline.sources.system_names import system_names
 from flowreel.pipeline.storage import FileInfo, Store
 from flowreel.schemas.containers import ColumnsSpec, container_of, is_video
 from flowreel.schemas.errors import SourceError
@@ -47,7 +48,7 @@ def with_members(store: Store, source: SourceSpec, known: pa.Table, images: str 
     """
     base = Store(store.uri, store._options)
     if source.columns:
-        cells = base.list(pattern=source.columns.files)
+        cells = _named_properly(base.list(pattern=source.columns.files))
         if not cells:
             raise SourceError(f"{base.uri}: no file matches source.columns.files '{source.columns.files}'")
         read: Members = partial(parquet_cells, base, columns=source.columns)
@@ -70,18 +71,22 @@ def _containers(store: Store, patterns: list[str]) -> Iterator[Found]:
     seen = set()
     for pattern in patterns:
         *folder, name = pattern.split("/")
-        match = re.compile(_regex(pattern)).fullmatch
-        infos = (info for page in store.pages(_prefix(folder)) for info in page)
-        for info in sorted(infos, key=lambda info: info.path):
+        stem, ending = pattern.rsplit(".", 1)
+        text = re.escape(stem).replace(re.escape("{sequence}"), ".+").replace(r"\*", "[^/]*")
+        match = re.compile(rf"{text}\.(?i:{re.escape(ending)})").fullmatch
+        for info in _named_properly(info for page in store.pages(_prefix(folder)) for info in page):
             if info.path not in seen and match(info.path):
                 seen.add(info.path)
                 above = info.path.rpartition("/")[0]
                 shared = f"{above}/{name}".lstrip("/")  # of shards: all that match are one folder
-                yield Found(info, shared if "*" in name else info.path)
+                yield Found(info, shared if "*" in name else f"{info.path.rsplit('.', 1)[0]}.{ending}")
 
 
-def _regex(pattern: str) -> str:
-    return "(?i:" + re.escape(pattern).replace(re.escape("{sequence}"), ".+").replace(r"\*", "[^/]*") + ")"
+def _named_properly(infos: Iterable[FileInfo]) -> list[FileInfo]:
+    """Gives the files without hidden and system names, sorted by path."""
+    found = sorted(infos, key=lambda info: info.path)
+    odd = system_names(pa.array([info.path for info in found], pa.string())).is_valid().to_pylist()
+    return [info for info, is_odd in zip(found, odd, strict=True) if not is_odd]
 
 
 def _prefix(folder: list[str]) -> str:

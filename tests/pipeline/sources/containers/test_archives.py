@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -102,8 +101,8 @@ def test_rows_published_from_an_archive_are_those_of_single_files(local_run: Loc
         assert pq.read_table(local_run.dataset / shard).equals(pq.read_table(other.dataset / shard))
     again = rerender(inside, 2)
     assert again.same == 2 and not again.problems
-    (clip,) = {origin.clip_id for origin in rendered_from(inside, "seq_01.tar/labels/000004.png")}
-    assert clip in inside.clips()["clip_id"].cast(pa.string()).to_pylist()
+    (origin,) = rendered_from(inside, "seq_01.tar/labels/000004.png")
+    assert origin.sources["sequence_id"] == "seq_01"
 
 
 @pytest.mark.parametrize("kind", ["tar", "zip", "shards"])
@@ -134,6 +133,34 @@ def test_workers_find_members_without_opening_containers_again(local_run: LocalR
     assert isinstance(sent, ContainerStore)
     path = "seq_00.tar/labels/000003.png"
     assert sent.read(path) == (local_run.source / "seq_00" / "labels" / "000003.png").read_bytes()
+
+
+def test_endings_match_in_any_case_and_system_files_are_no_containers(local_run: LocalRun) -> None:
+    source = packed(local_run, "tar")
+    root = Path(str(source["uri"]))
+    (root / "seq_00.tar").rename(root / "seq_00.TAR")
+    (root / "._seq_00.TAR").write_bytes(b"Mac OS X")
+    (root / ".ipynb_checkpoints").mkdir()
+    (root / ".ipynb_checkpoints" / "seq_00.tar").write_bytes(b"")
+    found = local_run.prepare(source=source)
+    assert [s.sequence_id for s in found.catalog.sequences] == ["seq_00", "seq_01"]
+    assert found.job.source is not None
+    files = [frame.label for frame in found.catalog.sequences[0].frames]
+    here = local_run.source / "seq_00" / "labels"
+    assert read_all_unchanged(found.job.source, files) == [p.read_bytes() for p in sorted(here.iterdir())]
+
+
+def test_an_archive_that_changes_after_it_was_checked_is_not_half_used(local_run: LocalRun) -> None:
+    source = packed(local_run, "tar")
+    found = local_run.prepare(source=source)
+    path = Path(str(source["uri"])) / "seq_00.tar"
+    files = files_below(local_run.source / "seq_00")
+    tar_of(path, {"labels/new.png": b"0" * 700, **files})
+    assert found.job.source is not None
+    with pytest.raises(SourceError, match="changed since it was checked; run the command again"):
+        read_all_unchanged(found.job.source, [frame.label for frame in found.catalog.sequences[0].frames])
+    with pytest.raises(SourceError, match="seq_00.tar/labels/new.png: no image"):
+        local_run.prepare(source=source)
 
 
 class Damage(NamedTuple):

@@ -38,7 +38,7 @@ def test_label_studios_masks_are_no_label_maps(tmp_path: Path) -> None:
 
 def test_cvats_segmentation_mask(tmp_path: Path) -> None:
     """Format "Segmentation mask 1.1"."""
-    rgb = np.where((IDS == 7)[..., None], np.uint8(ROAD), np.uint8(CAR)).astype(np.uint8)
+    rgb = np.where((IDS == 7)[..., None], ROAD, CAR).astype(np.uint8)
     members = {
         "labelmap.txt": b"# label:color_rgb:parts:actions\nbackground:0,0,0::\ncar:0,0,142::\nroad:128,64,128::\n",
         "ImageSets/Segmentation/default.txt": b"frame_000000\nframe_000001\n",
