@@ -86,9 +86,9 @@ def _open_inputs(spec: Spec, dry: bool) -> tuple[RenderJob, _Known]:
     Raises a UsageError of the fitting kind for the first that is not there or does not read, and for names of classes
     that the label space does not have.
     """
-    spec, options = _spelled_out(spec), spec.storage_options
-    source, dataset = open_source(spec.source, options), open_store(spec.dataset.uri, options)
-    space = open_label_space(spec.source.label_space_name, options)
+    spec = _spelled_out(spec)
+    source, dataset = open_source(spec.source, spec.source_options), open_store(spec.dataset.uri, spec.dataset_options)
+    space = open_label_space(spec.source.label_space_name, spec.source_options)
     _check_classes(spec, space)
     if source:
         source.check_readable()
@@ -97,7 +97,7 @@ def _open_inputs(spec: Spec, dry: bool) -> tuple[RenderJob, _Known]:
     else:
         dataset.check_writable()
     index = load_index(dataset)
-    weights = checkpoint_store(spec.generator.checkpoint, options)
+    weights = checkpoint_store(spec.generator.checkpoint, spec.generator_options)
     known = facts_in(index.filter(pc.starts_with(index["key"], f"other|{weights.uri}")))
     checkpoint = read_checkpoint(weights, lambda store, file: fingerprint_of(store, file, known))
     settings = resolve_settings(spec, checkpoint)

@@ -17,7 +17,7 @@ from flowreel.pipeline.sources.listing import FILES, list_matching
 from flowreel.pipeline.sources.problems import written_otherwise
 from flowreel.pipeline.sources.sequences import Maps, SourceFrames
 from flowreel.pipeline.sources.system_names import skipped_names
-from flowreel.pipeline.storage import Store
+from flowreel.pipeline.storage import DanglingLink, Store
 from flowreel.schemas.errors import SourceError
 from flowreel.schemas.label_space import LabelSpace
 from flowreel.schemas.sequence import Sequences
@@ -109,7 +109,10 @@ def read_facts(
     ends = np.cumsum([len(table) for table, _ in wanted])
 
     def one(row: int) -> tuple[str, FileFacts]:
-        data = store.read(files["path"][row].as_py(), size=files["size"][row].as_py())
+        try:
+            data = store.read(files["path"][row].as_py(), size=files["size"][row].as_py())
+        except DanglingLink as error:
+            return keys[row].as_py(), FileFacts("0" * 64, error=str(error))
         return keys[row].as_py(), inspect(data, roles[int(np.searchsorted(ends, row, side="right"))])
 
     tables, done = [known], 0

@@ -115,8 +115,8 @@ def _of_dataset(spec: TrainSpec) -> TrainingSource:
 
 def _of_folders(source: SourceSpec, spec: TrainSpec, progress: Progress | None) -> TrainingSource:
     assert source.images is not None
-    store, run = open_store(source.uri, spec.storage_options), open_store(spec.output, spec.storage_options)
-    space = open_label_space(source.label_space_name, spec.storage_options)
+    store, run = open_store(source.uri, spec.source_options), open_store(spec.output, spec.storage_options)
+    space = open_label_space(source.label_space_name, spec.source_options)
     try:
         remap_table(source.remap, space)
     except ValueError as error:
