@@ -29,7 +29,7 @@ _BLOCK = 65_536  # ids that are Python objects at one time
 # The reason that people read, by the name of the part that changed. What is not listed here is a setting.
 REASON_OF = {
     **dict.fromkeys(("style", "style_uri", "light", "edits", "donors", "seed"), "variant"),
-    **dict.fromkeys(("label_space", "remap"), "label space"),
+    **dict.fromkeys(("label_space", "remap", "encoding"), "label space"),
     "generator": "weights",
 }
 SETTINGS = "settings"
@@ -147,6 +147,8 @@ def variant_parts(
         "output": spec.output.model_dump(mode="json", exclude=_without_effect(spec)),
     }
     # What most variants do not have is no part of their ids.
+    if settings.encoding:
+        parts["encoding"] = settings.encoding
     if variant.light:
         parts["light"] = variant.light.model_dump(mode="json")
     if chosen.donors:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from flowreel.schemas.edit import ClassKey
+from flowreel.schemas.encoding import Encoding, holds_instances, words
 from flowreel.schemas.model import Model, OwnOptions
 from flowreel.schemas.numbers import Fraction, Natural, Positive, Side
 from flowreel.schemas.template import FrameTemplate
@@ -98,6 +99,12 @@ class SourceSpec(Model):
         None, description="instance maps, one per label map, matched by frame name; of poses: masks of people"
     )
     images: FrameTemplate | None = Field(None, description="real images, for training; rendering reads none")
+    encoding: Encoding = Field(
+        "ids",
+        description="how label maps say what a pixel shows: `ids`, `index` (of a palette, whatever it shows),"
+        " `{channel: red}`, `colours` (the label space's) or `{colours: FILE}`; with instances in the same file"
+        " `kitti-step`, `mapillary`, `cityscapes-instance`, `coco-panoptic` or `{coco-panoptic: FILE}`",
+    )
     label_space: str = Field(CITYSCAPES, description="`cityscapes`, `camvid11`, or a path to a label-space file")
     remap: dict[int, ClassKey] = Field({}, description="source id -> id or class name of the label space")
     fps: Annotated[float, Field(gt=0, le=1000)] = Field(17.0, description="frames per second of the sequences")
@@ -160,7 +167,12 @@ class SourceSpec(Model):
     @property
     def has_instances(self) -> bool:
         """Tells whether it has instance maps."""
-        return self.procedural is not None or self.instances is not None
+        return self.procedural is not None or self.instance_maps is not None
+
+    @property
+    def instance_maps(self) -> str | None:
+        """Gives the template of the files that hold instances: of some encodings, the label maps."""
+        return self.labels if holds_instances(self.encoding) else self.instances
 
     @property
     def has_keypoints(self) -> bool:
@@ -183,6 +195,10 @@ class SourceSpec(Model):
             raise ValueError("uri: missing; give the folder or bucket URL that holds the sequences")
         if kinds:
             self._check_unused(kinds[0])
+        if self.instances and holds_instances(self.encoding):
+            raise ValueError(
+                f"instances: with encoding {words(self.encoding)} the label maps hold them; leave instances out"
+            )
         if (self.pose or self.face) and not self._has_size and not self.images:
             raise ValueError(
                 f"{self.kind}.picture: missing; nothing else says how large the pictures are: give [width, height] or"
@@ -193,7 +209,7 @@ class SourceSpec(Model):
         return self
 
     def _check_unused(self, kind: str) -> None:
-        usual: dict[str, object] = {"labels": LABELS, "label_space": CITYSCAPES, "remap": {}}
+        usual: dict[str, object] = {"labels": LABELS, "label_space": CITYSCAPES, "remap": {}, "encoding": "ids"}
         if kind == "procedural":
             usual |= {"uri": "", "instances": None, "images": None}
         if kind == "face":

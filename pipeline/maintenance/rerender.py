@@ -21,6 +21,7 @@ from flowreel.pipeline.render.encode import encode_clip
 from flowreel.pipeline.render.fetch import fetch_clip
 from flowreel.pipeline.render.job import RenderJob
 from flowreel.pipeline.render.lighting import in_light
+from flowreel.pipeline.sources.encodings import open_decoder
 from flowreel.pipeline.sources.find import open_source
 from flowreel.pipeline.sources.verified_read import SINCE
 from flowreel.schemas.clip import Clip, Donor, Exemplar
@@ -85,7 +86,10 @@ def open_job(version: Version) -> RenderJob:
             f" {checkpoint.digest} now; put the old checkpoint back"
         )
     space = LabelSpace.model_validate(record.label_space)
-    return RenderJob(spec, space, settings, checkpoint, open_source(spec.source), version.dataset)
+    decoder = open_decoder(spec.source, space, {})
+    if decoder.digest != settings.encoding:
+        raise UsageError(f"{where} was rendered with other contents of the file that source.encoding names")
+    return RenderJob(spec, space, settings, checkpoint, open_source(spec.source), version.dataset, decoder=decoder)
 
 
 def _differences(version: Version, origin: Origin, job: RenderJob, engine: Engine) -> Iterator[tuple[str, bool]]:

@@ -25,6 +25,7 @@ from flowreel.pipeline.planning.spans import spans_without_digests
 from flowreel.pipeline.planning.variant_matrix import all_combinations, sample
 from flowreel.pipeline.render.job import RenderJob, lanes_for
 from flowreel.pipeline.sources.catalog import Catalog
+from flowreel.pipeline.sources.encodings import open_decoder
 from flowreel.pipeline.sources.file_index import (
     INDEX,
     FileFacts,
@@ -100,8 +101,9 @@ def _open_inputs(spec: Spec, dry: bool) -> tuple[RenderJob, _Known]:
     weights = checkpoint_store(spec.generator.checkpoint, spec.generator_options)
     known = facts_in(index.filter(pc.starts_with(index["key"], f"other|{weights.uri}")))
     checkpoint = read_checkpoint(weights, lambda store, file: fingerprint_of(store, file, known))
-    settings = resolve_settings(spec, checkpoint)
-    return RenderJob(spec, space, settings, checkpoint, source, dataset), _Known(index, known)
+    decoder = open_decoder(spec.source, space, spec.source_options)
+    settings = replace(resolve_settings(spec, checkpoint), encoding=decoder.digest)
+    return RenderJob(spec, space, settings, checkpoint, source, dataset, decoder=decoder), _Known(index, known)
 
 
 def _check_inputs(job: RenderJob) -> dict[str, Exemplar]:
@@ -126,7 +128,9 @@ def _find_sequences(job: RenderJob, known: _Known, progress: Progress | None, dr
 
     Raises SourceError if there are none; problems of files are in the catalog.
     """
-    catalog = find_sequences(job.source, job.spec.source, job.space, known.index, job.settings.size, progress)
+    catalog = find_sequences(
+        job.source, job.spec.source, job.space, known.index, job.settings.size, progress, job.decoder
+    )
     used = pa.concat_tables([catalog.facts, index_of(known.weights.items())])
     if not dry and not used.equals(known.index):
         save_index(job.dataset, used)

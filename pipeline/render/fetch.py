@@ -8,10 +8,12 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from flowreel.pipeline.codec import decode_ids, decode_image, resize_ids, resize_image
+from flowreel.pipeline.codec import decode_image, resize_ids, resize_image
 from flowreel.pipeline.edits import Ids, Maps, apply_edits, remap_table, thing_regions
+from flowreel.pipeline.edits.maps import filled, members
 from flowreel.pipeline.generator.clip_data import Conditioning
 from flowreel.pipeline.render.job import RenderJob
+from flowreel.pipeline.sources.encodings import MapDecoder, MapFile
 from flowreel.pipeline.sources.keypoints.clip_crops import crops_of
 from flowreel.pipeline.sources.keypoints.frames import (
     Given,
@@ -28,6 +30,7 @@ from flowreel.pipeline.sources.verified_read import read_all_unchanged, read_unc
 from flowreel.pipeline.storage import Store, open_file
 from flowreel.schemas.clip import Clip, Exemplar
 from flowreel.schemas.edit import applied_in
+from flowreel.schemas.encoding import holds_instances
 from flowreel.schemas.errors import SourceError
 from flowreel.schemas.sequence import Frame, SourceFile
 
@@ -104,7 +107,12 @@ def fetch_maps(frames: Sequence[Frame], job: RenderJob, *, instances: bool) -> M
     table = remap_table(job.spec.source.remap, job.space)
     kind = np.uint8 if max(job.space.ids) < 256 else np.uint16
     label_THW: Ids = np.stack([resize_ids(table[m], size) for m in maps[:count]]).astype(kind)
-    return Maps(label_THW, np.stack([resize_ids(m, size) for m in maps[count:]]) if instances else None)
+    if not instances:
+        return Maps(label_THW, None)
+    instance_THW: Ids = np.stack([resize_ids(m, size) for m in maps[count:]])
+    if holds_instances(job.spec.source.encoding):  # what they say of stuff tells no objects apart
+        instance_THW = filled(instance_THW, ~members(label_THW, job.space.things), 0)
+    return Maps(label_THW, instance_THW)
 
 
 def _read(frames: Sequence[Frame], job: RenderJob, *, instances: bool) -> list[NDArray[np.integer]]:
@@ -113,9 +121,15 @@ def _read(frames: Sequence[Frame], job: RenderJob, *, instances: bool) -> list[N
         label_THW, instance_THW = draw_maps(like, frames, job.settings.size)
         return [*label_THW, *(instance_THW if instances else ())]
     assert job.source is not None
-    store, files = job.source, [f.label for f in frames] + [f.instance for f in frames if instances and f.instance]
+    store, files = job.source, [f.label for f in frames]
+    together = holds_instances(job.spec.source.encoding)
+    if not together:
+        files += [f.instance for f in frames if instances and f.instance]
+    roles = ["label"] * len(frames) + ["instance"] * (len(files) - len(frames))
     with ThreadPoolExecutor(DECODERS) as pool:
-        return list(pool.map(partial(_ids, store), files, read_all_unchanged(store, files)))
+        found = list(pool.map(partial(_map_file, job.decoder, store), files, read_all_unchanged(store, files), roles))
+    beside = [m.instance_HW for m in found if instances and m.instance_HW is not None] if together else []
+    return [*(m.ids_HW for m in found), *beside]
 
 
 def fetch_exemplar(exemplar: Exemplar, job: RenderJob) -> NDArray[np.uint8]:
@@ -125,9 +139,9 @@ def fetch_exemplar(exemplar: Exemplar, job: RenderJob) -> NDArray[np.uint8]:
     return resize_image(decode_image(data), job.settings.size)
 
 
-def _ids(store: Store, file: SourceFile, data: bytes) -> NDArray[np.integer]:
+def _map_file(decoder: MapDecoder, store: Store, file: SourceFile, data: bytes, role: str) -> MapFile:
     """Decodes a map. Raises SourceError, naming the file."""
     try:
-        return decode_ids(data)
+        return decoder.read(data, file.path, role)
     except ValueError as error:
         raise SourceError(f"{store.url(file.path)}: {error}") from None

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from flowreel.pipeline.generator.checkpoint import Checkpoint
+from flowreel.pipeline.sources.encodings import PLAIN, MapDecoder
 from flowreel.pipeline.storage import Store
 from flowreel.schemas.label_space import LabelSpace
 from flowreel.schemas.plan import RenderSettings
@@ -38,6 +39,7 @@ class RenderJob:
     source: Store | None  # None: procedural scenes have no files
     dataset: Store
     lanes: Lanes = Lanes()
+    decoder: MapDecoder = PLAIN  # of the source's maps
 
     @property
     def needs_instances(self) -> bool:

@@ -7,17 +7,18 @@ from unicodedata import normalize
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from flowreel.pipeline.edits import remap_table
 from flowreel.pipeline.sources.arrange import arrange
-from flowreel.pipeline.sources.file_index import FileFacts, Role, index_of, inspect, keys_of
-from flowreel.pipeline.sources.label_ids import count_ids
+from flowreel.pipeline.sources.encodings import PLAIN, MapDecoder, open_decoder
+from flowreel.pipeline.sources.file_index import FileFacts, Role, index_of, inspect, keys_of, known_rows
+from flowreel.pipeline.sources.label_ids import count_ids, mixed_readings
 from flowreel.pipeline.sources.listing import FILES, list_matching
 from flowreel.pipeline.sources.problems import written_otherwise
 from flowreel.pipeline.sources.sequences import Maps, SourceFrames
 from flowreel.pipeline.sources.system_names import skipped_names
 from flowreel.pipeline.storage import DanglingLink, Store
+from flowreel.schemas.encoding import holds_instances
 from flowreel.schemas.errors import SourceError
 from flowreel.schemas.label_space import LabelSpace
 from flowreel.schemas.sequence import Sequences
@@ -53,25 +54,35 @@ class Catalog:
 
 
 def scan(
-    store: Store, source: SourceSpec, space: LabelSpace, known: pa.Table, progress: Progress | None = None
+    store: Store,
+    source: SourceSpec,
+    space: LabelSpace,
+    known: pa.Table,
+    progress: Progress | None = None,
+    decoder: MapDecoder | None = None,
 ) -> Catalog:
-    """Lists and checks a source. ``known``: the index, so that unchanged files are not read again.
+    """Lists and checks a source. ``known``: the index, so that unchanged files are not read again; ``decoder``: of its
+    encoding, which follows from the spec if it needs no file.
 
     Raises SourceError if there are no frames at all, StorageError if the source cannot be listed or read.
     """
-    listing = list_matching(store, [t for t in (source.labels, source.instances) if t])
+    listing = list_matching(store, [t for t in (source.labels, source.instance_maps) if t])
     labels, *others = listing.tables
     if not len(labels):
         raise SourceError(nothing_found(store, "labels", source.labels, listing.skipped))
     found = arrange([labels, *(others or [FILES.empty_table()])], source)
     labels, instances = found.tables
-    facts, read = read_facts(store, [(labels, "label"), (instances, "instance")], known, progress)
+    decoder = decoder or open_decoder(source, space, {})
+    together = holds_instances(source.encoding)
+    wanted: list[tuple[pa.Table, Role]] = [(labels, "label")]
+    wanted += [] if together else [(instances, "instance")]
+    facts, read = read_facts(store, wanted, known, progress, decoder)
     order, of_labels = found.order, facts.slice(0, len(labels))
-    maps = (Maps(labels, of_labels), Maps(instances, facts.slice(len(labels))))
-    frames = SourceFrames(order, *maps, found.recordings)
+    of_instances = of_labels if together else facts.slice(len(labels))
+    frames = SourceFrames(order, Maps(labels, of_labels), Maps(instances, of_instances), found.recordings)
     pixels, unknown = count_ids(of_labels, remap_table(source.remap, space), space, order.label_N, labels["path"])
-    named = [*found.problems, *frames.problems(wants_instances=source.instances is not None)]
-    problems = (*(problem for _, problem in named), *unknown)
+    named = [*found.problems, *frames.problems(wants_instances=source.instance_maps is not None)]
+    problems = (*(problem for _, problem in named), *unknown, *mixed_readings(wanted, facts))
     return Catalog(
         frames.sequences(source), problems, facts, read, pixels, listing.skipped, found.left_out, found.notes,
         by_sequence(named),
@@ -97,11 +108,15 @@ def problem_report(problems: tuple[str, ...], use: str = "rendered", hint: str =
 
 
 def read_facts(
-    store: Store, wanted: list[tuple[pa.Table, Role]], known: pa.Table, progress: Progress | None
+    store: Store,
+    wanted: list[tuple[pa.Table, Role]],
+    known: pa.Table,
+    progress: Progress | None,
+    decoder: MapDecoder = PLAIN,
 ) -> tuple[pa.Table, int]:
-    """Gives the facts of all wanted files in their order, and how many had to be read."""
+    """Gives the facts of all wanted files in their order, and how many had to be read. ``decoder``: of maps."""
     keys = pa.chunked_array([keys_of(store.uri, files, role) for files, role in wanted]).combine_chunks()
-    row_N = pc.fill_null(pc.index_in(keys, value_set=known["key"].combine_chunks()), -1).to_numpy().astype(np.int64)
+    row_N = known_rows(known, keys, [(len(table), role) for table, role in wanted], decoder)
     new = np.flatnonzero(row_N < 0)
     row_N[new] = len(known) + np.arange(len(new))
     files = pa.concat_tables([table.select(["path", "size"]) for table, _ in wanted])
@@ -109,11 +124,12 @@ def read_facts(
     ends = np.cumsum([len(table) for table, _ in wanted])
 
     def one(row: int) -> tuple[str, FileFacts]:
+        path = files["path"][row].as_py()
         try:
-            data = store.read(files["path"][row].as_py(), size=files["size"][row].as_py())
+            data = store.read(path, size=files["size"][row].as_py())
         except DanglingLink as error:
             return keys[row].as_py(), FileFacts("0" * 64, error=str(error))
-        return keys[row].as_py(), inspect(data, roles[int(np.searchsorted(ends, row, side="right"))])
+        return keys[row].as_py(), inspect(data, roles[int(np.searchsorted(ends, row, side="right"))], decoder, path)
 
     tables, done = [known], 0
     with ThreadPoolExecutor(READERS) as pool:

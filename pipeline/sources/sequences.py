@@ -69,14 +69,14 @@ class SourceFrames:
         none = whole_S == _NO_STEP
         size_S2 = np.stack([width_N[np.where(none, 0, whole_S)], height_N[np.where(none, 0, whole_S)]], axis=1)
         size_S2[none] = 0
-        if source.instances:
+        if source.instance_maps:
             has = order.instance_N >= 0
             instance_N32 = np.zeros((len(has), DIGEST_BYTES), np.uint8)
             instance_N32[has] = self.instances.digests()[order.instance_N[has]]
         label_N32 = rows_of(self.labels.digests(), order.label_N)
         cut = self.recordings is not None
         return Sequences(
-            source.labels, source.instances, order.ids, size_S2.astype(np.int32), order.first_S1, order.names,
+            source.labels, source.instance_maps, order.ids, size_S2.astype(np.int32), order.first_S1, order.names,
             label_N32, instance_N32,
             label_paths=given_paths(self.labels.files, order.label_N, source.labels, cut=cut),
             instance_paths=given_paths(self.instances.files, order.instance_N, source.instances, cut=cut),

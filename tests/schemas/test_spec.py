@@ -22,6 +22,7 @@ source:
   labels: "{sequence}/labels/*.png"          # {sequence} is a path part; frames sort by name
   instances: "{sequence}/instances/*.png"    # optional
   images: "{sequence}/images/*.jpg"          # optional: exemplars, training
+  encoding: ids
   label_space: cityscapes                    # or a path to a label-space file
   remap: {}                                  # source id -> label-space id
   fps: 17

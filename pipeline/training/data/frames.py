@@ -3,13 +3,16 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flowreel.pipeline.codec import decode_ids, decode_image, resize_ids, resize_image
+from flowreel.pipeline.codec import decode_image, resize_ids, resize_image
 from flowreel.pipeline.edits import remap_table, thing_regions
+from flowreel.pipeline.edits.maps import filled, members
+from flowreel.pipeline.sources.encodings import MapFile
 from flowreel.pipeline.sources.keypoints.frames import Given
 from flowreel.pipeline.storage import Store
 from flowreel.pipeline.training.data.frame_data import FrameData
@@ -33,7 +36,8 @@ def read_frames(source: TrainingSource, frames: Sequence[TrainingFrame], size: t
         if source.points and frame.crop:
             found = _point_frame(source, frame, media)
             return replace(found, image_HW3=_image(source.store, frame, media, size))
-        raw_HW = _decoded(source.store, frame.label, media, decode_ids)
+        label = _decoded(source.store, frame.label, media, partial(_map_file, source, frame.label, "label"))
+        raw_HW = label.ids_HW
         label_HW = resize_ids(table[raw_HW], size)
         unknown = set(np.unique(label_HW).tolist()) - source.space.ids
         if unknown:
@@ -42,11 +46,19 @@ def read_frames(source: TrainingSource, frames: Sequence[TrainingFrame], size: t
         image_HW3 = _image(source.store, frame, media, size)
         if frame.instance is None or media[frame.instance] is None:
             return FrameData(label_HW, thing_regions(label_HW, source.space), image_HW3)
-        instance_HW = resize_ids(_decoded(source.store, frame.instance, media, decode_ids), size)
+        if label.instance_HW is not None:
+            instance_HW = resize_ids(label.instance_HW, size)
+            return FrameData(label_HW, filled(instance_HW, ~members(label_HW, source.space.things), 0), image_HW3)
+        read = partial(_map_file, source, frame.instance, "instance")
+        instance_HW = resize_ids(_decoded(source.store, frame.instance, media, read).ids_HW, size)
         return FrameData(label_HW, instance_HW, image_HW3)
 
     with ThreadPoolExecutor(READERS) as pool:
         return list(pool.map(one, frames))
+
+
+def _map_file(source: TrainingSource, medium: Medium, role: str, data: bytes) -> MapFile:
+    return source.decoder.read(data, medium.path, role)
 
 
 def read_images(store: Store, frames: Sequence[TrainingFrame], size: tuple[int, int]) -> list[Rgb]:

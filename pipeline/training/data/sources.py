@@ -11,6 +11,7 @@ from flowreel.pipeline.dataset.versions import open_version, split_uri
 from flowreel.pipeline.edits import remap_table
 from flowreel.pipeline.identity import digest
 from flowreel.pipeline.sources.catalog import Catalog, nothing_found, problem_report, read_facts
+from flowreel.pipeline.sources.encodings import PLAIN, MapDecoder, open_decoder
 from flowreel.pipeline.sources.file_index import load_index, save_index
 from flowreel.pipeline.sources.find import find_sequences
 from flowreel.pipeline.sources.keypoints.crop import Crop
@@ -51,6 +52,7 @@ class TrainingSource:
     has_instances: bool  # instance maps; without them regions of things stand in, as in rendering
     problems: tuple[str, ...]  # training starts only if there are none
     points: SourceSpec | None = None  # of poses and faces: how frames are drawn
+    decoder: MapDecoder = PLAIN  # of its maps
 
     def check(self) -> None:
         """Raises SourceError if there is any problem."""
@@ -79,7 +81,9 @@ class TrainingSource:
             [s.name, [[f.label.digest, f.image.digest, f.instance and f.instance.digest] for f in s.frames]]
             for s in self.sequences
         ]
-        return digest([frames, self.space.digest, {str(k): v for k, v in self.remap.items()}, self.hold_out])
+        encoding = [self.decoder.digest] if self.decoder.digest else []
+        remap = {str(k): v for k, v in self.remap.items()}
+        return digest([frames, self.space.digest, remap, self.hold_out, *encoding])
 
 
 def open_source(spec: TrainSpec, progress: Progress | None = None) -> TrainingSource:
@@ -98,7 +102,7 @@ def open_source(spec: TrainSpec, progress: Progress | None = None) -> TrainingSo
     )
     return TrainingSource(
         found.store, found.sequences, found.space, found.remap, found.hold_out, found.has_instances,
-        (*more, *found.problems, *short), found.points,
+        (*more, *found.problems, *short), found.points, found.decoder,
     )  # fmt: skip
 
 
@@ -122,7 +126,8 @@ def _of_folders(source: SourceSpec, spec: TrainSpec, progress: Progress | None) 
     except ValueError as error:
         raise UsageError(f"source.remap: {error}") from None
     known = load_index(run)
-    catalog = find_sequences(store, source, space, known, spec.data.size, progress)
+    decoder = open_decoder(source, space, spec.source_options)
+    catalog = find_sequences(store, source, space, known, spec.data.size, progress, decoder)
     listing = list_matching(store, [source.images])
     (images,) = listing.tables
     if not len(images):
@@ -140,8 +145,9 @@ def _of_folders(source: SourceSpec, spec: TrainSpec, progress: Progress | None) 
             _with_crops(sequence, sequence_crops(store, points, found.frames, spec.data.size))
             for sequence, found in zip(sequences, catalog.sequences, strict=True)
         )
-    instances = source.instances is not None
-    return TrainingSource(store, sequences, space, dict(source.remap), spec.data.hold_out, instances, problems, points)
+    return TrainingSource(
+        store, sequences, space, dict(source.remap), spec.data.hold_out, source.has_instances, problems, points, decoder
+    )
 
 
 def _with_crops(sequence: TrainingSequence, crops: list[Crop]) -> TrainingSequence:

@@ -110,7 +110,7 @@ def cut(path: str) -> Damage:
 
 
 def as_rgb(path: str) -> Damage:
-    return lambda root: Image.new("RGB", (6, 4)).save(root / path)
+    return lambda root: Image.new("RGB", (6, 4), "red").save(root / path)
 
 
 def as_jpeg(path: str) -> Damage:

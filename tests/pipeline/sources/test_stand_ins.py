@@ -19,7 +19,7 @@ from flowreel.schemas.errors import CheckpointError, SourceError, StorageError, 
 from flowreel.schemas.label_spaces import BUILT_IN
 from flowreel.schemas.parse import parse_spec
 from flowreel.schemas.spec import Spec
-from tests.pipeline.sources.test_layouts import put, scanned
+from tests.pipeline.sources.test_folders import put, scanned
 
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab\nsize 12345\n"
 MAP = np.full((16, 32), 7, np.uint8)
