@@ -20,7 +20,7 @@ def refresh(
     result = render_by(rendering, spec, display)
     if result.exit not in (Exit.DONE, Exit.WITH_FAILURES):
         return result, None
-    dataset = open_store(spec.dataset.uri, spec.storage_options)
+    dataset = open_store(spec.dataset.uri, spec.dataset_options)
     keep = spec.dataset.keep_versions
     if not result.published and not overdue(dataset, keep):
         return result, None

@@ -104,7 +104,7 @@ def _override(tree: dict[str, Any], override: str) -> None:
     path, sign, value = override.partition("=")
     path = path.strip()
     if not sign or not path:
-        shown = "storage_options..." if override.startswith("storage_options") else override
+        shown = "storage_options..." if "storage_options" in override else override
         raise UsageError(f"--set {shown}: must be FIELD=VALUE, for example --set clips.frames=16")
     *parents, last = path.split(".")
     node: Any = tree
@@ -149,7 +149,7 @@ def _problem(model: type[BaseModel], error: dict[str, Any]) -> str:
     message = plain(str(error["msg"]))
     if error["type"] == "value_error":
         return f"{place}: {message}" if place else message
-    shown = "***" if error["loc"][0] == "storage_options" else _shown(error["input"])
+    shown = "***" if "storage_options" in error["loc"] else _shown(error["input"])
     if message.startswith("must be "):
         return f"{place}: {message}, is {shown}"
     return f"{place}: {message}" if message.startswith("must ") else f"{place}: {shown}: {message}"

@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from flowreel.schemas.containers import ColumnsSpec, example_of, is_container
 from flowreel.schemas.edit import ClassKey
 from flowreel.schemas.encoding import Encoding, holds_instances, words
-from flowreel.schemas.model import Model
+from flowreel.schemas.model import Model, OwnOptions
 from flowreel.schemas.numbers import Fraction, Natural, Positive, Side
 from flowreel.schemas.template import FrameTemplate
 
@@ -127,6 +127,8 @@ class SourceSpec(Model):
     procedural: ProceduralSpec | None = Field(None, description="instead of a uri: procedural streets")
     pose: PoseSpec | None = Field(None, description="instead of labels: poses")
     face: FaceSpec | None = Field(None, description="instead of labels: face landmarks")
+
+    storage_options: OwnOptions = None
 
     @property
     def kind(self) -> Literal["labels", "procedural", "pose", "face"]:

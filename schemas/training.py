@@ -151,6 +151,12 @@ class TrainSpec(Model):
             raise ValueError("images: training needs real frames; for example images: '{sequence}/images/*.jpg'")
         return source
 
+    @property
+    def source_options(self) -> dict[str, Any]:
+        """Gives the storage options of the source's files."""
+        own = self.source.storage_options if self.source else None
+        return self.storage_options if own is None else own
+
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if (self.source is None) == (self.dataset is None):

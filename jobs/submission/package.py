@@ -7,6 +7,7 @@ from importlib import metadata
 from pathlib import Path
 
 from flowreel.jobs.spec_file import spec_text
+from flowreel.pipeline.storage import HARMLESS_OPTIONS, HARMLESS_VALUES
 from flowreel.schemas.errors import UsageError
 from flowreel.schemas.parse import parse
 from flowreel.schemas.spec import Spec
@@ -25,7 +26,7 @@ def check_travels(job: str, place: str, overrides: Sequence[str], *, local: bool
     job.
     """
     for override in overrides:
-        if override.startswith("storage_options"):
+        if "storage_options" in override.partition("=")[0].split("."):
             raise UsageError(
                 "--set storage_options...: the cluster shows the command line of a job to everyone; use --env NAME"
             )
@@ -34,12 +35,11 @@ def check_travels(job: str, place: str, overrides: Sequence[str], *, local: bool
     text = spec_text(place)
     spec: Spec | TrainSpec
     spec = parse(TrainSpec, text, overrides, place) if job == "train" else parse(Spec, text, overrides, place)
-    for name in _names(spec.storage_options):
-        if _SECRET.search(name):
-            raise UsageError(
-                f"{place}: storage_options.{name}: secrets are not sent in specs; leave it out, and give the job its"
-                " credentials with --env NAME or by the cloud identity of its nodes"
-            )
+    for name in _secret_names(spec):
+        raise UsageError(
+            f"{place}: {name}: secrets are not sent in specs; leave it out, and give the job its"
+            " credentials with --env NAME or by the cloud identity of its nodes"
+        )
     for name, uri in _uris(spec):
         if "://" not in uri and not uri.startswith("/"):
             raise UsageError(
@@ -63,12 +63,23 @@ def pack(folder: Path, spec: str, *, code: bool) -> None:
     (record / "METADATA").write_text(about.read_text("METADATA") or about.read_text("PKG-INFO") or "")
 
 
-def _names(options: object) -> Iterator[str]:
-    """Yields the names of options, those of nested ones as well."""
+def _secret_names(spec: Spec | TrainSpec) -> Iterator[str]:
+    """Yields the fields of storage options that look like secrets, of all places that have some."""
+    places = {"": spec.storage_options, "source.": spec.source.storage_options if spec.source else None}
+    if isinstance(spec, Spec):
+        places |= {"dataset.": spec.dataset.storage_options, "generator.": spec.generator.storage_options}
+    for place, options in places.items():
+        for name, value in _options(options):
+            if _SECRET.search(name) and name not in HARMLESS_OPTIONS and value not in tuple(HARMLESS_VALUES):
+                yield f"{place}storage_options.{name}"
+
+
+def _options(options: object) -> Iterator[tuple[str, object]]:
+    """Yields the names and values of options, those of nested ones as well."""
     if isinstance(options, dict):
         for name, value in options.items():
-            yield str(name)
-            yield from _names(value)
+            yield str(name), value
+            yield from _options(value)
 
 
 def _uris(spec: Spec | TrainSpec) -> Iterator[tuple[str, str]]:

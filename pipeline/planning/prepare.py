@@ -95,14 +95,15 @@ def _open_inputs(spec: Spec, dry: bool) -> tuple[RenderJob, _Known]:
     Raises a UsageError of the fitting kind for the first that is not there or does not read, and for names of classes
     that the label space does not have.
     """
-    spec, options, origin = _spelled_out(spec), spec.storage_options, None
+    spec, origin = _spelled_out(spec), None
     source: Store | None
     if spec.source.dataset:
-        origin = open_origin(spec, options)
+        origin = open_origin(spec, spec.source_options)
         spec, source, space = origin.spec, origin.store, origin.space
     else:
-        source, space = open_source(spec.source, options), open_label_space(spec.source.label_space_name, options)
-    dataset = open_store(spec.dataset.uri, options)
+        source = open_source(spec.source, spec.source_options)
+        space = open_label_space(spec.source.label_space_name, spec.source_options)
+    dataset = open_store(spec.dataset.uri, spec.dataset_options)
     _check_classes(spec, space)
     if source:
         source.check_readable()
@@ -111,10 +112,10 @@ def _open_inputs(spec: Spec, dry: bool) -> tuple[RenderJob, _Known]:
     else:
         dataset.check_writable()
     index = load_index(dataset)
-    weights = checkpoint_store(spec.generator.checkpoint, options)
+    weights = checkpoint_store(spec.generator.checkpoint, spec.generator_options)
     known = facts_in(index.filter(pc.starts_with(index["key"], f"other|{weights.uri}")))
     checkpoint = read_checkpoint(weights, lambda store, file: fingerprint_of(store, file, known))
-    decoder = open_decoder(spec.source, space, options)
+    decoder = open_decoder(spec.source, space, spec.source_options)
     settings = replace(resolve_settings(spec, checkpoint), encoding=decoder.digest)
     job = RenderJob(spec, space, settings, checkpoint, source, dataset, decoder=decoder)
     return job, _Known(index, known, origin)

@@ -18,7 +18,7 @@ from flowreel.pipeline.sources.listing import FILES, list_matching
 from flowreel.pipeline.sources.problems import written_otherwise
 from flowreel.pipeline.sources.sequences import Maps, SourceFrames
 from flowreel.pipeline.sources.system_names import skipped_names
-from flowreel.pipeline.storage import Store
+from flowreel.pipeline.storage import DanglingLink, Store
 from flowreel.schemas.encoding import holds_instances
 from flowreel.schemas.errors import SourceError
 from flowreel.schemas.label_space import LabelSpace
@@ -79,8 +79,8 @@ def scan(
     wanted += [] if together else [(instances, "instance")]
     facts, read = read_facts(store, wanted, known, progress, decoder)
     order, of_labels = found.order, facts.slice(0, len(labels))
-    maps = (Maps(labels, of_labels), Maps(instances, of_labels if together else facts.slice(len(labels))))
-    frames = SourceFrames(order, *maps, found.recordings)
+    of_instances = of_labels if together else facts.slice(len(labels))
+    frames = SourceFrames(order, Maps(labels, of_labels), Maps(instances, of_instances), found.recordings)
     pixels, unknown = count_ids(of_labels, remap_table(source.remap, space), space, order.label_N, labels["path"])
     named = [*found.problems, *frames.problems(wants_instances=source.instance_maps is not None)]
     problems = (*(problem for _, problem in named), *unknown, *mixed_readings(wanted, facts))
@@ -127,7 +127,9 @@ def read_facts(
     def some(batch: Batch) -> list[tuple[int, FileFacts]]:
         return [(row, facts_of(row, data)) for row, data in batch()]
 
-    def facts_of(row: int, data: bytes) -> FileFacts:
+    def facts_of(row: int, data: bytes | DanglingLink) -> FileFacts:
+        if isinstance(data, DanglingLink):
+            return FileFacts("0" * 64, error=str(data))
         role = roles[int(np.searchsorted(ends, row, side="right"))]
         return inspect(data, role, decoder, files["path"][row].as_py())
 

@@ -22,7 +22,6 @@ from flowreel.pipeline.sources.containers.members import MEMBERS_PATH
 from flowreel.pipeline.sources.encodings import PLAIN, MapDecoder
 from flowreel.pipeline.sources.keypoints.frames import densepose_in, people_in
 from flowreel.pipeline.sources.keypoints.landmarks import parse_landmarks
-from flowreel.pipeline.sources.pages import check_one_page
 from flowreel.pipeline.storage import FileInfo, Store, sha256_of
 from flowreel.schemas.errors import StorageError
 from flowreel.schemas.sequence import DIGEST_BYTES
@@ -70,8 +69,6 @@ def inspect(data: bytes, role: Role, decoder: MapDecoder = PLAIN, path: str = ""
         return FileFacts(digest)
     try:
         check_no_pointer(data)
-        if role in ("label", "instance", "densepose"):
-            check_one_page(data)
         if role in ("image", "densepose"):
             height, width, _ = (decode_image if role == "image" else densepose_in)(data).shape
             return FileFacts(digest, width, height)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from flowreel.pipeline.pointers import check_no_pointer
 from flowreel.pipeline.storage import open_file, redact
 from flowreel.schemas.errors import StorageError, UsageError
 from flowreel.schemas.label_space import LabelSpace
@@ -16,8 +17,10 @@ def open_label_space(name: str, options: Mapping[str, Any]) -> LabelSpace:
         return BUILT_IN[name]
     try:
         store, file = open_file(name, options)
-        text = store.read(file).decode()
-    except (StorageError, UnicodeDecodeError) as error:
+        data = store.read(file)
+        check_no_pointer(data)
+        text = data.decode()
+    except (StorageError, ValueError) as error:
         known = ", ".join(BUILT_IN)
         raise UsageError(
             f"source.label_space: '{redact(name, options)}' is neither built in ({known}) nor a readable file: {error}"

@@ -15,13 +15,14 @@ from flowreel.schemas.spec import Spec
 MINIMAL = "dataset: {uri: out/city}\nsource: {uri: in}\n"
 
 EXAMPLE = """
-dataset: {uri: s3://bucket/datasets/city, name: city, license: unknown, keep_versions: 5, report: true}
+dataset:
+  {uri: s3://bucket/datasets/city, name: city, license: unknown, keep_versions: 5, report: true, storage_options: null}
 source:
   uri: s3://bucket/sequences
   labels: "{sequence}/labels/*.png"          # {sequence} is a path part; frames sort by name
   instances: "{sequence}/instances/*.png"    # optional
   images: "{sequence}/images/*.jpg"          # optional: exemplars, training
-  encoding: ids                              # how maps say what a pixel shows
+  encoding: ids
   label_space: cityscapes                    # or a path to a label-space file
   remap: {}                                  # source id -> label-space id
   fps: 17
@@ -35,11 +36,13 @@ source:
   procedural: null                           # streets drawn out of nothing
   pose: null
   face: null
+  storage_options: null
 generator:
   checkpoint: s3://bucket/checkpoints/label2city   # or `bundled`
   size: [512, 256]                           # width, height
   batch: auto                                # clips in lock-step; a rule, recorded in the plan
   precision: auto                            # float32 | bfloat16 | float16
+  storage_options: null
 clips: {frames: 30, stride: 30, seed: 0, lead_in: repeat}   # frames: 0 = whole sequence; lead_in: repeat | drop
 variants:
   - {style: generate}                        # `generate`, or an exemplar image's uri
@@ -88,7 +91,8 @@ def flat(tree: Any, place: str = "") -> Iterator[tuple[str, Any]]:
 def test_the_example_of_the_contract_parses_to_what_it_says() -> None:
     spec = parse_spec(EXAMPLE)
     said = yaml.safe_load(EXAMPLE)
-    said.pop("storage_options")
+    for place in (said, said["dataset"], said["source"], said["generator"]):
+        place.pop("storage_options")
     said["variants"][0]["edits"] = []
     said["variants"] = [v | {"seed": None, "light": None} for v in said["variants"]]
     said["variants_by"] = None
@@ -317,6 +321,20 @@ def test_storage_options_never_show() -> None:
 )
 def test_errors_do_not_show_storage_options(options: str, overrides: list[str]) -> None:
     assert "hunter2" not in refused(f"{MINIMAL}storage_options: {options}", *overrides)
+    for place in ("source", "dataset", "generator"):
+        own = {"source": "uri: in, ", "dataset": "uri: out, ", "generator": ""}[place]
+        others = {"source": "dataset: {uri: out}", "dataset": "source: {uri: in}", "generator": MINIMAL}[place]
+        text = f"{others}\n{place}: {{{own}storage_options: {options}}}\n"
+        assert "hunter2" not in refused(text, *(f"{place}.{o}" if o.startswith("storage") else o for o in overrides))
+
+
+def test_places_have_storage_options_of_their_own_or_those_of_the_spec() -> None:
+    text = MINIMAL + "storage_options: {key: all}\ngenerator: {storage_options: {}}\n"
+    spec = parse_spec(text, ["source.storage_options={anon: true}"])
+    assert spec.source_options == {"anon": True} and spec.dataset_options == {"key": "all"}
+    assert spec.generator_options == {}  # none at all
+    shown = [repr(spec), str(spec), spec.model_dump_json(), json.dumps(spec.model_dump(mode="json"))]
+    assert not [text for text in shown if "anon" in text or "storage_options" in text]
 
 
 def test_options_under_a_mistyped_name_do_not_show() -> None:

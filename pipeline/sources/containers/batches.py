@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 import pyarrow as pa
 
 from flowreel.pipeline.sources.containers.store import ContainerStore, Row, together
-from flowreel.pipeline.storage import Store
+from flowreel.pipeline.storage import DanglingLink, Store
 
-Batch = Callable[[], Iterator[tuple[int, bytes]]]  # rows of the files, and their bytes
+Batch = Callable[[], Iterator[tuple[int, bytes | DanglingLink]]]  # rows of the files, their bytes or what they are
 
 
 def batches(store: Store, files: pa.Table, rows: Sequence[int]) -> list[Batch]:
@@ -33,14 +33,17 @@ def batches(store: Store, files: pa.Table, rows: Sequence[int]) -> list[Batch]:
 
 
 def _one(store: Store, files: pa.Table, row: int) -> Batch:
-    def read() -> Iterator[tuple[int, bytes]]:
-        yield row, store.read(files["path"][row].as_py(), size=files["size"][row].as_py())
+    def read() -> Iterator[tuple[int, bytes | DanglingLink]]:
+        try:
+            yield row, store.read(files["path"][row].as_py(), size=files["size"][row].as_py())
+        except DanglingLink as error:
+            yield row, error
 
     return read
 
 
 def _group(store: ContainerStore, group: Sequence[Row], rows: dict[str, list[int]]) -> Batch:
-    def read() -> Iterator[tuple[int, bytes]]:
+    def read() -> Iterator[tuple[int, bytes | DanglingLink]]:
         for member, data in store.stream(group):
             yield from ((row, data) for row in rows[member["path"]])
 

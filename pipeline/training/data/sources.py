@@ -122,14 +122,14 @@ def _of_dataset(spec: TrainSpec) -> TrainingSource:
 
 def _of_folders(source: SourceSpec, spec: TrainSpec, progress: Progress | None) -> TrainingSource:
     assert source.images is not None
-    store, run = open_store(source.uri, spec.storage_options), open_store(spec.output, spec.storage_options)
-    space = open_label_space(source.label_space_name, spec.storage_options)
+    store, run = open_store(source.uri, spec.source_options), open_store(spec.output, spec.storage_options)
+    space = open_label_space(source.label_space_name, spec.source_options)
     try:
         remap_table(source.remap, space)
     except ValueError as error:
         raise UsageError(f"source.remap: {error}") from None
     known, store = load_index(run), with_members(store, source, load_members(run), source.images)
-    decoder = open_decoder(source, space, spec.storage_options)
+    decoder = open_decoder(source, space, spec.source_options)
     catalog = find_sequences(store, source, space, known, spec.data.size, progress, decoder)
     listing = list_matching(store, [source.images])
     (images,) = listing.tables
