@@ -1,6 +1,6 @@
 """Sources to render from: label maps in a bucket, poses or face landmarks there, or procedural streets."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -9,6 +9,7 @@ from flowreel.schemas.edit import ClassKey
 from flowreel.schemas.encoding import Encoding, holds_instances, words
 from flowreel.schemas.model import Model, OwnOptions
 from flowreel.schemas.numbers import Fraction, Natural, Positive, Side
+from flowreel.schemas.presets import with_preset
 from flowreel.schemas.template import FrameTemplate
 
 LABELS = "{sequence}/labels/*.png"
@@ -91,6 +92,9 @@ class SourceSpec(Model):
     """Where the sequences lie and what their ids mean; or what to paint instead."""
 
     uri: str = Field("", description="folder or bucket URL that holds the sequences")
+    preset: str | None = Field(
+        None, description="a known layout, whose fields those given here override: see `flowreel presets`"
+    )
     labels: FrameTemplate = Field(
         LABELS,
         description="label maps; {sequence} is one or more path parts, or a part of the file name, as in"
@@ -106,7 +110,11 @@ class SourceSpec(Model):
         " `{channel: red}`, `colours` (the label space's) or `{colours: FILE}`; with instances in the same file"
         " `kitti-step`, `mapillary`, `cityscapes-instance`, `coco-panoptic` or `{coco-panoptic: FILE}`",
     )
-    label_space: str = Field(CITYSCAPES, description="`cityscapes`, `camvid11`, or a path to a label-space file")
+    label_space: str = Field(
+        CITYSCAPES,
+        description="one that is built in (`cityscapes`, `camvid11`, `camvid`, `idd`, `carla`, `mapillary-v1.2`,"
+        " `cityscapes-train-ids`), or a file: a label space, COCO's or Mapillary's JSON, or Replicator's, also with *",
+    )
     remap: dict[int, ClassKey] = Field({}, description="source id -> id or class name of the label space")
     fps: Annotated[float, Field(gt=0, le=1000)] = Field(17.0, description="frames per second of the sequences")
     step: Positive | None = Field(None, description="from one frame number to the next; default: as the names say")
@@ -197,6 +205,11 @@ class SourceSpec(Model):
         if self.pose:
             return "densepose" if self.pose.densepose else "person"
         return "face-parts" if self.face else self.label_space
+
+    @model_validator(mode="before")
+    @classmethod
+    def _preset(cls, tree: Any) -> Any:
+        return with_preset(tree) if isinstance(tree, dict) else tree
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:

@@ -19,6 +19,7 @@ dataset:
   {uri: s3://bucket/datasets/city, name: city, license: unknown, keep_versions: 5, report: true, storage_options: null}
 source:
   uri: s3://bucket/sequences
+  preset: null                               # or a layout's name
   labels: "{sequence}/labels/*.png"          # {sequence} is a path part; frames sort by name
   instances: "{sequence}/instances/*.png"    # optional
   images: "{sequence}/images/*.jpg"          # optional: exemplars, training

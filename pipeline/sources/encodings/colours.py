@@ -5,7 +5,7 @@ import io
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,6 +108,17 @@ def of_file(data: bytes, name: str, space: LabelSpace) -> ColourTable:
             " id"
         )
     return ColourTable(name, ids, unusable, with_alpha)
+
+
+def joined(files: Sequence[bytes], name: str) -> bytes:
+    """Joins the JSON of several files to one list of colours. Raises ValueError for what is no JSON."""
+    try:
+        trees = [json.loads(data) for data in files]
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise ValueError(f"{name}: not all files are JSON: {error}") from None
+    rows = {row for tree in trees for row in _json_rows(tree)}
+    ordered = sorted(rows, key=lambda row: (row[0], row[1]))
+    return json.dumps([{"color": c, "name": n} | ({} if i is None else {"id": i}) for c, n, i in ordered]).encode()
 
 
 def _csv_rows(text: str) -> Iterator[Row]:

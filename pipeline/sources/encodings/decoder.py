@@ -13,10 +13,12 @@ from flowreel.pipeline.id_maps import ColourPicture, decode_colours, decode_ids
 from flowreel.pipeline.sources.encodings import colours, segments
 from flowreel.pipeline.sources.encodings.hints import fitting
 from flowreel.pipeline.sources.encodings.palettes import IndexRule, PaletteRule
+from flowreel.pipeline.sources.named_files import read_named
 from flowreel.pipeline.storage import open_file, open_store
 from flowreel.schemas.encoding import Channel, CocoPanoptic, Colours, Encoding, holds_instances, kind_of, words
 from flowreel.schemas.errors import StorageError, UsageError
 from flowreel.schemas.label_space import LabelSpace
+from flowreel.schemas.label_spaces import BUILT_IN
 from flowreel.schemas.source import SourceSpec
 
 _BANDS = ("red", "green", "blue", "alpha")
@@ -122,8 +124,7 @@ def open_decoder(source: SourceSpec, space: LabelSpace, options: Mapping[str, An
     content = ""
     try:
         if isinstance(encoding, Colours):
-            data = _read(encoding.colours, options)
-            content, table = _digest(data), colours.of_file(data, encoding.colours, space)
+            content, table = _named_colours(encoding.colours, space, options)
         elif encoding == "colours":
             table = colours.of_space(space)
         elif kind_of(encoding) == "coco-panoptic":
@@ -132,6 +133,18 @@ def open_decoder(source: SourceSpec, space: LabelSpace, options: Mapping[str, An
     except (StorageError, ValueError) as error:
         raise UsageError(f"source.encoding: {error}") from None
     return MapDecoder(space, encoding, remapped, table, panoptic, content)
+
+
+def _named_colours(name: str, space: LabelSpace, options: Mapping[str, Any]) -> tuple[str, colours.ColourTable]:
+    """Gives the colours that a built-in label space or files name, with a digest of what they are.
+
+    Raises ValueError for files that name none, or of which one colour means two classes.
+    """
+    if name in BUILT_IN:
+        return BUILT_IN[name].digest, colours.of_space(BUILT_IN[name])
+    files = read_named(name, options)
+    data = files[0][1] if len(files) == 1 else colours.joined([data for _, data in files], name)
+    return _digest(*(data for _, data in files)), colours.of_file(data, name, space)
 
 
 def _panoptic_files(source: SourceSpec, encoding: Encoding, options: Mapping[str, Any]) -> list[tuple[str, bytes]]:
