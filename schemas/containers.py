@@ -1,8 +1,9 @@
 """Files that hold many files, in templates: ``{sequence}.tar/labels/*.png``, ``{sequence}.mkv``."""
 
 import re
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from flowreel.schemas.model import Model
 
@@ -34,10 +35,20 @@ def is_video(name: str) -> bool:
     return name.lower().endswith(VIDEOS)
 
 
-def example_of(name: str) -> str:
-    """Gives a template for the frames in a container of this name."""
-    ending = name.rpartition(".")[2]
-    return f"{{sequence}}.{ending}" if is_video(name) else f"{name}/{{sequence}}/labels/*.png"
+def check_folder(uri: str) -> str:
+    """Returns the URI of a folder. Raises ValueError if it is one of a container."""
+    name = uri.rstrip("/").rpartition("/")[2]
+    if is_container(name):
+        ending = name.rpartition(".")[2]
+        example = f"{{sequence}}.{ending}" if is_video(name) else f"{name}/{{sequence}}/labels/*.png"
+        raise ValueError(
+            f"'{name}' is one file; give the folder that holds it, and name it in the templates, for example labels:"
+            f" '{example}'"
+        )
+    return uri
+
+
+FolderUri = Annotated[str, AfterValidator(check_folder)]
 
 
 def with_frames(template: str) -> str:

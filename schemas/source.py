@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from flowreel.schemas.containers import ColumnsSpec, example_of, is_container
+from flowreel.schemas.containers import ColumnsSpec, FolderUri
 from flowreel.schemas.edit import ClassKey
 from flowreel.schemas.encoding import Encoding, holds_instances, words
 from flowreel.schemas.model import Model, OwnOptions
@@ -91,14 +91,15 @@ class FaceSpec(Model):
 class SourceSpec(Model):
     """Where the sequences lie and what their ids mean; or what to paint instead."""
 
-    uri: str = Field("", description="folder or bucket URL that holds the sequences")
+    uri: FolderUri = Field("", description="folder or bucket URL that holds the sequences")
     preset: str | None = Field(
         None, description="a known layout, whose fields those given here override: see `flowreel presets`"
     )
     labels: FrameTemplate = Field(
         LABELS,
         description="label maps; {sequence} is one or more path parts, or a part of the file name, as in"
-        " {sequence}_*.png; without *, each file is a sequence of its own",
+        " {sequence}_*.png; a part such as {sequence}.tar or .zip is opened as a folder, {sequence}.mkv as its frames;"
+        " without *, each file is a sequence of its own",
     )
     instances: FrameTemplate | None = Field(
         None, description="instance maps, one per label map, matched by frame name; of poses: masks of people"
@@ -218,12 +219,6 @@ class SourceSpec(Model):
             raise ValueError(f"{' and '.join(kinds)} are given; a source is one of them")
         if self.procedural is None and self.dataset is None and not self.uri:
             raise ValueError("uri: missing; give the folder or bucket URL that holds the sequences")
-        name = self.uri.rstrip("/").rpartition("/")[2]
-        if is_container(name):
-            raise ValueError(
-                f"uri: '{name}' is one file; give the folder that holds it, and name it in the templates, for example"
-                f" labels: '{example_of(name)}'"
-            )
         if kinds:
             self._check_unused(kinds[0])
         if self.instances and holds_instances(self.encoding):

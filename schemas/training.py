@@ -147,6 +147,8 @@ class TrainSpec(Model):
     @field_validator("source")
     @classmethod
     def _paired(cls, source: SourceSpec | None) -> SourceSpec | None:
+        if source is not None and source.dataset is not None:
+            raise ValueError("a published dataset is trained on as dataset, not source.dataset")
         if source is not None and source.images is None:
             raise ValueError("images: training needs real frames; for example images: '{sequence}/images/*.jpg'")
         return source

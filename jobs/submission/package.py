@@ -84,7 +84,9 @@ def _options(options: object) -> Iterator[tuple[str, object]]:
 
 def _uris(spec: Spec | TrainSpec) -> Iterator[tuple[str, str]]:
     """Yields the files and folders that a spec names, each with its field."""
-    if spec.source and not spec.source.procedural:
+    if spec.source and spec.source.dataset:
+        yield "source.dataset", spec.source.dataset
+    elif spec.source and not spec.source.procedural:
         yield "source.uri", spec.source.uri
         if "/" in spec.source.label_space or "." in spec.source.label_space:
             yield "source.label_space", spec.source.label_space
