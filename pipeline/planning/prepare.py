@@ -46,7 +46,7 @@ from flowreel.pipeline.storage import NotFound, Store, open_store
 from flowreel.schemas.clip import Exemplar
 from flowreel.schemas.errors import UsageError
 from flowreel.schemas.label_space import LabelSpace
-from flowreel.schemas.plan import Plan
+from flowreel.schemas.plan import Plan, RenderSettings
 from flowreel.schemas.spec import Spec
 from flowreel.schemas.variants import GENERATE, Balance, Matrix, Variant
 
@@ -116,9 +116,15 @@ def _open_inputs(spec: Spec, dry: bool) -> tuple[RenderJob, _Known]:
     known = facts_in(index.filter(pc.starts_with(index["key"], f"other|{weights.uri}")))
     checkpoint = read_checkpoint(weights, lambda store, file: fingerprint_of(store, file, known))
     decoder = open_decoder(spec.source, space, spec.source_options)
-    settings = replace(resolve_settings(spec, checkpoint), encoding=decoder.digest)
+    settings = replace(resolve_settings(spec, checkpoint, _settings_there(dataset)), encoding=decoder.digest)
     job = RenderJob(spec, space, settings, checkpoint, source, dataset, decoder=decoder)
     return job, _Known(index, known, origin)
+
+
+def _settings_there(dataset: Store) -> RenderSettings | None:
+    """Gives the settings of the newest version; None if there is none."""
+    newest = versions.newest(dataset)
+    return newest.record.settings if newest else None
 
 
 def _check_inputs(job: RenderJob) -> dict[str, Exemplar]:

@@ -101,6 +101,8 @@ def _opened(
             if len(streams) != 1:
                 raise SourceError(f"{url}: {len(streams)} video streams, exactly one is needed")
             stream = streams[0]
+            if not isinstance(stream.codec_context, av.VideoCodecContext):
+                raise SourceError(f"{url}: a video in a format that nobody knows, or damaged; make or copy it again")
             if stream.width * stream.height > MOST_PIXELS:
                 raise SourceError(f"{url}: {stream.width}x{stream.height} pixels, at most {MOST_PIXELS:,} are read")
             check_lossless(stream, url)
