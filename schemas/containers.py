@@ -25,6 +25,18 @@ class ColumnsSpec(Model):
     files: str = Field("**/*.parquet", description="which files below source.uri; for example data/train-*.parquet")
 
 
+def check_templates(columns: ColumnsSpec, instances: str | None, images: str | None) -> None:
+    """Raises ValueError if a column has no template, which names its frames, or a template no column."""
+    for field, column, template in (("instance", columns.instance, instances), ("image", columns.image, images)):
+        if column and not template:
+            raise ValueError(
+                f"columns.{field} is given, but {field}s is not, which names its frames; add {field}s:"
+                f" '{{sequence}}/{field}s/*.png'"
+            )
+        if template and not column:
+            raise ValueError(f"{field}s is given, but columns.{field} is not; name the column, or leave {field}s out")
+
+
 def is_container(name: str) -> bool:
     """Tells whether a path's part names a file that holds many files."""
     return name.lower().endswith((*ARCHIVES, *VIDEOS))

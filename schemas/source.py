@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from flowreel.schemas.containers import ColumnsSpec, FolderUri
+from flowreel.schemas.containers import ColumnsSpec, FolderUri, check_templates
 from flowreel.schemas.edit import ClassKey
 from flowreel.schemas.encoding import Encoding, holds_instances, words
 from flowreel.schemas.model import Model, OwnOptions
@@ -219,6 +219,8 @@ class SourceSpec(Model):
             raise ValueError(f"{' and '.join(kinds)} are given; a source is one of them")
         if self.procedural is None and self.dataset is None and not self.uri:
             raise ValueError("uri: missing; give the folder or bucket URL that holds the sequences")
+        if self.columns:
+            check_templates(self.columns, self.instances, self.images)
         if kinds:
             self._check_unused(kinds[0])
         if self.instances and holds_instances(self.encoding):

@@ -43,11 +43,15 @@ def list_matching(store: Store, templates: Sequence[str]) -> Listing:
     skipped: Counter[str] = Counter()
     for prefix in _outermost({template.prefix for template in parsed}):
         for page in _larger(store.pages(prefix)):
-            files, tables = _columns(store, page), []
-            for template, all_tables in zip(parsed, found, strict=True):
-                tables.append(_matching(files, template))
-                all_tables.append(tables[-1].filter(pc.is_null(tables[-1]["system"])).drop_columns("system"))
-            skipped += _skipped(files, tables, prefix)
+            files = _columns(store, page)
+            strange = system_names(pc.utf8_slice_codeunits(files["path"], len(prefix) + 1 if prefix else 0))
+            any_strange = strange.null_count < len(strange)
+            tables = [_matching(files, template) for template in parsed]
+            if any_strange:
+                tables = [_without_system_names(t, template) for t, template in zip(tables, parsed, strict=True)]
+                skipped += _skipped(files, strange, tables)
+            for table, all_tables in zip(tables, found, strict=True):
+                all_tables.append(table)
     whole = [pa.concat_tables([FILES.empty_table(), *tables]).combine_chunks() for tables in found]
     for table in whole:
         odd = table.filter(pc.match_substring_regex(table["path"], r"[\\\x00-\x1f\x7f]"))
@@ -56,15 +60,18 @@ def list_matching(store: Store, templates: Sequence[str]) -> Listing:
     return Listing(whole, dict(skipped.most_common()))
 
 
-def _skipped(files: pa.Table, tables: list[pa.Table], prefix: str) -> Counter[str]:
-    """Counts hidden and system names: of files that match, in what {sequence} and * stand for; of others, anywhere."""
-    below = pc.utf8_slice_codeunits(files["path"], len(prefix) + 1 if prefix else 0)
-    name = system_names(below)
-    if all(chunk.null_count == len(chunk) for chunk in name.chunks):
-        return Counter()
-    matching = [table.filter(pc.is_null(table["system"]))["path"] for table in tables]
-    used = pc.is_in(files["path"], value_set=pa.chunked_array([c for m in matching for c in m.chunks], pa.string()))
-    return counted_kinds(name.filter(pc.invert(used)).drop_null())
+def _without_system_names(table: pa.Table, template: Template) -> pa.Table:
+    """Drops files with system names in what {sequence} and * stand for: what the template itself says is wanted."""
+    tested = [table["sequence"]]
+    if template.text.rpartition("/")[2][:1] in "*{":
+        tested.append(pc.struct_field(pc.extract_regex(table["path"], r"(?P<name>[^/]*)\z"), "name"))
+    return table.filter(pc.is_null(system_names(pc.binary_join_element_wise(*tested, "/"))))
+
+
+def _skipped(files: pa.Table, strange: pa.ChunkedArray, tables: list[pa.Table]) -> Counter[str]:
+    """Counts the files with system names (``strange``: theirs, else null) that no template has matched."""
+    used = pa.chunked_array([chunk for table in tables for chunk in table["path"].chunks], pa.string())
+    return counted_kinds(strange.filter(pc.invert(pc.is_in(files["path"], value_set=used))).drop_null())
 
 
 def _larger(pages: Iterable[list[FileInfo]]) -> Iterator[list[FileInfo]]:
@@ -102,18 +109,7 @@ def _columns(store: Store, page: list[FileInfo]) -> pa.Table:
 
 
 def _matching(files: pa.Table, template: Template) -> pa.Table:
-    """Gives the files that match a template, with a column `system` more: the hidden or system name in them."""
     parts = pc.extract_regex(files["path"], template.columns_pattern).combine_chunks()
-    matches = pc.is_valid(parts)
-    files, parts = files.filter(matches), parts.filter(matches)
-    sequence = pc.struct_field(parts, "sequence")
-    frame = (
-        pc.struct_field(parts, "frame") if template.names_frames else pa.array([ONLY_FRAME] * len(parts), pa.string())
-    )
-    table = files.add_column(0, "sequence", sequence).add_column(1, "frame", frame).cast(FILES)
-    # What the template itself says is wanted, hidden or not.
-    name = pc.extract_regex(table["path"], r"(?P<name>[^/]*)\z").combine_chunks()
-    own_start = template.text.rpartition("/")[2][:1] in "*{"
-    tested = [sequence, pc.struct_field(name, "name")] if own_start else [sequence]
-    system = system_names(pc.binary_join_element_wise(*tested, "/"))
-    return table.append_column("system", system)
+    frame = pc.struct_field(parts, "frame") if template.names_frames else pa.repeat(ONLY_FRAME, len(parts))
+    table = files.add_column(0, "sequence", pc.struct_field(parts, "sequence")).add_column(1, "frame", frame)
+    return table.filter(pc.is_valid(parts)).cast(FILES)

@@ -36,6 +36,19 @@ def test_containers_that_cannot_be_read_say_how(field: str, value: str, says: st
         SourceSpec.model_validate({"uri": "/s", field: value})
 
 
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ({"columns": {"instance": "objects"}}, "columns.instance is given, but instances is not"),
+        ({"columns": {"image": "photo"}}, "add images: '{sequence}/images/*.png'"),
+        ({"columns": {}, "instances": "{sequence}/i/*.png"}, "instances is given, but columns.instance is not"),
+    ],
+)
+def test_columns_and_templates_belong_together(source: dict[str, object], says: str) -> None:
+    with pytest.raises(ValidationError, match=re.escape(says)):
+        SourceSpec.model_validate({"uri": "/s", **source})
+
+
 def test_ids_of_clips_rest_on_templates_without_containers() -> None:
     assert [
         without_container(t)
