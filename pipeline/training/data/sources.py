@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import pyarrow as pa
 
@@ -11,9 +11,9 @@ from flowreel.pipeline.dataset.versions import open_version, split_uri
 from flowreel.pipeline.edits import remap_table
 from flowreel.pipeline.identity import digest
 from flowreel.pipeline.sources.catalog import Catalog, nothing_found, problem_report, read_facts
-from flowreel.pipeline.sources.containers.members import load_members, save_members
+from flowreel.pipeline.sources.containers.members import load_members
 from flowreel.pipeline.sources.containers.open import with_members
-from flowreel.pipeline.sources.containers.store import ContainerStore
+from flowreel.pipeline.sources.containers.store import keep_members
 from flowreel.pipeline.sources.encodings import PLAIN, MapDecoder, open_decoder
 from flowreel.pipeline.sources.file_index import load_index, save_index
 from flowreel.pipeline.sources.find import find_sequences
@@ -128,7 +128,7 @@ def _of_folders(source: SourceSpec, spec: TrainSpec, progress: Progress | None) 
         remap_table(source.remap, space)
     except ValueError as error:
         raise UsageError(f"source.remap: {error}") from None
-    known, store = load_index(run), with_members(store, source, load_members(run), source.images)
+    known, store = load_index(run), with_members(store, source, partial(load_members, run), source.images)
     decoder = open_decoder(source, space, spec.source_options)
     catalog = find_sequences(store, source, space, known, spec.data.size, progress, decoder)
     listing = list_matching(store, [source.images])
@@ -139,8 +139,7 @@ def _of_folders(source: SourceSpec, spec: TrainSpec, progress: Progress | None) 
     together = pa.concat_tables([catalog.facts, facts])
     if not together.equals(known):
         save_index(run, together)
-        if isinstance(store, ContainerStore):
-            save_members(run, store.members)
+        keep_members(run, store)
     pictures = _of_chosen(_pictures(images, facts), catalog, source)
     problems = (*catalog.problems, *picture_problems(catalog.sequences, pictures))
     sequences = tuple(_sequence(s, pictures.get(s.sequence_id, {})) for s in catalog.sequences)
