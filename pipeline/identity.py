@@ -134,7 +134,7 @@ def variant_parts(
         "edits": [edit.model_dump(mode="json") for edit in variant.edits],
         "seed": spec.seed_of(variant),
         "label_space": space.digest,
-        "remap": sorted((k, space.resolve(v)) for k, v in spec.source.remap.items()),
+        "remap": sorted((k, space.resolve(v)) for k, v in spec.source.classes_of_ids.items()),
         "fps": spec.source.fps,
         "generator": settings.generator,
         "size": settings.size,

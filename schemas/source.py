@@ -4,10 +4,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from flowreel.schemas.edit import ClassKey
 from flowreel.schemas.encoding import Encoding, holds_instances, words
 from flowreel.schemas.model import Model
 from flowreel.schemas.numbers import Fraction, Natural, Positive, Side
+from flowreel.schemas.remap import OTHERS, Remap, named
 
 SEQUENCE = "{sequence}"
 LABELS = "{sequence}/labels/*.png"
@@ -109,18 +109,32 @@ class SourceSpec(Model):
         None, description="instance maps, one per label map, matched by frame name; of poses: masks of people"
     )
     images: FrameTemplate | None = Field(None, description="real images, for training; rendering reads none")
+    label_space: str = Field(CITYSCAPES, description="`cityscapes`, `camvid11`, or a path to a label-space file")
+    remap: Remap = Field(
+        {},
+        description="source id -> id or class name of the label space; if any id is named, all that occur must be, or"
+        " `others: keep`",
+    )
+    fps: Annotated[float, Field(gt=0, le=1000)] = Field(17.0, description="frames per second of the sequences")
     encoding: Encoding = Field(
         "ids",
         description="how label maps say what a pixel shows: `ids`, `index` (of a palette, whatever it shows),"
         " `{channel: red}`, `colours` (the label space's) or `{colours: FILE}`; with instances in the same file"
         " `kitti-step`, `mapillary`, `cityscapes-instance`, `coco-panoptic` or `{coco-panoptic: FILE}`",
     )
-    label_space: str = Field(CITYSCAPES, description="`cityscapes`, `camvid11`, or a path to a label-space file")
-    remap: dict[int, ClassKey] = Field({}, description="source id -> id or class name of the label space")
-    fps: Annotated[float, Field(gt=0, le=1000)] = Field(17.0, description="frames per second of the sequences")
     procedural: ProceduralSpec | None = Field(None, description="instead of a uri: procedural streets")
     pose: PoseSpec | None = Field(None, description="instead of labels: poses")
     face: FaceSpec | None = Field(None, description="instead of labels: face landmarks")
+
+    @property
+    def classes_of_ids(self) -> dict[int, int | str]:
+        """Gives the source ids that the remap names, with their classes."""
+        return named(self.remap)
+
+    @property
+    def keeps_others(self) -> bool:
+        """Tells whether ids that the remap does not name stay as they are."""
+        return not self.remap or OTHERS in self.remap
 
     @property
     def kind(self) -> Literal["labels", "procedural", "pose", "face"]:

@@ -212,7 +212,7 @@ def _held(base: Version | None, spec: Spec) -> Published:
 def _check_classes(spec: Spec, space: LabelSpace) -> None:
     """Raises UsageError for a remap or an edit that names no class of the label space."""
     try:
-        remap_table(spec.source.remap, space)
+        remap_table(spec.source.classes_of_ids, space)
     except ValueError as error:
         raise UsageError(f"source.remap: {error}") from None
     if isinstance(spec.variants_by, Balance):

@@ -104,7 +104,7 @@ def fetch_maps(frames: Sequence[Frame], job: RenderJob, *, instances: bool) -> M
     """Fetches the maps of frames as they are before any edit: remapped, and resized to the rendered size."""
     maps = _read(frames, job, instances=instances)
     size, count = job.settings.size, len(frames)
-    table = remap_table(job.spec.source.remap, job.space)
+    table = remap_table(job.spec.source.classes_of_ids, job.space)
     kind = np.uint8 if max(job.space.ids) < 256 else np.uint16
     label_THW: Ids = np.stack([resize_ids(table[m], size) for m in maps[:count]]).astype(kind)
     if not instances:

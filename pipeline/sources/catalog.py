@@ -2,16 +2,15 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 
-from flowreel.pipeline.edits import remap_table
 from flowreel.pipeline.sources.encodings import PLAIN, MapDecoder, open_decoder
 from flowreel.pipeline.sources.file_index import FileFacts, Role, index_of, inspect, keys_of, known_rows
 from flowreel.pipeline.sources.frame_order import order_frames
-from flowreel.pipeline.sources.label_ids import count_ids, mixed_readings
+from flowreel.pipeline.sources.label_ids import IdRow, count_ids, mixed_readings
 from flowreel.pipeline.sources.listing import FILES, list_matching
 from flowreel.pipeline.sources.sequences import Maps, SourceFrames
 from flowreel.pipeline.storage import Store
@@ -38,6 +37,8 @@ class Catalog:
     facts: pa.Table  # of its files, for the index
     read: int  # files that had to be read; the index knew the others
     pixels: dict[int, int]  # class id -> pixels, after the remap
+    ids: tuple[IdRow, ...] = field(default=(), compare=False)  # what its label maps hold, and what becomes of it
+    notes: tuple[str, ...] = ()  # what looks wrong, but may be meant
 
     def check(self) -> None:
         """Raises SourceError if there is any problem."""
@@ -70,10 +71,11 @@ def scan(
     order, of_labels = order_frames(labels, instances), facts.slice(0, len(labels))
     of_instances = of_labels if together else facts.slice(len(labels))
     frames = SourceFrames(order, Maps(labels, of_labels), Maps(instances, of_instances))
-    pixels, unknown = count_ids(of_labels, remap_table(source.remap, space), space, order.label_N, labels["path"])
-    problems = [*frames.problems(wants_instances=source.instance_maps is not None), *unknown]
+    counted_ids = count_ids(of_labels, source, space, order.label_N, labels["path"])
+    problems = [*frames.problems(wants_instances=source.instance_maps is not None), *counted_ids.problems]
     problems += [*mixed_readings(wanted, facts)]
-    return Catalog(frames.sequences(source), tuple(problems), facts, read, pixels)
+    found = frames.sequences(source)
+    return Catalog(found, tuple(problems), facts, read, counted_ids.pixels, counted_ids.rows, counted_ids.notes)
 
 
 def problem_report(problems: tuple[str, ...], use: str = "rendered", hint: str = PLAN_LISTS_ALL) -> str:

@@ -24,6 +24,7 @@ source:
   label_space: cityscapes                    # or a path to a label-space file
   remap: {}                                  # source id -> label-space id
   fps: 17
+  encoding: ids                              # or {channel: red}, colours, kitti-step, ...
   procedural: null                           # streets drawn out of nothing
   pose: null
   face: null
@@ -126,6 +127,7 @@ OUTSIDE = "source.labels: '{}' must be relative to source.uri, without empty par
         ("source.remap={a: 1}", "source.remap.a: must be an integer, is 'a'"),
         ("source.labels='{sequence}/a_*_*.png'", BAD_TEMPLATE.format("{sequence}/a_*_*.png")),
         ("source.labels='./{sequence}/*.png'", OUTSIDE.format("./{sequence}/*.png")),
+        ("source.remap={3: 1, others: sky}", "source.remap: others: must be 'keep', is 'sky'"),
         ("source.remap={3: no}", "source.remap[3]: must be an integer, is False"),
         ("clips={frames: 0, stride: 3}", "clips: stride 3 means nothing with frames 0"),
         ("source.labels=labels/*.png", "source.labels: '{sequence}' is missing from 'labels/*.png'; write it as in"),

@@ -117,7 +117,7 @@ PLAIN = MapDecoder()
 
 def open_decoder(source: SourceSpec, space: LabelSpace, options: Mapping[str, Any]) -> MapDecoder:
     """Opens what a source's encoding needs. Raises UsageError for a file that is not there or does not fit."""
-    encoding, remapped = source.encoding, bool(source.remap)
+    encoding, remapped = source.encoding, bool(source.classes_of_ids)
     table = panoptic = None
     content = ""
     try:

@@ -115,9 +115,7 @@ def camvid(root: Path) -> Tree:
         rgb = np.array([CAMVID.by_id[own.get(i, 11)].color for i in range(256)], np.uint8)[ids_HW]
         save(root / f"0016E5/labels/{t:06d}_L.png", rgb)
     file = str(root / "label_colors.txt")
-    return Tree(
-        {"labels": "{sequence}/labels/*_L.png", "label_space": "camvid11", "encoding": {"colours": file}}, label
-    )
+    return Tree({"labels": "{sequence}/labels/*_L.png", "encoding": {"colours": file}}, label)
 
 
 def synthia(root: Path) -> Tree:
