@@ -145,6 +145,8 @@ def variant_parts(
     # What most variants do not have is no part of their ids.
     if settings.encoding:
         parts["encoding"] = settings.encoding
+    if settings.none_rules and spec.source.instances:
+        parts["none_rules"] = settings.none_rules
     if variant.light:
         parts["light"] = variant.light.model_dump(mode="json")
     if chosen.donors:

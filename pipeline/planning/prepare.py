@@ -141,6 +141,7 @@ def _make_plan(job: RenderJob, catalog: Catalog, exemplars: dict[str, Exemplar])
     """Plans on top of the newest version: chooses variants where a rule gives them, then clips and shards."""
     facts = catalog.facts
     catalog = replace(catalog, facts=INDEX.empty_table())  # saved; a driver does not carry it through its run
+    job = replace(job, settings=replace(job.settings, none_rules=catalog.none_rules))
     job, inputs, balance = _variants(job, catalog, facts, exemplars)
     base, held = _newest(job.dataset, job.spec)
     planned = plan(catalog.sequences, inputs, held)

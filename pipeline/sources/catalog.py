@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
+from flowreel.pipeline.edits import remap_table
 from flowreel.pipeline.sources.encodings import PLAIN, MapDecoder, open_decoder
 from flowreel.pipeline.sources.file_index import FileFacts, Role, index_of, inspect, keys_of, known_rows
-from flowreel.pipeline.sources.frame_order import order_frames
+from flowreel.pipeline.sources.frame_order import Order, order_frames
+from flowreel.pipeline.sources.instance_ids import none_rules
 from flowreel.pipeline.sources.label_ids import IdRow, count_ids, mixed_readings
 from flowreel.pipeline.sources.listing import FILES, list_matching
 from flowreel.pipeline.sources.sequences import Maps, SourceFrames
@@ -38,6 +41,7 @@ class Catalog:
     read: int  # files that had to be read; the index knew the others
     pixels: dict[int, int]  # class id -> pixels, after the remap
     ids: tuple[IdRow, ...] = field(default=(), compare=False)  # what its label maps hold, and what becomes of it
+    none_rules: str = ""  # what its instance maps write for "no instance" beside 0: see `instance_ids.none_rules`
     notes: tuple[str, ...] = ()  # what looks wrong, but may be meant
 
     def check(self) -> None:
@@ -71,11 +75,20 @@ def scan(
     order, of_labels = order_frames(labels, instances), facts.slice(0, len(labels))
     of_instances = of_labels if together else facts.slice(len(labels))
     frames = SourceFrames(order, Maps(labels, of_labels), Maps(instances, of_instances))
+    table = remap_table(source.classes_of_ids, space)
     counted_ids = count_ids(of_labels, source, space, order.label_N, labels["path"])
     problems = [*frames.problems(wants_instances=source.instance_maps is not None), *counted_ids.problems]
     problems += [*mixed_readings(wanted, facts)]
     found = frames.sequences(source)
-    return Catalog(found, tuple(problems), facts, read, counted_ids.pixels, counted_ids.rows, counted_ids.notes)
+    rules = "" if together else none_rules(of_labels, of_instances, _pairs(order), table, space)
+    ids = counted_ids
+    return Catalog(found, tuple(problems), facts, read, ids.pixels, ids.rows, rules, ids.notes)
+
+
+def _pairs(order: Order) -> NDArray[np.int64]:
+    """Gives the rows of label map and instance map of each frame that has both, (N, 2)."""
+    both = order.instance_N >= 0
+    return np.stack([order.label_N[both], order.instance_N[both]], axis=1)
 
 
 def problem_report(problems: tuple[str, ...], use: str = "rendered", hint: str = PLAN_LISTS_ALL) -> str:
