@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from flowreel.pipeline.dataset.runs.plan_file import save_plan
 from flowreel.pipeline.generator.checks import check_weights
+from flowreel.pipeline.planning.all_change import all_change
 from flowreel.pipeline.planning.dropped import dropped_by
 from flowreel.pipeline.planning.memory_estimate import memory
 from flowreel.pipeline.planning.prepare import Prepared, prepare
@@ -91,7 +92,7 @@ def _class_shares(prepared: Prepared) -> dict[str, float]:
 def _dropped(prepared: Prepared) -> dict[str, Any]:
     """Tells which clips go without a successor, and warns where `render` would not publish for that."""
     gone, bound = dropped_by(prepared), prepared.job.spec.failure.max_dropped_fraction
-    warnings = list(prepared.catalog.notes)
+    warnings = [*filter(None, [all_change(prepared)]), *prepared.catalog.notes]
     if gone.fraction > bound:
         warnings.append(
             f"`render` would not publish: version {prepared.plan.base_version} would lose {gone}, more than"

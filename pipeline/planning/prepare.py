@@ -42,7 +42,7 @@ from flowreel.pipeline.storage import NotFound, Store, open_store
 from flowreel.schemas.clip import Exemplar
 from flowreel.schemas.errors import UsageError
 from flowreel.schemas.label_space import LabelSpace
-from flowreel.schemas.plan import Plan
+from flowreel.schemas.plan import Plan, RenderSettings
 from flowreel.schemas.spec import Spec
 from flowreel.schemas.variants import GENERATE, Balance, Matrix, Variant
 
@@ -102,8 +102,14 @@ def _open_inputs(spec: Spec, dry: bool) -> tuple[RenderJob, _Known]:
     known = facts_in(index.filter(pc.starts_with(index["key"], f"other|{weights.uri}")))
     checkpoint = read_checkpoint(weights, lambda store, file: fingerprint_of(store, file, known))
     decoder = open_decoder(spec.source, space, options)
-    settings = replace(resolve_settings(spec, checkpoint), encoding=decoder.digest)
+    settings = replace(resolve_settings(spec, checkpoint, _settings_there(dataset)), encoding=decoder.digest)
     return RenderJob(spec, space, settings, checkpoint, source, dataset, decoder=decoder), _Known(index, known)
+
+
+def _settings_there(dataset: Store) -> RenderSettings | None:
+    """Gives the settings of the newest version; None if there is none."""
+    newest = versions.newest(dataset)
+    return newest.record.settings if newest else None
 
 
 def _check_inputs(job: RenderJob) -> dict[str, Exemplar]:
