@@ -127,6 +127,12 @@ OUTSIDE = "source.labels: '{}' must be relative to source.uri, without empty par
         ("source.remap={a: 1}", "source.remap.a: must be an integer, is 'a'"),
         ("source.labels='{sequence}/a_*_*.png'", BAD_TEMPLATE.format("{sequence}/a_*_*.png")),
         ("source.labels='./{sequence}/*.png'", OUTSIDE.format("./{sequence}/*.png")),
+        ("source.encoding=color", "source.encoding: 'color' is no encoding; write ids, index, colours, kitti-step,"),
+        (
+            "source.encoding={channel: purple}",
+            "{channel: red|green|blue|alpha}, {colours: FILE} or {coco-panoptic: FILE}",
+        ),
+        ("source={uri: x, encoding: mapillary, instances: '{sequence}/i/*.png'}", "leave instances out"),
         ("source.remap={3: 1, others: sky}", "source.remap: others: must be 'keep', is 'sky'"),
         ("source.remap={3: no}", "source.remap[3]: must be an integer, is False"),
         ("clips={frames: 0, stride: 3}", "clips: stride 3 means nothing with frames 0"),

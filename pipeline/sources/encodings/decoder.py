@@ -122,8 +122,9 @@ def open_decoder(source: SourceSpec, space: LabelSpace, options: Mapping[str, An
     content = ""
     try:
         if isinstance(encoding, Colours):
-            data = _read(encoding.colours, options)
-            content, table = _digest(data), colours.of_file(data, encoding.colours, space)
+            files = _files(encoding.colours, options)
+            content = _digest(*(data for _, data in files))
+            table = colours.of_files(files, encoding.colours, space)
         elif encoding == "colours":
             table = colours.of_space(space)
         elif kind_of(encoding) == "coco-panoptic":
@@ -137,7 +138,7 @@ def open_decoder(source: SourceSpec, space: LabelSpace, options: Mapping[str, An
 def _panoptic_files(source: SourceSpec, encoding: Encoding, options: Mapping[str, Any]) -> list[tuple[str, bytes]]:
     """Reads the JSON that the spec names, else those that lie in the source."""
     if isinstance(encoding, CocoPanoptic):
-        return [(encoding.coco_panoptic, _read(encoding.coco_panoptic, options))]
+        return _files(encoding.coco_panoptic, options)
     store = open_store(source.uri, options)
     files = [info.path for info in store.list(pattern="**/*.json") if "panoptic" in info.path]
     if not files:
@@ -158,9 +159,15 @@ def _split_numbers(ids_HW: NDArray[np.integer], kind: str) -> tuple[NDArray[np.i
     return np.where(has_HW, wide_HW // _PER_CLASS, wide_HW), np.where(has_HW, wide_HW, np.uint16(0))
 
 
-def _read(uri: str, options: Mapping[str, Any]) -> bytes:
+def _files(uri: str, options: Mapping[str, Any]) -> list[tuple[str, bytes]]:
+    """Reads a file, or all whose names match one with *. Raises ValueError if none does."""
     store, name = open_file(uri, options)
-    return store.read(name)
+    if "*" not in name:
+        return [(uri, store.read(name))]
+    found = [(store.url(info.path), store.read(info.path)) for info in store.list(pattern=name)]
+    if not found:
+        raise ValueError(f"{uri}: no file matches")
+    return found
 
 
 def _digest(*data: bytes) -> str:
