@@ -42,7 +42,7 @@ from flowreel.pipeline.storage import NotFound, Store, open_store
 from flowreel.schemas.clip import Exemplar
 from flowreel.schemas.errors import UsageError
 from flowreel.schemas.label_space import LabelSpace
-from flowreel.schemas.plan import Plan
+from flowreel.schemas.plan import Plan, RenderSettings
 from flowreel.schemas.spec import Spec
 from flowreel.schemas.variants import GENERATE, Balance, Matrix, Variant
 
@@ -102,8 +102,14 @@ def _open_inputs(spec: Spec, dry: bool) -> tuple[RenderJob, _Known]:
     known = facts_in(index.filter(pc.starts_with(index["key"], f"other|{weights.uri}")))
     checkpoint = read_checkpoint(weights, lambda store, file: fingerprint_of(store, file, known))
     decoder = open_decoder(spec.source, space, spec.source_options)
-    settings = replace(resolve_settings(spec, checkpoint), encoding=decoder.digest)
+    settings = replace(resolve_settings(spec, checkpoint, _settings_there(dataset)), encoding=decoder.digest)
     return RenderJob(spec, space, settings, checkpoint, source, dataset, decoder=decoder), _Known(index, known)
+
+
+def _settings_there(dataset: Store) -> RenderSettings | None:
+    """Gives the settings of the newest version; None if there is none."""
+    newest = versions.newest(dataset)
+    return newest.record.settings if newest else None
 
 
 def _check_inputs(job: RenderJob) -> dict[str, Exemplar]:
@@ -141,6 +147,7 @@ def _make_plan(job: RenderJob, catalog: Catalog, exemplars: dict[str, Exemplar])
     """Plans on top of the newest version: chooses variants where a rule gives them, then clips and shards."""
     facts = catalog.facts
     catalog = replace(catalog, facts=INDEX.empty_table())  # saved; a driver does not carry it through its run
+    job = replace(job, settings=replace(job.settings, none_rules=catalog.none_rules))
     job, inputs, balance = _variants(job, catalog, facts, exemplars)
     base, held = _newest(job.dataset, job.spec)
     planned = plan(catalog.sequences, inputs, held)
@@ -213,7 +220,7 @@ def _held(base: Version | None, spec: Spec) -> Published:
 def _check_classes(spec: Spec, space: LabelSpace) -> None:
     """Raises UsageError for a remap or an edit that names no class of the label space."""
     try:
-        remap_table(spec.source.remap, space)
+        remap_table(spec.source.classes_of_ids, space)
     except ValueError as error:
         raise UsageError(f"source.remap: {error}") from None
     if isinstance(spec.variants_by, Balance):
