@@ -141,9 +141,12 @@ OUTSIDE = "source.labels: '{}' must be relative to source.uri, without empty par
         ("source.encoding=color", "source.encoding: 'color' is no encoding; write ids, index, colours, kitti-step,"),
         (
             "source.encoding={channel: purple}",
-            "{channel: red|green|blue|alpha}, {colours: FILE} or {coco-panoptic: FILE}",
+            "source.encoding: {'channel': 'purple'} is no encoding; write",
         ),
-        ("source={uri: x, encoding: mapillary, instances: '{sequence}/i/*.png'}", "leave instances out"),
+        (
+            "source={uri: x, encoding: mapillary, instances: '{sequence}/i/*.png'}",
+            "source: instances: with encoding mapillary the label maps hold them; leave instances out",
+        ),
         ("source.remap={3: 1, others: sky}", "source.remap: others: must be 'keep', is 'sky'"),
         ("source.remap={3: no}", "source.remap[3]: must be an integer, is False"),
         ("clips={frames: 0, stride: 3}", "clips: stride 3 means nothing with frames 0"),
