@@ -5,18 +5,18 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from flowreel.schemas.containers import ColumnsSpec, FolderUri, check_templates
-from flowreel.schemas.edit import ClassKey
 from flowreel.schemas.encoding import Encoding, holds_instances, words
 from flowreel.schemas.model import Model, OwnOptions
-from flowreel.schemas.numbers import Fraction, Natural, Positive, Side
+from flowreel.schemas.numbers import Positive, Side
 from flowreel.schemas.presets import with_preset
+from flowreel.schemas.procedural import ProceduralSpec as ProceduralSpec
+from flowreel.schemas.remap import OTHERS, Remap, named
 from flowreel.schemas.template import FrameTemplate
 
 LABELS = "{sequence}/labels/*.png"
 FRAMES = "{sequence}/*"  # what procedural frames are called: no file lies there
 CITYSCAPES = "cityscapes"
 
-Density = Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)]
 Patterns = Annotated[
     tuple[Annotated[str, Field(min_length=1)], ...],
     BeforeValidator(lambda patterns: [patterns] if isinstance(patterns, str) else patterns),
@@ -25,32 +25,6 @@ Picture = Annotated[
     tuple[Side, Side] | None,
     Field(description="width, height of the pictures that the points were found in; default: the maps' or images' own"),
 ]
-
-
-class RareSpec(Model):
-    """The shares of sequences that show rare events of streets."""
-
-    jaywalker: Fraction = Field(0.0, description="someone crosses the road in front of the camera")
-    crowd: Fraction = Field(0.0, description="a group of people on a sidewalk")
-    cross_traffic: Fraction = Field(0.0, description="a car, truck or bus crosses at a junction ahead")
-    cyclist_ahead: Fraction = Field(0.0, description="a cyclist rides in the camera's lane")
-
-
-class ProceduralSpec(Model):
-    """Street scenes as a camera in a driving car sees them.
-
-    Sequence k depends on all of this but ``sequences``: adding more leaves the others as they are.
-    """
-
-    sequences: Positive = Field(10, description="how many; there is no end to them")
-    frames: Positive = Field(30, description="of each sequence, at 17 frames a second")
-    seed: Natural = 0
-    traffic: Density = Field(1.0, description="times as many vehicles, moving and parked, as usual; 0: none")
-    pedestrians: Density = Field(1.0, description="times as many people on foot")
-    cyclists: Density = Field(1.0, description="times as many bicycles, ridden and parked")
-    curvature: Density = Field(1.0, description="times as bent as usual; 0: straight streets")
-    buildings: Fraction = Field(0.8, description="of the sides of streets, those with buildings; the others are parks")
-    rare: RareSpec = RareSpec()
 
 
 class PoseSpec(Model):
@@ -105,19 +79,23 @@ class SourceSpec(Model):
         None, description="instance maps, one per label map, matched by frame name; of poses: masks of people"
     )
     images: FrameTemplate | None = Field(None, description="real images, for training; rendering reads none")
+    label_space: str = Field(
+        CITYSCAPES,
+        description="one that is built in (`cityscapes`, `camvid11`, `camvid`, `idd`, `carla`, `mapillary-v1.2`,"
+        " `cityscapes-train-ids`), or a file: a label space, COCO's or Mapillary's JSON, or Replicator's, also with *",
+    )
+    remap: Remap = Field(
+        {},
+        description="source id -> id or class name of the label space; if any id is named, all that occur must be, or"
+        " `others: keep`",
+    )
+    fps: Annotated[float, Field(gt=0, le=1000)] = Field(17.0, description="frames per second of the sequences")
     encoding: Encoding = Field(
         "ids",
         description="how label maps say what a pixel shows: `ids`, `index` (of a palette, whatever it shows),"
         " `{channel: red}`, `colours` (the label space's) or `{colours: FILE}`; with instances in the same file"
         " `kitti-step`, `mapillary`, `cityscapes-instance`, `coco-panoptic` or `{coco-panoptic: FILE}`",
     )
-    label_space: str = Field(
-        CITYSCAPES,
-        description="one that is built in (`cityscapes`, `camvid11`, `camvid`, `idd`, `carla`, `mapillary-v1.2`,"
-        " `cityscapes-train-ids`), or a file: a label space, COCO's or Mapillary's JSON, or Replicator's, also with *",
-    )
-    remap: dict[int, ClassKey] = Field({}, description="source id -> id or class name of the label space")
-    fps: Annotated[float, Field(gt=0, le=1000)] = Field(17.0, description="frames per second of the sequences")
     step: Positive | None = Field(None, description="from one frame number to the next; default: as the names say")
     gaps: Literal["error", "split", "hold"] = Field(
         "error",
@@ -138,6 +116,16 @@ class SourceSpec(Model):
     face: FaceSpec | None = Field(None, description="instead of labels: face landmarks")
 
     storage_options: OwnOptions = None
+
+    @property
+    def classes_of_ids(self) -> dict[int, int | str]:
+        """Gives the source ids that the remap names, with their classes."""
+        return named(self.remap)
+
+    @property
+    def keeps_others(self) -> bool:
+        """Tells whether ids that the remap does not name stay as they are."""
+        return not self.remap or OTHERS in self.remap
 
     @property
     def kind(self) -> Literal["labels", "procedural", "pose", "face"]:

@@ -26,7 +26,7 @@ class _Planned:
 
 
 def all_change(prepared: Prepared) -> str:
-    """Says that all clips of the newest version are rendered again, and why; "" where some stay or all are just gone."""
+    """Says that all clips of the newest version are rendered again, and why; "" where some stay or all are gone."""
     base, plan, job = prepared.base, prepared.plan, prepared.job
     if base is None or not plan.dropped or len(plan.reused) or not plan.clip_count:
         return ""

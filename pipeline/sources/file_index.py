@@ -20,6 +20,7 @@ from flowreel.pipeline.parquet import read_parquet
 from flowreel.pipeline.pointers import check_no_pointer
 from flowreel.pipeline.sources.containers.members import MEMBERS_PATH
 from flowreel.pipeline.sources.encodings import PLAIN, MapDecoder
+from flowreel.pipeline.sources.instance_ids import special_ids
 from flowreel.pipeline.sources.keypoints.frames import densepose_in, people_in
 from flowreel.pipeline.sources.keypoints.landmarks import parse_landmarks
 from flowreel.pipeline.storage import FileInfo, Store, sha256_of
@@ -47,7 +48,8 @@ INDEX = pa.schema(  # "element": as Parquet names what lists hold
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """The facts of one file, from its bytes. ``error`` is empty for a good file; ids and counts are of label maps only.
+    """The facts of one file, from its bytes. ``error`` is empty for a good file; counts are of label maps only, and ids
+    of instance maps those of `special_ids`.
 
     ``reading``: how its ids were read, and the rule by which (`MapDecoder.accepts`); "" if its bytes alone decide that.
     """
@@ -84,7 +86,7 @@ def inspect(data: bytes, role: Role, decoder: MapDecoder = PLAIN, path: str = ""
         return FileFacts(digest, reading=reading, error=str(error))
     height, width = found.ids_HW.shape
     if role == "instance":
-        return FileFacts(digest, width, height, reading=found.reading)
+        return FileFacts(digest, width, height, ids=special_ids(found.ids_HW), reading=found.reading)
     counts = np.bincount(found.ids_HW.ravel())
     present = np.flatnonzero(counts)
     return FileFacts(digest, width, height, tuple(present.tolist()), tuple(counts[present].tolist()), found.reading)

@@ -125,7 +125,7 @@ def _of_folders(source: SourceSpec, spec: TrainSpec, progress: Progress | None) 
     store, run = open_store(source.uri, spec.source_options), open_store(spec.output, spec.storage_options)
     space = open_label_space(source.label_space_name, spec.source_options)
     try:
-        remap_table(source.remap, space)
+        remap_table(source.classes_of_ids, space)
     except ValueError as error:
         raise UsageError(f"source.remap: {error}") from None
     known, store = load_index(run), with_members(store, source, partial(load_members, run), source.images)
@@ -150,7 +150,15 @@ def _of_folders(source: SourceSpec, spec: TrainSpec, progress: Progress | None) 
             for sequence, found in zip(sequences, catalog.sequences, strict=True)
         )
     return TrainingSource(
-        store, sequences, space, dict(source.remap), spec.data.hold_out, source.has_instances, problems, points, decoder
+        store,
+        sequences,
+        space,
+        source.classes_of_ids,
+        spec.data.hold_out,
+        source.has_instances,
+        problems,
+        points,
+        decoder,
     )
 
 
