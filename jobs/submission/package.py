@@ -90,6 +90,8 @@ def _uris(spec: Spec | TrainSpec) -> Iterator[tuple[str, str]]:
     yield "dataset.uri", spec.dataset.uri
     if spec.generator.checkpoint != BUNDLED:
         yield "generator.checkpoint", spec.generator.checkpoint
+    if spec.quality.segmenter:
+        yield "quality.segmenter", spec.quality.segmenter
     for place, style in spec.styles():
         if style != GENERATE:
             yield place, style
