@@ -20,7 +20,7 @@ from flowreel.schemas.errors import SourceError
 from flowreel.schemas.label_space import LabelSpace
 from flowreel.schemas.sequence import Sequences
 from flowreel.schemas.spec import SourceSpec
-from flowreel.schemas.wording import counted
+from flowreel.schemas.wording import counted, one_line
 
 READING = ByteBudget(256 * 2**20)  # files that are being read and looked into
 READERS = 32  # requests in flight: as many as the S3 client has connections; some stores take 40 ms for each
@@ -113,7 +113,10 @@ def nothing_found(store: Store, role: str, template: str) -> str:
     lines = [f"no frames found: nothing below {store.uri} matches source.{role} '{template}'"]
     there = store.list()
     lines += (
-        [f"  it holds {counted(len(there), 'file')}, for example:", *(f"    {info.path}" for info in there[:5])]
+        [
+            f"  it holds {counted(len(there), 'file')}, for example:",
+            *(f"    {one_line(info.path)}" for info in there[:5]),
+        ]
         if there
         else ["  the folder is empty or does not exist"]
     )

@@ -83,7 +83,9 @@ def _decoded(data: bytes, role: Role, digest: str) -> FileFacts:
     height, width = ids_HW.shape
     if role == "instance":
         return FileFacts(digest, width, height)
-    counts = sum(np.bincount(part, minlength=_IDS) for part in _parts(ids_HW))
+    counts = np.zeros(_IDS, np.int64)
+    for part in _parts(ids_HW):
+        counts += np.bincount(part, minlength=_IDS)
     present = np.flatnonzero(counts)
     return FileFacts(digest, width, height, tuple(present.tolist()), tuple(counts[present].tolist()))
 
