@@ -20,6 +20,7 @@ from flowreel.jobs import (
 )
 from flowreel.jobs.terminal.exit import exit_process
 from flowreel.jobs.terminal.help import Command, CommandGroup
+from flowreel.jobs.terminal.output import guard_output
 from flowreel.schemas.errors import FlowreelError
 from flowreel.schemas.extras import explain
 
@@ -114,4 +115,5 @@ def run() -> int:
 
 def main() -> None:
     """Runs a command and ends the process with its exit code."""
+    guard_output()
     exit_process(run())

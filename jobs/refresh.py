@@ -11,13 +11,14 @@ from flowreel.schemas.spec import Spec
 
 
 def refresh(
-    spec: Spec, grace_s: float, display: Display, rendering: Rendering = run_shards
+    spec: Spec, grace_s: float, display: Display, rendering: Rendering = run_shards, *, allow_code: bool = False
 ) -> tuple[Result, Garbage | None]:
     """Renders, publishes and cleans up. Gives how the render ended, and what was dropped and deleted, if anything.
 
-    ``grace_s``: seconds for which files of dropped versions stay. Writes nothing where nothing is to be done.
+    ``grace_s``: seconds for which files of dropped versions stay. ``allow_code``: as of `render`. Writes
+    nothing where nothing is to be done.
     """
-    result = render_by(rendering, spec, display)
+    result = render_by(rendering, spec, display, allow_code=allow_code)
     if result.exit not in (Exit.DONE, Exit.WITH_FAILURES):
         return result, None
     dataset = open_store(spec.dataset.uri, spec.storage_options)

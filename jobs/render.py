@@ -64,18 +64,21 @@ class Result:
 Rendering = Callable[[Prepared, Ledger, Display], Generator[ShardOutcome, None, None]]
 
 
-def render(spec: Spec, display: Display, load: EngineLoader | None = None) -> Result:
+def render(spec: Spec, display: Display, load: EngineLoader | None = None, *, allow_code: bool = False) -> Result:
     """Renders what a spec lacks and publishes it, unless more clips fail than failure.max_failed_fraction allows.
 
-    ``load``: loads the generator in workers, by default `load_engine`. Raises UsageError for a spec or input that
+    ``load``: loads the generator in workers, by default `load_engine`. ``allow_code``: accept a segmenter that runs
+    code of its own. Raises UsageError for a spec or input that
     cannot be used, and FlowreelError for all else that keeps it from ending.
     """
-    return render_by(partial(run_shards, open_with=partial(open_renderer, load=load)), spec, display)
+    return render_by(
+        partial(run_shards, open_with=partial(open_renderer, load=load)), spec, display, allow_code=allow_code
+    )
 
 
-def render_by(rendering: Rendering, spec: Spec, display: Display) -> Result:
+def render_by(rendering: Rendering, spec: Spec, display: Display, *, allow_code: bool = False) -> Result:
     """Does what `render` does, with ``rendering`` to render the shards."""
-    prepared = _prepare(spec, display)
+    prepared = _prepare(spec, display, allow_code)
     display.planned(prepared)
     if _up_to_date(prepared):
         return Result(Exit.DONE, prepared.base, published=False)
@@ -134,10 +137,10 @@ def _until_published(prepared: Prepared, lease: Lease, rendering: Rendering, dis
             return Result(Exit.DONE, prepared.base, published=False)
 
 
-def _prepare(spec: Spec, display: Display) -> Prepared:
+def _prepare(spec: Spec, display: Display, allow_code: bool) -> Prepared:
     """Plans, and raises UsageError for all that would keep the plan from being rendered."""
     with display.task("checking sources") as progress:
-        prepared = prepare(spec, progress)
+        prepared = prepare(spec, progress, allow_code=allow_code)
     prepared.catalog.check()
     check_dropped(prepared)
     if prepared.plan.clip_count:
@@ -158,7 +161,7 @@ def _up_to_date(prepared: Prepared) -> bool:
 def _planned_again(conflict: Exception, outdated: Prepared, display: Display) -> Prepared:
     """Plans on top of what another run has published since the ``outdated`` plan was made."""
     display.say(f"{conflict}: planning again on top of it")
-    prepared = _prepare(outdated.job.spec, display)
+    prepared = _prepare(outdated.job.spec, display, outdated.job.allow_code)
     base, plan = prepared.base, prepared.plan
     if base and base.number != outdated.plan.base_version:
         wanted = as_clip_ids(outdated.plan.shards.clip_C16)

@@ -11,6 +11,7 @@ from flowreel.jobs.terminal.options import (
     ALLOW_DROP,
     NONE,
     RETRY,
+    AllowCode,
     AllowDrop,
     Grace,
     Json,
@@ -32,6 +33,7 @@ def plan(
     as_json: Json = False,
     out: Annotated[str, typer.Option(metavar="FILE", help="Also write the clips to render to this Parquet file.")] = "",
     price: Price = None,
+    allow_code: AllowCode = False,
 ) -> None:
     """Checks a spec and its source, and says what rendering it would take.
 
@@ -50,7 +52,7 @@ def plan(
     from flowreel.jobs.terminal.progress import Display
 
     display = Display()
-    prepared, figures = planning.plan(open_spec(spec, set_, display), out or None, price)
+    prepared, figures = planning.plan(open_spec(spec, set_, display), out or None, price, allow_code=allow_code)
     if as_json:
         print(planning.as_json(figures))
     else:
@@ -58,7 +60,13 @@ def plan(
     prepared.catalog.check()
 
 
-def render(spec: SpecArg, set_: Set = NONE, retry_failed: Retry = False, allow_drop: AllowDrop = False) -> None:
+def render(
+    spec: SpecArg,
+    set_: Set = NONE,
+    retry_failed: Retry = False,
+    allow_drop: AllowDrop = False,
+    allow_code: AllowCode = False,
+) -> None:
     """Renders the clips that are missing and publishes a new version.
 
     Clips that the newest version holds already are reused. If interrupted, run the same command to resume. Uses the
@@ -83,7 +91,7 @@ def render(spec: SpecArg, set_: Set = NONE, retry_failed: Retry = False, allow_d
     checked = open_spec(spec, set_ + RETRY * retry_failed + ALLOW_DROP * allow_drop, display)
     check_extras("rendering", "render", checked.execution)
     with interruptible(display):
-        result = render(checked, display)
+        result = render(checked, display, allow_code=allow_code)
     print_summary(result, checked)
     raise typer.Exit(result.exit)
 
@@ -93,6 +101,7 @@ def refresh(
     set_: Set = NONE,
     retry_failed: Retry = False,
     allow_drop: AllowDrop = False,
+    allow_code: AllowCode = False,
     grace: Grace = GRACE_H,
 ) -> None:
     """Renders what changed since the newest version, publishes it, and cleans up; made for schedulers.
@@ -116,7 +125,7 @@ def refresh(
     checked = open_spec(spec, set_ + RETRY * retry_failed + ALLOW_DROP * allow_drop, display)
     check_extras("rendering", "render", checked.execution)
     with interruptible(display):
-        result, garbage = refresh(checked, grace * 3600, display)
+        result, garbage = refresh(checked, grace * 3600, display, allow_code=allow_code)
     print_summary(result, checked)
     if garbage and garbage.any:
         print("\n".join(collecting.lines(garbage, grace * 3600)))

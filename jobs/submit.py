@@ -17,7 +17,7 @@ import typer
 from flowreel.jobs.submission import environment
 from flowreel.jobs.submission.package import SPEC_NAME, check_travels, pack
 from flowreel.jobs.terminal.dataclass_options import takes
-from flowreel.jobs.terminal.options import Set
+from flowreel.jobs.terminal.options import AllowCode, Set
 from flowreel.pipeline.storage import redact
 from flowreel.schemas.errors import FlowreelError, UsageError
 from flowreel.schemas.extras import pip_install, require
@@ -60,6 +60,7 @@ class Arguments:
         typer.Option(metavar="URL", envvar="RAY_API_SERVER_ADDRESS", help="The dashboard of the cluster."),
     ] = "http://127.0.0.1:8265"
     set_: Set = field(default_factory=list)
+    allow_code: AllowCode = False
     env: Annotated[
         list[str],
         typer.Option(
@@ -141,11 +142,11 @@ def send(client: "JobSubmissionClient", arguments: Arguments) -> str:
     cluster refuses the job.
     """
     job, spec = str(arguments.job), arguments.spec
+    if arguments.allow_code and arguments.job == Job.TRAIN:
+        raise UsageError("--allow-code: for render and refresh; training loads nothing that runs code of its own")
     env = {name: _value(name) for name in arguments.env}
     local = "://" not in spec
     text = check_travels(job, spec, arguments.set_, local=local)
-    sets = [part for override in arguments.set_ for part in ("--set", override)]
-    entrypoint = shlex.join(["python", "-m", "flowreel", job, SPEC_NAME if local else spec, *sets])
     with tempfile.TemporaryDirectory(prefix="flowreel-job-") as folder:
         pack(Path(folder), text, code=arguments.code == Code.SEND)
         environment.write(Path(folder), env)
@@ -153,13 +154,23 @@ def send(client: "JobSubmissionClient", arguments: Arguments) -> str:
         deadline = time.monotonic() + STARTING_S
         while True:
             try:
-                return client.submit_job(entrypoint=entrypoint, runtime_env=runtime, metadata={"flowreel": job})
+                return client.submit_job(
+                    entrypoint=entrypoint(arguments), runtime_env=runtime, metadata={"flowreel": job}
+                )
             except (RuntimeError, ConnectionError) as error:
                 if "No available agent" not in str(error) or time.monotonic() > deadline:
                     raise FlowreelError(
                         f"the cluster at {redact(arguments.address, {})} refused the job: {error}"
                     ) from None
                 time.sleep(1)
+
+
+def entrypoint(arguments: Arguments) -> str:
+    """Gives the command line that the cluster runs: in a working directory that holds the spec, if it is sent along."""
+    spec = arguments.spec if "://" in arguments.spec else SPEC_NAME
+    sets = [part for override in arguments.set_ for part in ("--set", override)]
+    code = ["--allow-code"] * arguments.allow_code
+    return shlex.join(["python", "-m", "flowreel", str(arguments.job), spec, *sets, *code])
 
 
 def _value(name: str) -> str:

@@ -1,8 +1,10 @@
 """Encodes and decodes pixels: lossless label and instance PNGs, images, KITTI flow."""
 
 import io
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from tokenize import TokenError
 from typing import Literal
 
@@ -10,6 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
+
+from flowreel.pipeline.concurrency import ByteBudget
 
 ImageCodec = Literal["jpeg", "png", "webp"]
 ENDING = {"jpeg": ".jpg", "png": ".png", "webp": ".webp"}
@@ -20,6 +24,19 @@ _DAMAGE = (OSError, SyntaxError)  # Pillow raises SyntaxError for a broken PNG c
 # NumPy's, for headers that promise too much.
 _BAD_ARRAY = (ValueError, OSError, EOFError, MemoryError, OverflowError, SyntaxError, TokenError)
 _NUMPY = b"\x93NUMPY"
+DECODING = ByteBudget(256 * 2**20)  # pictures that are being decoded, by all threads of a process
+COPIES = 3  # of its pixels that Pillow and NumPy hold while one is decoded
+# Those beyond Pillow's bound are refused; of those below it that it warns of, one is decoded at a time.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+_PIXEL_BYTES = {
+    "1": 1,
+    "L": 1,
+    "P": 1,
+    "LA": 2,
+    "I;16": 2,
+    "I;16B": 2,
+    "RGB": 8,
+}  # RGB: Pillow pads it, and converts it
 _LOSSY = ("JPEG", "MPO", "WEBP", "JPEG2000")
 
 
@@ -40,11 +57,11 @@ def decode_ids(data: bytes) -> NDArray[np.uint8] | NDArray[np.uint16]:
             raise ValueError(f"{data[24]}-bit grey PNG, whose ids readers scale; store label maps with 8 or 16 bits")
         ids = np.asarray(image)
     if ids.dtype == np.bool_ or ids.dtype == np.uint8:
-        return ids.astype(np.uint8)
+        return ids.astype(np.uint8, copy=False)
     low, high = int(ids.min()), int(ids.max())
     if low < 0 or high > 65535:
         raise ValueError(f"ids {low}..{high} outside 0..65535")
-    return ids.astype(np.uint16)
+    return ids.astype(np.uint16, copy=False)
 
 
 def encode_ids(ids_HW: NDArray[np.integer]) -> bytes:
@@ -94,13 +111,26 @@ def _numbers(kind: str, values: NDArray[np.number]) -> str:
 
 
 @contextmanager
+def decoding(data: bytes) -> Iterator[None]:
+    """Waits until there is memory to decode a picture, and keeps it until the block ends: around `decode_ids` and
+    `decode_image` where the pixels are used at once, and not kept. Both do it themselves for as long as they decode."""
+    try:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            size = image.width * image.height * _PIXEL_BYTES.get(image.mode, 4) * COPIES
+    except (*_DAMAGE, Image.DecompressionBombError, ValueError):  # which decoding will report
+        size = 0
+    with DECODING.hold(size):
+        yield
+
+
+@contextmanager
 def _opened(data: bytes) -> Iterator[Image.Image]:
     """Opens an image whose checksums are right. Raises ValueError for whatever Pillow finds wrong, then or while
     decoding."""
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             image.verify()  # decoding does not look at checksums: a flipped bit must not become another id
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+        with decoding(data), Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             yield image
     except Image.DecompressionBombError as error:  # by its header alone
         raise ValueError(f"refused without decoding: {error}") from None
@@ -142,8 +172,15 @@ def resize_ids(ids_HW: NDArray[np.integer], size: tuple[int, int]) -> NDArray[np
     """Resizes ids (H, W) to ``size`` (width, height): nearest neighbour by Pillow's rule, in the same depth."""
     if ids_HW.shape == (size[1], size[0]):
         return ids_HW
-    wide = Image.fromarray(ids_HW.astype(np.int32))  # mode I: Pillow resizes no 16-bit images
-    return np.asarray(wide.resize(size, Image.Resampling.NEAREST)).astype(ids_HW.dtype)
+    row_h, column_w = (_nearest(*sides) for sides in zip(ids_HW.shape, size[::-1], strict=True))
+    return ids_HW[row_h[:, None], column_w]  # no copy of the whole map, which may be large
+
+
+@lru_cache(maxsize=64)
+def _nearest(side: int, wanted: int) -> NDArray[np.int32]:
+    """Gives which of ``side`` pixels Pillow takes for each of the ``wanted`` ones."""
+    places = Image.fromarray(np.arange(side, dtype=np.int32)[None])
+    return np.asarray(places.resize((wanted, 1), Image.Resampling.NEAREST))[0]
 
 
 def resize_image(rgb_HW3: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from flowreel.schemas.edit import ClassKey
 from flowreel.schemas.model import Model
-from flowreel.schemas.numbers import Fraction, Natural, Positive, Side
+from flowreel.schemas.numbers import Fps, Fraction, Natural, Positive, Side
 
 SEQUENCE = "{sequence}"
 LABELS = "{sequence}/labels/*.png"
@@ -110,7 +110,7 @@ class SourceSpec(Model):
     images: FrameTemplate | None = Field(None, description="real images, for training; rendering reads none")
     label_space: str = Field(CITYSCAPES, description="`cityscapes`, `camvid11`, or a path to a label-space file")
     remap: dict[int, ClassKey] = Field({}, description="source id -> id or class name of the label space")
-    fps: Annotated[float, Field(gt=0, le=1000)] = Field(17.0, description="frames per second of the sequences")
+    fps: Fps = Field(17.0, description="frames per second of the sequences")
     procedural: ProceduralSpec | None = Field(None, description="instead of a uri: procedural streets")
     pose: PoseSpec | None = Field(None, description="instead of labels: poses")
     face: FaceSpec | None = Field(None, description="instead of labels: face landmarks")

@@ -9,9 +9,8 @@ from pydantic import Field, field_validator, model_validator
 
 from flowreel.schemas.edit import ClassKey
 from flowreel.schemas.model import Model
+from flowreel.schemas.numbers import Weight
 from flowreel.schemas.spec import Fraction, Natural, Positive, Side, SourceSpec
-
-Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class DataSpec(Model):
@@ -39,7 +38,9 @@ class NetworkSpec(Model):
     n_downsample: Positive = Field(3, description="stride-2 steps of the coarsest scale")
     n_blocks: Positive = Field(9, description="residual blocks of the coarsest scale")
     n_blocks_local: Positive = Field(3, description="residual blocks of finer scales")
-    n_frames: Annotated[int, Field(ge=2)] = Field(3, description="frames seen at once (n_frames_G)")
+    n_frames: Annotated[int, Field(ge=2, le=1000, strict=True)] = Field(
+        3, description="frames seen at once (n_frames_G)"
+    )
     n_scales: Positive = Field(1, description="spatial scales (n_scales_spatial)")
     flow: bool = Field(True, description="warp the last frame by an estimated flow; false: no_flow")
     instances: bool = Field(True, description="an edge channel of label maps: outlines of instances (use_instance)")
@@ -54,7 +55,9 @@ class DiscriminatorSpec(Model):
     layers: Positive = Field(3, description="n_layers_D")
     width: Positive = Field(64, description="ndf")
     temporal_scales: Natural = Field(2, description="n_scales_temporal; 0: no temporal discriminators")
-    temporal_frames: Annotated[int, Field(ge=2)] = Field(3, description="frames judged together (n_frames_D)")
+    temporal_frames: Annotated[int, Field(ge=2, le=1000, strict=True)] = Field(
+        3, description="frames judged together (n_frames_D)"
+    )
     sparse: bool = Field(False, description="sparse_D: frames of coarser time scales from further loads")
     face: bool = Field(False, description="one more for faces, of pose pictures (add_face_disc)")
 

@@ -6,9 +6,12 @@ from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from flowreel.jobs.spec_file import spec_text
 from flowreel.schemas.errors import UsageError
 from flowreel.schemas.parse import parse
+from flowreel.schemas.problems import SECRETS
 from flowreel.schemas.spec import Spec
 from flowreel.schemas.training import TrainSpec
 from flowreel.schemas.variants import GENERATE
@@ -25,19 +28,19 @@ def check_travels(job: str, place: str, overrides: Sequence[str], *, local: bool
     job.
     """
     for override in overrides:
-        if override.startswith("storage_options"):
+        if SECRETS in override:  # also within a group: source={storage_options: ...}
             raise UsageError(
-                "--set storage_options...: the cluster shows the command line of a job to everyone; use --env NAME"
+                f"--set {SECRETS}...: the cluster shows the command line of a job to everyone; use --env NAME"
             )
     if not local:
         return ""
     text = spec_text(place)
     spec: Spec | TrainSpec
     spec = parse(TrainSpec, text, overrides, place) if job == "train" else parse(Spec, text, overrides, place)
-    for name in _names(spec.storage_options):
+    for name in _option_names(spec):
         if _SECRET.search(name):
             raise UsageError(
-                f"{place}: storage_options.{name}: secrets are not sent in specs; leave it out, and give the job its"
+                f"{place}: {SECRETS}.{name}: secrets are not sent in specs; leave it out, and give the job its"
                 " credentials with --env NAME or by the cloud identity of its nodes"
             )
     for name, uri in _uris(spec):
@@ -61,6 +64,16 @@ def pack(folder: Path, spec: str, *, code: bool) -> None:
     record = folder / f"flowreel-{about.version}.dist-info"
     record.mkdir()
     (record / "METADATA").write_text(about.read_text("METADATA") or about.read_text("PKG-INFO") or "")
+
+
+def _option_names(model: BaseModel) -> Iterator[str]:
+    """Yields the names of all options of stores in a spec, in whatever part of it."""
+    for field in type(model).model_fields:
+        value = getattr(model, field)
+        if field == SECRETS:
+            yield from _names(value)
+        elif isinstance(value, BaseModel):
+            yield from _option_names(value)
 
 
 def _names(options: object) -> Iterator[str]:
@@ -90,6 +103,8 @@ def _uris(spec: Spec | TrainSpec) -> Iterator[tuple[str, str]]:
     yield "dataset.uri", spec.dataset.uri
     if spec.generator.checkpoint != BUNDLED:
         yield "generator.checkpoint", spec.generator.checkpoint
+    if spec.quality.segmenter:
+        yield "quality.segmenter", spec.quality.segmenter
     for place, style in spec.styles():
         if style != GENERATE:
             yield place, style

@@ -14,11 +14,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from flowreel.pipeline.generator.adaptive.config import AdaptiveConfig
+from flowreel.pipeline.generator.config import GeneratorConfig
 from flowreel.pipeline.generator.configs import AnyConfig, parse_config
 from flowreel.pipeline.generator.image_config import ImageCheckpointConfig
 from flowreel.pipeline.identity import digest
 from flowreel.pipeline.storage import FileInfo, Store, open_store, sha256_of
 from flowreel.schemas.errors import CheckpointError, StorageError
+from flowreel.schemas.problems import problem_lines
 
 BUNDLED = "bundled"
 BUNDLED_DIR = Path(__file__).parent.parent / "bundled"
@@ -105,7 +108,10 @@ def _config(store: Store) -> AnyConfig:
             f"{store.uri} is a generator of single images (pix2pixHD) and renders no video; it can make"
             f" a video generator's first frames: flowreel import-checkpoint VIDEO_FILES DEST --single {store.uri}"
         )
-    lines = [f"  {'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in wrong.errors()]
+    lines = [
+        f"  {line}"
+        for line in problem_lines(AdaptiveConfig if wrong.title == AdaptiveConfig.__name__ else GeneratorConfig, wrong)
+    ]
     raise CheckpointError("\n".join([f"{store.url(CONFIG_FILE)} is not a generator config:", *lines]))
 
 

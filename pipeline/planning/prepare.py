@@ -59,13 +59,16 @@ class Prepared:
     balance: Balanced | None = None  # where the spec asks for one
 
 
-def prepare(spec: Spec, progress: Progress | None = None, *, dry: bool = False) -> Prepared:
-    """Opens and checks all that the spec names and plans on top of the newest version. ``dry``: write nothing.
+def prepare(spec: Spec, progress: Progress | None = None, *, dry: bool = False, allow_code: bool = False) -> Prepared:
+    """Opens and checks all that the spec names and plans on top of the newest version.
+
+    ``dry``: write nothing. ``allow_code``: accept a segmenter that runs code of its own.
 
     Raises a UsageError of the fitting kind for the first thing that is wrong; problems of the source are collected,
     and `Catalog.check` raises them.
     """
     job, known = _open_inputs(spec, dry)
+    job = replace(job, allow_code=allow_code)
     exemplars = _check_inputs(job)
     catalog = _find_sequences(job, known, progress, dry)
     del known  # as large as the source's index; the plan needs none of it
@@ -117,7 +120,7 @@ def _check_inputs(job: RenderJob) -> dict[str, Exemplar]:
     if spec.quality.segmenter:
         from flowreel.pipeline.quality.segmenters import open_segmenter  # torch: for those who have a segmenter only
 
-        open_segmenter(spec, job.space)
+        open_segmenter(spec, job.space, allow_code=job.allow_code)
     return {v.style: exemplar(v.style, spec, job.space, size) for v in spec.variants if v.style != GENERATE}
 
 

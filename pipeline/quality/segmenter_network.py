@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from flowreel.pipeline.weight_names import differences
 from flowreel.schemas.errors import CheckpointError
 from flowreel.schemas.model import Model
+from flowreel.schemas.problems import problem_lines
 from flowreel.schemas.spec import Positive
 
 IGNORED = -1  # target of pixels whose class the network does not know
@@ -112,7 +113,10 @@ def _facts(data: bytes, name: str) -> SegmenterFacts:
     try:
         facts = {k: v if k in ("kind", "label_space") else json.loads(v) for k, v in metadata.items()}
         return SegmenterFacts.model_validate(facts)
-    except (ValueError, ValidationError) as error:
+    except ValidationError as error:
+        lines = problem_lines(SegmenterFacts, error)
+        raise CheckpointError("\n  ".join([f"{name}: its metadata is not that of a segmenter:", *lines])) from None
+    except ValueError as error:
         raise CheckpointError(f"{name}: unreadable segmenter metadata: {error}") from None
 
 

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from flowreel.pipeline.codec import decode_ids, decode_image, resize_ids, resize_image
+from flowreel.pipeline.codec import decode_ids, decode_image, decoding, resize_ids, resize_image
 from flowreel.pipeline.edits import Ids, Maps, apply_edits, remap_table, thing_regions
 from flowreel.pipeline.generator.clip_data import Conditioning
 from flowreel.pipeline.render.job import RenderJob
@@ -32,6 +32,7 @@ from flowreel.schemas.errors import SourceError
 from flowreel.schemas.sequence import Frame, SourceFile
 
 READERS = 8  # requests in flight, per shard
+AT_ONCE = 64  # files whose bytes a shard holds at a time
 DECODERS = 2  # threads, per shard: more would take the processors from the generator
 
 
@@ -99,23 +100,26 @@ def _truth(clip: Clip, job: RenderJob) -> Truth | None:
 
 def fetch_maps(frames: Sequence[Frame], job: RenderJob, *, instances: bool) -> Maps:
     """Fetches the maps of frames as they are before any edit: remapped, and resized to the rendered size."""
-    maps = _read(frames, job, instances=instances)
-    size, count = job.settings.size, len(frames)
+    maps, count = _read(frames, job, instances=instances), len(frames)
     table = remap_table(job.spec.source.remap, job.space)
     kind = np.uint8 if max(job.space.ids) < 256 else np.uint16
-    label_THW: Ids = np.stack([resize_ids(table[m], size) for m in maps[:count]]).astype(kind)
-    return Maps(label_THW, np.stack([resize_ids(m, size) for m in maps[count:]]) if instances else None)
+    label_THW: Ids = np.stack([table[m].astype(kind) for m in maps[:count]])
+    return Maps(label_THW, np.stack(maps[count:]) if instances else None)
 
 
 def _read(frames: Sequence[Frame], job: RenderJob, *, instances: bool) -> list[NDArray[np.integer]]:
-    """Reads label maps, then instance maps if they are wanted; procedural ones already have the rendered size."""
+    """Reads label maps, then instance maps if they are wanted, at the rendered size."""
     if like := job.spec.source.procedural:
         label_THW, instance_THW = draw_maps(like, frames, job.settings.size)
         return [*label_THW, *(instance_THW if instances else ())]
     assert job.source is not None
     store, files = job.source, [f.label for f in frames] + [f.instance for f in frames if instances and f.instance]
+    decode, found = partial(_ids, store, job.settings.size), list[NDArray[np.integer]]()
     with ThreadPoolExecutor(DECODERS) as pool:
-        return list(pool.map(partial(_ids, store), files, read_all_unchanged(store, files)))
+        for first in range(0, len(files), AT_ONCE):
+            some = files[first : first + AT_ONCE]
+            found += pool.map(decode, some, read_all_unchanged(store, some))
+    return found
 
 
 def fetch_exemplar(exemplar: Exemplar, job: RenderJob) -> NDArray[np.uint8]:
@@ -125,9 +129,10 @@ def fetch_exemplar(exemplar: Exemplar, job: RenderJob) -> NDArray[np.uint8]:
     return resize_image(decode_image(data), job.settings.size)
 
 
-def _ids(store: Store, file: SourceFile, data: bytes) -> NDArray[np.integer]:
-    """Decodes a map. Raises SourceError, naming the file."""
+def _ids(store: Store, size: tuple[int, int], file: SourceFile, data: bytes) -> NDArray[np.integer]:
+    """Decodes a map to ``size`` (width, height). Raises SourceError, naming the file."""
     try:
-        return decode_ids(data)
+        with decoding(data):
+            return resize_ids(decode_ids(data), size)
     except ValueError as error:
         raise SourceError(f"{store.url(file.path)}: {error}") from None

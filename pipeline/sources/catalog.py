@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from flowreel.pipeline.concurrency import ByteBudget
 from flowreel.pipeline.edits import remap_table
 from flowreel.pipeline.sources.file_index import FileFacts, Role, index_of, inspect, keys_of
 from flowreel.pipeline.sources.frame_order import order_frames
@@ -19,8 +20,9 @@ from flowreel.schemas.errors import SourceError
 from flowreel.schemas.label_space import LabelSpace
 from flowreel.schemas.sequence import Sequences
 from flowreel.schemas.spec import SourceSpec
-from flowreel.schemas.wording import counted
+from flowreel.schemas.wording import counted, one_line
 
+READING = ByteBudget(256 * 2**20)  # files that are being read and looked into
 READERS = 32  # requests in flight: as many as the S3 client has connections; some stores take 40 ms for each
 BLOCK = 4096  # new files whose facts are held as Python objects at a time
 SHOWN = 12  # problems in a message: one screen
@@ -86,8 +88,10 @@ def read_facts(
     ends = np.cumsum([len(table) for table, _ in wanted])
 
     def one(row: int) -> tuple[str, FileFacts]:
-        data = store.read(files["path"][row].as_py(), size=files["size"][row].as_py())
-        return keys[row].as_py(), inspect(data, roles[int(np.searchsorted(ends, row, side="right"))])
+        size = files["size"][row].as_py()
+        with READING.hold(size):
+            data = store.read(files["path"][row].as_py(), size=size)
+            return keys[row].as_py(), inspect(data, roles[int(np.searchsorted(ends, row, side="right"))])
 
     tables, done = [known], 0
     with ThreadPoolExecutor(READERS) as pool:
@@ -109,7 +113,10 @@ def nothing_found(store: Store, role: str, template: str) -> str:
     lines = [f"no frames found: nothing below {store.uri} matches source.{role} '{template}'"]
     there = store.list()
     lines += (
-        [f"  it holds {counted(len(there), 'file')}, for example:", *(f"    {info.path}" for info in there[:5])]
+        [
+            f"  it holds {counted(len(there), 'file')}, for example:",
+            *(f"    {one_line(info.path)}" for info in there[:5]),
+        ]
         if there
         else ["  the folder is empty or does not exist"]
     )

@@ -5,7 +5,7 @@ The index is a table, one row per file: sources have millions of them.
 
 import hashlib
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,8 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-from flowreel.pipeline.codec import decode_ids, decode_image
+from flowreel.pipeline.codec import decode_ids, decode_image, decoding
 from flowreel.pipeline.parquet import read_parquet
 from flowreel.pipeline.sources.keypoints.frames import densepose_in, people_in
 from flowreel.pipeline.sources.keypoints.landmarks import parse_landmarks
@@ -24,6 +25,7 @@ from flowreel.schemas.sequence import DIGEST_BYTES
 
 Role = Literal["label", "instance", "image", "densepose", "openpose", "skeleton", "landmarks", "other"]
 INDEX_PATH = "cache/sources.parquet"
+_IDS, _COUNTED = 65_536, 2**20  # ids that there can be; pixels that are counted at a time
 FORMAT = b"2"  # increase when `inspect` learns to find something new, or the columns change
 DIGEST = pa.binary(DIGEST_BYTES)
 INDEX = pa.schema(  # "element": as Parquet names what lists hold
@@ -59,6 +61,12 @@ def inspect(data: bytes, role: Role) -> FileFacts:
     digest = hashlib.sha256(data).hexdigest()
     if role == "other":
         return FileFacts(digest)
+    with decoding(data):
+        return _decoded(data, role, digest)
+
+
+def _decoded(data: bytes, role: Role, digest: str) -> FileFacts:
+    """Gives the facts of a file that is more than bytes."""
     try:
         if role in ("image", "densepose"):
             height, width, _ = (decode_image if role == "image" else densepose_in)(data).shape
@@ -75,9 +83,18 @@ def inspect(data: bytes, role: Role) -> FileFacts:
     height, width = ids_HW.shape
     if role == "instance":
         return FileFacts(digest, width, height)
-    counts = np.bincount(ids_HW.ravel())
+    counts = np.zeros(_IDS, np.int64)
+    for part in _parts(ids_HW):
+        counts += np.bincount(part, minlength=_IDS)
     present = np.flatnonzero(counts)
     return FileFacts(digest, width, height, tuple(present.tolist()), tuple(counts[present].tolist()))
+
+
+def _parts(ids_HW: NDArray[np.integer]) -> Iterator[NDArray[np.integer]]:
+    """Yields the ids of a map piece by piece: NumPy counts them as 8 bytes each."""
+    flat = ids_HW.reshape(-1)
+    for first in range(0, max(1, flat.size), _COUNTED):
+        yield flat[first : first + _COUNTED]
 
 
 def key_of(url: str, info: FileInfo, role: Role) -> str:

@@ -6,13 +6,13 @@ recognised by class name, so that nothing has to be imported to recognise them.
 
 import errno
 import random
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 from flowreel.schemas.errors import StorageError
+from flowreel.schemas.secrets import hide_secrets
 
 T = TypeVar("T")
 
@@ -35,8 +35,6 @@ HARMLESS_OPTIONS = {
     *("endpoint_url", "endpoint", "region_name", "region", "profile", "project", "location", "account_name", "account"),
     *("addressing_style", "signature_version", "request_checksum_calculation", "response_checksum_validation", "mode"),
 }
-USERINFO = re.compile(r"(?<=://)[^@\s'\"]+:[^@\s'\"]*@")  # a secret may hold slashes
-SIGNED_QUERY = re.compile(r"(?i)\b((?:x-(?:amz|goog)-[a-z-]+|sig|signature|token|awsaccesskeyid)=)[^&\s'\"]+")
 
 _jitter = random.Random()  # its own state: the global one may have been seeded for a render
 
@@ -143,10 +141,10 @@ def diagnosis(error: Exception) -> tuple[type[StorageError], str, str]:
 
 
 def redact(text: str, options: Mapping[str, Any]) -> str:
-    """Replaces every secret among the values of `options` in `text` by ***, as well as passwords within URLs."""
+    """Replaces every secret among the values of `options` in `text` by ***, and whatever else looks like one."""
     for secret in sorted(_secrets(options), key=len, reverse=True):
         text = text.replace(secret, "***").replace(quote(secret, safe=""), "***")
-    return SIGNED_QUERY.sub(r"\1***", USERINFO.sub("***@", text))
+    return hide_secrets(text)
 
 
 def _secrets(value: Any) -> Iterator[str]:

@@ -6,6 +6,7 @@ from flowreel.pipeline.generator.config import GeneratorConfig
 from flowreel.pipeline.sources.keypoints.frames import channels
 from flowreel.schemas.errors import UsageError
 from flowreel.schemas.label_space import LabelSpace
+from flowreel.schemas.problems import problem_lines
 from flowreel.schemas.training import TrainSpec
 
 
@@ -35,7 +36,9 @@ def generator_config(spec: TrainSpec, space: LabelSpace) -> GeneratorConfig:
             description=network.description,
             held_out=spec.data.hold_out,
         )
-    except (ValidationError, ValueError) as error:
+    except ValidationError as error:
+        raise UsageError("\n  ".join(["generator:", *problem_lines(GeneratorConfig, error)])) from None
+    except ValueError as error:
         raise UsageError(f"generator: {error}") from None
     for name, size in (("size", spec.data.size), ("crop", spec.data.crop)):
         try:

@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from flowreel.pipeline.codec import decode_ids, decode_image, resize_ids, resize_image
+from flowreel.pipeline.codec import decode_ids, decode_image, decoding, resize_ids, resize_image
 from flowreel.pipeline.edits import remap_table, thing_regions
 from flowreel.pipeline.sources.keypoints.frames import Given
 from flowreel.pipeline.storage import Store
@@ -29,12 +29,14 @@ def read_frames(source: TrainingSource, frames: Sequence[TrainingFrame], size: t
     wanted = [m for f in frames for m in (f.label, f.image, f.instance, f.guide) if m is not None]
     media, table = read_media(source.store, wanted), remap_table(source.remap, source.space)
 
+    def ids_at_size(data: bytes) -> NDArray[np.integer]:
+        return resize_ids(decode_ids(data), size)
+
     def one(frame: TrainingFrame) -> FrameData:
         if source.points and frame.crop:
             found = _point_frame(source, frame, media)
             return replace(found, image_HW3=_image(source.store, frame, media, size))
-        raw_HW = _decoded(source.store, frame.label, media, decode_ids)
-        label_HW = resize_ids(table[raw_HW], size)
+        label_HW = table[_decoded(source.store, frame.label, media, ids_at_size)]
         unknown = set(np.unique(label_HW).tolist()) - source.space.ids
         if unknown:
             name, ids = source.store.url(frame.label.path), sorted(unknown)
@@ -42,8 +44,7 @@ def read_frames(source: TrainingSource, frames: Sequence[TrainingFrame], size: t
         image_HW3 = _image(source.store, frame, media, size)
         if frame.instance is None or media[frame.instance] is None:
             return FrameData(label_HW, thing_regions(label_HW, source.space), image_HW3)
-        instance_HW = resize_ids(_decoded(source.store, frame.instance, media, decode_ids), size)
-        return FrameData(label_HW, instance_HW, image_HW3)
+        return FrameData(label_HW, _decoded(source.store, frame.instance, media, ids_at_size), image_HW3)
 
     with ThreadPoolExecutor(READERS) as pool:
         return list(pool.map(one, frames))
@@ -57,8 +58,11 @@ def read_images(store: Store, frames: Sequence[TrainingFrame], size: tuple[int, 
 
 
 def _image(store: Store, frame: TrainingFrame, media: dict[Medium, bytes | None], size: tuple[int, int]) -> Rgb:
-    image_HW3 = _decoded(store, frame.image, media, decode_image)
-    return frame.crop.smooth(image_HW3) if frame.crop else resize_image(image_HW3, size)
+    def at_size(data: bytes) -> Rgb:
+        image_HW3 = decode_image(data)
+        return frame.crop.smooth(image_HW3) if frame.crop else resize_image(image_HW3, size)
+
+    return _decoded(store, frame.image, media, at_size)
 
 
 def _point_frame(source: TrainingSource, frame: TrainingFrame, media: dict[Medium, bytes | None]) -> FrameData:
@@ -71,7 +75,10 @@ def _point_frame(source: TrainingSource, frame: TrainingFrame, media: dict[Mediu
 
 
 def _decoded(store: Store, medium: Medium, media: dict[Medium, bytes | None], decode: Callable[[bytes], T]) -> T:
+    """Decodes a medium, one that is large alone. Raises SourceError, naming it."""
+    data = media[medium] or b""
     try:
-        return decode(media[medium] or b"")
+        with decoding(data):
+            return decode(data)
     except ValueError as error:
         raise SourceError(f"{store.url(medium.path)}: {error}") from None
