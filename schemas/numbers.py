@@ -10,4 +10,7 @@ Positive = Annotated[int, Field(ge=1, le=MOST, strict=True)]  # strict: `true` i
 Above0 = Annotated[float, Field(gt=0)]
 Side = Annotated[int, Field(ge=1, le=16384, strict=True)]  # pixels
 Natural = Annotated[int, Field(ge=0, le=MOST, strict=True)]
+Long = Annotated[int, Field(ge=0, lt=2**63, strict=True)]  # sizes and sums
+Seconds = Annotated[float, Field(ge=0, le=253_402_300_799)]  # up to the year 9999: Unix time, or a duration
+Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]  # SHA-256 in hex
 Seed = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
