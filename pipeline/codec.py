@@ -64,6 +64,17 @@ def decode_ids(data: bytes) -> NDArray[np.uint8] | NDArray[np.uint16]:
     return ids.astype(np.uint16, copy=False)
 
 
+def kind_of(data: bytes) -> str:
+    """Gives the file name ending of a published medium by its first bytes. Raises ValueError for any other content."""
+    if data.startswith(b"\xff\xd8\xff"):
+        return ENDING["jpeg"]
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return ENDING["png"]
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return ENDING["webp"]
+    raise ValueError(f"neither JPEG, PNG nor WebP: {len(data)} bytes that start with {data[:8]!r}")
+
+
 def encode_ids(ids_HW: NDArray[np.integer]) -> bytes:
     """Encodes ids (H, W) as a lossless PNG, 8 or 16 bits by the array's type.
 

@@ -35,6 +35,10 @@ class IntegrityError(FlowreelError):
     """Raised for stored bytes that differ from what their version or name promises."""
 
 
+class DamagedMedia(IntegrityError, ValueError):
+    """Raised for published media that do not decode, or do not fit each other."""
+
+
 class DivergedError(FlowreelError):
     """Training whose losses, gradients or weights are not finite any more, or that ended worse than it began."""
 

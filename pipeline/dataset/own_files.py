@@ -45,6 +45,11 @@ def is_own(path: str) -> bool:
     return bool(_OWN.fullmatch(path))
 
 
+def is_temporary(path: str) -> bool:
+    """Tells whether a file is one that was being written: left behind only by a kill."""
+    return bool(_TEMPORARY.fullmatch(path))
+
+
 def survey(dataset: Store, folder: str) -> Survey:
     """Tells apart what lies below one of `FOLDERS`, or directly in the root (``""``). Follows no links."""
     own, temporaries, foreign = list[FileInfo](), list[FileInfo](), list[FileInfo]()
@@ -52,7 +57,7 @@ def survey(dataset: Store, folder: str) -> Survey:
         linked = info.tag == LINK_TAG
         if not linked and is_own(info.path):
             own.append(info)
-        elif not linked and _TEMPORARY.fullmatch(info.path):
+        elif not linked and is_temporary(info.path):
             temporaries.append(info)
         else:
             foreign.append(info)

@@ -11,8 +11,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from flowreel.pipeline.codec import decode_image
-from flowreel.pipeline.export.clip import ExportClip, Ids
+from flowreel.pipeline.export.clip import ClipSource, Ids
 from flowreel.pipeline.export.run import Put, Record, Unit
 from flowreel.pipeline.pictures import h264
 from flowreel.pipeline.reader.dataset import Dataset
@@ -28,10 +27,10 @@ class Video:
     def units(self, dataset: Dataset) -> Sequence[Unit]:
         return [Unit(f"{i:06d}", (i,)) for i in range(len(dataset))]
 
-    def write(self, dataset: Dataset, unit: Unit, put: Put) -> Record:
-        clip, fps = ExportClip.of(dataset, unit.clips[0]), dataset.version.record.spec.source.fps
-        name = f"{clip.key('split')}/{clip.slug}_{clip.number:06d}"
-        put(f"{name}.mp4", h264((decode_image(f["image"]["bytes"]) for f in clip.frames), fps))
+    def write(self, source: ClipSource, unit: Unit, put: Put) -> Record:
+        clip, fps = source.clip(unit.clips[0]), source.dataset.version.record.spec.source.fps
+        name = f"{clip.split}/{clip.slug}_{clip.number:06d}"
+        put(f"{name}.mp4", h264((clip.image(t) for t in range(len(clip.frames))), fps))
         for column in ("label", "instance"):
             maps = [ids for t in range(len(clip.frames)) if (ids := clip.ids(column, t)) is not None]
             if maps:

@@ -11,16 +11,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
-import pyarrow as pa
-
 from flowreel.pipeline.dataset import versions
+from flowreel.pipeline.dataset.checked_table import read_checked
 from flowreel.pipeline.dataset.own_files import DROPPED_FILE, FOLDERS, Survey, survey
 from flowreel.pipeline.dataset.runs import records as runs
 from flowreel.pipeline.dataset.runs.lease import LEASE_S, RUNS, SWEEPS, InUse, Lease, in_use, live
 from flowreel.pipeline.maintenance.retention import Folder, age, drop, folders, folders_of, past_retention, removable
-from flowreel.pipeline.parquet import read_parquet
 from flowreel.pipeline.storage import FileInfo, NotFound, Store
 from flowreel.schemas.errors import IntegrityError, UsageError
+from flowreel.schemas.manifest import SHARDS
+from flowreel.schemas.rules import SHARDS_RULES
 from flowreel.schemas.spec import GRACE_H
 
 _NO_RUNS = {"claims", "leases", "summaries", "sweeps"}  # folders below runs/ that hold no run's records
@@ -195,15 +195,16 @@ def _named(dataset: Store, among: Sequence[Folder]) -> set[str]:
     for version in among:
         path = version.path(versions.SHARDS_FILE)
         try:
-            named.update(read_parquet(dataset.read(path), ["path"])["path"].to_pylist())
+            data, url = dataset.read(path), dataset.url(path)
+            named.update(read_checked(data, url, SHARDS, SHARDS_RULES, ["path"])["path"].to_pylist())
         except NotFound:
             if dataset.exists(version.path(versions.RECORD)):
                 raise IntegrityError(
                     f"{dataset.url(path)}: missing, so the files of version {version.number} are unknown; restore it,"
                     " or drop the version by deleting its version.json"
                 ) from None
-        except (pa.ArrowException, OSError) as error:
-            raise IntegrityError(f"{dataset.url(path)}: damaged, so nothing is deleted: {error}") from None
+        except IntegrityError as error:
+            raise IntegrityError(f"{error}; nothing is deleted") from None
     return named
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from flowreel.pipeline.codec import decode_image
+from flowreel.pipeline.dataset.row_group import read_row_group
 from flowreel.pipeline.dataset.versions import Version
 from flowreel.pipeline.quality.motion import warp_errors
 from flowreel.pipeline.report.browser import browser, plots
@@ -20,7 +20,7 @@ from flowreel.pipeline.report.page import VIDEO_BYTES
 from flowreel.pipeline.report.pick_clips import shown
 from flowreel.pipeline.report.players import PANEL_WIDTH, Player, colored, grid, packed, read_clip, shrunk
 from flowreel.pipeline.report.template import fill
-from flowreel.schemas.errors import UsageError
+from flowreel.schemas.errors import IntegrityError, UsageError
 from flowreel.schemas.label_space import LabelSpace
 
 Rgb = NDArray[np.uint8]
@@ -123,11 +123,13 @@ def _images(version: Version, rows: Sequence[Row]) -> Rgb:
     """Reads the frames that manifest rows name, in their order."""
     groups: dict[tuple[str, int], list[Any]] = {}
     for shard, group in dict.fromkeys((row["shard"], row["row_group"]) for row in rows):
-        with version.dataset.open_input(shard) as source:
-            images = pq.ParquetFile(source).read_row_group(group, ["image"])["image"].to_pylist()
-        groups[shard, group] = images
-    found = (groups[row["shard"], row["row_group"]][row["row"]]["bytes"] for row in rows)
-    return np.stack([decode_image(data) for data in found])
+        groups[shard, group] = read_row_group(version.dataset, shard, group, ["image"])["image"].to_pylist()
+    try:
+        found = (groups[row["shard"], row["row_group"]][row["row"]]["bytes"] for row in rows)
+        return np.stack([decode_image(data) for data in found])
+    except (ValueError, IndexError) as error:
+        url = version.dataset.url(rows[0]["shard"])
+        raise IntegrityError(f"{url}: damaged: {error}; `flowreel verify` lists all damage") from None
 
 
 def _grid(a_THW3: Rgb, b_THW3: Rgb, label_THW: NDArray[np.integer], space: LabelSpace) -> list[Rgb]:

@@ -7,16 +7,17 @@ from typing import Any
 import cv2
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from flowreel.pipeline.codec import encode_image
+from flowreel.pipeline.dataset.row_group import read_row_group
 from flowreel.pipeline.dataset.versions import Version
 from flowreel.pipeline.optical_flow import rough_flow
 from flowreel.pipeline.pictures import color_flow, color_labels, h264
 from flowreel.pipeline.reader.dataset import ClipData, decode_clip
 from flowreel.pipeline.report.facts import ClipFacts
 from flowreel.pipeline.report.measures import MEASURES
+from flowreel.schemas.errors import IntegrityError
 from flowreel.schemas.label_space import LabelSpace
 from flowreel.schemas.manifest import completed
 
@@ -42,8 +43,14 @@ class Player:
 
 
 def read_clip(version: Version, clip: ClipFacts) -> ClipData:
-    with version.dataset.open_input(clip.shard) as source:
-        return decode_clip(pq.ParquetFile(source).read_row_group(clip.row_group))
+    """Reads and decodes a clip. Raises IntegrityError for what is damaged, or is another clip."""
+    rows = read_row_group(version.dataset, clip.shard, clip.row_group)
+    if (found := rows["clip_id"][0].as_py()) != clip.clip_id:
+        raise IntegrityError(
+            f"{version.dataset.url(clip.shard)}, row group {clip.row_group}: holds clip {found}, but the manifest says"
+            f" {clip.clip_id}; `flowreel verify` lists all damage"
+        )
+    return decode_clip(rows)
 
 
 def player(data: ClipData, series: dict[str, list[float | None]], space: LabelSpace, fps: float) -> Player:

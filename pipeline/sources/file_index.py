@@ -154,7 +154,19 @@ def load_index(store: Store) -> pa.Table:
         table = read_parquet(store.read(INDEX_PATH))
     except (StorageError, pa.ArrowException, OSError):  # pyarrow reports flipped bits as OSError
         return nothing
-    return table if table.schema.equals(INDEX, check_metadata=True) else nothing
+    good = table.schema.equals(INDEX, check_metadata=True) and not any(column.null_count for column in table.columns)
+    return table if good and _paired(table) else nothing
+
+
+def _paired(index: pa.Table) -> bool:
+    """Tells whether each id has a count, and texts are texts."""
+    try:
+        index.validate(full=True)
+    except pa.ArrowException:
+        return False
+    ids, counts = (pc.list_value_length(index[name]) for name in ("ids", "counts"))
+    bounds = pc.min_max(pc.list_flatten(index["ids"])).as_py()
+    return bool(ids.equals(counts)) and (bounds["min"] or 0) >= 0 and (bounds["max"] or 0) <= 65_535
 
 
 def forget_index(store: Store) -> None:

@@ -4,7 +4,7 @@ from flowreel.pipeline.storage.atomic_write import TEMPORARY_SUFFIX
 from flowreel.pipeline.storage.errors import NotFound, Unavailable, redact
 from flowreel.pipeline.storage.protocol import LINK_TAG, FileInfo
 from flowreel.pipeline.storage.store import Store, sha256_of
-from flowreel.pipeline.storage.uri import absolute_uri, check_no_credentials, open_file, open_store
+from flowreel.pipeline.storage.uri import absolute_uri, check_no_credentials, open_file, open_store, overlap
 
 __all__ = [
     "LINK_TAG",
@@ -17,6 +17,7 @@ __all__ = [
     "check_no_credentials",
     "open_file",
     "open_store",
+    "overlap",
     "redact",
     "sha256_of",
 ]

@@ -3,6 +3,8 @@
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -79,6 +81,36 @@ def open_file(uri: str, options: Mapping[str, Any] | None = None) -> tuple[Store
     check_no_credentials(uri)
     folder, _, name = uri.rpartition("/")
     return open_store(folder or ("/" if uri.startswith("/") else "."), options), name
+
+
+def overlap(a: Store, b: Store) -> bool:
+    """Tells whether one store lies in the other, or both are the same place: on disks wherever links lead, in buckets
+    by their names."""
+    if ("://" in a.uri) != ("://" in b.uri):
+        return False
+    if "://" not in a.uri:
+        return _inside(a.uri, b.uri) or _inside(b.uri, a.uri)
+    first, second = ([*_parts(store.uri)] for store in (a, b))
+    shorter = min(len(first), len(second))
+    return first[:shorter] == second[:shorter]
+
+
+def _inside(place: str, folder: str) -> bool:
+    """Tells whether a local place is a folder or lies in it, however both are reached."""
+    real = Path(os.path.realpath(place))
+    for above in (real, *real.parents):
+        if above == Path(os.path.realpath(folder)):
+            return True
+        with suppress(OSError):  # not made yet
+            if os.path.samefile(above, folder):
+                return True
+    return False
+
+
+def _parts(uri: str) -> list[str]:
+    """Splits a URL; the schemes of one kind of store count as the same."""
+    scheme, _, rest = uri.partition("://")
+    return [EXTRAS.get(scheme, scheme), *rest.strip("/").split("/")]
 
 
 def _local_path(uri: str) -> str:

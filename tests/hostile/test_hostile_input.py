@@ -21,7 +21,7 @@ from flowreel.pipeline.planning.prepare import prepare
 from flowreel.pipeline.reader.dataset import open_dataset
 from flowreel.pipeline.reader.row_groups import RowGroups
 from flowreel.pipeline.storage import open_store
-from flowreel.schemas.errors import CheckpointError, FlowreelError, StorageError, UsageError
+from flowreel.schemas.errors import CheckpointError, FlowreelError, IntegrityError, StorageError, UsageError
 from flowreel.schemas.outcome import Failed, Rendered
 from flowreel.schemas.parse import parse_spec
 from tests.support.local_run import LocalRun
@@ -79,10 +79,10 @@ def forged(published: Path, tmp_path: Path) -> Path:
 
 def test_a_manifest_cannot_reach_outside_of_its_dataset(forged: Path) -> None:
     version = load(open_store(str(forged)), 1)
-    with pytest.raises(StorageError, match=r"'\.\./outside\.parquet' is no path below"):
-        RowGroups.of(version).read("../outside.parquet", 0, ["label"])
-    with pytest.raises(StorageError, match="is no path below"):
-        open_dataset(str(forged)).clip(0)
+    with pytest.raises(IntegrityError, match=r"column path, row 0: '\.\./outside\.parquet', must be data/<32 hex"):
+        RowGroups.of(version)
+    with pytest.raises(IntegrityError, match=r"column shard, row 0: '\.\./outside\.parquet', must be data/<32 hex"):
+        open_dataset(str(forged))
     assert verify(version).problems
 
 

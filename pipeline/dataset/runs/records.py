@@ -11,13 +11,14 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from flowreel.pipeline.concurrency import prefetch
+from flowreel.pipeline.dataset.checked_record import read_record
 from flowreel.pipeline.dataset.data_file import path_of
 from flowreel.pipeline.dataset.own_files import is_own
 from flowreel.pipeline.identity import IdSearch, id_array
 from flowreel.pipeline.storage import NotFound, Store
-from flowreel.schemas.errors import IntegrityError
 from flowreel.schemas.outcome import ClipOutcome, Failed, Rejected, Rendered, ShardOutcome
 from flowreel.schemas.plan import Plan
+from flowreel.schemas.run import RunFacts
 
 READERS = 16
 AHEAD = 1024  # records that are read before they are wanted
@@ -104,16 +105,17 @@ def unfinished_runs(dataset: Store) -> list[dict[str, Any]]:
     runs = []
     for info in dataset.list("runs", "runs/*/run.json"):
         try:
-            facts = dict(json.loads(dataset.read(info.path)))
+            data = dataset.read(info.path)
         except NotFound:  # it has just ended
             continue
-        except (ValueError, TypeError, RecursionError):
-            raise IntegrityError(
-                f"{dataset.url(info.path)}: damaged; delete it: the run itself does not need it"
-            ) from None
+        facts = read_record(data, dataset.url(info.path), RunFacts, "delete it: the run itself does not need it")
         plan_id = info.path.split("/")[1]
         runs.append(
-            {"plan_id": plan_id, **facts, "shards_done": sum(map(len, dataset.pages(f"{folder(plan_id)}/outcomes")))}
+            {
+                "plan_id": plan_id,
+                **facts.model_dump(exclude_unset=True),
+                "shards_done": sum(map(len, dataset.pages(f"{folder(plan_id)}/outcomes"))),
+            }
         )
     return runs
 
