@@ -15,6 +15,6 @@ Gpus = Annotated[float, Field(ge=0, le=1024, allow_inf_nan=False)]
 Side = Annotated[int, Field(ge=1, le=16384, strict=True)]  # pixels
 Natural = Annotated[int, Field(ge=0, le=MOST, strict=True)]
 Long = Annotated[int, Field(ge=0, lt=2**63, strict=True)]  # sizes and sums
-Seconds = Annotated[float, Field(ge=0, le=253_402_300_799)]  # up to the year 9999: Unix time, or a duration
+Time = Annotated[float, Field(ge=0, le=253_402_300_799, allow_inf_nan=False)]  # seconds: Unix time, or a sum
 Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]  # SHA-256 in hex
 Seed = Annotated[int, Field(ge=0, lt=2**63, strict=True)]

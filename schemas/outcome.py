@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from flowreel.schemas.numbers import Hash, Long, Natural, Seconds
+from flowreel.schemas.numbers import Hash, Long, Natural, Time
 
 # Kinds of failures beside the names of exception types.
 WORKER_DIED = "worker_died"  # the clip took its worker down
@@ -70,9 +70,9 @@ class ShardOutcome:
     file: DataFile | None  # None where no clip of it was rendered
     clips: tuple[ClipOutcome, ...]
     worker: str = ""
-    seconds: dict[str, Seconds] = field(default_factory=dict)  # per stage: fetch, generate, encode, write
-    began: Seconds = 0  # Unix time; 0 where nobody measured it
-    ended: Seconds = 0
+    seconds: dict[str, Time] = field(default_factory=dict)  # per stage: fetch, generate, encode, write
+    began: Time = 0  # Unix time; 0 where nobody measured it
+    ended: Time = 0
 
     @property
     def frames(self) -> int:

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from flowreel.schemas.model import Model
-from flowreel.schemas.numbers import Long, Seconds
+from flowreel.schemas.numbers import Long, Time
 from flowreel.schemas.plan import RenderSettings
 
 
@@ -36,7 +36,7 @@ class RunSummary(Model):
     plan_id: str
     dataset: str  # uri
     started: str  # UTC, ISO 8601
-    seconds: Seconds  # from the plan to the end
+    seconds: Time  # from the plan to the end
     host: str  # of the driver
     exit: int  # code of the command
     version: int | None  # the newest version at the end
@@ -45,12 +45,12 @@ class RunSummary(Model):
     num_gpus: Annotated[float, Field(ge=0, allow_inf_nan=False)]  # of a worker
     num_cpus: Long
     workers: Long  # that finished a shard
-    worker_seconds: Seconds  # from each one's first shard's begin to its last one's end
+    worker_seconds: Time  # from each one's first shard's begin to its last one's end
     frames: Long  # rendered by this run; so are the figures below
     clips: dict[str, int]  # by outcome: rendered, rejected, failed
     losses: dict[str, int]  # rejected and failed clips by the kind of reason
     bytes: Long  # of data files
-    stage_seconds: dict[str, Seconds]  # summed over shards
+    stage_seconds: dict[str, Time]  # summed over shards
 
     @property
     def frames_per_worker_s(self) -> float:

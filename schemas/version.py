@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field
 
 from flowreel.schemas.label_space import LabelSpace
 from flowreel.schemas.model import Model
-from flowreel.schemas.numbers import Hash, Long, Natural, Positive, Seconds
+from flowreel.schemas.numbers import Hash, Long, Natural, Positive, Time
 from flowreel.schemas.plan import RenderSettings
 from flowreel.schemas.spec import Spec
 
@@ -64,11 +64,11 @@ class Work(Model):
     """The work of one worker without a longer pause."""
 
     worker: str
-    began: Seconds  # Unix time
-    ended: Seconds
+    began: Time  # Unix time
+    ended: Time
     shards: Long
     frames: Long
-    seconds: dict[str, Seconds]  # per stage, of all threads
+    seconds: dict[str, Time]  # per stage, of all threads
 
 
 class VersionRecord(Model):

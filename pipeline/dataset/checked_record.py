@@ -6,7 +6,7 @@ from pydantic import BaseModel, ValidationError
 
 from flowreel.pipeline.storage import redact
 from flowreel.schemas.errors import IntegrityError
-from flowreel.schemas.parse import plain
+from flowreel.schemas.problems import plain
 from flowreel.schemas.wording import counted
 
 M = TypeVar("M", bound=BaseModel)
