@@ -144,12 +144,14 @@ def train(spec: TrainSpecArg, set_: Set = NONE) -> None:
       flowreel train configs/train/city-small.yaml --set execution.workers=4
     """
     from flowreel.jobs.engine.cluster import check_extras
+    from flowreel.jobs.engine.local_network import stay_on_loopback
     from flowreel.jobs.spec_file import open_train_spec
     from flowreel.jobs.terminal.progress import Display
 
     display = Display()
     checked = open_train_spec(spec, set_, display)
     check_extras("training", "train", checked.execution)
+    stay_on_loopback()
     from flowreel.jobs.train import train  # after all that can be wrong: ray.train takes seconds to import
 
     with interruptible(display, "the newest state is kept"):

@@ -11,10 +11,11 @@ import shlex
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TypeVar
 
+from flowreel.jobs.engine.local_network import private_session
 from flowreel.schemas.errors import FlowreelError, UsageError
 from flowreel.schemas.extras import require
 from flowreel.schemas.spec import ExecutionSpec
@@ -87,6 +88,18 @@ def ray_session() -> Iterator[None]:
         yield
         return
     logging.getLogger("ray").setLevel(logging.ERROR)
+    with nullcontext() if on_cluster() else private_session():
+        _connect()
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+def _connect() -> None:
+    """Connects to the cluster or starts Ray. Raises UsageError or FlowreelError as `ray_session` says."""
+    import ray
+
     try:
         if on_cluster():
             _check_address(os.environ["RAY_ADDRESS"])
@@ -106,10 +119,6 @@ def ray_session() -> Iterator[None]:
         raise UsageError(f"cannot connect to {where}: {error}") from None
     except Exception as error:  # a bare one, when its processes take longer than Ray waits for them
         raise FlowreelError(f"Ray did not start on this machine: {error} Run the same command again.") from None
-    try:
-        yield
-    finally:
-        ray.shutdown()
 
 
 def _check_address(address: str) -> None:

@@ -5,6 +5,7 @@ Ray is imported when it is needed: a command that finds nothing to render does w
 
 from collections.abc import Generator
 
+from flowreel.jobs.engine.local_network import stay_on_loopback
 from flowreel.jobs.engine.renderer import RendererFactory, open_renderer
 from flowreel.jobs.engine.stop_signal import stop_signal
 from flowreel.jobs.terminal.progress import Display
@@ -22,6 +23,7 @@ def run_shards(
     ``open_with``: opens what each worker renders with. Raises UsageError or FlowreelError if Ray or no worker starts,
     Stopped after SIGTERM.
     """
+    stay_on_loopback()
     from flowreel.jobs.engine.actor import start_actor
     from flowreel.jobs.engine.cluster import ray_session, waiting_for, worker_count
     from flowreel.jobs.engine.dispatch import Dispatcher
