@@ -9,6 +9,7 @@ import struct
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from operator import index
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +129,7 @@ def _header(store: Store) -> tuple[dict[str, tuple[int, ...]], str | None]:
         header = json.loads(store.read_range(WEIGHTS_FILE, 8, 8 + length))
         layout = header.pop("__metadata__", {}).get(LAYOUT)
         end = max((entry["data_offsets"][1] for entry in header.values()), default=0)
-        shapes = {key: tuple(entry["shape"]) for key, entry in header.items()}
+        shapes = {key: tuple(map(index, entry["shape"])) for key, entry in header.items()}
     except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError):
         raise CheckpointError(f"{url}: not a safetensors file: its header is not readable") from None
     if end != size - 8 - length:

@@ -45,7 +45,7 @@ def _off_version(version: Version, space: LabelSpace, where: str, manifest: pa.T
     width, height = record.settings.size
     allowed: dict[str, list[Any]] = {
         "generator": [record.settings.generator], "label_space": [space.name], "width": [width], "height": [height],
-        "split": list(record.spec.split), "variant": list(range(len(record.spec.variants))),
+        "variant": list(range(len(record.spec.variants))),
     }  # fmt: skip
     for name, values in allowed.items():
         unlike = [value for value in manifest[name].unique().to_pylist() if value not in values]
