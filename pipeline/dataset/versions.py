@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,8 @@ RECORD, MANIFEST_FILE, FAILURES_FILE, SHARDS_FILE, LINEAGE_FILE, CARD_FILE, CROI
     "version.json", "manifest.parquet", "failures.parquet", "shards.parquet", "lineage.parquet", "README.md",
     "croissant.json",
 )  # fmt: skip
+
+DROPPED_FILE = "dropped.json"  # in the folder of a version that was dropped: what its record said
 
 
 def split_uri(dataset: str) -> tuple[str, int | None]:
@@ -135,6 +137,16 @@ def load(dataset: Store, number: int) -> Version:
         raise IntegrityError(
             f"{dataset.url(folder(number))}/{RECORD}: damaged: {error.error_count()} problems"
         ) from None
+
+
+def published_plans(dataset: Store) -> frozenset[str]:
+    """Gives the ids of the plans whose versions are published, or were until retention dropped them."""
+    plans = set[str]()
+    for info in dataset.list("versions"):
+        if re.fullmatch(rf"versions/\d{{6,}}/({re.escape(RECORD)}|{re.escape(DROPPED_FILE)})", info.path):
+            with suppress(NotFound, ValidationError):  # gone meanwhile; or damaged, which is for others to say
+                plans.add(VersionRecord.model_validate_json(dataset.read(info.path)).plan_id)
+    return frozenset(plans)
 
 
 def newest(dataset: Store) -> Version | None:
