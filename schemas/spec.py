@@ -103,6 +103,11 @@ class ExecutionSpec(Model):
     grace_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
         25, description="seconds that shards in flight get to finish after SIGTERM"
     )
+    placement_timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
+        900,
+        description="seconds to wait until a cluster has room for a worker, as autoscalers take minutes; then the run"
+        " ends and says what it asked for and what the nodes have",
+    )
     checkpoint_frames: Positive = Field(
         1000, description="clips longer than this are saved after every so many frames, and resume there"
     )
