@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from flowreel.jobs.engine.cluster import check_extras, fit_execution
+from flowreel.jobs.engine.cluster import check_extras
 from flowreel.jobs.plan import plan as plan_with_figures
 from flowreel.jobs.render import Exit
 from flowreel.jobs.render import render as render_with_display
-from flowreel.jobs.spec_file import spec_text
+from flowreel.jobs.spec_file import fitted, spec_text
 from flowreel.jobs.terminal.progress import Display
 from flowreel.pipeline.dataset.versions import Version
 from flowreel.schemas.errors import OverBudget
@@ -86,7 +86,7 @@ def plan(spec: Spec, *, price: float | None = None, progress: bool = True, allow
     for what makes planning impossible.
     """
     return PlanSummary.of(
-        plan_with_figures(_fitted(spec, Display(quiet=not progress)), None, price, allow_code=allow_code)[1]
+        plan_with_figures(fitted(spec, Display(quiet=not progress)), None, price, allow_code=allow_code)[1]
     )
 
 
@@ -103,9 +103,9 @@ def render(spec: Spec, *, progress: bool = True, allow_code: bool = False) -> Ve
     MissingExtra) for what has to be put right first, Stopped after SIGTERM, FlowreelError otherwise.
     """
     display = Display(quiet=not progress)
-    fitted = _fitted(spec, display)
-    check_extras("rendering", "render", fitted.execution)
-    result = render_with_display(fitted, display, allow_code=allow_code)
+    here = fitted(spec, display)
+    check_extras("rendering", "render", here.execution)
+    result = render_with_display(here, display, allow_code=allow_code)
     if result.exit == Exit.OVER_BUDGET or result.version is None:
         count = len(result.unpublished)
         lines = [
@@ -117,8 +117,3 @@ def render(spec: Spec, *, progress: bool = True, allow_code: bool = False) -> Ve
             lines.append(f"... and {count - CLIPS_SHOWN:,} more")
         raise OverBudget("\n  ".join(lines))
     return result.version
-
-
-def _fitted(spec: Spec, display: Display) -> Spec:
-    """Fits ``spec`` to this machine where no cluster is used: no more CPUs and GPUs a worker than it has."""
-    return spec.model_copy(update={"execution": fit_execution(spec.execution, display.note, "rendering")})

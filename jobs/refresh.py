@@ -2,11 +2,14 @@
 
 from flowreel.jobs import gc as collecting
 from flowreel.jobs.engine.run_shards import run_shards
+from flowreel.jobs.finish import published_text
 from flowreel.jobs.render import Exit, Rendering, Result, render_by
 from flowreel.jobs.terminal.progress import Display
+from flowreel.jobs.terminal.signals import if_stopped
 from flowreel.pipeline.maintenance.gc import Garbage, Policy
 from flowreel.pipeline.maintenance.retention import overdue
 from flowreel.pipeline.storage import open_store
+from flowreel.schemas.errors import StorageError, underway
 from flowreel.schemas.spec import Spec
 
 
@@ -22,7 +25,13 @@ def refresh(
     if result.exit not in (Exit.DONE, Exit.WITH_FAILURES):
         return result, None
     dataset = open_store(spec.dataset.uri, spec.storage_options)
-    keep = spec.dataset.keep_versions
-    if not result.published and not overdue(dataset, keep):
-        return result, None
-    return result, collecting.collect(dataset, Policy(keep, grace_s), display)
+    keep, new = spec.dataset.keep_versions, result.version if result.published else None
+    there = published_text(new) if new else "the dataset is up to date"
+    try:
+        with underway(), if_stopped(f"{there}; the next run removes old versions"):
+            if not new and not overdue(dataset, keep):
+                return result, None
+            return result, collecting.collect(dataset, Policy(keep, grace_s), display)
+    except StorageError as error:
+        error.args = (f"{there}, but old versions could not be removed: {error}",)
+        raise

@@ -1,9 +1,7 @@
 """Commands that take a spec. Each imports what it needs when it runs, so that `flowreel --help` answers at once."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -21,10 +19,8 @@ from flowreel.jobs.terminal.options import (
     SpecArg,
     TrainSpecArg,
 )
+from flowreel.jobs.terminal.signals import RESUME, if_stopped
 from flowreel.schemas.spec import GRACE_H
-
-if TYPE_CHECKING:
-    from flowreel.jobs.terminal.progress import Display
 
 
 def plan(
@@ -45,7 +41,8 @@ def plan(
       flowreel plan configs/city.yaml
       flowreel plan configs/city.yaml --price 2.50 --set clips.frames=16
 
-    Exit codes: 0 ready to render; 2 wrong usage, spec or input.
+    Exit codes: 0 ready to render; 1 failed, as when a store does not answer; 2 wrong usage, spec or input; 129, 130,
+    143 stopped by SIGHUP, Ctrl-C, SIGTERM.
     """
     from flowreel.jobs import plan as planning
     from flowreel.jobs.spec_file import open_spec
@@ -79,7 +76,7 @@ def render(
 
     Exit codes: 0 done; 1 failed; 2 wrong usage, spec or input; 3 published, although some clips failed, within
     failure.max_failed_fraction; 4 not published, because more failed or more would be dropped than
-    failure.max_dropped_fraction allows; 130 interrupted; 143 stopped by SIGTERM.
+    failure.max_dropped_fraction allows; 129, 130, 143 stopped by SIGHUP, Ctrl-C, SIGTERM.
     """
     from flowreel.jobs.engine.cluster import check_extras
     from flowreel.jobs.render import render
@@ -90,7 +87,7 @@ def render(
     display = Display()
     checked = open_spec(spec, set_ + RETRY * retry_failed + ALLOW_DROP * allow_drop, display)
     check_extras("rendering", "render", checked.execution)
-    with interruptible(display):
+    with if_stopped(RESUME):
         result = render(checked, display, allow_code=allow_code)
     print_summary(result, checked)
     raise typer.Exit(result.exit)
@@ -124,7 +121,7 @@ def refresh(
     display = Display()
     checked = open_spec(spec, set_ + RETRY * retry_failed + ALLOW_DROP * allow_drop, display)
     check_extras("rendering", "render", checked.execution)
-    with interruptible(display):
+    with if_stopped(RESUME):
         result, garbage = refresh(checked, grace * 3600, display, allow_code=allow_code)
     print_summary(result, checked)
     if garbage and garbage.any:
@@ -154,7 +151,7 @@ def train(spec: TrainSpecArg, set_: Set = NONE) -> None:
     stay_on_loopback()
     from flowreel.jobs.train import train  # after all that can be wrong: ray.train takes seconds to import
 
-    with interruptible(display, "the newest state is kept"):
+    with if_stopped("the newest state is kept; run the same command to resume"):
         train(checked, display)
 
 
@@ -201,16 +198,6 @@ def demo(
     from flowreel.jobs.terminal.progress import Display
 
     display = Display()
-    with interruptible(display):
+    with if_stopped(RESUME):
         code = run_demo(folder, display)
     raise typer.Exit(code)
-
-
-@contextmanager
-def interruptible(display: "Display", kept: str = "finished shards are kept") -> Iterator[None]:
-    """Ends a command on Ctrl-C with a word on what is kept, and with the exit code that shells expect."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        display.say(f"interrupted: {kept}; run the same command to resume")
-        raise typer.Exit(130) from None

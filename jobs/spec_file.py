@@ -13,7 +13,11 @@ from flowreel.schemas.training import TrainSpec
 
 def open_spec(place: str, overrides: Sequence[str], display: Display) -> Spec:
     """Opens the checked spec of a dataset. Raises UsageError for a spec that cannot be read or is wrong."""
-    spec = parse_spec(spec_text(place), overrides, place)
+    return fitted(parse_spec(spec_text(place), overrides, place), display)
+
+
+def fitted(spec: Spec, display: Display) -> Spec:
+    """Fits a spec to this machine where no cluster is used: no more CPUs and GPUs a worker than it has."""
     return spec.model_copy(update={"execution": fit_execution(spec.execution, display.note, "rendering")})
 
 

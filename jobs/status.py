@@ -5,6 +5,7 @@ from typing import Any
 from flowreel.pipeline.dataset import versions
 from flowreel.pipeline.dataset.runs import records
 from flowreel.pipeline.storage import Store
+from flowreel.schemas.errors import UsageError
 from flowreel.schemas.wording import byte_size, counted
 
 
@@ -16,9 +17,16 @@ def status(dataset: Store, number: int | None = None) -> dict[str, Any]:
     dataset.check_readable()
     published = []
     for each in versions.numbers(dataset) if number is None else [number]:
-        record = versions.load(dataset, each).record
+        try:
+            record = versions.load(dataset, each).record
+        except UsageError:
+            if number is not None:
+                raise
+            continue  # retention has just dropped it
         published.append({"version": each, "created": record.created, **record.counts.model_dump()})
-    return {"dataset": dataset.uri, "versions": published, "unfinished_runs": records.unfinished_runs(dataset)}
+    ended = versions.published_plans(dataset) if (runs := records.unfinished_runs(dataset)) else frozenset()
+    runs = [run for run in runs if run["plan_id"] not in ended]  # killed after its commit: `gc` deletes its records
+    return {"dataset": dataset.uri, "versions": published, "unfinished_runs": runs}
 
 
 def lines(figures: dict[str, Any]) -> list[str]:

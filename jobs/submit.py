@@ -18,6 +18,7 @@ from flowreel.jobs.submission import environment
 from flowreel.jobs.submission.package import SPEC_NAME, check_travels, pack
 from flowreel.jobs.terminal.dataclass_options import takes
 from flowreel.jobs.terminal.options import AllowCode, Set
+from flowreel.jobs.terminal.signals import if_stopped
 from flowreel.pipeline.storage import redact
 from flowreel.schemas.errors import FlowreelError, UsageError
 from flowreel.schemas.extras import pip_install, require
@@ -100,7 +101,8 @@ def command(arguments: Arguments) -> None:
         raise UsageError("submit: give either a command and its SPEC, or --follow JOB; see `flowreel submit --help`")
     require("submit", "cluster")
     client = connect(arguments.address)
-    job_id = arguments.follow or send(client, arguments)
+    with if_stopped("the job may have been sent or not; `ray job list` shows it if it was"):
+        job_id = arguments.follow or send(client, arguments)
     if not arguments.follow:
         print(f"job {job_id}", file=sys.stderr, flush=True)
     if arguments.detach:
@@ -108,12 +110,9 @@ def command(arguments: Arguments) -> None:
         return
     from flowreel.jobs.submission.follow import follow  # asyncio and Ray, after all that can be wrong
 
-    try:
+    again = f"flowreel submit --address {redact(arguments.address, {})} --follow {job_id}"
+    with if_stopped(f"the job keeps running; `{again}` follows it again"):
         code = follow(client, job_id)
-    except KeyboardInterrupt:
-        again = f"flowreel submit --address {redact(arguments.address, {})} --follow {job_id}"
-        print(f"interrupted: the job keeps running; `{again}` follows it again", file=sys.stderr)
-        raise typer.Exit(130) from None
     raise typer.Exit(code)
 
 

@@ -100,6 +100,11 @@ class ExecutionSpec(Model):
     num_cpus: Positive = Field(2, description="CPUs per worker")
     workers: tuple[Workers, Workers] = Field((1, 8), description="least and most workers")
     grace_s: Seconds = Field(25, description="seconds that shards in flight get to finish after SIGTERM")
+    placement_timeout_s: Seconds = Field(
+        900,
+        description="seconds to wait until a cluster has room for a worker, as autoscalers take minutes; then the run"
+        " ends and says what it asked for and what the nodes have",
+    )
     checkpoint_frames: Positive = Field(
         1000, description="clips longer than this are saved after every so many frames, and resume there"
     )

@@ -128,6 +128,11 @@ class TrainExecutionSpec(Model):
     max_failures: Natural = Field(
         3, description="how often a worker that died is replaced; training resumes from the newest state"
     )
+    placement_timeout_s: Seconds = Field(
+        900,
+        description="seconds to wait until a cluster has room for all workers, as autoscalers take minutes; then the"
+        " command ends and says what it asked for and what the nodes have",
+    )
 
 
 class TrainSpec(Model):

@@ -6,6 +6,8 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from flowreel.jobs.engine.cluster import on_cluster
+
 # As on macOS and Windows, where Ray takes 127.0.0.1 for the address of the node, so that all of it listens there alone.
 LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 TOKEN = "RAY_AUTH_TOKEN"
@@ -15,7 +17,7 @@ GIVEN = (TOKEN, "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE")  # a user's own way to a
 def stay_on_loopback() -> None:
     """Makes Ray listen on the loopback address, if it is imported after this: until `private_session` ends. Where
     RAY_ADDRESS names a cluster, other nodes have to reach this process, and nothing changes."""
-    if not os.environ.get("RAY_ADDRESS"):
+    if not on_cluster():
         os.environ.update(LOOPBACK)
 
 
@@ -27,6 +29,7 @@ def private_session() -> Iterator[None]:
     Ray asks for a token either way, but takes one that it keeps in ~/.ray/auth_token, readable for others where the
     home folder is: with it, any user of this machine could run code as this one. A user's own settings stay.
     """
+    stay_on_loopback()  # again, where a Ray that died is started anew
     ours = not any(os.environ.get(name) for name in GIVEN)
     if ours:
         os.environ[TOKEN] = secrets.token_hex(32)

@@ -5,10 +5,10 @@ import re
 from dataclasses import dataclass
 
 from flowreel.pipeline.dataset import versions
+from flowreel.pipeline.dataset.versions import DROPPED_FILE as DROPPED_FILE
 from flowreel.pipeline.sources.file_index import INDEX_PATH
 from flowreel.pipeline.storage import LINK_TAG, TEMPORARY_SUFFIX, FileInfo, Store
 
-DROPPED_FILE = "dropped.json"  # in the folder of a version that was dropped
 FOLDERS = ("data", "runs", "versions", "cache")
 _ID = "[0-9a-f]{32}"
 _VERSION_FILES = (

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +36,8 @@ TABLES = {
     MANIFEST_FILE: (MANIFEST, MANIFEST_RULES), FAILURES_FILE: (FAILURES, FAILURES_RULES),
     SHARDS_FILE: (SHARDS, SHARDS_RULES), LINEAGE_FILE: (LINEAGE, LINEAGE_RULES),
 }  # fmt: skip
+
+DROPPED_FILE = "dropped.json"  # in the folder of a version that was dropped: what its record said
 
 
 def split_uri(dataset: str) -> tuple[str, int | None]:
@@ -166,6 +169,16 @@ def load(dataset: Store, number: int) -> Version:
     if missing := sorted(TABLES.keys() - record.files.keys()):
         raise IntegrityError(f"{url}: damaged: field files: {missing[0]} is missing; {STEP}")
     return Version(dataset, record)
+
+
+def published_plans(dataset: Store) -> frozenset[str]:
+    """Gives the ids of the plans whose versions are published, or were until retention dropped them."""
+    plans = set[str]()
+    for info in dataset.list("versions"):
+        if re.fullmatch(rf"versions/\d{{6,}}/({re.escape(RECORD)}|{re.escape(DROPPED_FILE)})", info.path):
+            with suppress(NotFound, IntegrityError):  # gone meanwhile; or damaged, which is for others to say
+                plans.add(read_record(dataset.read(info.path), dataset.url(info.path), VersionRecord, STEP).plan_id)
+    return frozenset(plans)
 
 
 def newest(dataset: Store) -> Version | None:

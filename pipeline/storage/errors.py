@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from flowreel.schemas.errors import StorageError
+from flowreel.schemas.exit_codes import Exit
 from flowreel.schemas.secrets import hide_secrets
 
 T = TypeVar("T")
@@ -46,9 +47,13 @@ class NotFound(StorageError, FileNotFoundError):
 class Unavailable(StorageError):
     """A store that keeps failing or does not answer. Nothing is wrong with the request: it may work later."""
 
+    exit_code = Exit.FAILED
+
 
 class Full(StorageError):
     """A disk, quota or file size that has reached its limit."""
+
+    exit_code = Exit.FAILED
 
 
 class TryAgain(OSError):
@@ -127,7 +132,7 @@ def diagnosis(error: Exception) -> tuple[type[StorageError], str, str]:
     if isinstance(error, PermissionError) or status in (401, 403) or str(error).startswith("Forbidden"):
         return StorageError, "access denied", "Check the credentials and what they, or the file mode, allow here."
     if isinstance(error, TryAgain):
-        return StorageError, "the answer can't be trusted", "If the object was replaced meanwhile, run it again."
+        return Unavailable, "the answer can't be trusted", "If the object was replaced meanwhile, run it again."
     if is_transient(error):
         step = "Check the network and the endpoint (endpoint_url), then run the same command again."
         return Unavailable, "the store doesn't answer, or only with errors", step

@@ -53,7 +53,8 @@ quality:
   max_frozen: null
   min_label_agreement: null
 failure: {max_attempts: 3, max_failed_fraction: 0.01, max_dropped_fraction: 0.1, stall_s: 900, retry_failed: false}
-execution: {num_gpus: 1, num_cpus: 2, workers: [1, 8], grace_s: 25, checkpoint_frames: 1000}
+execution:
+  {num_gpus: 1, num_cpus: 2, workers: [1, 8], grace_s: 25, placement_timeout_s: 900, checkpoint_frames: 1000}
 storage_options: {}                          # to fsspec; never logged, never stored
 """
 

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -15,7 +16,7 @@ from flowreel.pipeline.dataset.checked_record import read_record
 from flowreel.pipeline.dataset.data_file import path_of
 from flowreel.pipeline.dataset.own_files import is_own
 from flowreel.pipeline.identity import IdSearch, id_array
-from flowreel.pipeline.storage import NotFound, Store
+from flowreel.pipeline.storage import FileInfo, NotFound, Store
 from flowreel.schemas.outcome import ClipOutcome, Failed, Rejected, Rendered, ShardOutcome
 from flowreel.schemas.plan import Plan
 from flowreel.schemas.run import RunFacts
@@ -57,7 +58,7 @@ def load_outcomes(dataset: Store, plan_id: str) -> Iterator[ShardOutcome]:
     """
     sizes: _Sizes | None = None
     found = chain.from_iterable(dataset.pages(f"{folder(plan_id)}/outcomes"))
-    for outcome in prefetch(lambda info: _parse(dataset.read(info.path, size=info.size)), found, AHEAD, READERS):
+    for outcome in prefetch(partial(_read, dataset), found, AHEAD, READERS):
         if outcome is not None:
             sizes = sizes or _Sizes(dataset)
             if outcome.file is None or sizes.of(outcome.file.path) == outcome.file.size:
@@ -94,6 +95,11 @@ def forget_failures(dataset: Store, plan_id: str) -> None:
             dataset.delete(f"{folder(plan_id)}/outcomes/{outcome.shard_id}.json")
 
 
+def exists(dataset: Store, plan_id: str) -> bool:
+    """Tells whether there are records of a run."""
+    return bool(plan_id) and any(dataset.pages(folder(plan_id)))
+
+
 def end_run(dataset: Store, plan_id: str) -> None:
     """Deletes a run's records, once its version is published."""
     for page in dataset.pages(folder(plan_id)):
@@ -118,6 +124,14 @@ def unfinished_runs(dataset: Store) -> list[dict[str, Any]]:
             }
         )
     return runs
+
+
+def _read(dataset: Store, info: FileInfo) -> ShardOutcome | None:
+    """Reads a record; None if it is damaged, or has gone since it was listed, as its run has ended."""
+    try:
+        return _parse(dataset.read(info.path, size=info.size))
+    except NotFound:
+        return None
 
 
 def _parse(data: bytes) -> ShardOutcome | None:
