@@ -53,17 +53,18 @@ def train(spec: TrainSpec, display: Display) -> None:
 
 def _prepare_flow(plan: TrainPlan, display: Display) -> None:
     """Computes, on all nodes, the reference flow that no run has computed yet."""
-    flows, sequences = open_loader(plan.spec, plan.source).flows, plan.source.sequences
-    work = flows.missing(sequences, plan.spec.schedule.max_stride)
+    caches, stride = open_loader(plan.spec, plan.data).flows, plan.spec.schedule.max_stride
+    sources = zip(caches, plan.data.sources, strict=True)
+    work = [(flows, item) for flows, source in sources for item in flows.missing(source.sequences, stride)]
     if not work:
         return
-    remote: Any = ray.remote(num_cpus=1)(lambda item: flows.compute(item))
+    remote: Any = ray.remote(num_cpus=1)(lambda flows, item: flows.compute(item))
     with display.task("computing reference flow") as progress:
-        pending, done = [remote.remote(item) for item in work], 0
+        pending, done = [remote.remote(flows, item) for flows, item in work], 0
         while pending:
             ready, pending = ray.wait(pending)
             done += sum(ray.get(ready))
-            progress(done, sum(len(item.pairs) for item in work))
+            progress(done, sum(len(item.pairs) for _, item in work))
 
 
 def _fit(plan: TrainPlan, display: Display) -> None:
