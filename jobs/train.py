@@ -63,23 +63,24 @@ def train(spec: TrainSpec, display: Display) -> None:
 def _prepare_flow(plan: TrainPlan, session: RaySession, display: Display) -> None:
     """Computes, on all nodes, the reference flow that no run has computed yet. Raises FlowreelError if no node takes a
     task for too long, or Ray is gone."""
-    flows, sequences = open_loader(plan.spec, plan.source).flows, plan.source.sequences
-    work = flows.missing(sequences, plan.spec.schedule.max_stride)
+    caches, stride = open_loader(plan.spec, plan.data).flows, plan.spec.schedule.max_stride
+    sources = zip(caches, plan.data.sources, strict=True)
+    work = [(flows, item) for flows, source in sources for item in flows.missing(source.sequences, stride)]
     if not work:
         return
     remote: Any = ray.remote(num_cpus=1)
-    compute, first = remote(lambda item: flows.compute(item)), remote(lambda: None).remote()
+    compute, first = remote(lambda flows, item: flows.compute(item)), remote(lambda: None).remote()
     watch = PlacementWatch(plan.spec.execution.model_copy(update={"num_cpus": 1, "num_gpus": 0.0}))
     with display.task("computing reference flow") as progress:
         while not ray.wait([first], timeout=POLL_S)[0]:  # a CPU is free somewhere
             session.check()
             watch.check(placed=False)
-        pending, done = [compute.remote(item) for item in work], 0
+        pending, done = [compute.remote(flows, item) for flows, item in work], 0
         while pending:
             session.check()
             ready, pending = ray.wait(pending, timeout=POLL_S)
             done += sum(ray.get(ready))
-            progress(done, sum(len(item.pairs) for item in work))
+            progress(done, sum(len(item.pairs) for _, item in work))
 
 
 def _fit(plan: TrainPlan, session: RaySession, display: Display) -> None:

@@ -121,6 +121,11 @@ class SourceSpec(Model):
         return "procedural" if self.procedural else "pose" if self.pose else "face" if self.face else "labels"
 
     @property
+    def consecutive(self) -> bool:
+        """Tells whether each frame of a sequence follows the one before it, so that none may be missing."""
+        return True
+
+    @property
     def place(self) -> str:
         """Names the source for messages."""
         return f"procedural street scenes, seed {self.procedural.seed}" if self.procedural else self.uri

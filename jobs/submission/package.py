@@ -86,10 +86,13 @@ def _names(options: object) -> Iterator[str]:
 
 def _uris(spec: Spec | TrainSpec) -> Iterator[tuple[str, str]]:
     """Yields the files and folders that a spec names, each with its field."""
-    if spec.source and not spec.source.procedural:
-        yield "source.uri", spec.source.uri
-        if "/" in spec.source.label_space or "." in spec.source.label_space:
-            yield "source.label_space", spec.source.label_space
+    several = spec.sources if isinstance(spec, TrainSpec) else ()
+    named_sources = [("source", spec.source), *((f"sources.{i}", source) for i, source in enumerate(several))]
+    for field, source in named_sources:
+        if source and not source.procedural:
+            yield f"{field}.uri", source.uri
+            if "/" in source.label_space or "." in source.label_space:
+                yield f"{field}.label_space", source.label_space
     if isinstance(spec, TrainSpec):
         named = {
             "output": spec.output,
@@ -97,6 +100,7 @@ def _uris(spec: Spec | TrainSpec) -> Iterator[tuple[str, str]]:
             "generator.init": spec.generator.init,
             "data.flow_weights": spec.data.flow_weights,
             "losses.perceptual_weights": spec.losses.perceptual_weights,
+            "losses.segmentation_weights": spec.losses.segmentation_weights,
         }
         yield from ((name, uri) for name, uri in named.items() if uri)
         return

@@ -61,7 +61,8 @@ def scan(
     order, of_labels = order_frames(labels, instances), facts.slice(0, len(labels))
     frames = SourceFrames(order, Maps(labels, of_labels), Maps(instances, facts.slice(len(labels))))
     pixels, unknown = count_ids(of_labels, remap_table(source.remap, space), space, order.label_N, labels["path"])
-    problems = [*frames.problems(wants_instances=source.instances is not None), *unknown]
+    of_frames = frames.problems(wants_instances=source.instances is not None, numbered=source.consecutive)
+    problems = [*of_frames, *unknown]
     return Catalog(frames.sequences(source), tuple(problems), facts, read, pixels)
 
 

@@ -18,10 +18,13 @@ class File:
     error: str
 
 
-def sequence_problems(name: str, frames: Mapping[str, File], paired: Mapping[str, File] | None) -> Iterator[str]:
+def sequence_problems(
+    name: str, frames: Mapping[str, File], paired: Mapping[str, File] | None, numbered: bool = True
+) -> Iterator[str]:
     """Yields broken files, sizes that differ, gaps and missing instance maps of one sequence.
 
     ``frames``: label maps by frame name in natural order; ``paired``: its instance maps, None if none are wanted.
+    ``numbered``: no frame may be missing between two.
     """
     ordered = list(frames)
     entries = [frames[k] for k in ordered] + list((paired or {}).values())
@@ -35,7 +38,7 @@ def sequence_problems(name: str, frames: Mapping[str, File], paired: Mapping[str
                 f"{e.path}: size {e.size[0]}x{e.size[1]}, but sequence '{name}' is"
                 f" {usual[0]}x{usual[1]}; label and instance maps of a sequence must have one size"
             )
-    yield from _gaps(name, ordered)
+    yield from _gaps(name, ordered) if numbered else ()
     if paired is not None:
         missing = [k for k in ordered if k not in paired]
         if missing:

@@ -79,8 +79,11 @@ class SourceFrames:
             label_N32, instance_N32,
         )  # fmt: skip
 
-    def problems(self, *, wants_instances: bool) -> Iterator[str]:
-        """Yields all problems of sequences. Only suspicious sequences are checked frame by frame."""
+    def problems(self, *, wants_instances: bool, numbered: bool = True) -> Iterator[str]:
+        """Yields all problems of sequences; ``numbered``: gaps are some.
+
+        Only suspicious sequences are checked frame by frame.
+        """
         order = self.order
         for s in np.flatnonzero(self._suspicious(wants_instances)).tolist():
             name = order.ids[s].as_py()
@@ -93,7 +96,7 @@ class SourceFrames:
             }
             for row in order.orphan_K[order.orphan_sequence_K == s].tolist():
                 paired[self.instances.files["frame"][row].as_py()] = self.instances.file(row)
-            yield from sequence_problems(name, frames, paired if wants_instances else None)
+            yield from sequence_problems(name, frames, paired if wants_instances else None, numbered)
         yield from self._without_labels()
 
     def _without_labels(self) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Opens and checks real frames: from folders by a spec's templates, or from a published dataset."""
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -32,8 +32,9 @@ from flowreel.schemas.label_space import LabelSpace
 from flowreel.schemas.sequence import Sequence, SourceFile
 from flowreel.schemas.spec import SourceSpec
 from flowreel.schemas.training import TrainSpec
+from flowreel.schemas.training_data import TrainSourceSpec
 
-__all__ = ["TrainingFrame", "TrainingSequence", "TrainingSource", "open_source"]
+__all__ = ["TrainingData", "TrainingFrame", "TrainingSequence", "TrainingSource", "open_data", "open_source"]
 
 Progress = Callable[[int, int], None]
 
@@ -81,7 +82,41 @@ class TrainingSource:
         return digest([frames, self.space.digest, {str(k): v for k, v in self.remap.items()}, self.hold_out])
 
 
-def open_source(spec: TrainSpec, progress: Progress | None = None) -> TrainingSource:
+@dataclass(frozen=True)
+class TrainingData:
+    """The sources of a spec, and their problems. Processes may send it to each other."""
+
+    sources: tuple[TrainingSource, ...]
+    weights: tuple[float, ...]  # of the sources
+    problems: tuple[str, ...]  # training starts only if there are none
+
+    def check(self) -> None:
+        """Raises SourceError if there is any problem."""
+        if self.problems:
+            raise SourceError(problem_report(self.problems, "trained on", "fix these first"))
+
+    @property
+    def space(self) -> LabelSpace:
+        """Gives the label space, which all sources share."""
+        return self.sources[0].space
+
+    @cached_property
+    def sequences(self) -> tuple[TrainingSequence, ...]:
+        """Gives all sequences, source by source."""
+        return tuple(s for source in self.sources for s in source.sequences)
+
+    @cached_property
+    def trained(self) -> tuple[TrainingSequence, ...]:
+        """Gives the sequences to train on, source by source."""
+        return tuple(s for source in self.sources for s in source.trained)
+
+    @cached_property
+    def held_out(self) -> tuple[TrainingSequence, ...]:
+        """Gives the sequences to evaluate on."""
+        return tuple(s for source in self.sources for s in source.held_out)
+
+
+def open_data(spec: TrainSpec, progress: Progress | None = None) -> TrainingData:
     """Lists and checks a spec's data.
 
     What was read is remembered in the run's storage (``spec.output``), so that unchanged files are only listed the next
@@ -89,16 +124,32 @@ def open_source(spec: TrainSpec, progress: Progress | None = None) -> TrainingSo
     StorageError if something cannot be read, UsageError for an invalid label space, remap or dataset. All else becomes
     one of the ``problems``.
     """
-    found = _of_dataset(spec) if spec.source is None else _of_folders(spec.source, spec, progress)
-    more = (*spec_problems(spec, found.space), *hold_out_problems(spec, found.sequences))
-    short = (
-        *length_problems(spec, found.trained, held_out=False),
-        *length_problems(spec, found.held_out, held_out=True),
+    found = _of_folders(spec, progress) if spec.every_source else [_of_dataset(spec)]
+    weights = tuple(source.weight for source in spec.sources) or (1.0,)
+    data = TrainingData(tuple(_numbered(source, i) for i, source in enumerate(found)), weights, ())
+    problems = (
+        *spec_problems(spec, data.space),
+        *hold_out_problems(spec, data.sequences),
+        *(
+            f"sources.{i}: all its sequences are held out"
+            for i, s in enumerate(found)
+            if len(found) > 1 and not s.trained
+        ),
+        *(problem for source in found for problem in source.problems),
+        *length_problems(spec, data.trained, held_out=False),
+        *length_problems(spec, data.held_out, held_out=True),
     )
-    return TrainingSource(
-        found.store, found.sequences, found.space, found.remap, found.hold_out, found.has_instances,
-        (*more, *found.problems, *short), found.points,
-    )  # fmt: skip
+    return replace(data, problems=problems)
+
+
+def open_source(spec: TrainSpec, progress: Progress | None = None) -> TrainingSource:
+    """Does `open_data` for a spec with one source, and gives that one with all problems."""
+    data = open_data(spec, progress)
+    return replace(data.sources[0], problems=data.problems)
+
+
+def _numbered(source: TrainingSource, number: int) -> TrainingSource:
+    return replace(source, sequences=tuple(replace(s, source=number) for s in source.sequences))
 
 
 def _of_dataset(spec: TrainSpec) -> TrainingSource:
@@ -112,23 +163,33 @@ def _of_dataset(spec: TrainSpec) -> TrainingSource:
     return TrainingSource(version.dataset, sequences, space, {}, spec.data.hold_out, instances, problems)
 
 
-def _of_folders(source: SourceSpec, spec: TrainSpec, progress: Progress | None) -> TrainingSource:
+def _of_folders(spec: TrainSpec, progress: Progress | None) -> list[TrainingSource]:
+    """Opens all sources, and remembers their files."""
+    run = open_store(spec.output, spec.storage_options)
+    known = load_index(run)
+    found = [_of_folder(source, spec, known, progress) for source in spec.every_source]
+    together = pa.concat_tables([facts for _, facts in found])
+    if not together.equals(known):
+        save_index(run, together)
+    return [source for source, _ in found]
+
+
+def _of_folder(
+    source: SourceSpec, spec: TrainSpec, known: pa.Table, progress: Progress | None
+) -> tuple[TrainingSource, pa.Table]:
+    """Opens a source, and gives the facts of its files."""
     assert source.images is not None
-    store, run = open_store(source.uri, spec.storage_options), open_store(spec.output, spec.storage_options)
+    store = open_store(source.uri, spec.storage_options)
     space = open_label_space(source.label_space_name, spec.storage_options)
     try:
         remap_table(source.remap, space)
     except ValueError as error:
         raise UsageError(f"source.remap: {error}") from None
-    known = load_index(run)
     catalog = find_sequences(store, source, space, known, spec.data.size, progress)
     (images,) = list_matching(store, [source.images])
     if not len(images):
         raise SourceError(nothing_found(store, "images", source.images))
     facts, _ = read_facts(store, [(images, "image")], known, progress)
-    together = pa.concat_tables([catalog.facts, facts])
-    if not together.equals(known):
-        save_index(run, together)
     pictures = _pictures(images, facts)
     problems = (*catalog.problems, *picture_problems(catalog.sequences, pictures))
     sequences = tuple(_sequence(s, pictures.get(s.sequence_id, {})) for s in catalog.sequences)
@@ -138,8 +199,17 @@ def _of_folders(source: SourceSpec, spec: TrainSpec, progress: Progress | None) 
             _with_crops(sequence, sequence_crops(store, points, found.frames, spec.data.size))
             for sequence, found in zip(sequences, catalog.sequences, strict=True)
         )
-    instances = source.instances is not None
-    return TrainingSource(store, sequences, space, dict(source.remap), spec.data.hold_out, instances, problems, points)
+    if isinstance(source, TrainSourceSpec) and source.stills:
+        sequences = tuple(still for sequence in sequences for still in _stills(sequence))
+    remap, held, instances = dict(source.remap), spec.data.hold_out, source.instances is not None
+    opened = TrainingSource(store, sequences, space, remap, held, instances, problems, points)
+    return opened, pa.concat_tables([catalog.facts, facts])
+
+
+def _stills(sequence: TrainingSequence) -> Iterator[TrainingSequence]:
+    """Yields each frame as a sequence of its own, of the same scene."""
+    for frame in sequence.frames:
+        yield replace(sequence, name=f"{sequence.name}/{frame.name}", frames=(frame,))
 
 
 def _with_crops(sequence: TrainingSequence, crops: list[Crop]) -> TrainingSequence:
