@@ -71,9 +71,13 @@ class TrainPlan:
 
     def round(self, epoch: int, number: int) -> Round:
         """Gives a round of an epoch, counted from 0."""
+        return rounds_of(self._mix, epoch)[number]
+
+    @cached_property
+    def _mix(self) -> Mix:
         stills = tuple(all(length == 1 for length in lengths) for lengths in self.lengths)
         schedule, seed = self.spec.schedule, self.spec.optimiser.seed
-        return rounds_of(Mix(self.data.weights, stills, self.rounds, self._at_once, schedule, seed), epoch)[number]
+        return Mix(self.data.weights, stills, self.rounds, self._at_once, schedule, seed)
 
     def samples(self, epoch: int, number: int) -> list[Sample]:
         """Samples the clips of a round, of all workers one after the other; all are of one source and have one

@@ -181,7 +181,7 @@ def test_what_cannot_be_is_refused(place: Path, tmp_path: Path, groups: dict[str
         ({"source": {"uri": "a", "images": "{sequence}/i/*.png"}}, "one of source"),
         ({"losses": {}}, "discriminators.segmentation and losses.segmentation_weights go together"),
         ({"generator": {"architecture": "adaptive", "ngf": 4}}, "ngf: not of the architecture 'adaptive'"),
-        ({"generator": {"widths": [1, 2, 3]}}, "widths: not of the architecture 'vid2vid'"),
+        ({"generator": {"widths": [2, 3, 4]}}, "widths: not of the architecture 'vid2vid'"),
         ({"discriminators": {"members": 0}}, "members: 0 needs segmentation"),
     ],
     ids=["both", "weights", "foreign", "foreign too", "nothing judges"],
