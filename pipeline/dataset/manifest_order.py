@@ -20,7 +20,7 @@ class ManifestOrder:
         """Checks the next rows. Raises IntegrityError at the first that is out of order."""
         counters = [name for name in ("frame_index", "row") if name in part.column_names]
         keys = [name for name in ("clip_id", "shard", "row_group") if name in part.column_names]
-        begins_F = self._begins(part, counters, keys)
+        begins_F = part[counters[0]].to_numpy() == 0 if counters else np.zeros(len(part), np.bool_)
         for name in counters:
             index_F = part[name].to_numpy().astype(np.int64)
             before_F = np.concatenate([self._before(name), index_F[:-1]])
@@ -29,34 +29,25 @@ class ManifestOrder:
                 row = int(bad[0])
                 bound = f"{wanted_F[row]}: a clip's frames follow each other in order"
                 raise_at(f"{self._url}: column {name}", self._row + row, int(index_F[row]), bound)
+        for name in keys if counters else ():
+            self._check_key(part, name, begins_F, counters[0])
         self._row += len(part)
         self._last = part.slice(len(part) - 1).select([*counters, *keys])
 
-    def _begins(self, part: pa.Table, counters: list[str], keys: list[str]) -> NDArray[np.bool_]:
-        """Tells for each row whether a clip begins there; checks that all columns agree on it."""
-        if counters:
-            begins_F = part[counters[0]].to_numpy() == 0
-        else:
-            begins_F = np.zeros(len(part), np.bool_)
-        for name in keys:
-            if not counters or (name == "row_group" and "shard" not in keys):
-                continue
-            turns_F = self._turns(part, name)
-            # One row group follows another in one file; one file's clips follow each other.
-            stays = turns_F & ~begins_F
-            if name == "clip_id":
-                stays |= ~turns_F & begins_F
-            if stays.any():
-                row = int(np.flatnonzero(stays)[0])
-                counter = part[counters[0]][row].as_py()
-                bound = "one and the same in a clip's frames, and of one clip alone"
-                raise_at(
-                    f"{self._url}: column {name}, where {counters[0]} is {counter}",
-                    self._row + row,
-                    part[name][row].as_py(),
-                    bound,
-                )
-        return begins_F
+    def _check_key(self, part: pa.Table, name: str, begins_F: NDArray[np.bool_], counter: str) -> None:
+        """Checks that a column changes only where a clip begins, and the clip's id wherever one does.
+
+        Raises IntegrityError at the first row where that is not so.
+        """
+        turns_F = self._turns(part, name)
+        wrong_F = turns_F & ~begins_F
+        if name == "clip_id":
+            wrong_F |= ~turns_F & begins_F
+        if wrong_F.any():
+            row = int(np.flatnonzero(wrong_F)[0])
+            where = f"{self._url}: column {name}, where {counter} is {part[counter][row].as_py()}"
+            bound = "one and the same in a clip's frames, and of one clip alone"
+            raise_at(where, self._row + row, part[name][row].as_py(), bound)
 
     def _turns(self, part: pa.Table, name: str) -> NDArray[np.bool_]:
         """Tells for each row whether a column's value is another one than in the row before."""
