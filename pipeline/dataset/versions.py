@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
+from flowreel.pipeline.dataset import layout
 from flowreel.pipeline.identity import as_clip_ids, ids_from_hex
 from flowreel.pipeline.parquet import read_parquet
 from flowreel.pipeline.storage import NotFound, Store, check_no_credentials
@@ -43,7 +44,7 @@ CLIPS = CLIPS_HEAD.append(pa.field("frames", pa.int32()))
 
 def folder(number: int) -> str:
     """Gives the folder of a version's files."""
-    return f"versions/{number:06d}"
+    return layout.VERSION.format(number=number)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from flowreel.pipeline.concurrency import prefetch
 from flowreel.pipeline.dataset.versions import MANIFEST_FILE
 from flowreel.pipeline.reader.dataset import Dataset
-from flowreel.pipeline.storage import NotFound, Store
+from flowreel.pipeline.storage import NotFound, Store, delete_leftovers
 from flowreel.schemas.errors import UsageError
 
 MARKS = ".flowreel"  # folder of the destination
@@ -66,6 +66,7 @@ def export(
     """
     units = form.units(dataset)
     _claim(dataset, target, form)
+    delete_leftovers(target)
     done = {info.path for info in target.list(f"{MARKS}/units")}
     todo = [unit for unit in units if _mark(unit) not in done]
 
