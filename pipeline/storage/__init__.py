@@ -5,6 +5,7 @@ from flowreel.pipeline.storage.errors import NotFound, Unavailable, redact
 from flowreel.pipeline.storage.leftovers import delete_leftovers
 from flowreel.pipeline.storage.protocol import LINK_TAG, FileInfo
 from flowreel.pipeline.storage.store import Store, sha256_of
+from flowreel.pipeline.storage.text import read_text
 from flowreel.pipeline.storage.uri import absolute_uri, check_no_credentials, open_file, open_store
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "delete_leftovers",
     "open_file",
     "open_store",
+    "read_text",
     "redact",
     "sha256_of",
 ]
