@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from flowreel.pipeline.dataset import layout
 from flowreel.pipeline.dataset.checked_table import check_columns
 from flowreel.pipeline.dataset.file_check import check_file
 from flowreel.pipeline.storage import NotFound, Store
@@ -38,7 +39,7 @@ class EncodedClip:
 
 def path_of(shard_id: str) -> str:
     """Gives the path of a shard's data file in a dataset."""
-    return f"data/{shard_id}.parquet"
+    return layout.DATA.format(shard=shard_id)
 
 
 def build(shard_id: str, clips: Sequence[EncodedClip]) -> bytes:

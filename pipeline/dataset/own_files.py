@@ -4,31 +4,30 @@ beside them, in folders of the same names, and links to elsewhere."""
 import re
 from dataclasses import dataclass
 
-from flowreel.pipeline.dataset import versions
+from flowreel.pipeline.dataset import layout, versions
 from flowreel.pipeline.dataset.versions import DROPPED_FILE as DROPPED_FILE
 from flowreel.pipeline.sources.file_index import INDEX_PATH
-from flowreel.pipeline.storage import LINK_TAG, TEMPORARY_SUFFIX, FileInfo, Store
+from flowreel.pipeline.storage import LINK_TAG, TEMPORARY_NAME, FileInfo, Store
 
 FOLDERS = ("data", "runs", "versions", "cache")
-_ID = "[0-9a-f]{32}"
 _VERSION_FILES = (
     *(versions.RECORD, versions.MANIFEST_FILE, versions.FAILURES_FILE, versions.SHARDS_FILE, versions.LINEAGE_FILE),
     *(versions.CARD_FILE, versions.CROISSANT_FILE, DROPPED_FILE, "report/index.html"),
 )
+_TEMPLATES = (
+    *(layout.DATA, layout.RUN_RECORD, layout.RUN_PLAN, layout.OUTCOME, layout.SEGMENT, layout.SUMMARY, layout.CLAIM),
+    *(layout.CLAIM_BEAT, layout.RUN_LEASES + layout.LEASE, layout.SWEEP_LEASES + layout.LEASE),
+)
 _OWN = re.compile(
     "|".join(
         (
-            rf"data/{_ID}\.parquet",
-            rf"runs/{_ID}/(?:run\.json|plan\.parquet|outcomes/{_ID}\.json|pieces/{_ID}/\d+\.safetensors)",
-            rf"runs/(?:leases|sweeps)/{_ID}\.json",
-            rf"runs/summaries/\d{{8}}T\d{{6}}Z-{_ID}\.json",
-            r"runs/claims/\d{6,}(?:\.json|-[0-9a-f]{16}\.alive)",
-            rf"versions/\d{{6,}}/(?:{'|'.join(map(re.escape, _VERSION_FILES))})",
+            *map(layout.pattern, _TEMPLATES),
+            rf"{layout.pattern(layout.VERSION)}/(?:{'|'.join(map(re.escape, _VERSION_FILES))})",
             re.escape(INDEX_PATH),
         )
     )
 )
-_TEMPORARY = re.compile(rf"(?:.*/)?\.{_ID}{re.escape(TEMPORARY_SUFFIX)}")
+_TEMPORARY = re.compile(rf"(?:.*/)?{TEMPORARY_NAME}", re.DOTALL)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from flowreel.pipeline.dataset import layout
 from flowreel.pipeline.dataset.checked_record import read_record
 from flowreel.pipeline.dataset.checked_table import (
     STEP,
@@ -60,7 +61,7 @@ CLIPS = CLIPS_HEAD.append(pa.field("frames", pa.int32()))
 
 def folder(number: int) -> str:
     """Gives the folder of a version's files."""
-    return f"versions/{number:06d}"
+    return layout.VERSION.format(number=number)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The architecture of a vid2vid generator: the part of a checkpoint's ``config.json`` that decides the networks."""
 
+from abc import ABC, abstractmethod
 from math import ceil, floor
 from typing import Annotated, Literal, Self
 
@@ -8,13 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from flowreel.pipeline.generator.image_config import Few, Halvings, ImageGeneratorConfig, Side, Width
 
 
-class TakesSizes:
+class TakesSizes(ABC):
     """Checks sizes of frames against ``size_multiple``."""
 
     @property
+    @abstractmethod
     def size_multiple(self) -> int:
         """Gives what width and height must be multiples of."""
-        raise NotImplementedError
 
     def check_size(self, width: int, height: int, least: int = 0) -> None:
         """Raises ValueError that names the nearest sizes if the networks cannot take this one.

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from flowreel.pipeline.storage import open_file, redact
+from flowreel.pipeline.storage import read_text, redact
 from flowreel.schemas.errors import StorageError, UsageError
 from flowreel.schemas.label_space import LabelSpace
 from flowreel.schemas.label_spaces import BUILT_IN
@@ -15,9 +15,8 @@ def open_label_space(name: str, options: Mapping[str, Any]) -> LabelSpace:
     if name in BUILT_IN:
         return BUILT_IN[name]
     try:
-        store, file = open_file(name, options)
-        text = store.read(file).decode()
-    except (StorageError, UnicodeDecodeError) as error:
+        text = read_text(name, options)
+    except StorageError as error:
         known = ", ".join(BUILT_IN)
         raise UsageError(
             f"source.label_space: '{redact(name, options)}' is neither built in ({known}) nor a readable file: {error}"

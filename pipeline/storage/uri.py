@@ -13,13 +13,14 @@ import fsspec
 from flowreel.pipeline.storage.bucket import EXTRAS
 from flowreel.pipeline.storage.store import Store, check_path
 from flowreel.schemas.errors import StorageError
-from flowreel.schemas.extras import pip_install
+from flowreel.schemas.extras import require
 
 
 def open_store(uri: str, options: Mapping[str, Any] | None = None) -> Store:
     """Opens a store: a local path, `file://` URL or fsspec URL (`s3://bucket/folder`, `gs://`, `abfs://`, `memory://`).
 
-    `options` go to fsspec's driver. Nothing is contacted yet. Raises StorageError for bad or unusable URIs.
+    `options` go to fsspec's driver. Nothing is contacted yet. Raises StorageError for bad or unusable URIs,
+    MissingExtra if what the store needs is not installed.
     """
     check_no_credentials(uri)
     scheme, separator, rest = uri.partition("://")
@@ -36,9 +37,11 @@ def open_store(uri: str, options: Mapping[str, Any] | None = None) -> Store:
     try:
         fsspec.get_filesystem_class(scheme)
     except (ImportError, ValueError) as error:
-        extra = EXTRAS.get(scheme)
-        step = f"Install it: {pip_install(extra)}" if extra else "Use a local path, s3://, gs:// or abfs://"
-        raise StorageError(f"Cannot use {uri}: no driver for {scheme}:// ({error}). {step}.") from None
+        if extra := EXTRAS.get(scheme):
+            require(uri, extra)
+        raise StorageError(
+            f"Cannot use {uri}: no driver for {scheme}:// ({error}). Use a local path, s3://, gs:// or abfs://."
+        ) from None
     return Store(f"{scheme}://{place}", dict(options or {}))
 
 

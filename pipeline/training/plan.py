@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from flowreel.pipeline.generator.checkpoint import NOT_ARCHITECTURE, read_checkpoint
 from flowreel.pipeline.generator.configs import AnyConfig
-from flowreel.pipeline.storage import NotFound, Store, absolute_uri, open_store
+from flowreel.pipeline.storage import NotFound, Store, absolute_uri, delete_leftovers, open_store
 from flowreel.pipeline.training import state
 from flowreel.pipeline.training.architecture import generator_config
 from flowreel.pipeline.training.data.reference_flow import open_method
@@ -137,6 +137,7 @@ def prepare(spec: TrainSpec, progress: Callable[[int, int], None] | None = None)
     spec = with_absolute_paths(spec)
     output = open_store(spec.output, spec.storage_options)
     output.check_writable()
+    delete_leftovers(output)
     data = open_data(spec, progress)
     data.check()
     config = generator_config(spec, data.space)

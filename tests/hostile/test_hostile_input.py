@@ -1,6 +1,7 @@
 """Names that climb out of their folder, YAML that grows, absurd sizes, files that change under a run, secrets."""
 
 import json
+import os
 import pickle
 import shutil
 from pathlib import Path
@@ -13,13 +14,16 @@ import pytest
 import s3fs
 import torch
 
+from flowreel.jobs.spec_file import spec_text
 from flowreel.pipeline.codec import encode_ids
 from flowreel.pipeline.dataset.versions import MANIFEST_FILE, RECORD, SHARDS_FILE, load
+from flowreel.pipeline.evaluation.real_video import open_data
 from flowreel.pipeline.generator.checkpoint import read_checkpoint
 from flowreel.pipeline.maintenance.verify import verify
 from flowreel.pipeline.planning.prepare import prepare
 from flowreel.pipeline.reader.dataset import open_dataset
 from flowreel.pipeline.reader.row_groups import RowGroups
+from flowreel.pipeline.sources.label_spaces import open_label_space
 from flowreel.pipeline.storage import open_store
 from flowreel.schemas.errors import CheckpointError, FlowreelError, IntegrityError, StorageError, UsageError
 from flowreel.schemas.outcome import Failed, Rendered
@@ -183,3 +187,14 @@ def test_storage_options_are_in_nothing_that_is_published(
     with pytest.raises(StorageError) as caught:
         prepare(local_run.spec(dataset={"uri": "s3://not-there/dataset"}, storage_options=options))
     assert SECRET not in str(caught.value)
+
+
+def test_a_file_that_is_no_yaml_is_refused_unread(tmp_path: Path) -> None:
+    large, binary = tmp_path / "large.yaml", tmp_path / "binary.yaml"
+    large.write_bytes(b"")
+    os.truncate(large, 2**40)  # a hole: reading it would take a terabyte
+    binary.write_bytes(b"\x93NUMPY\xff")
+    for place, said in ((large, "1,099,511,627,776 bytes, and a YAML file may have"), (binary, "not a text file")):
+        for opened in (spec_text, lambda uri: open_label_space(uri, {}), open_data):
+            with pytest.raises(UsageError, match=said):
+                opened(str(place))

@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
+from flowreel.pipeline.dataset import layout
 from flowreel.pipeline.dataset.checked_record import read_record
 from flowreel.pipeline.storage import FileInfo, NotFound, Store
 from flowreel.schemas.errors import StorageError
@@ -22,7 +23,7 @@ from flowreel.schemas.run import LeaseRecord
 
 log = logging.getLogger(__name__)
 
-RUNS, SWEEPS = "runs/leases", "runs/sweeps"
+RUNS, SWEEPS = layout.RUN_LEASES, layout.SWEEP_LEASES
 HEARTBEAT_S = 60.0
 UNKNOWN = "what a live run needs is unknown: delete this file when no run is working on the dataset"
 LEASE_S = 600.0  # whoever has not renewed a lease for so long is gone
@@ -45,7 +46,7 @@ class Lease:
     """The lease of this process, for the time of a ``with`` block."""
 
     def __init__(self, dataset: Store, folder: str) -> None:
-        self.path = f"{folder}/{uuid.uuid4().hex}.json"
+        self.path = folder + layout.LEASE.format(owner=uuid.uuid4().hex)
         self.plan_ids: list[str] = []
         self._dataset, self._files, self._beats = dataset, list[str](), 0
         self._renewed = 0.0

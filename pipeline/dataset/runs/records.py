@@ -1,7 +1,6 @@
 """Records of an unfinished run, ``runs/<plan_id>/``: what an interrupted render needs to resume."""
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
@@ -12,6 +11,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from flowreel.pipeline.concurrency import prefetch
+from flowreel.pipeline.dataset import layout
 from flowreel.pipeline.dataset.checked_record import read_record
 from flowreel.pipeline.dataset.data_file import path_of
 from flowreel.pipeline.dataset.own_files import is_own
@@ -31,24 +31,24 @@ _OF_SHARD = TypeAdapter(ShardOutcome)
 
 def folder(plan_id: str) -> str:
     """Gives the folder of a run's records."""
-    return f"runs/{plan_id}"
+    return layout.RUN.format(plan=plan_id)
 
 
 def plan_path(plan_id: str) -> str:
     """Gives the path of a run's plan (columns `flowreel.schemas.plan.PLAN`)."""
-    return f"{folder(plan_id)}/plan.parquet"
+    return layout.RUN_PLAN.format(plan=plan_id)
 
 
 def save_run(dataset: Store, plan: Plan, facts: dict[str, Any]) -> None:
     """Records that a run of this plan has begun, for `flowreel status`. ``facts``: JSON fields to record besides."""
     size = {"clips": plan.clip_count, "frames": plan.frame_count, "shards": len(plan.shards)}
-    dataset.write(f"{folder(plan.plan_id)}/run.json", json.dumps({**facts, **size}, indent=2).encode())
+    dataset.write(layout.RUN_RECORD.format(plan=plan.plan_id), json.dumps({**facts, **size}, indent=2).encode())
 
 
 def save_outcome(dataset: Store, plan_id: str, outcome: ShardOutcome) -> None:
     """Records a shard's outcome; it counts once the data file that it names exists too."""
     tree = asdict(outcome) | {"clips": [{"outcome": type(c).__name__.lower(), **asdict(c)} for c in outcome.clips]}
-    dataset.write(f"{folder(plan_id)}/outcomes/{outcome.shard_id}.json", json.dumps(tree).encode())
+    dataset.write(layout.OUTCOME.format(plan=plan_id, shard=outcome.shard_id), json.dumps(tree).encode())
 
 
 def load_outcomes(dataset: Store, plan_id: str) -> Iterator[ShardOutcome]:
@@ -57,7 +57,7 @@ def load_outcomes(dataset: Store, plan_id: str) -> Iterator[ShardOutcome]:
     A damaged record counts for nothing: its shard is rendered again.
     """
     sizes: _Sizes | None = None
-    found = chain.from_iterable(dataset.pages(f"{folder(plan_id)}/outcomes"))
+    found = chain.from_iterable(dataset.pages(layout.OUTCOMES.format(plan=plan_id)))
     for outcome in prefetch(partial(_read, dataset), found, AHEAD, READERS):
         if outcome is not None:
             sizes = sizes or _Sizes(dataset)
@@ -84,15 +84,14 @@ class _Sizes:
 
 def _shard_of(path: str) -> str:
     """Gives the id that names a data file; empty for other files."""
-    found = re.fullmatch(re.escape(path_of("ID")).replace("ID", "([0-9a-f]{32})"), path)
-    return found[1] if found else ""
+    return layout.field_of(layout.DATA, path)
 
 
 def forget_failures(dataset: Store, plan_id: str) -> None:
     """Deletes the records of shards with failed clips, so that those clips are rendered again."""
     for outcome in load_outcomes(dataset, plan_id):
         if any(isinstance(clip, Failed) for clip in outcome.clips):
-            dataset.delete(f"{folder(plan_id)}/outcomes/{outcome.shard_id}.json")
+            dataset.delete(layout.OUTCOME.format(plan=plan_id, shard=outcome.shard_id))
 
 
 def exists(dataset: Store, plan_id: str) -> bool:
@@ -109,20 +108,15 @@ def end_run(dataset: Store, plan_id: str) -> None:
 def unfinished_runs(dataset: Store) -> list[dict[str, Any]]:
     """Gives what `save_run` recorded of every run that has not ended, with the number of its recorded shards."""
     runs = []
-    for info in dataset.list("runs", "runs/*/run.json"):
+    for info in dataset.list("runs", layout.RUN_RECORD.format(plan="*")):
         try:
             data = dataset.read(info.path)
         except NotFound:  # it has just ended
             continue
         facts = read_record(data, dataset.url(info.path), RunFacts, "delete it: the run itself does not need it")
         plan_id = info.path.split("/")[1]
-        runs.append(
-            {
-                "plan_id": plan_id,
-                **facts.model_dump(exclude_unset=True),
-                "shards_done": sum(map(len, dataset.pages(f"{folder(plan_id)}/outcomes"))),
-            }
-        )
+        done = sum(map(len, dataset.pages(layout.OUTCOMES.format(plan=plan_id))))
+        runs.append({"plan_id": plan_id, **facts.model_dump(exclude_unset=True), "shards_done": done})
     return runs
 
 
