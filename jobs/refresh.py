@@ -9,7 +9,7 @@ from flowreel.jobs.terminal.signals import if_stopped
 from flowreel.pipeline.maintenance.gc import Garbage, Policy
 from flowreel.pipeline.maintenance.retention import overdue
 from flowreel.pipeline.storage import open_store
-from flowreel.schemas.errors import StorageError, underway
+from flowreel.schemas.errors import FlowreelError, Stopped, underway
 from flowreel.schemas.spec import Spec
 
 
@@ -32,6 +32,8 @@ def refresh(
             if not new and not overdue(dataset, keep):
                 return result, None
             return result, collecting.collect(dataset, Policy(keep, grace_s), display)
-    except StorageError as error:
+    except Stopped:
+        raise
+    except FlowreelError as error:
         error.args = (f"{there}, but old versions could not be removed: {error}",)
         raise

@@ -72,7 +72,7 @@ def render_by(rendering: Rendering, spec: Spec, display: Display, *, allow_code:
                 tally.add(outcome)
                 yield outcome
 
-    with underway():
+    with underway(lambda: tally.clips.total() > 0):
         with Lease(dataset, RUNS) as lease:
             result = _until_published(prepared, lease, tallied, display)
             new = result.version if result.published else None
@@ -174,7 +174,7 @@ def _publish(prepared: Prepared, done: Ledger, log: WorkLog, frames: int, displa
         return Result(Exit.OVER_BUDGET, base, False, frames, lines)
     version: Version | None = None
     said = if_stopped(lambda: published_text(None if version is base else version))
-    with said, display.task("publishing"), postponed(display.say, "publishing the version"):
+    with underway(), said, display.task("publishing"), postponed(display.say, "publishing the version"):
         lease.check()
         version = _committed(prepared, done, log)
     same = version is base

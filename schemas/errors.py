@@ -1,7 +1,7 @@
 """Errors that Flowreel raises on purpose. Messages name the object, the value, the bound and the next step."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from flowreel.schemas.exit_codes import Exit, of_signal
@@ -74,11 +74,14 @@ class DeviceLost(Exception):
 
 
 @contextmanager
-def underway() -> Iterator[None]:
-    """Gives errors of the block the exit code 1 where it would be 2: that one promises that nothing was done."""
+def underway(begun: Callable[[], bool] = lambda: True) -> Iterator[None]:
+    """Gives errors of the block the exit code 1 where it would be 2: that one promises that nothing was done.
+
+    ``begun``: whether anything was, asked when there is an error.
+    """
     try:
         yield
     except FlowreelError as error:
-        if error.exit_code == Exit.USAGE:
+        if error.exit_code == Exit.USAGE and begun():
             error.exit_code = Exit.FAILED
         raise

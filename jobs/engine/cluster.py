@@ -81,7 +81,10 @@ def local_gpus() -> int:
 
 
 def check_extras(what: str, extra: str, execution: ExecutionSpec | TrainExecutionSpec) -> None:
-    """Raises MissingExtra unless ``extra`` is installed, and `cpu` too where workers render on this machine's CPUs."""
+    """Raises MissingExtra unless ``extra`` is installed, and `cpu` too where workers render on this machine's CPUs; and
+    UsageError if RAY_ADDRESS is no address."""
+    if on_cluster() and os.environ["RAY_ADDRESS"] != "auto":
+        _host_and_port(os.environ["RAY_ADDRESS"])  # before minutes of planning; whether anybody answers shows later
     on_cpus = not execution.num_gpus and not on_cluster()
     require(what, extra, *(["cpu"] if on_cpus else []))
 

@@ -72,10 +72,10 @@ class Place:
             torch.manual_seed(0)
             save_checkpoint(open_store(str(self.checkpoint)), VideoGenerator(config))
 
-    def spec(self, dataset: Path | str, **groups: dict[str, Any]) -> Path:
+    def spec(self, dataset: Path | str, report: bool = False, **groups: dict[str, Any]) -> Path:
         """A spec file beside the source; ``groups`` are merged into it."""
         tree: dict[str, Any] = {
-            "dataset": {"uri": str(dataset), "name": "same", "report": False},
+            "dataset": {"uri": str(dataset), "name": "same", "report": report},
             "source": {"uri": str(self.source)},
             "generator": {"checkpoint": str(self.checkpoint)},
             "clips": {"frames": 0},
