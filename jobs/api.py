@@ -30,7 +30,10 @@ class PlanSummary:
     base_version: int | None  # the newest version, on top of which it is planned; None for a first one
     sequences: int
     label_frames: int  # label maps of the source
+    splits: Mapping[str, Mapping[str, int]]  # split -> its `sequences`, `frames`, `clips_to_render`
     files_read: int  # label maps that had to be read; the others are known from earlier runs
+    files_skipped: Mapping[str, int]  # kind -> files with hidden or system names, which are no label maps
+    sequences_left_out: Mapping[str, int]  # field of the source -> sequences that it leaves out
     clips_to_render: int
     frames_to_render: int
     shards: int  # data files to write

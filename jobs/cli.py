@@ -12,6 +12,7 @@ from flowreel.jobs import (
     evaluate,
     export,
     import_checkpoint,
+    presets,
     report,
     segmenter,
     spec_commands,
@@ -43,7 +44,7 @@ Exit codes:
 )
 
 COMMANDS: dict[str, dict[str, Callable[..., None]]] = {  # by heading, in the order of --help
-    "Get started": {"demo": spec_commands.demo, "schema": spec_commands.schema},
+    "Get started": {"demo": spec_commands.demo, "schema": spec_commands.schema, "presets": presets.command},
     "Make datasets": {
         "plan": spec_commands.plan,
         "render": spec_commands.render,

@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
+from flowreel.jobs.plan_source import source_figures, source_lines, source_warnings
 from flowreel.pipeline.dataset.runs.plan_file import save_plan
 from flowreel.pipeline.generator.checks import check_weights
 from flowreel.pipeline.planning.dropped import dropped_by
@@ -51,9 +52,7 @@ def summary(prepared: Prepared, price: float | None) -> dict[str, Any]:
     return {
         "plan_id": plan.plan_id,
         "base_version": plan.base_version,
-        "sequences": len(prepared.catalog.sequences),
-        "label_frames": prepared.catalog.sequences.frame_count,
-        "files_read": prepared.catalog.read,
+        **source_figures(prepared),
         "clips_to_render": plan.clip_count,
         "frames_to_render": plan.frame_count,
         "shards": len(plan.shards),
@@ -90,7 +89,7 @@ def summary(prepared: Prepared, price: float | None) -> dict[str, Any]:
 def _dropped(prepared: Prepared) -> dict[str, Any]:
     """Tells which clips go without a successor, and warns where `render` would not publish for that."""
     gone, bound = dropped_by(prepared), prepared.job.spec.failure.max_dropped_fraction
-    warnings = []
+    warnings = source_warnings(prepared)
     if gone.fraction > bound:
         warnings.append(
             f"`render` would not publish: version {prepared.plan.base_version} would lose {gone}, more than"
@@ -104,7 +103,7 @@ def lines(figures: dict[str, Any]) -> Iterator[str]:
     """Words the figures of a plan for people, line by line."""
     base, (width, height) = figures["base_version"], figures["size"]
     yield f"plan {figures['plan_id']}, " + (f"on top of version {base}" if base else "for the first version")
-    yield f"  source     {counted(figures['sequences'], 'sequence')}, {counted(figures['label_frames'], 'label frame')}"
+    yield from source_lines(figures)
     clips, frames = counted(figures["clips_to_render"], "clip"), counted(figures["frames_to_render"], "frame")
     yield f"  to render  {clips}, {frames} in {counted(figures['shards'], 'shard')}"
     yield (

@@ -24,7 +24,7 @@ def refresh(
     result = render_by(rendering, spec, display, allow_code=allow_code)
     if result.exit not in (Exit.DONE, Exit.WITH_FAILURES):
         return result, None
-    dataset = open_store(spec.dataset.uri, spec.storage_options)
+    dataset = open_store(spec.dataset.uri, spec.dataset_options)
     keep, new = spec.dataset.keep_versions, result.version if result.published else None
     there = published_text(new) if new else "the dataset is up to date"
     try:

@@ -3,6 +3,8 @@
 import sys
 
 from flowreel.jobs.render import Exit, Result
+from flowreel.jobs.status import split_line
+from flowreel.pipeline.planning.splits import empty_splits
 from flowreel.schemas.spec import Spec
 from flowreel.schemas.wording import counted
 
@@ -28,5 +30,9 @@ def print_summary(result: Result, spec: Spec) -> None:
             f"published version {result.version.number} of {spec.dataset.uri}: {counted(counts.clips, 'clip')},"
             f" {counted(counts.frames, 'frame')} ({counts.rendered:,} rendered, {counts.reused:,} reused)"
         )
+        print(f"splits: {split_line(counts.model_dump()['splits'])}")
+        per_split = {name: split.sequences for name, split in counts.splits.items()}
+        for warning in empty_splits(per_split, spec.split):
+            print(f"warning: {warning}", file=sys.stderr)
     elif result.version:
         print(f"nothing changed: version {result.version.number} of {spec.dataset.uri} is up to date")

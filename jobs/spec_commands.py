@@ -30,6 +30,9 @@ def plan(
     out: Annotated[str, typer.Option(metavar="FILE", help="Also write the clips to render to this Parquet file.")] = "",
     price: Price = None,
     allow_code: AllowCode = False,
+    sequences: Annotated[
+        bool, typer.Option("--sequences", help="Also list every sequence: frames, size, fps, split, problems.")
+    ] = False,
 ) -> None:
     """Checks a spec and its source, and says what rendering it would take.
 
@@ -45,15 +48,17 @@ def plan(
     143 stopped by SIGHUP, Ctrl-C, SIGTERM.
     """
     from flowreel.jobs import plan as planning
+    from flowreel.jobs import plan_source
     from flowreel.jobs.spec_file import open_spec
     from flowreel.jobs.terminal.progress import Display
 
     display = Display()
     prepared, figures = planning.plan(open_spec(spec, set_, display), out or None, price, allow_code=allow_code)
+    listed = plan_source.sequence_figures(prepared) if sequences else []
     if as_json:
-        print(planning.as_json(figures))
+        print(planning.as_json(figures | ({"sequence_list": listed} if sequences else {})))
     else:
-        print("\n".join(planning.lines(figures)))
+        print("\n".join([*planning.lines(figures), *(plan_source.sequence_lines(listed) if sequences else ())]))
     prepared.catalog.check()
 
 

@@ -1,5 +1,6 @@
 """`flowreel status`: the versions of a dataset, and its runs that are under way or were interrupted."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from flowreel.pipeline.dataset import versions
@@ -46,6 +47,8 @@ def lines(figures: dict[str, Any]) -> list[str]:
             f"  version {v['version']}  {v['created']}  {counted(v['clips'], 'clip')}, {counted(v['frames'], 'frame')},"
             f" {byte_size(v['bytes'])} in {counted(v['shards'], 'file')} ({', '.join(outcomes) or 'no clips'})"
         )
+        if v["splits"]:
+            text.append(f"    splits   {split_line(v['splits'])}")
     if not figures["versions"]:
         text.append("  no version published yet")
     for r in figures["unfinished_runs"]:
@@ -55,3 +58,13 @@ def lines(figures: dict[str, Any]) -> list[str]:
             " command to resume"
         )
     return text
+
+
+def split_line(splits: Mapping[str, Mapping[str, int]]) -> str:
+    """Words what each split holds; ``splits``: by name, with ``sequences``, ``clips`` and ``frames``."""
+    return "; ".join(
+        f"{name}: {counted(n['sequences'], 'sequence')}, {counted(n['clips'], 'clip')}, {counted(n['frames'], 'frame')}"
+        if n["sequences"]
+        else f"{name}: empty"
+        for name, n in splits.items()
+    )

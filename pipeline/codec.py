@@ -1,9 +1,6 @@
 """Encodes and decodes pixels: lossless label and instance PNGs, images, KITTI flow."""
 
 import io
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import lru_cache
 from tokenize import TokenError
 from typing import Literal
@@ -11,57 +8,16 @@ from typing import Literal
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from flowreel.pipeline.concurrency import ByteBudget
+from flowreel.pipeline.id_maps import decode_ids as decode_ids
+from flowreel.pipeline.image_files import opened
 
 ImageCodec = Literal["jpeg", "png", "webp"]
 ENDING = {"jpeg": ".jpg", "png": ".png", "webp": ".webp"}
-_ID_MODES = ("L", "P", "1", "I;16", "I;16B", "I")  # one channel of integers; P: the palette index is the id
-# Not all that Pillow knows: some formats run other programs, and the rarer ones are little tested.
-_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "TGA", "JPEG2000")
-_DAMAGE = (OSError, SyntaxError)  # Pillow raises SyntaxError for a broken PNG chunk
 # NumPy's, for headers that promise too much.
 _BAD_ARRAY = (ValueError, OSError, EOFError, MemoryError, OverflowError, SyntaxError, TokenError)
 _NUMPY = b"\x93NUMPY"
-DECODING = ByteBudget(256 * 2**20)  # pictures that are being decoded, by all threads of a process
-COPIES = 3  # of its pixels that Pillow and NumPy hold while one is decoded
-# Those beyond Pillow's bound are refused; of those below it that it warns of, one is decoded at a time.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
-_PIXEL_BYTES = {
-    "1": 1,
-    "L": 1,
-    "P": 1,
-    "LA": 2,
-    "I;16": 2,
-    "I;16B": 2,
-    "RGB": 8,
-}  # RGB: Pillow pads it, and converts it
-_LOSSY = ("JPEG", "MPO", "WEBP", "JPEG2000")
-
-
-def decode_ids(data: bytes) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """Decodes a label or instance map, (H, W), in the depth it is stored with: uint8 or uint16.
-
-    Raises ValueError, naming what was found, for bytes that are not a complete lossless one-channel image.
-    """
-    with _opened(data) as image:
-        if image.mode not in _ID_MODES:
-            raise ValueError(
-                f"{image.mode} image with {len(image.getbands())} channels, where one channel of ids is needed;"
-                " is it a colour picture? Point the template at the id maps"
-            )
-        if image.format in _LOSSY:
-            raise ValueError(f"{image.format} is lossy and changes ids; store label maps as PNG")
-        if image.format == "PNG" and data[24] in (2, 4) and image.mode != "P":
-            raise ValueError(f"{data[24]}-bit grey PNG, whose ids readers scale; store label maps with 8 or 16 bits")
-        ids = np.asarray(image)
-    if ids.dtype == np.bool_ or ids.dtype == np.uint8:
-        return ids.astype(np.uint8, copy=False)
-    low, high = int(ids.min()), int(ids.max())
-    if low < 0 or high > 65535:
-        raise ValueError(f"ids {low}..{high} outside 0..65535")
-    return ids.astype(np.uint16, copy=False)
 
 
 def kind_of(data: bytes) -> str:
@@ -108,7 +64,7 @@ def decode_image(data: bytes) -> NDArray[np.uint8]:
         except _BAD_ARRAY as error:
             raise ValueError(f"damaged NumPy array: {error}") from None
         raise ValueError(_numbers("NumPy array", values))
-    with _opened(data) as image:
+    with opened(data) as image:
         if image.mode.startswith(("I", "F")):
             raise ValueError(_numbers(f"{image.mode} image", np.asarray(image)))
         return np.asarray(image.convert("RGB"))
@@ -119,36 +75,6 @@ def _numbers(kind: str, values: NDArray[np.number]) -> str:
     bad = int(values.size - np.isfinite(values).sum())
     found = f", {bad} of {values.size} values NaN or infinite" if bad else ""
     return f"{kind} of {values.dtype}{found}; 8 bits per channel are needed: store frames as PNG or JPEG"
-
-
-@contextmanager
-def decoding(data: bytes) -> Iterator[None]:
-    """Waits until there is memory to decode a picture, and keeps it until the block ends: around `decode_ids` and
-    `decode_image` where the pixels are used at once, and not kept. Both do it themselves for as long as they decode."""
-    try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-            size = image.width * image.height * _PIXEL_BYTES.get(image.mode, 4) * COPIES
-    except (*_DAMAGE, Image.DecompressionBombError, ValueError):  # which decoding will report
-        size = 0
-    with DECODING.hold(size):
-        yield
-
-
-@contextmanager
-def _opened(data: bytes) -> Iterator[Image.Image]:
-    """Opens an image whose checksums are right. Raises ValueError for whatever Pillow finds wrong, then or while
-    decoding."""
-    try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-            image.verify()  # decoding does not look at checksums: a flipped bit must not become another id
-        with decoding(data), Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-            yield image
-    except Image.DecompressionBombError as error:  # by its header alone
-        raise ValueError(f"refused without decoding: {error}") from None
-    except UnidentifiedImageError:
-        raise ValueError(f"no image: {len(data)} bytes that start with {data[:8]!r}") from None
-    except _DAMAGE as error:
-        raise ValueError(f"truncated or damaged image: {error}") from None
 
 
 def encode_flow(flow_HW2: NDArray[np.float32], sure_HW: NDArray[np.bool_] | None = None) -> bytes:

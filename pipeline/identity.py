@@ -6,7 +6,7 @@ share, one of each span of a sequence (which all variants share), and of the two
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from json.encoder import encode_basestring
 from typing import Any
@@ -29,7 +29,7 @@ _BLOCK = 65_536  # ids that are Python objects at one time
 # The reason that people read, by the name of the part that changed. What is not listed here is a setting.
 REASON_OF = {
     **dict.fromkeys(("style", "style_uri", "light", "edits", "donors", "seed"), "variant"),
-    **dict.fromkeys(("label_space", "remap"), "label space"),
+    **dict.fromkeys(("label_space", "remap", "encoding"), "label space"),
     "generator": "weights",
 }
 SETTINGS = "settings"
@@ -111,15 +111,19 @@ def shard_ids(clip_C16: NDArray[np.uint8], first_M1: NDArray[np.int64]) -> NDArr
     )
 
 
-def split_of(sequence_id: str, split: dict[str, float]) -> str:
+def split_point(sequence_id: str) -> float:
+    """Hashes the name of a sequence to a point in [0, 1), which shares divide among splits."""
+    return int(hashlib.sha256(encode_basestring(sequence_id).encode()).hexdigest()[:12], 16) / 16**12
+
+
+def split_of(sequence_id: str, split: Mapping[str, float]) -> str:
     """Chooses the split of a sequence by its name alone, so that it stays when other sequences come or go."""
-    point = int(hashlib.sha256(encode_basestring(sequence_id).encode()).hexdigest()[:12], 16) / 16**12
-    edge = 0.0
+    point, edge = split_point(sequence_id), 0.0
     for name, share in split.items():
         edge += share
         if point < edge:
             return name
-    return next(name for name in reversed(split) if split[name] > 0)  # the shares sum to 1 but for rounding
+    return next(name for name in reversed(list(split)) if split[name] > 0)  # the shares sum to 1 but for rounding
 
 
 def variant_parts(
@@ -143,6 +147,8 @@ def variant_parts(
         "output": spec.output.model_dump(mode="json", exclude=_without_effect(spec)),
     }
     # What most variants do not have is no part of their ids.
+    if settings.encoding:
+        parts["encoding"] = settings.encoding
     if variant.light:
         parts["light"] = variant.light.model_dump(mode="json")
     if chosen.donors:

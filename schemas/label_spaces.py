@@ -1,6 +1,7 @@
 """The built-in label spaces."""
 
 from flowreel.schemas.label_space import LabelClass, LabelSpace
+from flowreel.schemas.street_classes import CAMVID, CARLA, IDD, MAPILLARY, rows, train_ids_to_cityscapes
 
 # id, name, RGB, kind, ignore. Ids, names and colours as published with Cityscapes; the licence plate, -1 there, is
 # 34 here, so that all 35 have a channel (as vid2vid's 35 label channels do).
@@ -127,4 +128,24 @@ _TABLES = {
     "cityscapes": _CITYSCAPES, "camvid11": _CAMVID11,
     "person": _PERSON, "densepose": _DENSEPOSE, "face-parts": _FACE_PARTS,
 }  # fmt: skip
+_STREETS = {"camvid": CAMVID, "idd": IDD, "carla": CARLA, "mapillary-v1.2": MAPILLARY}
+
+
+def _street_space(name: str, table: str) -> LabelSpace:
+    classes = [
+        LabelClass(id=number, name=label, color=rgb, kind="thing" if kind == "thing" else "stuff", ignore=ignored)
+        for number, label, rgb, kind, _, ignored in rows(table)
+    ]
+    return LabelSpace(name=name, classes=tuple(classes))
+
+
+def _train_ids(cityscapes: LabelSpace) -> LabelSpace:
+    """Gives the label space of Cityscapes' train ids."""
+    names = train_ids_to_cityscapes()
+    classes = [cityscapes.by_id[cityscapes.resolve(name)].model_copy(update={"id": i}) for i, name in names.items()]
+    return LabelSpace(name="cityscapes-train-ids", classes=tuple(classes))
+
+
 BUILT_IN = {name: _space(name, table) for name, table in _TABLES.items()}
+BUILT_IN |= {name: _street_space(name, table) for name, table in _STREETS.items()}
+BUILT_IN["cityscapes-train-ids"] = _train_ids(BUILT_IN["cityscapes"])

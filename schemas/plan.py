@@ -30,6 +30,7 @@ class RenderSettings:
     precision: Literal["float32", "bfloat16", "float16"]
     size: tuple[Side, Side]  # width, height
     generator: str  # digest
+    encoding: str = ""  # of the source's maps, with the digest of its file; "" for plain ids
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from flowreel.schemas.template import paths_of
+
 DIGEST_BYTES = 32  # of a SHA-256
 
 
@@ -56,6 +58,11 @@ class Sequences(Items[Sequence]):
     instance_N32: NDArray[np.uint8] | None  # SHA-256 of the instance map, zeros where there is none
     guides: str | None = None  # template of the guides of poses and faces: see `SourceSpec.guides`
     guide_N32: NDArray[np.uint8] | None = None  # SHA-256 of the guide
+    # large_string, per frame: paths that do not follow from template, id and name; None where all do
+    label_paths: pa.Array | None = None
+    instance_paths: pa.Array | None = None
+    guide_paths: pa.Array | None = None
+    recordings: pa.Array | None = None  # string, per sequence: what it was cut out of; None where that is itself
 
     @property
     def frame_count(self) -> int:
@@ -99,34 +106,53 @@ class Sequences(Items[Sequence]):
             None if n is None else n[row_N] for n in (self.label_N32, self.instance_N32, self.guide_N32)
         )
         assert label_N32 is not None
+        names, *paths = (None if n is None else n.take(pa.array(row_N)) for n in (self.names, *self._paths))
         return Sequences(
             self.labels, self.instances, self.ids.take(pa.array(sequence_P)), self.size_S2[sequence_P], edge_P1,
-            self.names.take(pa.array(row_N)), label_N32, instance_N32, self.guides, guide_N32,
+            names, label_N32, instance_N32, self.guides, guide_N32, *paths,
         )  # fmt: skip
+
+    @property
+    def _paths(self) -> tuple[pa.Array | None, ...]:
+        return self.label_paths, self.instance_paths, self.guide_paths
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Sends itself as bytes: see `flowreel.schemas.shards.VariantSettings.fields`."""
         numbers = (self.size_S2, self.first_S1, self.label_N32, self.instance_N32, self.guide_N32)
-        names = pa.concat_arrays([self.names])  # without what its buffers hold besides
-        buffers = [buffer and buffer.to_pybytes() for buffer in names.buffers()[1:]]
+        texts = [_buffers(text) for text in (self.names, *self._paths)]
         columns = [n if n is None else n.tobytes() for n in numbers]
-        return _sequences, (self.labels, self.instances, self.guides, self.ids.to_pylist(), buffers, columns)
+        return _sequences, ((self.labels, self.instances, self.guides), self.ids.to_pylist(), texts, columns)
+
+
+def _buffers(texts: pa.Array | None) -> list[bytes] | None:
+    """Gives the buffers of a large_string array as bytes, without what they hold besides it."""
+    if texts is None:
+        return None
+    return [buffer and buffer.to_pybytes() for buffer in pa.concat_arrays([texts]).buffers()[1:]]
 
 
 def _sequences(
-    labels: str, instances: str | None, guides: str | None, ids: list[str], names: list[bytes], columns: list[bytes]
+    templates: tuple[str, str | None, str | None], ids: list[str], texts: list[list[bytes] | None], columns: list[bytes]
 ) -> Sequences:
+    labels, instances, guides = templates
     size, first, *digests = columns
     first_S1 = np.frombuffer(first, np.int64)
-    buffers = [None, *(pa.py_buffer(part) for part in names)]
     label_N32, instance_N32, guide_N32 = (
         None if d is None else np.frombuffer(d, np.uint8).reshape(-1, DIGEST_BYTES) for d in digests
     )
     assert label_N32 is not None
+    names, *paths = (_texts(each, len(label_N32)) for each in texts)
     return Sequences(
         labels, instances, pa.array(ids, pa.string()), np.frombuffer(size, np.int32).reshape(-1, 2), first_S1,
-        pa.Array.from_buffers(pa.large_string(), len(label_N32), buffers), label_N32, instance_N32, guides, guide_N32,
+        names, label_N32, instance_N32, guides, guide_N32, *paths,
     )  # fmt: skip
+
+
+def _texts(buffers: list[bytes] | None, count: int) -> pa.Array | None:
+    """Gives the large_string array of `_buffers`."""
+    if buffers is None:
+        return None
+    return pa.Array.from_buffers(pa.large_string(), count, [None, *(pa.py_buffer(part or b"") for part in buffers)])
 
 
 class Frames(Items[Frame]):
@@ -154,16 +180,28 @@ class Frames(Items[Frame]):
 
     def __iter__(self) -> Iterator[Frame]:
         of, low = self._of, self._low
-        names = of.names.slice(low, max(self._rows, default=low - 1) - low + 1).to_pylist()
-        columns = [(of.labels, of.label_N32), (of.instances, of.instance_N32), (of.guides, of.guide_N32)]
-        ends = [None if t is None or n is None else (_ends(t, self.sequence_id), n) for t, n in columns]
+        count = max(self._rows, default=low - 1) - low + 1
+        names = of.names.slice(low, count).to_pylist()
+        columns = (
+            (of.labels, of.label_N32, of.label_paths),
+            (of.instances, of.instance_N32, of.instance_paths),
+            (of.guides, of.guide_N32, of.guide_paths),
+        )
+        files = [None if t is None or n is None else (self._paths(t, given, names), n) for t, n, given in columns]
         for row in self._rows:
-            name = names[row - low]
-            label, instance, guide = (end and _file(end[0], name, end[1][row]) for end in ends)
+            label, instance, guide = (
+                each and SourceFile(each[0][row - low], each[1][row].tobytes().hex()) for each in files
+            )
             assert label is not None
             if instance is not None and of.instance_N32 is not None and not of.instance_N32[row].any():
                 instance = None
-            yield Frame(name, label, instance, guide)
+            yield Frame(names[row - low], label, instance, guide)
+
+    def _paths(self, template: str, given: pa.Array | None, names: list[str]) -> list[str]:
+        """Gives the paths of the files of one kind from the lowest frame on."""
+        if given is not None:
+            return list(given.slice(self._low, len(names)).to_pylist())
+        return [*map(paths_of(template, self.sequence_id), names)]
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Items) and tuple(self) == tuple(other)
@@ -189,13 +227,3 @@ class Frames(Items[Frame]):
     def _low(self) -> int:
         """Gives the lowest row."""
         return min(self._rows, default=0)
-
-
-def _ends(template: str, sequence_id: str) -> tuple[str, str]:
-    """Gives what stands before and after a frame's name in the path of its file."""
-    before, after = template.split("*")
-    return before.replace("{sequence}", sequence_id), after
-
-
-def _file(ends: tuple[str, str], name: str, digest_32: NDArray[np.uint8]) -> SourceFile:
-    return SourceFile(f"{ends[0]}{name}{ends[1]}", digest_32.tobytes().hex())

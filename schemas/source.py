@@ -1,37 +1,26 @@
 """Sources to render from: label maps in a bucket, poses or face landmarks there, or procedural streets."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
+from flowreel.schemas.containers import ColumnsSpec, FolderUri, check_templates
 from flowreel.schemas.edit import ClassKey
-from flowreel.schemas.model import Model
+from flowreel.schemas.encoding import Encoding, holds_instances, words
+from flowreel.schemas.model import Model, OwnOptions
 from flowreel.schemas.numbers import Fps, Fraction, Natural, Positive, Side
+from flowreel.schemas.presets import with_preset
+from flowreel.schemas.template import FrameTemplate
 
-SEQUENCE = "{sequence}"
 LABELS = "{sequence}/labels/*.png"
 FRAMES = "{sequence}/*"  # what procedural frames are called: no file lies there
 CITYSCAPES = "cityscapes"
 
-
-def check_template(template: str) -> str:
-    """Returns the template. Raises ValueError if it is not a template of frames."""
-    if template.count(SEQUENCE) != 1:
-        found = "missing from" if SEQUENCE not in template else "more than once in"
-        raise ValueError(f"'{SEQUENCE}' is {found} '{template}'; write it as in '{{sequence}}/labels/*.png'")
-    parts = template.split("/")
-    if SEQUENCE not in parts[:-1] or template.count("*") != 1 or "*" not in parts[-1]:
-        raise ValueError(
-            f"'{template}' must have '{SEQUENCE}' as a folder of its own and one '*' in the file name;"
-            " for example '{sequence}/labels/*.png'"
-        )
-    if "\\" in template or any(part in ("", ".", "..") for part in parts):
-        raise ValueError(f"'{template}' must be relative to source.uri, without empty parts, '.', '..' or '\\'")
-    return template
-
-
-FrameTemplate = Annotated[str, AfterValidator(check_template)]
 Density = Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)]
+Patterns = Annotated[
+    tuple[Annotated[str, Field(min_length=1)], ...],
+    BeforeValidator(lambda patterns: [patterns] if isinstance(patterns, str) else patterns),
+]
 Picture = Annotated[
     tuple[Side, Side] | None,
     Field(description="width, height of the pictures that the points were found in; default: the maps' or images' own"),
@@ -102,18 +91,53 @@ class FaceSpec(Model):
 class SourceSpec(Model):
     """Where the sequences lie and what their ids mean; or what to paint instead."""
 
-    uri: str = Field("", description="folder or bucket URL that holds the sequences")
-    labels: FrameTemplate = Field(LABELS, description="label maps; {sequence} is one or more path parts")
+    uri: FolderUri = Field("", description="folder or bucket URL that holds the sequences")
+    preset: str | None = Field(
+        None, description="a known layout, whose fields those given here override: see `flowreel presets`"
+    )
+    labels: FrameTemplate = Field(
+        LABELS,
+        description="label maps; {sequence} is one or more path parts, or a part of the file name, as in"
+        " {sequence}_*.png; a part such as {sequence}.tar or .zip is opened as a folder, {sequence}.mkv as its frames;"
+        " without *, each file is a sequence of its own",
+    )
     instances: FrameTemplate | None = Field(
         None, description="instance maps, one per label map, matched by frame name; of poses: masks of people"
     )
     images: FrameTemplate | None = Field(None, description="real images, for training; rendering reads none")
-    label_space: str = Field(CITYSCAPES, description="`cityscapes`, `camvid11`, or a path to a label-space file")
+    encoding: Encoding = Field(
+        "ids",
+        description="how label maps say what a pixel shows: `ids`, `index` (of a palette, whatever it shows),"
+        " `{channel: red}`, `colours` (the label space's) or `{colours: FILE}`; with instances in the same file"
+        " `kitti-step`, `mapillary`, `cityscapes-instance`, `coco-panoptic` or `{coco-panoptic: FILE}`",
+    )
+    label_space: str = Field(
+        CITYSCAPES,
+        description="one that is built in (`cityscapes`, `camvid11`, `camvid`, `idd`, `carla`, `mapillary-v1.2`,"
+        " `cityscapes-train-ids`), or a file: a label space, COCO's or Mapillary's JSON, or Replicator's, also with *",
+    )
     remap: dict[int, ClassKey] = Field({}, description="source id -> id or class name of the label space")
     fps: Fps = Field(17.0, description="frames per second of the sequences")
+    step: Positive | None = Field(None, description="from one frame number to the next; default: as the names say")
+    gaps: Literal["error", "split", "hold"] = Field(
+        "error",
+        description="where frames are missing: split: what follows is another sequence; hold: the frame before a gap of"
+        " up to a second stands still. split also cuts where another recording begins",
+    )
+    include: Patterns = Field((), description="names of sequences to render, with * and ?; default: all")
+    exclude: Patterns = Field((), description="names of sequences to leave out, with * and ?")
+    min_frames: Positive = Field(1, description="sequences with fewer frames are left out")
+    dataset: str | None = Field(
+        None,
+        description="instead of a uri: another Flowreel dataset, DATASET or DATASET@N; each of its clips is a sequence,"
+        " with its label space, frame rate, instance maps and split",
+    )
+    columns: ColumnsSpec | None = Field(None, description="the frames are rows of Parquet files: their columns")
     procedural: ProceduralSpec | None = Field(None, description="instead of a uri: procedural streets")
     pose: PoseSpec | None = Field(None, description="instead of labels: poses")
     face: FaceSpec | None = Field(None, description="instead of labels: face landmarks")
+
+    storage_options: OwnOptions = None
 
     @property
     def kind(self) -> Literal["labels", "procedural", "pose", "face"]:
@@ -128,7 +152,7 @@ class SourceSpec(Model):
     @property
     def place(self) -> str:
         """Names the source for messages."""
-        return f"procedural street scenes, seed {self.procedural.seed}" if self.procedural else self.uri
+        return f"procedural street scenes, seed {self.procedural.seed}" if self.procedural else self.dataset or self.uri
 
     @property
     def frames(self) -> str:
@@ -138,6 +162,11 @@ class SourceSpec(Model):
         if self.pose:
             return self.pose.openpose or str(self.pose.densepose)
         return self.face.landmarks if self.face else self.labels
+
+    @property
+    def templates(self) -> tuple[str, ...]:
+        """Gives the templates of all files that rendering reads."""
+        return tuple(t for t in (self.frames, self.instances, self.guides) if t)
 
     @property
     def guides(self) -> str | None:
@@ -164,7 +193,12 @@ class SourceSpec(Model):
     @property
     def has_instances(self) -> bool:
         """Tells whether it has instance maps."""
-        return self.procedural is not None or self.instances is not None
+        return self.procedural is not None or self.instance_maps is not None
+
+    @property
+    def instance_maps(self) -> str | None:
+        """Gives the template of the files that hold instances: of some encodings, the label maps."""
+        return self.labels if holds_instances(self.encoding) else self.instances
 
     @property
     def has_keypoints(self) -> bool:
@@ -178,15 +212,26 @@ class SourceSpec(Model):
             return "densepose" if self.pose.densepose else "person"
         return "face-parts" if self.face else self.label_space
 
+    @model_validator(mode="before")
+    @classmethod
+    def _preset(cls, tree: Any) -> Any:
+        return with_preset(tree) if isinstance(tree, dict) else tree
+
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
-        kinds = [name for name in ("procedural", "pose", "face") if getattr(self, name)]
+        kinds = [name for name in ("procedural", "pose", "face", "dataset") if getattr(self, name)]
         if len(kinds) > 1:
             raise ValueError(f"{' and '.join(kinds)} are given; a source is one of them")
-        if self.procedural is None and not self.uri:
+        if self.procedural is None and self.dataset is None and not self.uri:
             raise ValueError("uri: missing; give the folder or bucket URL that holds the sequences")
+        if self.columns:
+            check_templates(self.columns, self.instances, self.images)
         if kinds:
             self._check_unused(kinds[0])
+        if self.instances and holds_instances(self.encoding):
+            raise ValueError(
+                f"instances: with encoding {words(self.encoding)} the label maps hold them; leave instances out"
+            )
         if (self.pose or self.face) and not self._has_size and not self.images:
             raise ValueError(
                 f"{self.kind}.picture: missing; nothing else says how large the pictures are: give [width, height] or"
@@ -197,9 +242,12 @@ class SourceSpec(Model):
         return self
 
     def _check_unused(self, kind: str) -> None:
-        usual: dict[str, object] = {"labels": LABELS, "label_space": CITYSCAPES, "remap": {}}
+        usual: dict[str, object] = {"labels": LABELS, "label_space": CITYSCAPES, "remap": {}, "encoding": "ids"}
+        usual |= {"columns": None}
+        if kind in ("dataset", "procedural"):
+            usual |= {"uri": ""}
         if kind == "procedural":
-            usual |= {"uri": "", "instances": None, "images": None}
+            usual |= {"instances": None, "images": None}
         if kind == "face":
             usual |= {"instances": None}
         for name, value in usual.items():

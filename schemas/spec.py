@@ -6,10 +6,11 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from flowreel.schemas.edit import needs_instances
-from flowreel.schemas.model import Model
+from flowreel.schemas.model import Model, OwnOptions
 from flowreel.schemas.numbers import Fraction, Gpus, Natural, Positive, Seconds, Seed, Side
 from flowreel.schemas.quality import QualitySpec
-from flowreel.schemas.source import SEQUENCE, SourceSpec
+from flowreel.schemas.source import SourceSpec
+from flowreel.schemas.template import SEQUENCE
 from flowreel.schemas.variants import GENERATE, Balance, Matrix, Rule, Variant, or_rule
 
 __all__ = ["GENERATE", "GRACE_H", "SEQUENCE", "Fraction", "Natural", "Positive", "Side", "SourceSpec", "Spec"]
@@ -27,6 +28,7 @@ class DatasetSpec(Model):
     license: str = Field("unknown", description="for the card: an SPDX or Hugging Face identifier, or a text's URL")
     keep_versions: Positive = Field(5, description="how many newest versions retention keeps")
     report: bool = Field(True, description="leave a report of each version beside its manifest: report/index.html")
+    storage_options: OwnOptions = None
 
     @property
     def title(self) -> str:
@@ -43,6 +45,7 @@ class GeneratorSpec(Model):
     )
     batch: Positive | Literal["auto"] = Field("auto", description="clips rendered in lock-step")
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    storage_options: OwnOptions = None
 
 
 class ClipsSpec(Model):
@@ -145,7 +148,12 @@ class Spec(Model):
     failure: FailureSpec = FailureSpec()
     execution: ExecutionSpec = ExecutionSpec()
     # Kept out of repr, dumps and records: it may hold secrets.
-    storage_options: dict[str, Any] = Field({}, repr=False, exclude=True, description="given to fsspec, never stored")
+    storage_options: dict[str, Any] = Field(
+        {},
+        repr=False,
+        exclude=True,
+        description="given to fsspec, never stored; source, dataset and generator may have their own",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -187,6 +195,24 @@ class Spec(Model):
                 raise ValueError(f"variants[{index}] repeats variants[{seen[key]}]; remove one or change its seed")
             seen[key] = index
         return self
+
+    @property
+    def source_options(self) -> dict[str, Any]:
+        """Gives the storage options of the source's files, its label space among them."""
+        own = self.source.storage_options
+        return self.storage_options if own is None else own
+
+    @property
+    def dataset_options(self) -> dict[str, Any]:
+        """Gives the storage options of the dataset."""
+        own = self.dataset.storage_options
+        return self.storage_options if own is None else own
+
+    @property
+    def generator_options(self) -> dict[str, Any]:
+        """Gives the storage options of the checkpoint."""
+        own = self.generator.storage_options
+        return self.storage_options if own is None else own
 
     @property
     def extra_columns(self) -> tuple[str, ...]:

@@ -198,9 +198,15 @@ class TrainSpec(Model):
     @classmethod
     def _paired(cls, given: Any) -> Any:
         for source in given if isinstance(given, tuple) else (given,):
+            if source is not None and source.dataset is not None:
+                raise ValueError("a published dataset is trained on as dataset, not source.dataset")
             if source is not None and source.images is None:
                 raise ValueError("images: training needs real frames; for example images: '{sequence}/images/*.jpg'")
         return given
+
+    def source_options(self, source: SourceSpec) -> dict[str, Any]:
+        """Gives the storage options of a source's files."""
+        return self.storage_options if source.storage_options is None else source.storage_options
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:

@@ -45,6 +45,14 @@ class FileRecord(Model):
     sha256: Hash
 
 
+class SplitCounts(Model):
+    """The numbers of one split of a version."""
+
+    sequences: Long
+    clips: Long
+    frames: Long
+
+
 class Counts(Model):
     """The numbers of a version, and how it came about."""
 
@@ -58,6 +66,7 @@ class Counts(Model):
     dropped: Long  # clips of the version before that it no longer holds
     failed: Long
     rejected: Long
+    splits: dict[str, SplitCounts] = Field({}, description="with empty ones; {}: published by an older release")
 
 
 class Work(Model):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import cost_of_measures, generator, scale, timing
+from benchmarks import containers, cost_of_measures, generator, scale, timing
 from benchmarks.deviation import psnr_db
 from benchmarks.memory import per_clip_mb
 from benchmarks.original import OriginalEngine
@@ -139,3 +139,11 @@ def test_scale_is_measured_with_the_real_code(tmp_path: Path, capsys: pytest.Cap
     assert [(c["step"], c["size"]) for c in found] == list(zip(steps, (1000, 1000, 1000, 20), strict=True))
     assert all(c["cpu_s"] > 0 and 0 < c["before_mib"] <= c["peak_mib"] for c in found)
     assert "| publish | 20 shards |" in capsys.readouterr().out
+
+
+def test_every_way_to_hold_frames_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """All frames are planned, found again and read; requests are those to a bucket, of which there is none here."""
+    containers.main([str(tmp_path), "--frames", "120", "--size", "32x16"])
+    rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines()[2:]]
+    objects = {row[0]: row[1] for row in rows}
+    assert objects == {"| PNGs": "120", "| tar per sequence": "2", "| one FFV1 video": "1", "| Parquet": "10"}

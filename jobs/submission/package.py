@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from flowreel.jobs.spec_file import spec_text
+from flowreel.pipeline.storage import HARMLESS_OPTIONS, HARMLESS_VALUES
 from flowreel.schemas.errors import UsageError
 from flowreel.schemas.parse import parse
 from flowreel.schemas.problems import SECRETS
@@ -37,12 +38,11 @@ def check_travels(job: str, place: str, overrides: Sequence[str], *, local: bool
     text = spec_text(place)
     spec: Spec | TrainSpec
     spec = parse(TrainSpec, text, overrides, place) if job == "train" else parse(Spec, text, overrides, place)
-    for name in _option_names(spec):
-        if _SECRET.search(name):
-            raise UsageError(
-                f"{place}: {SECRETS}.{name}: secrets are not sent in specs; leave it out, and give the job its"
-                " credentials with --env NAME or by the cloud identity of its nodes"
-            )
+    for name in _secret_names(spec):
+        raise UsageError(
+            f"{place}: {name}: secrets are not sent in specs; leave it out, and give the job its"
+            " credentials with --env NAME or by the cloud identity of its nodes"
+        )
     for name, uri in _uris(spec):
         if "://" not in uri and not uri.startswith("/"):
             raise UsageError(
@@ -66,22 +66,29 @@ def pack(folder: Path, spec: str, *, code: bool) -> None:
     (record / "METADATA").write_text(about.read_text("METADATA") or about.read_text("PKG-INFO") or "")
 
 
-def _option_names(model: BaseModel) -> Iterator[str]:
-    """Yields the names of all options of stores in a spec, in whatever part of it."""
+def _secret_names(model: BaseModel, place: str = "") -> Iterator[str]:
+    """Yields the fields of storage options that look like secrets, in whatever part of a spec."""
     for field in type(model).model_fields:
         value = getattr(model, field)
-        if field == SECRETS:
-            yield from _names(value)
-        elif isinstance(value, BaseModel):
-            yield from _option_names(value)
+        for number, part in enumerate(value) if isinstance(value, tuple) else [(None, value)]:
+            here = f"{place}{field}" + ("" if number is None else f".{number}")
+            if field == SECRETS:
+                yield from (f"{here}.{name}" for name, option in _options(part) if _is_secret(name, option))
+            elif isinstance(part, BaseModel):
+                yield from _secret_names(part, here + ".")
 
 
-def _names(options: object) -> Iterator[str]:
-    """Yields the names of options, those of nested ones as well."""
+def _is_secret(name: str, value: object) -> bool:
+    harmless = name in HARMLESS_OPTIONS or value in tuple(HARMLESS_VALUES)
+    return bool(_SECRET.search(name)) and not harmless
+
+
+def _options(options: object) -> Iterator[tuple[str, object]]:
+    """Yields the names and values of options, those of nested ones as well."""
     if isinstance(options, dict):
         for name, value in options.items():
-            yield str(name)
-            yield from _names(value)
+            yield str(name), value
+            yield from _options(value)
 
 
 def _uris(spec: Spec | TrainSpec) -> Iterator[tuple[str, str]]:
@@ -89,7 +96,9 @@ def _uris(spec: Spec | TrainSpec) -> Iterator[tuple[str, str]]:
     several = spec.sources if isinstance(spec, TrainSpec) else ()
     named_sources = [("source", spec.source), *((f"sources.{i}", source) for i, source in enumerate(several))]
     for field, source in named_sources:
-        if source and not source.procedural:
+        if source and source.dataset:
+            yield f"{field}.dataset", source.dataset
+        elif source and not source.procedural:
             yield f"{field}.uri", source.uri
             if "/" in source.label_space or "." in source.label_space:
                 yield f"{field}.label_space", source.label_space

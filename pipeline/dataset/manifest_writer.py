@@ -9,6 +9,7 @@ from typing import Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -28,6 +29,8 @@ class Totals:
     clips: int = 0
     sequences: int = 0
     split_frames: Counter[str] = field(default_factory=Counter)
+    split_clips: Counter[str] = field(default_factory=Counter)
+    split_sequences: Counter[str] = field(default_factory=Counter)
     class_pixels: NDArray[np.int64] = field(default_factory=lambda: np.zeros(_ALL_IDS, np.int64))  # per class id
     class_frames: NDArray[np.int64] = field(default_factory=lambda: np.zeros(_ALL_IDS, np.int64))  # that show it
     shards: pa.Array = field(default_factory=lambda: pa.array([], pa.string()))  # paths of its data files
@@ -35,11 +38,14 @@ class Totals:
     def add(self, rows: pa.Table, before: str | None) -> None:
         """Counts ``rows``, which come in manifest order; ``before``: the sequence of the row before them, if any."""
         self.frames += len(rows)
-        self.clips += int((rows["frame_index"].to_numpy() == 0).sum())
-        sequences = rows["sequence_id"].unique()
-        self.sequences += len(sequences) - (sequences[0].as_py() == before)
-        for item in rows["split"].value_counts().to_pylist():
-            self.split_frames[item["values"]] += item["counts"]
+        heads = rows.select(["sequence_id", "split"]).filter(pc.equal(rows["frame_index"], 0))
+        self.clips += len(heads)
+        per_sequence = rows.group_by(["sequence_id", "split"]).aggregate([])
+        new = per_sequence.filter(pc.not_equal(per_sequence["sequence_id"], before or ""))
+        self.sequences += len(new)
+        for counter, table in ((self.split_frames, rows), (self.split_clips, heads), (self.split_sequences, new)):
+            for item in table["split"].value_counts().to_pylist():
+                counter[item["values"]] += item["counts"]
         ids, pixels = (rows[name].combine_chunks().flatten().to_numpy() for name in ("class_ids", "class_pixels"))
         self.class_frames += np.bincount(ids, minlength=_ALL_IDS)
         # A row group's sums are far below 2**53, where floats are exact.

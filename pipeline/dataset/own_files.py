@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from flowreel.pipeline.dataset import layout, versions
 from flowreel.pipeline.dataset.versions import DROPPED_FILE as DROPPED_FILE
+from flowreel.pipeline.sources.containers.members import MEMBERS_PATH
 from flowreel.pipeline.sources.file_index import INDEX_PATH
 from flowreel.pipeline.storage import LINK_TAG, TEMPORARY_NAME, FileInfo, Store
 
@@ -24,6 +25,7 @@ _OWN = re.compile(
             *map(layout.pattern, _TEMPLATES),
             rf"{layout.pattern(layout.VERSION)}/(?:{'|'.join(map(re.escape, _VERSION_FILES))})",
             re.escape(INDEX_PATH),
+            re.escape(MEMBERS_PATH),
         )
     )
 )

@@ -149,6 +149,14 @@ class Version:
         frames = np.diff(np.concatenate([*first, [before]])).astype(np.int32)
         return pa.concat_tables(heads).unify_dictionaries().append_column("frames", pa.array(frames))
 
+    def splits(self) -> dict[str, str]:
+        """Gives the split of each sequence that it has clips of."""
+        columns, found = ["sequence_id", "split"], dict[str, str]()
+        for part in self.manifest_parts(columns, coded=columns):
+            for row in part.group_by(columns).aggregate([]).to_pylist():
+                found.setdefault(row["sequence_id"], row["split"])
+        return found
+
 
 def numbers(dataset: Store) -> list[int]:
     """Gives the numbers of all published versions, rising."""

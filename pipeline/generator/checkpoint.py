@@ -20,6 +20,7 @@ from flowreel.pipeline.generator.config import GeneratorConfig
 from flowreel.pipeline.generator.configs import AnyConfig, parse_config
 from flowreel.pipeline.generator.image_config import ImageCheckpointConfig
 from flowreel.pipeline.identity import digest
+from flowreel.pipeline.pointers import check_no_pointer
 from flowreel.pipeline.storage import FileInfo, Store, open_store, sha256_of
 from flowreel.schemas.errors import CheckpointError, StorageError
 from flowreel.schemas.problems import problem_lines
@@ -99,6 +100,7 @@ def layout_of(config: AnyConfig, shapes: Mapping[str, tuple[int, ...]]) -> str:
 def _config(store: Store) -> AnyConfig:
     """Reads the configuration. Raises CheckpointError, listing what is wrong with it."""
     text = store.read(CONFIG_FILE)
+    _check_no_pointer(store, CONFIG_FILE, text)
     try:
         return parse_config(text)
     except ValidationError as error:
@@ -116,10 +118,19 @@ def _config(store: Store) -> AnyConfig:
     raise CheckpointError("\n".join([f"{store.url(CONFIG_FILE)} is not a generator config:", *lines]))
 
 
+def _check_no_pointer(store: Store, name: str, start: bytes) -> None:
+    """Raises CheckpointError for a file that starts as a pointer of Git LFS does."""
+    try:
+        check_no_pointer(start)
+    except ValueError as error:
+        raise CheckpointError(f"{store.url(name)}: {error}") from None
+
+
 def _header(store: Store) -> tuple[dict[str, tuple[int, ...]], str | None]:
     """Reads shapes by key, and the layout, from a safetensors header, after checking that the file is as long as it
     says."""
     url, size = store.url(WEIGHTS_FILE), store.info(WEIGHTS_FILE).size
+    _check_no_pointer(store, WEIGHTS_FILE, store.read_range(WEIGHTS_FILE, 0, min(size, 200)))
     if size < 8:
         raise CheckpointError(f"{url}: {size} bytes are not a safetensors file")
     (length,) = struct.unpack("<Q", store.read_range(WEIGHTS_FILE, 0, 8))

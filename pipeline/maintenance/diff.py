@@ -4,15 +4,14 @@ Only clips that are in one of the versions alone are loaded, so two versions of 
 compared in little memory.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from flowreel.pipeline.dataset.lineage_file import lineage_parts
+from flowreel.pipeline.dataset.spec_changes import changed_fields, deciding_fields
 from flowreel.pipeline.dataset.versions import FAILURES_FILE, LINEAGE_FILE, Version
 from flowreel.schemas.lineage import LINEAGE
 
@@ -66,7 +65,7 @@ def diff(before: Version, after: Version) -> Diff:
         removed=_sorted(_without(here, there).join(unpublished, _PLACE, join_type="left outer")),
         changed=_sorted(changed),
         same=len(ids[0]) - len(here),
-        fields=tuple(_fields(_spec(before), _spec(after))),
+        fields=tuple(changed_fields(deciding_fields(before.record), deciding_fields(after.record))),
     )
 
 
@@ -102,21 +101,3 @@ def _reasons(both: pa.Table) -> pa.Array:
 
 def _sorted(table: pa.Table) -> pa.Table:
     return table.sort_by([(name, "ascending") for name in _PLACE]).combine_chunks()
-
-
-def _spec(version: Version) -> dict[str, Any]:
-    """Collects from a version's record what decides its clips."""
-    spec = version.record.spec.model_dump(mode="json", by_alias=True, exclude={"dataset", "execution", "failure"})
-    settings = version.record.settings
-    spec["generator"] |= {"size": list(settings.size), "precision": settings.precision, "digest": settings.generator}
-    spec["source"]["label_space"] = f"{spec['source']['label_space']}, version {version.record.label_space['version']}"
-    return spec | {"render_format": version.record.render_format}
-
-
-def _fields(old: Any, new: Any, name: str = "") -> Iterator[str]:
-    """Yields fields that differ, as "name: old -> new"."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        for key in sorted(old.keys() | new.keys(), key=str):
-            yield from _fields(old.get(key), new.get(key), f"{name}.{key}" if name else str(key))
-    elif old != new:
-        yield f"{name}: {old} -> {new}"

@@ -13,6 +13,7 @@ from flowreel.pipeline.dataset.checked_table import check_values
 from flowreel.pipeline.dataset.data_file import clip_sources
 from flowreel.pipeline.dataset.versions import LINEAGE_FILE, Version
 from flowreel.pipeline.edits.check import inserts
+from flowreel.pipeline.sources.arrange import PIECE
 from flowreel.pipeline.sources.template import Template
 from flowreel.pipeline.storage import NotFound
 from flowreel.schemas.errors import IntegrityError, UsageError
@@ -90,8 +91,12 @@ def rendered_from(version: Version, path: str) -> list[Origin]:
         for i, v in enumerate(version.record.spec.variants)
         if v.style == path or names & {edit.from_ for edit in inserts(v)}
     ]
+    of_piece = pc.extract_regex(lineage["sequence_id"], rf"\A(?P<name>(?s:.+)){PIECE}[^/]*\z")
     near = pc.or_(
-        pc.is_in(lineage["sequence_id"], value_set=sequences),
+        pc.or_(
+            pc.is_in(lineage["sequence_id"], value_set=sequences),
+            pc.is_in(pc.struct_field(of_piece, "name"), value_set=sequences),
+        ),
         pc.is_in(lineage["variant"], value_set=pa.array(variants, pa.int32())),
     )
     found = [o for o in origins(version, lineage.filter(near)["clip_id"].to_pylist()) if path in set(o.files)]

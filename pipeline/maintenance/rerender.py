@@ -17,10 +17,14 @@ from flowreel.pipeline.generator.clips import RenderOptions, render_clips
 from flowreel.pipeline.generator.engine import Engine, load_engine
 from flowreel.pipeline.identity import RENDER_FORMAT
 from flowreel.pipeline.maintenance.provenance import Origin, origins
+from flowreel.pipeline.planning.from_dataset import open_origin
 from flowreel.pipeline.render.encode import encode_clip
 from flowreel.pipeline.render.fetch import fetch_clip
 from flowreel.pipeline.render.job import RenderJob
 from flowreel.pipeline.render.lighting import in_light
+from flowreel.pipeline.sources.containers.members import load_members
+from flowreel.pipeline.sources.containers.open import with_members
+from flowreel.pipeline.sources.encodings import open_decoder
 from flowreel.pipeline.sources.find import open_source
 from flowreel.pipeline.sources.verified_read import SINCE
 from flowreel.schemas.clip import Clip, Donor, Exemplar
@@ -85,7 +89,13 @@ def open_job(version: Version) -> RenderJob:
             f" {checkpoint.digest} now; put the old checkpoint back"
         )
     space = LabelSpace.model_validate(record.label_space)
-    return RenderJob(spec, space, settings, checkpoint, open_source(spec.source), version.dataset)
+    source = open_origin(spec, {}).store if spec.source.dataset else open_source(spec.source)
+    if source and not spec.source.dataset:
+        source = with_members(source, spec.source, load_members(version.dataset))
+    decoder = open_decoder(spec.source, space, {})
+    if decoder.digest != settings.encoding:
+        raise UsageError(f"{where} was rendered with other contents of the file that source.encoding names")
+    return RenderJob(spec, space, settings, checkpoint, source, version.dataset, decoder=decoder)
 
 
 def _differences(version: Version, origin: Origin, job: RenderJob, engine: Engine) -> Iterator[tuple[str, bool]]:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowreel.pipeline.codec import decode_image
+from flowreel.pipeline.pointers import check_no_pointer
 from flowreel.pipeline.storage import open_file
 from flowreel.schemas.clip import Exemplar
 from flowreel.schemas.errors import SourceError, StorageError
@@ -24,6 +25,7 @@ def exemplar(uri: str, spec: Spec, space: LabelSpace, size: tuple[int, int]) -> 
     store, name = open_file(uri, spec.storage_options)
     try:
         data = store.read(name)
+        check_no_pointer(data)
         _check(decode_image(data), space, size)
     except (StorageError, ValueError) as error:
         raise SourceError(f"variants: style '{uri}': {error}\n  give `generate`, or the uri of an image") from None

@@ -9,9 +9,9 @@ from math import prod
 
 import numpy as np
 
-from flowreel.pipeline.codec import COPIES, DECODING
 from flowreel.pipeline.generator.checkpoint import Checkpoint
 from flowreel.pipeline.generator.configs import AnyConfig
+from flowreel.pipeline.image_files import COPIES, DECODING
 from flowreel.pipeline.planning.prepare import Prepared
 from flowreel.pipeline.render.fetch import DECODERS
 from flowreel.pipeline.render.job import RenderJob

@@ -16,8 +16,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from flowreel.pipeline.edits.check import inserts
-from flowreel.pipeline.identity import as_clip_ids, clip_ids, shard_ids, split_of, variant_digest, variant_parts
+from flowreel.pipeline.identity import as_clip_ids, clip_ids, shard_ids, variant_digest, variant_parts
 from flowreel.pipeline.planning.spans import Spans, split_into_spans
+from flowreel.pipeline.planning.splits import assign_splits
 from flowreel.schemas.clip import CLIP_ID, Donor, Exemplar
 from flowreel.schemas.edit import Insert, frame_steps
 from flowreel.schemas.label_space import LabelSpace
@@ -38,6 +39,7 @@ class Published:
     version: int | None = None
     clip_ids: pa.Array = field(default_factory=lambda: pa.array([], CLIP_ID))
     excluded: pa.Array = field(default_factory=lambda: pa.array([], CLIP_ID))  # rejected by the gates, or failed
+    splits: Mapping[str, str] = field(default_factory=dict)  # of its sequences, where the spec's shares are its own
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def plan(sequences: Sequences, inputs: Inputs, published: Published) -> Plan:
     length together, ``batch`` of them at least.
     """
     spec = inputs.spec
-    splits = [split_of(sequence_id, spec.split) for sequence_id in sequences.ids.to_pylist()]
+    splits = assign_splits(sequences, spec.split, published.splits)
     instances = inputs.uses_instances or spec.decided_by_instances or spec.source.kind == "pose"
     spans = split_into_spans(sequences, splits, spec.clips, instances=instances)
     variant_settings = tuple(_settings_of(index, inputs) for index in range(len(spec.variants)))

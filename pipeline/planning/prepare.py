@@ -20,11 +20,16 @@ from flowreel.pipeline.planning.auto_settings import resolve_settings
 from flowreel.pipeline.planning.balance import Balanced, balanced
 from flowreel.pipeline.planning.donors import donors_of
 from flowreel.pipeline.planning.exemplars import exemplar
+from flowreel.pipeline.planning.from_dataset import Origin, open_origin
 from flowreel.pipeline.planning.planner import Inputs, Published, plan
 from flowreel.pipeline.planning.spans import spans_without_digests
 from flowreel.pipeline.planning.variant_matrix import all_combinations, sample
 from flowreel.pipeline.render.job import RenderJob, lanes_for
 from flowreel.pipeline.sources.catalog import Catalog
+from flowreel.pipeline.sources.containers.members import load_members, save_members
+from flowreel.pipeline.sources.containers.open import with_members
+from flowreel.pipeline.sources.containers.store import ContainerStore
+from flowreel.pipeline.sources.encodings import open_decoder
 from flowreel.pipeline.sources.file_index import (
     INDEX,
     FileFacts,
@@ -41,7 +46,7 @@ from flowreel.pipeline.storage import NotFound, Store, open_store
 from flowreel.schemas.clip import Exemplar
 from flowreel.schemas.errors import UsageError
 from flowreel.schemas.label_space import LabelSpace
-from flowreel.schemas.plan import Plan
+from flowreel.schemas.plan import Plan, RenderSettings
 from flowreel.schemas.spec import Spec
 from flowreel.schemas.variants import GENERATE, Balance, Matrix, Variant
 
@@ -70,9 +75,12 @@ def prepare(spec: Spec, progress: Progress | None = None, *, dry: bool = False, 
     job, known = _open_inputs(spec, dry)
     job = replace(job, allow_code=allow_code)
     exemplars = _check_inputs(job)
+    if job.source and not known.origin:
+        job = replace(job, source=with_members(job.source, spec.source, load_members(job.dataset)))
     catalog = _find_sequences(job, known, progress, dry)
+    given = known.origin.splits if known.origin else {}
     del known  # as large as the source's index; the plan needs none of it
-    return _make_plan(job, catalog, exemplars)
+    return _make_plan(job, catalog, exemplars, given)
 
 
 @dataclass(frozen=True)
@@ -81,6 +89,7 @@ class _Known:
 
     index: pa.Table  # INDEX
     weights: dict[str, FileFacts]  # of the checkpoint's files, those that were just read included
+    origin: Origin | None  # of a source that is a dataset
 
 
 def _open_inputs(spec: Spec, dry: bool) -> tuple[RenderJob, _Known]:
@@ -89,9 +98,15 @@ def _open_inputs(spec: Spec, dry: bool) -> tuple[RenderJob, _Known]:
     Raises a UsageError of the fitting kind for the first that is not there or does not read, and for names of classes
     that the label space does not have.
     """
-    spec, options = _spelled_out(spec), spec.storage_options
-    source, dataset = open_source(spec.source, options), open_store(spec.dataset.uri, options)
-    space = open_label_space(spec.source.label_space_name, options)
+    spec, origin = _spelled_out(spec), None
+    source: Store | None
+    if spec.source.dataset:
+        origin = open_origin(spec, spec.source_options)
+        spec, source, space = origin.spec, origin.store, origin.space
+    else:
+        source = open_source(spec.source, spec.source_options)
+        space = open_label_space(spec.source.label_space_name, spec.source_options)
+    dataset = open_store(spec.dataset.uri, spec.dataset_options)
     _check_classes(spec, space)
     if source:
         source.check_readable()
@@ -100,11 +115,19 @@ def _open_inputs(spec: Spec, dry: bool) -> tuple[RenderJob, _Known]:
     else:
         dataset.check_writable()
     index = load_index(dataset)
-    weights = checkpoint_store(spec.generator.checkpoint, options)
+    weights = checkpoint_store(spec.generator.checkpoint, spec.generator_options)
     known = facts_in(index.filter(pc.starts_with(index["key"], f"other|{weights.uri}")))
     checkpoint = read_checkpoint(weights, lambda store, file: fingerprint_of(store, file, known))
-    settings = resolve_settings(spec, checkpoint)
-    return RenderJob(spec, space, settings, checkpoint, source, dataset), _Known(index, known)
+    decoder = open_decoder(spec.source, space, spec.source_options)
+    settings = replace(resolve_settings(spec, checkpoint, _settings_there(dataset)), encoding=decoder.digest)
+    job = RenderJob(spec, space, settings, checkpoint, source, dataset, decoder=decoder)
+    return job, _Known(index, known, origin)
+
+
+def _settings_there(dataset: Store) -> RenderSettings | None:
+    """Gives the settings of the newest version; None if there is none."""
+    newest = versions.newest(dataset)
+    return newest.record.settings if newest else None
 
 
 def _check_inputs(job: RenderJob) -> dict[str, Exemplar]:
@@ -129,20 +152,25 @@ def _find_sequences(job: RenderJob, known: _Known, progress: Progress | None, dr
 
     Raises SourceError if there are none; problems of files are in the catalog.
     """
-    catalog = find_sequences(job.source, job.spec.source, job.space, known.index, job.settings.size, progress)
+    catalog = find_sequences(
+        job.source, job.spec.source, job.space, known.index, job.settings.size, progress, job.decoder
+    )
     used = pa.concat_tables([catalog.facts, index_of(known.weights.items())])
     if not dry and not used.equals(known.index):
         save_index(job.dataset, used)
+        if isinstance(job.source, ContainerStore):
+            save_members(job.dataset, job.source.members)
     return catalog
 
 
-def _make_plan(job: RenderJob, catalog: Catalog, exemplars: dict[str, Exemplar]) -> Prepared:
-    """Plans on top of the newest version: chooses variants where a rule gives them, then clips and shards."""
+def _make_plan(job: RenderJob, catalog: Catalog, exemplars: dict[str, Exemplar], splits: dict[str, str]) -> Prepared:
+    """Plans on top of the newest version: chooses variants where a rule gives them, then clips and shards. ``splits``:
+    of sequences, where the source says them."""
     facts = catalog.facts
     catalog = replace(catalog, facts=INDEX.empty_table())  # saved; a driver does not carry it through its run
     job, inputs, balance = _variants(job, catalog, facts, exemplars)
     base, held = _newest(job.dataset, job.spec)
-    planned = plan(catalog.sequences, inputs, held)
+    planned = plan(catalog.sequences, inputs, replace(held, splits={**held.splits, **splits}))
     lanes = lanes_for(job.settings.device, job.spec.execution.num_cpus, len(planned.shards))
     return Prepared(replace(job, lanes=lanes), catalog, base, planned, balance)
 
@@ -205,7 +233,8 @@ def _held(base: Version | None, spec: Spec) -> Published:
     if base is None:
         return Published()
     clip_ids = base.clips()["clip_id"].combine_chunks()
-    return Published(base.number, clip_ids, excluded(base, clip_ids, spec))
+    same_shares = list(base.record.spec.split.items()) == list(spec.split.items())
+    return Published(base.number, clip_ids, excluded(base, clip_ids, spec), base.splits() if same_shares else {})
 
 
 def _check_classes(spec: Spec, space: LabelSpace) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from flowreel.pipeline.identity import id_array, span_digest
 from flowreel.schemas.clip import ID_BYTES
+from flowreel.schemas.containers import without_container
 from flowreel.schemas.sequence import DIGEST_BYTES, Sequences
 from flowreel.schemas.spec import ClipsSpec
 
@@ -51,8 +52,9 @@ class Spans:
 def split_into_spans(sequences: Sequences, splits: Sequence[str], clips: ClipsSpec, *, instances: bool) -> Spans:
     """Splits the sequences into spans; ``instances``: whether instance maps decide what is rendered from them."""
     sequence_P, start_P, stop_P = span_bounds(sequences.length_S, clips.frames, clips.stride)
+    template = without_container(sequences.labels)
     heads = b"".join(  # no path and no template holds a line break
-        span_digest(f"{sequence_id}\n{split}\n{sequences.labels}".encode())
+        span_digest(f"{sequence_id}\n{split}\n{template}".encode())
         for sequence_id, split in zip(sequences.ids.to_pylist(), splits, strict=True)
     )
     digests = np.empty((len(sequence_P), ID_BYTES), np.uint8)

@@ -37,7 +37,8 @@ from flowreel.pipeline.storage import NotFound, Store
 from flowreel.schemas.errors import StorageError
 from flowreel.schemas.manifest import SHARDS
 from flowreel.schemas.plan import Plan
-from flowreel.schemas.version import Counts, FileRecord, VersionRecord, Work
+from flowreel.schemas.spec import Spec
+from flowreel.schemas.version import Counts, FileRecord, SplitCounts, VersionRecord, Work
 
 UPLOADS, PART_BYTES = 3, 16 * 2**20
 
@@ -59,7 +60,7 @@ def commit(job: RenderJob, plan: Plan, new: Draft, work: tuple[Work, ...] = ()) 
         totals = frames.totals
         shards = _shards(new.rows, totals)
         files = {FAILURES_FILE: parquet_bytes(new.failures), SHARDS_FILE: parquet_bytes(shards)}
-        counts = _counts(plan, new.failures, shards, totals)
+        counts = _counts(job.spec, plan, new.failures, shards, totals)
         large = {place: file_record(place) for place in (manifest, lineage)}
         facts = VersionFacts(number, job.spec, job.space, job.settings, counts, totals, shards)
         files |= descriptions(facts, large[manifest])
@@ -131,7 +132,7 @@ def _shards(rows: Merge, totals: Totals) -> pa.Table:
     return known.filter(pc.is_in(known["path"], value_set=totals.shards)).sort_by("path")
 
 
-def _counts(plan: Plan, failures: pa.Table, shards: pa.Table, totals: Totals) -> Counts:
+def _counts(spec: Spec, plan: Plan, failures: pa.Table, shards: pa.Table, totals: Totals) -> Counts:
     """Sums up what the version holds, and what the plan reused and dropped."""
     failed = sum(kind == "failed" for kind in failures["kind"].to_pylist())
     return Counts(
@@ -145,7 +146,19 @@ def _counts(plan: Plan, failures: pa.Table, shards: pa.Table, totals: Totals) ->
         dropped=plan.dropped,
         failed=failed,
         rejected=len(failures) - failed,
+        splits=_split_counts(spec, totals),
     )
+
+
+def _split_counts(spec: Spec, totals: Totals) -> dict[str, SplitCounts]:
+    """Counts per split; those that have a share and nothing in it too."""
+    names = [*(name for name, share in spec.split.items() if share), *sorted(totals.split_frames)]
+    return {
+        name: SplitCounts(
+            sequences=totals.split_sequences[name], clips=totals.split_clips[name], frames=totals.split_frames[name]
+        )
+        for name in dict.fromkeys(names)
+    }
 
 
 def _record(job: RenderJob, plan: Plan, number: int, counts: Counts, files: dict[str, FileRecord]) -> VersionRecord:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from flowreel.pipeline.pointers import check_no_pointer
 from flowreel.pipeline.quality.segmenter_network import load_segmenter
 from flowreel.pipeline.storage import open_file
 from flowreel.pipeline.storage.errors import Unavailable
@@ -59,6 +60,10 @@ def open_segmenter(spec: Spec, space: LabelSpace, *, allow_code: bool = False) -
         raise
     except StorageError as error:
         raise UsageError(f"quality.segmenter: {error}") from None
+    try:
+        check_no_pointer(data)
+    except ValueError as error:
+        raise UsageError(f"quality.segmenter: {url}: {error}") from None
     return _OPENERS[ending](data, url, _classes(spec, space), space)
 
 

@@ -8,10 +8,13 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from flowreel.pipeline.codec import decode_ids, decode_image, decoding, resize_ids, resize_image
+from flowreel.pipeline.codec import decode_image, resize_image
 from flowreel.pipeline.edits import Ids, Maps, apply_edits, remap_table, thing_regions
+from flowreel.pipeline.edits.maps import filled, members
 from flowreel.pipeline.generator.clip_data import Conditioning
+from flowreel.pipeline.image_files import decoding
 from flowreel.pipeline.render.job import RenderJob
+from flowreel.pipeline.sources.encodings import MapFile
 from flowreel.pipeline.sources.keypoints.clip_crops import crops_of
 from flowreel.pipeline.sources.keypoints.frames import (
     Given,
@@ -28,6 +31,7 @@ from flowreel.pipeline.sources.verified_read import read_all_unchanged, read_unc
 from flowreel.pipeline.storage import Store, open_file
 from flowreel.schemas.clip import Clip, Exemplar
 from flowreel.schemas.edit import applied_in
+from flowreel.schemas.encoding import holds_instances
 from flowreel.schemas.errors import SourceError
 from flowreel.schemas.sequence import Frame, SourceFile
 
@@ -104,7 +108,12 @@ def fetch_maps(frames: Sequence[Frame], job: RenderJob, *, instances: bool) -> M
     table = remap_table(job.spec.source.remap, job.space)
     kind = np.uint8 if max(job.space.ids) < 256 else np.uint16
     label_THW: Ids = np.stack([table[m].astype(kind) for m in maps[:count]])
-    return Maps(label_THW, np.stack(maps[count:]) if instances else None)
+    if not instances:
+        return Maps(label_THW, None)
+    instance_THW: Ids = np.stack(maps[count:])
+    if holds_instances(job.spec.source.encoding):  # what they say of stuff tells no objects apart
+        instance_THW = filled(instance_THW, ~members(label_THW, job.space.things), 0)
+    return Maps(label_THW, instance_THW)
 
 
 def _read(frames: Sequence[Frame], job: RenderJob, *, instances: bool) -> list[NDArray[np.integer]]:
@@ -113,13 +122,18 @@ def _read(frames: Sequence[Frame], job: RenderJob, *, instances: bool) -> list[N
         label_THW, instance_THW = draw_maps(like, frames, job.settings.size)
         return [*label_THW, *(instance_THW if instances else ())]
     assert job.source is not None
-    store, files = job.source, [f.label for f in frames] + [f.instance for f in frames if instances and f.instance]
-    decode, found = partial(_ids, store, job.settings.size), list[NDArray[np.integer]]()
+    store, files = job.source, [f.label for f in frames]
+    together = holds_instances(job.spec.source.encoding)
+    if not together:
+        files += [f.instance for f in frames if instances and f.instance]
+    roles = ["label"] * len(frames) + ["instance"] * (len(files) - len(frames))
+    decode, found = partial(_map_file, job, store), list[MapFile]()
     with ThreadPoolExecutor(DECODERS) as pool:
         for first in range(0, len(files), AT_ONCE):
             some = files[first : first + AT_ONCE]
-            found += pool.map(decode, some, read_all_unchanged(store, some))
-    return found
+            found += pool.map(decode, some, read_all_unchanged(store, some), roles[first : first + AT_ONCE])
+    beside = [m.instance_HW for m in found if instances and m.instance_HW is not None] if together else []
+    return [*(m.ids_HW for m in found), *beside]
 
 
 def fetch_exemplar(exemplar: Exemplar, job: RenderJob) -> NDArray[np.uint8]:
@@ -129,10 +143,10 @@ def fetch_exemplar(exemplar: Exemplar, job: RenderJob) -> NDArray[np.uint8]:
     return resize_image(decode_image(data), job.settings.size)
 
 
-def _ids(store: Store, size: tuple[int, int], file: SourceFile, data: bytes) -> NDArray[np.integer]:
-    """Decodes a map to ``size`` (width, height). Raises SourceError, naming the file."""
+def _map_file(job: RenderJob, store: Store, file: SourceFile, data: bytes, role: str) -> MapFile:
+    """Decodes a map at the rendered size. Raises SourceError, naming the file."""
     try:
         with decoding(data):
-            return resize_ids(decode_ids(data), size)
+            return job.decoder.read(data, file.path, role).resized(job.settings.size)
     except ValueError as error:
         raise SourceError(f"{store.url(file.path)}: {error}") from None

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from flowreel.pipeline.generator.checkpoint import Checkpoint
+from flowreel.pipeline.sources.encodings import PLAIN, MapDecoder
 from flowreel.pipeline.storage import Store
 from flowreel.schemas.label_space import LabelSpace
 from flowreel.schemas.plan import RenderSettings
@@ -39,6 +40,7 @@ class RenderJob:
     dataset: Store
     lanes: Lanes = Lanes()
     allow_code: bool = False  # accept a segmenter that runs code of its own; no spec can say so, only its user
+    decoder: MapDecoder = PLAIN  # of the source's maps
 
     @property
     def needs_instances(self) -> bool:

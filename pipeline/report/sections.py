@@ -36,6 +36,10 @@ def stats(version: Version, price: float | None) -> list[dict[str, str]]:
             "bad" if unpublished else "",
         ),
     ]
+    if counts.splits:
+        each = ", ".join(f"{name} {n.sequences:,}" for name, n in counts.splits.items())
+        empty = any(not n.sequences for n in counts.splits.values())
+        found.append(_stat("splits", f"{len(counts.splits)}", f"sequences: {each}", "bad" if empty else ""))
     if record.base_version is not None:
         gained = f"+{counts.rendered:,} −{counts.dropped:,}"
         found.append(
@@ -53,7 +57,7 @@ def published(version: Version) -> list[dict[str, Any]]:
     rows = []
     for number in reversed(versions.numbers(version.dataset)):
         record = version.record if number == version.number else versions.load(version.dataset, number).record
-        counts = record.counts.model_dump()
+        counts = record.counts.model_dump(exclude={"splits"})
         row: dict[str, Any] = {name: f"{value:,}" for name, value in counts.items()}
         rows.append(row | {"number": number, "here": number == version.number, "created": when(record.created),
                            "size": byte_size(record.counts.bytes)})  # fmt: skip

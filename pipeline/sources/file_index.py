@@ -5,7 +5,7 @@ The index is a table, one row per file: sources have millions of them.
 
 import hashlib
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,8 +15,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from flowreel.pipeline.codec import decode_ids, decode_image, decoding
+from flowreel.pipeline.codec import decode_image
+from flowreel.pipeline.image_files import decoding
 from flowreel.pipeline.parquet import read_parquet
+from flowreel.pipeline.pointers import check_no_pointer
+from flowreel.pipeline.sources.containers.members import MEMBERS_PATH
+from flowreel.pipeline.sources.encodings import PLAIN, MapDecoder
 from flowreel.pipeline.sources.keypoints.frames import densepose_in, people_in
 from flowreel.pipeline.sources.keypoints.landmarks import parse_landmarks
 from flowreel.pipeline.storage import FileInfo, Store, sha256_of
@@ -26,7 +30,7 @@ from flowreel.schemas.sequence import DIGEST_BYTES
 Role = Literal["label", "instance", "image", "densepose", "openpose", "skeleton", "landmarks", "other"]
 INDEX_PATH = "cache/sources.parquet"
 _IDS, _COUNTED = 65_536, 2**20  # ids that there can be; pixels that are counted at a time
-FORMAT = b"2"  # increase when `inspect` learns to find something new, or the columns change
+FORMAT = b"3"  # increase when `inspect` learns to find something new, or the columns change
 DIGEST = pa.binary(DIGEST_BYTES)
 INDEX = pa.schema(  # "element": as Parquet names what lists hold
     [
@@ -36,6 +40,7 @@ INDEX = pa.schema(  # "element": as Parquet names what lists hold
         ("height", pa.int32()),
         ("ids", pa.list_(pa.field("element", pa.int32()))),
         ("counts", pa.list_(pa.field("element", pa.int64()))),
+        ("reading", pa.string()),
         ("error", pa.string()),
     ],
     metadata={b"flowreel.index": FORMAT},
@@ -44,30 +49,34 @@ INDEX = pa.schema(  # "element": as Parquet names what lists hold
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """The facts of one file, from its bytes. ``error`` is empty for a good file; ids and counts are of label maps
-    only."""
+    """The facts of one file, from its bytes. ``error`` is empty for a good file; ids and counts are of label maps only.
+
+    ``reading``: how its ids were read, and the rule by which (`MapDecoder.accepts`); "" if its bytes alone decide that.
+    """
 
     digest: str  # SHA-256 of the bytes
     width: int = 0
     height: int = 0
     ids: tuple[int, ...] = ()
     counts: tuple[int, ...] = ()  # pixels per id
+    reading: str = ""
     error: str = ""
 
 
-def inspect(data: bytes, role: Role) -> FileFacts:
+def inspect(data: bytes, role: Role, decoder: MapDecoder = PLAIN, path: str = "") -> FileFacts:
     """Fingerprints a file and decodes it in full: header, mode, size, completeness, and the ids that a label map
-    holds."""
+    holds. ``decoder``: of label and instance maps; ``path``: below the source."""
     digest = hashlib.sha256(data).hexdigest()
     if role == "other":
         return FileFacts(digest)
     with decoding(data):
-        return _decoded(data, role, digest)
+        return _decoded(data, role, digest, decoder, path)
 
 
-def _decoded(data: bytes, role: Role, digest: str) -> FileFacts:
-    """Gives the facts of a file that is more than bytes."""
+def _decoded(data: bytes, role: Role, digest: str, decoder: MapDecoder, path: str) -> FileFacts:
+    """Gives the facts of a file that is more than bytes; see `inspect`."""
     try:
+        check_no_pointer(data)
         if role in ("image", "densepose"):
             height, width, _ = (decode_image if role == "image" else densepose_in)(data).shape
             return FileFacts(digest, width, height)
@@ -77,17 +86,18 @@ def _decoded(data: bytes, role: Role, digest: str) -> FileFacts:
         if role in ("openpose", "skeleton"):
             people_in(data, basic=role == "skeleton")
             return FileFacts(digest)
-        ids_HW = decode_ids(data)
+        found = decoder.read(data, path, role)
     except ValueError as error:
-        return FileFacts(digest, error=str(error))
-    height, width = ids_HW.shape
+        reading = f"|{decoder.accepts(role)[0]}" if role in ("label", "instance") else ""
+        return FileFacts(digest, reading=reading, error=str(error))
+    height, width = found.ids_HW.shape
     if role == "instance":
-        return FileFacts(digest, width, height)
+        return FileFacts(digest, width, height, reading=found.reading)
     counts = np.zeros(_IDS, np.int64)
-    for part in _parts(ids_HW):
+    for part in _parts(found.ids_HW):
         counts += np.bincount(part, minlength=_IDS)
     present = np.flatnonzero(counts)
-    return FileFacts(digest, width, height, tuple(present.tolist()), tuple(counts[present].tolist()))
+    return FileFacts(digest, width, height, tuple(present.tolist()), tuple(counts[present].tolist()), found.reading)
 
 
 def _parts(ids_HW: NDArray[np.integer]) -> Iterator[NDArray[np.integer]]:
@@ -121,6 +131,27 @@ def keys_of(root: str, files: pa.Table, role: Role) -> pa.Array:
     return keys.combine_chunks() if isinstance(keys, pa.ChunkedArray) else keys
 
 
+def known_rows(
+    known: pa.Table, keys: pa.Array, wanted: Sequence[tuple[int, Role]], decoder: MapDecoder
+) -> NDArray[np.int64]:
+    """Gives the row of each key in an index, -1 where it is not there or was read by another rule than ``decoder``'s.
+
+    ``wanted``: how many keys of each role there are, one role after the other.
+    """
+    row_N = pc.fill_null(pc.index_in(keys, value_set=known["key"].combine_chunks()), -1).to_numpy().astype(np.int64)
+    first = 0
+    for count, role in wanted:
+        part_N, first = row_N[first : first + count], first + count
+        if role not in ("label", "instance") or not (part_N >= 0).any():
+            continue
+        rule, plain = decoder.accepts(role)
+        reading = known["reading"].take(pa.array(part_N[part_N >= 0]))
+        fits = pc.ends_with(reading, f"|{rule}")
+        fits = pc.or_(fits, pc.equal(reading, "")) if plain else fits
+        part_N[part_N >= 0] = np.where(fits.to_numpy(), part_N[part_N >= 0], -1)
+    return row_N
+
+
 def index_of(facts: Iterable[tuple[str, FileFacts]]) -> pa.Table:
     """Builds an index of facts by key."""
     items = list(facts)
@@ -131,6 +162,7 @@ def index_of(facts: Iterable[tuple[str, FileFacts]]) -> pa.Table:
         "height": [f.height for _, f in items],
         "ids": [f.ids for _, f in items],
         "counts": [f.counts for _, f in items],
+        "reading": [f.reading for _, f in items],
         "error": [f.error for _, f in items],
     }
     return pa.table(columns, schema=INDEX)
@@ -140,7 +172,13 @@ def facts_in(index: pa.Table) -> dict[str, FileFacts]:
     """Reads an index as facts by key."""
     return {
         row["key"]: FileFacts(
-            row["digest"].hex(), row["width"], row["height"], tuple(row["ids"]), tuple(row["counts"]), row["error"]
+            row["digest"].hex(),
+            row["width"],
+            row["height"],
+            tuple(row["ids"]),
+            tuple(row["counts"]),
+            row["reading"],
+            row["error"],
         )
         for row in index.to_pylist()
     }
@@ -171,7 +209,7 @@ def _paired(index: pa.Table) -> bool:
 
 def forget_index(store: Store) -> None:
     """Deletes the index, so that all files are read again: one of them differs although its size and time do not."""
-    store.delete(INDEX_PATH)
+    store.delete(INDEX_PATH, MEMBERS_PATH)
 
 
 def save_index(store: Store, index: pa.Table) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 from flowreel.pipeline.sources.catalog import Catalog, Progress, scan
+from flowreel.pipeline.sources.encodings import MapDecoder
 from flowreel.pipeline.sources.keypoint_catalog import scan_points
 from flowreel.pipeline.sources.procedural import procedural_catalog
 from flowreel.pipeline.storage import Store, open_store
@@ -25,6 +26,7 @@ def find_sequences(
     known: pa.Table,
     size: tuple[int, int],
     progress: Progress | None = None,
+    decoder: MapDecoder | None = None,
 ) -> Catalog:
     """Lists and checks a source; see `catalog.scan`. ``size``: width, height that frames are rendered at."""
     if source.procedural:
@@ -32,4 +34,4 @@ def find_sequences(
     assert store is not None
     if source.kind in ("pose", "face"):
         return scan_points(store, source, known, size, progress)
-    return scan(store, source, space, known, progress)
+    return scan(store, source, space, known, progress, decoder)

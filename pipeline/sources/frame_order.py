@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from flowreel.pipeline.sources.template import natural
 
 Rows = NDArray[np.int64]
+_GONE = -2
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,21 @@ class Order:
     def sequence_N(self) -> Rows:
         """Gives the index of each frame's sequence, (N,)."""
         return np.repeat(np.arange(len(self.ids)), np.diff(self.first_S1))
+
+    def select(self, row_N: Rows, ids: pa.Array, first_S1: Rows, origin_S: Rows) -> "Order":
+        """Gives some of its frames, by row and perhaps more than once, as the sequences ``ids``.
+
+        ``origin_S``: the sequence that each was; orphans go with the first one that is left of theirs.
+        """
+        of_old = np.full(len(self.ids) + 1, _GONE)  # the last: for orphans of no sequence
+        of_old[origin_S[::-1]] = np.arange(len(origin_S))[::-1]
+        of_old[-1] = -1
+        place_K = of_old[self.orphan_sequence_K]
+        kept = place_K != _GONE
+        return Order(
+            ids, first_S1, self.names.take(pa.array(row_N)), self.label_N[row_N], self.instance_N[row_N],
+            self.orphan_K[kept], place_K[kept],
+        )  # fmt: skip
 
 
 def order_frames(labels: pa.Table, instances: pa.Table) -> Order:

@@ -7,14 +7,15 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from flowreel.pipeline.sources.catalog import Catalog, Progress, nothing_found, read_facts
+from flowreel.pipeline.sources.arrange import arrange
+from flowreel.pipeline.sources.catalog import Catalog, Progress, by_sequence, nothing_found, read_facts
 from flowreel.pipeline.sources.file_index import Role
-from flowreel.pipeline.sources.frame_order import Order, order_frames
+from flowreel.pipeline.sources.frame_order import Order
 from flowreel.pipeline.sources.keypoints.clip_crops import middle
 from flowreel.pipeline.sources.keypoints.crop import Size
 from flowreel.pipeline.sources.listing import FILES, list_matching
 from flowreel.pipeline.sources.problems import File, sequence_problems
-from flowreel.pipeline.sources.sequences import Maps, rows_of
+from flowreel.pipeline.sources.sequences import Maps, given_paths, rows_of
 from flowreel.pipeline.storage import Store
 from flowreel.schemas.errors import SourceError
 from flowreel.schemas.sequence import DIGEST_BYTES, Sequences
@@ -38,17 +39,25 @@ def scan_points(
     Raises SourceError if there are no frames at all, StorageError if the source cannot be listed or read.
     """
     templates = (source.frames, source.guides, source.instances)
-    listed = iter(list_matching(store, [t for t in templates if t]))
+    listing = list_matching(store, [t for t in templates if t])
+    listed = iter(listing.tables)
     tables = [next(listed) if t else FILES.empty_table() for t in templates]
     if not len(tables[0]):
-        raise SourceError(nothing_found(store, f"{source.kind}", source.frames))
-    wanted = list(zip(tables, _roles(source), strict=True))
+        raise SourceError(nothing_found(store, f"{source.kind}", source.frames, listing.skipped))
+    found = arrange(tables, source)
+    wanted = list(zip(found.tables, _roles(source), strict=True))
     facts, read = read_facts(store, wanted, known, progress)
-    ends = np.cumsum([0, *(len(table) for table in tables)]).tolist()
-    files = _Files(*(Maps(t, facts.slice(a, len(t))) for t, a in zip(tables, ends[:-1], strict=True)))
-    guides, masks = (order_frames(tables[0], table) for table in tables[1:])
-    problems = [*_problems(source, size, files, guides, masks)]
-    return Catalog(_sequences(source, files, guides, masks), tuple(problems), facts, read, {})
+    ends = np.cumsum([0, *(len(table) for table in found.tables)]).tolist()
+    files = _Files(*(Maps(t, facts.slice(a, len(t))) for t, a in zip(found.tables, ends[:-1], strict=True)))
+    guides, masks = found.orders
+    named = [*found.problems, *_problems(source, size, files, guides, masks)]
+    sequences = replace(
+        _sequences(source, files, guides, masks, cut=found.recordings is not None), recordings=found.recordings
+    )
+    return Catalog(
+        sequences, tuple(problem for _, problem in named), facts, read, {}, listing.skipped, found.left_out,
+        found.notes, by_sequence(named),
+    )  # fmt: skip
 
 
 def _roles(source: SourceSpec) -> tuple[Role, Role, Role]:
@@ -61,7 +70,7 @@ def _roles(source: SourceSpec) -> tuple[Role, Role, Role]:
     return main, "densepose" if source.pose.densepose else "image", "instance"
 
 
-def _sequences(source: SourceSpec, files: _Files, guides: Order, masks: Order) -> Sequences:
+def _sequences(source: SourceSpec, files: _Files, guides: Order, masks: Order, *, cut: bool) -> Sequences:
     return Sequences(
         labels=source.frames,
         instances=source.instances,
@@ -73,6 +82,9 @@ def _sequences(source: SourceSpec, files: _Files, guides: Order, masks: Order) -
         instance_N32=_digests(files.masks, masks) if source.instances else None,
         guides=source.guides,
         guide_N32=_digests(files.guides, guides) if source.guides else None,
+        label_paths=given_paths(files.main.files, guides.label_N, source.frames, cut=cut),
+        instance_paths=given_paths(files.masks.files, masks.instance_N, source.instances, cut=cut),
+        guide_paths=given_paths(files.guides.files, guides.instance_N, source.guides, cut=cut),
     )
 
 
@@ -95,8 +107,8 @@ def _size(source: SourceSpec, files: _Files, guides: Order, masks: Order, s: int
     return next((size for size in sizes if all(size)), (0, 0))
 
 
-def _problems(source: SourceSpec, size: Size, files: _Files, guides: Order, masks: Order) -> Iterator[str]:
-    """Yields the problems of all sequences, and of files that belong to no frame."""
+def _problems(source: SourceSpec, size: Size, files: _Files, guides: Order, masks: Order) -> Iterator[tuple[str, str]]:
+    """Yields the problems of all sequences, and of files that belong to no frame, each with its sequence."""
     guide = "pose.densepose" if source.pose and source.pose.densepose else "images"
     beside = [(guide, files.guides, guides)] if source.guides else []
     beside += [("instances", files.masks, masks)] if source.instances else []
@@ -107,19 +119,20 @@ def _problems(source: SourceSpec, size: Size, files: _Files, guides: Order, mask
         found = [files.main.file(row) for row in guides.label_N[rows].tolist()]
         # Keypoints have no size: they belong to pictures of that of the maps beside them.
         main = [file if any(file.size) else replace(file, size=own) for file in found]
-        yield from sequence_problems(name, dict(zip(names, main, strict=True)), None)
+        yield from ((name, problem) for problem in sequence_problems(name, dict(zip(names, main, strict=True)), None))
         for field, maps, order in beside:
             files_of = [maps.file(row) if row >= 0 else None for row in order.instance_N[rows].tolist()]
-            yield from _beside(name, field, own, dict(zip(names, files_of, strict=True)))
+            problems = _beside(name, field, own, dict(zip(names, files_of, strict=True)))
+            yield from ((name, problem) for problem in problems)
         if source.pose and source.pose.crop == "center" and all(own):
             try:
                 middle(own, size)
             except ValueError as error:
-                yield f"sequence '{name}': {error}"
+                yield name, f"sequence '{name}': {error}"
     for field, maps, order in beside:
-        yield from (
-            f"{maps.path(row)}: of source.{field}, but {source.frames} has no such frame" for row in order.orphan_K
-        )
+        for row in order.orphan_K.tolist():
+            name = maps.files["sequence"][row].as_py()
+            yield name, f"{maps.path(row)}: of source.{field}, but {source.frames} has no such frame"
 
 
 def _beside(name: str, field: str, own: Size, files: dict[str, File | None]) -> Iterator[str]:

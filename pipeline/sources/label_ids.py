@@ -1,7 +1,7 @@
 """Counts the label ids that a source's maps hold, from the index."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -44,6 +44,24 @@ def count_ids(
         named = [paths[row].as_py() for row in files[:_NAMED].tolist()]
         problems.append(_problem(value, int(strange[value]), len(files), named, space))
     return dict(zip(found.tolist(), pixels[found].tolist(), strict=True)), problems
+
+
+def mixed_readings(wanted: Sequence[tuple[pa.Table, str]], facts: pa.Table) -> Iterator[str]:
+    """Yields a problem for each role whose indexed pictures have palettes of different meaning.
+
+    ``wanted``: tables of files with their role, whose ``facts`` follow each other.
+    """
+    first = 0
+    for table, role in wanted:
+        reading = pc.replace_substring_regex(facts["reading"].slice(first, len(table)), r"\|.*$", "")
+        first += len(table)
+        kinds = [kind for kind in sorted(pc.unique(reading).to_pylist()) if kind]
+        if len(kinds) > 1:
+            paths = [table["path"][pc.index(reading, kind).as_py()].as_py() for kind in kinds[:2]]
+            yield (
+                f"{role} maps are indexed pictures whose palettes change: {paths[0]} has a {kinds[0]}, {paths[1]} a"
+                f" {kinds[1]}; store all of them as grey PNGs"
+            )
 
 
 def _batches(table: pa.Table) -> Iterator[tuple[int, pa.RecordBatch]]:

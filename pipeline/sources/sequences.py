@@ -9,12 +9,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from flowreel.pipeline.sources.frame_order import Order
-from flowreel.pipeline.sources.problems import File, sequence_problems
+from flowreel.pipeline.sources.problems import File, sequence_problems, written_otherwise
+from flowreel.pipeline.sources.template import Template
 from flowreel.schemas.sequence import DIGEST_BYTES, Sequences
 from flowreel.schemas.spec import SourceSpec
 
-_NUMBER = r"\A(?P<before>.*?)(?P<digits>[0-9]+)[^0-9]*\z"  # as `template.number_of`
-_DIGITS = 18  # an int64 always holds that many
 _NO_STEP = np.iinfo(np.int64).max
 
 
@@ -58,6 +57,7 @@ class SourceFrames:
     order: Order
     labels: Maps
     instances: Maps
+    recordings: pa.Array | None = None  # string, per sequence
 
     def sequences(self, source: SourceSpec) -> Sequences:
         """Builds the sequences that plans and workers use."""
@@ -69,21 +69,22 @@ class SourceFrames:
         none = whole_S == _NO_STEP
         size_S2 = np.stack([width_N[np.where(none, 0, whole_S)], height_N[np.where(none, 0, whole_S)]], axis=1)
         size_S2[none] = 0
-        if source.instances:
+        if source.instance_maps:
             has = order.instance_N >= 0
             instance_N32 = np.zeros((len(has), DIGEST_BYTES), np.uint8)
             instance_N32[has] = self.instances.digests()[order.instance_N[has]]
         label_N32 = rows_of(self.labels.digests(), order.label_N)
+        cut = self.recordings is not None
         return Sequences(
-            source.labels, source.instances, order.ids, size_S2.astype(np.int32), order.first_S1, order.names,
+            source.labels, source.instance_maps, order.ids, size_S2.astype(np.int32), order.first_S1, order.names,
             label_N32, instance_N32,
+            label_paths=given_paths(self.labels.files, order.label_N, source.labels, cut=cut),
+            instance_paths=given_paths(self.instances.files, order.instance_N, source.instances, cut=cut),
+            recordings=self.recordings,
         )  # fmt: skip
 
-    def problems(self, *, wants_instances: bool, numbered: bool = True) -> Iterator[str]:
-        """Yields all problems of sequences; ``numbered``: gaps are some.
-
-        Only suspicious sequences are checked frame by frame.
-        """
+    def problems(self, *, wants_instances: bool) -> Iterator[tuple[str, str]]:
+        """Yields all problems of maps with their sequence. Only suspicious sequences are checked frame by frame."""
         order = self.order
         for s in np.flatnonzero(self._suspicious(wants_instances)).tolist():
             name = order.ids[s].as_py()
@@ -96,17 +97,19 @@ class SourceFrames:
             }
             for row in order.orphan_K[order.orphan_sequence_K == s].tolist():
                 paired[self.instances.files["frame"][row].as_py()] = self.instances.file(row)
-            yield from sequence_problems(name, frames, paired if wants_instances else None, numbered)
+            for problem in sequence_problems(name, frames, paired if wants_instances else None):
+                yield name, problem
         yield from self._without_labels()
 
-    def _without_labels(self) -> Iterator[str]:
+    def _without_labels(self) -> Iterator[tuple[str, str]]:
         """Yields sequences that have instance maps but no label map."""
         rows = self.order.orphan_K[self.order.orphan_sequence_K < 0]
         alone = self.instances.files.take(pa.array(rows))
         for name in alone["sequence"].unique().to_pylist():
             paths = alone.filter(pc.equal(alone["sequence"], name))["path"]
             first = pc.min(paths).as_py()
-            yield f"sequence '{name}': {len(paths)} instance maps, but no label map; first {first}"
+            twin = written_otherwise(name, self.order.ids.to_pylist())
+            yield name, f"sequence '{name}': {len(paths)} instance maps, but no label map{twin}; first {first}"
 
     def _suspicious(self, wants_instances: bool) -> NDArray[np.bool_]:
         """Tells for each sequence whether anything may be wrong with it."""
@@ -122,31 +125,25 @@ class SourceFrames:
         bad_N[has] |= self.instances.broken()[order.instance_N[has]]
         if wants_instances:
             bad_N |= ~has
-        bad_S = np.logical_or.reduceat(bad_N, first) | self._uneven()
+        bad_S = np.logical_or.reduceat(bad_N, first)
         bad_S[order.orphan_sequence_K[order.orphan_sequence_K >= 0]] = True
         return bad_S
-
-    def _uneven(self) -> NDArray[np.bool_]:
-        """Tells for each sequence whether its frame numbers fail to rise by one step throughout."""
-        order = self.order
-        parts = pc.extract_regex(order.names, _NUMBER)
-        digits, before = pc.struct_field(parts, "digits"), pc.struct_field(parts, "before").dictionary_encode()
-        long = pc.fill_null(pc.greater(pc.binary_length(digits), _DIGITS), False)
-        number = pc.fill_null(pc.if_else(long, None, digits).cast(pa.int64()), 0).to_numpy()
-        group = pc.fill_null(before.indices, -1).to_numpy()
-        step = np.diff(number, append=0)
-        last = order.first_S1[1:] - 1
-        same = (group[:-1] == group[1:]) & (group[1:] >= 0)
-        counts = np.append(same, False)
-        counts[last] = False
-        first = order.first_S1[:-1]
-        least = np.minimum.reduceat(np.where(counts, step, _NO_STEP), first)
-        most = np.maximum.reduceat(np.where(counts, step, -_NO_STEP), first)
-        even = (most == -_NO_STEP) | ((least == most) & (least > 0))
-        return ~even | np.logical_or.reduceat(np.asarray(long), first)
 
 
 def rows_of(column: NDArray[np.uint8], rows: NDArray[np.int64]) -> NDArray[np.uint8]:
     """Gives ``column[rows]``, without a copy where that is the whole column in order."""
     unchanged = len(rows) == len(column) and bool((rows == np.arange(len(rows))).all())
     return column if unchanged else column[rows]
+
+
+def given_paths(files: pa.Table, row_N: NDArray[np.int64], template: str | None, *, cut: bool) -> pa.Array | None:
+    """Gives the paths of files by row (null for -1), large_string; None where they follow from the template.
+
+    They do not where sequences are pieces of what {sequence} stands for (``cut``), or an ending has another case.
+    """
+    if template is None or not len(files):
+        return None
+    if not cut and pc.all(pc.ends_with(files["path"], Template(template).ending)).as_py():
+        return None
+    paths = files["path"].cast(pa.large_string()).combine_chunks().take(pa.array(row_N, mask=row_N < 0))
+    return paths if isinstance(paths, pa.Array) else paths.combine_chunks()

@@ -35,13 +35,21 @@ PERMANENT_TYPES = (FileNotFoundError, PermissionError, FileExistsError, NotADire
 HARMLESS_OPTIONS = {
     *("endpoint_url", "endpoint", "region_name", "region", "profile", "project", "location", "account_name", "account"),
     *("addressing_style", "signature_version", "request_checksum_calculation", "response_checksum_validation", "mode"),
+    # Names of keys, which open nothing; SSECustomerKey is a key itself.
+    *("ServerSideEncryption", "SSEKMSKeyId", "BucketKeyEnabled", "default_kms_key_name", "encryption_scope"),
+    *("ACL", "StorageClass", "RequestPayer"),
 }
+HARMLESS_VALUES = {"anon", "google_default", "cloud", "browser", "cache"}  # of gcsfs's `token`: ways to get one
 
 _jitter = random.Random()  # its own state: the global one may have been seeded for a render
 
 
 class NotFound(StorageError, FileNotFoundError):
     """An object, folder or bucket that does not exist."""
+
+
+class DanglingLink(NotFound):
+    """A symbolic link to what is not there."""
 
 
 class Unavailable(StorageError):
@@ -164,7 +172,7 @@ def _secrets(value: Any) -> Iterator[str]:
     elif isinstance(value, (str, bytes)):
         text = value.decode(errors="replace") if isinstance(value, bytes) else value
         parts = [text, *(part.partition("=")[2] for part in text.split(";"))] if ";" in text else [text]
-        yield from (part for part in parts if len(part) >= 4)
+        yield from (part for part in parts if len(part) >= 4 and part not in HARMLESS_VALUES)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

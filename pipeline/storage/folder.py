@@ -11,9 +11,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from flowreel.pipeline.storage.atomic_write import create_file, replace_file, replace_with_copy
+from flowreel.pipeline.storage.errors import DanglingLink
 from flowreel.pipeline.storage.protocol import LINK_TAG, READERS, FileInfo, info_of_file, stat_of_entry
 from flowreel.schemas.errors import StorageError
 
+ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".7z", ".rar")
 log = logging.getLogger(__name__)
 
 
@@ -74,10 +76,14 @@ class Folder:
         return info_of_file(path, os.stat(full))
 
     def read(self, path: str, start: int, stop: int) -> bytes:
-        with open(self._root / path, "rb") as file:
-            file.seek(start)
-            size = os.fstat(file.fileno()).st_size
-            return file.read(max(0, min(stop, size) - start))  # Python takes memory for all that is asked for
+        try:
+            with open(self._root / path, "rb") as file:
+                file.seek(start)
+                size = os.fstat(file.fileno()).st_size
+                return file.read(max(0, min(stop, size) - start))  # Python takes memory for all that is asked for
+        except FileNotFoundError:
+            _check_no_dangling(self._root / path, "read")
+            raise
 
     def read_all(self, paths: Sequence[str]) -> list[bytes | None]:
         def one(path: str) -> bytes | None:
@@ -114,7 +120,22 @@ class Folder:
         os.unlink(self._root / path)
 
     def check(self, make: bool) -> None:
+        if self._root.is_file() and self._root.name.lower().endswith(ARCHIVES):
+            raise StorageError(f"Cannot use {self._root}: it is an archive; unpack it, and give the folder.")
+        try:
+            _check_no_dangling(self._root, "use")
+        except DanglingLink as error:
+            raise StorageError(str(error)) from None  # no folder that is only not there yet
         if make:
             self._root.mkdir(parents=True, exist_ok=True)
         with os.scandir(self._root):
             pass
+
+
+def _check_no_dangling(path: Path, action: str) -> None:
+    """Raises DanglingLink for a symbolic link to what is not there."""
+    if path.is_symlink() and not path.exists():
+        raise DanglingLink(
+            f"Cannot {action} {path}: it is a link to {os.readlink(path)}, which does not exist. Mount or copy that, or"
+            " remove the link."
+        )

@@ -15,6 +15,8 @@ from flowreel.pipeline.storage.store import Store, check_path
 from flowreel.schemas.errors import StorageError
 from flowreel.schemas.extras import require
 
+ARCHIVE_SCHEMES = ("zip", "tar", "libarchive")
+
 
 def open_store(uri: str, options: Mapping[str, Any] | None = None) -> Store:
     """Opens a store: a local path, `file://` URL or fsspec URL (`s3://bucket/folder`, `gs://`, `abfs://`, `memory://`).
@@ -24,6 +26,11 @@ def open_store(uri: str, options: Mapping[str, Any] | None = None) -> Store:
     """
     check_no_credentials(uri)
     scheme, separator, rest = uri.partition("://")
+    if scheme in ARCHIVE_SCHEMES:
+        raise StorageError(
+            f"{scheme}:// names what lies in an archive, which Flowreel does not open as a place: unpack it, and give"
+            " the folder or bucket URL where its files lie then."
+        )
     if not uri or "\0" in uri or "::" in uri:
         raise StorageError(f"{uri!r} is no storage URI: give a local path or a URL such as s3://bucket/folder.")
     if not separator or scheme == "file":

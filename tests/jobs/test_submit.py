@@ -30,7 +30,16 @@ def written(tmp_path: Path, **groups: Any) -> str:
         ({}, ["generator.checkpoint=my/model"], "generator.checkpoint 'my/model' is relative"),
         ({"storage_options": {"client_kwargs": {"aws_secret_access_key": "hunter2"}}}, [], "aws_secret_access_key"),
         ({"quality": {"segmenter": "my/net.onnx"}}, [], "quality.segmenter 'my/net.onnx' is relative"),
+        (
+            {"source": {"uri": "s3://b/s", "storage_options": {"secret": "hunter2"}}},
+            [],
+            "source.storage_options.secret",
+        ),
+        ({"dataset": {"uri": "s3://b/d", "storage_options": {"x": {"token": "hunter2"}}}}, [], "x.token|dataset"),
+        ({"generator": {"storage_options": {"key": "hunter2"}}}, [], "generator.storage_options.key"),
+        ({"storage_options": {"s3_additional_kwargs": {"SSECustomerKey": "hunter2"}}}, [], "SSECustomerKey"),
         ({}, ["storage_options.secret=hunter2"], "use --env NAME"),
+        ({}, ["source.storage_options.secret=hunter2"], "use --env NAME"),
         ({"clips": {"frame": 3}}, [], "did you mean 'frames'"),
     ],
 )
@@ -43,7 +52,10 @@ def test_what_must_not_travel_is_refused(
 
 
 def test_a_spec_of_urls_travels_as_it_is(tmp_path: Path) -> None:
-    place = written(tmp_path, storage_options={"endpoint_url": "http://127.0.0.1:9000"})
+    kms = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "arn:aws:kms:eu-west-1:1:key/7"}
+    own = {"endpoint_url": "http://127.0.0.1:9000", "s3_additional_kwargs": kms}
+    source = {"uri": "gs://bucket/source", "storage_options": {"token": "anon"}}
+    place = written(tmp_path, storage_options=own, source=source)
     assert package.check_travels("render", place, ["clips.frames=3"], local=True) == Path(place).read_text()
 
 

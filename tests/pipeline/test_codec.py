@@ -91,13 +91,16 @@ def test_arrays_that_png_would_change_are_not_encoded(kind: type[np.generic]) ->
         encode_ids(np.ones((2, 3), kind))
 
 
-def test_the_index_of_a_palette_png_is_the_id() -> None:
+def test_the_grey_of_a_palette_png_is_the_id() -> None:
     image = Image.fromarray(street())
     image.putpalette([255 - i // 3 for i in range(768)])
-    assert image.mode == "P" and np.array_equal(decode_ids(saved(image)), street())
+    assert image.mode == "P" and np.array_equal(decode_ids(saved(image)), 255 - street())
     few = Image.fromarray((street() == 7).astype(np.uint8))
+    few.putpalette([9, 9, 9, 40, 40, 40])
+    assert np.array_equal(decode_ids(saved(few, bits=1)), np.where(street() == 7, 40, 9))
     few.putpalette([9, 9, 9, 200, 0, 0])
-    assert np.array_equal(decode_ids(saved(few, bits=1)), street() == 7)
+    with pytest.raises(ValueError, match="indexed picture whose palette shows colours"):
+        decode_ids(saved(few, bits=1))
 
 
 def test_other_lossless_formats_and_depths() -> None:
@@ -106,8 +109,13 @@ def test_other_lossless_formats_and_depths() -> None:
     assert np.array_equal(decode_ids(saved(Image.fromarray(wide_HW), "TIFF")), wide_HW)
     assert np.array_equal(decode_ids(saved(Image.fromarray(street()), "TIFF", compression="tiff_lzw")), street())
     assert np.array_equal(decode_ids(saved(Image.fromarray(wide_HW.astype(np.int32)), "TIFF")), wide_HW)
-    mask_HW = decode_ids(saved(Image.fromarray(street() == 26)))
-    assert mask_HW.dtype == np.uint8 and np.array_equal(mask_HW, street() == 26)
+    with pytest.raises(ValueError, match="1-bit grey PNG: its numbers 0 to 1 are shown as 0 and 255"):
+        decode_ids(saved(Image.fromarray(street() == 26)))
+    assert not decode_ids(saved(Image.fromarray(street() == 99))).any()
+    rgb = Image.fromarray(street()).convert("RGB")
+    for image in (rgb, rgb.convert("RGBA"), rgb.convert("L").convert("LA")):
+        assert np.array_equal(decode_ids(saved(image)), street())
+    assert np.array_equal(decode_ids(saved(rgb, "WEBP", lossless=True)), street())
 
 
 @pytest.mark.parametrize("low", [-1, 65536])
@@ -132,12 +140,11 @@ def picture(mode: str) -> Image.Image:
     ("data", "message"),
     [
         (saved(picture("RGB")), "RGB image with 3 channels, where one channel of ids is needed"),
-        (saved(picture("RGBA")), "RGBA image with 4 channels"),
-        (saved(picture("LA")), "LA image with 2 channels"),
-        (saved(picture("F"), "TIFF"), "F image with 1 channels"),
+        (saved(picture("RGBA")), "RGBA image with 4 channels, where one"),
+        (saved(picture("F"), "TIFF"), "F TIFF of floating-point numbers"),
         (saved(picture("L"), "JPEG"), "JPEG is lossy and changes ids; store label maps as PNG"),
-        (saved(picture("RGB"), "JPEG"), "RGB image with 3 channels|JPEG is lossy"),
-        (saved(picture("RGB"), "WEBP"), "RGB image with 3 channels|WEBP is lossy"),
+        (saved(picture("RGB"), "JPEG"), "JPEG is lossy"),
+        (saved(picture("RGB"), "WEBP"), "WEBP is lossy"),
         (b"", "no image: 0 bytes that start with b''"),
         (b"<html>busy</html>", "no image: 17 bytes that start with b'<html>bu'"),
     ],

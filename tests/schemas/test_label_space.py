@@ -29,7 +29,10 @@ def test_the_built_in_spaces_have_all_ids_in_order() -> None:
         *("bicyclist", "void"),
     ]
     assert [space.name for space in BUILT_IN.values()] == list(BUILT_IN)
-    assert list(BUILT_IN) == ["cityscapes", "camvid11", "person", "densepose", "face-parts"]
+    assert list(BUILT_IN) == [
+        *("cityscapes", "camvid11", "person", "densepose", "face-parts"),
+        *("camvid", "idd", "carla", "mapillary-v1.2", "cityscapes-train-ids"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -134,7 +137,7 @@ def test_a_name_that_is_neither_built_in_nor_a_file(folder: str, name: str) -> N
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"\xff\xfe\x00", "not a text file, where YAML is needed"),
+        (b"\xff\xfe\x00", "mapillary-v1.2, cityscapes-train-ids) nor a readable file: 'utf-8' codec"),
         (b"name: [x", "not valid YAML: line 1, column 9"),
         (b"just words", "must be a mapping of fields, not a single value"),
         (b"{}", "classes: missing, but required"),

@@ -15,23 +15,35 @@ from flowreel.schemas.spec import Spec
 MINIMAL = "dataset: {uri: out/city}\nsource: {uri: in}\n"
 
 EXAMPLE = """
-dataset: {uri: s3://bucket/datasets/city, name: city, license: unknown, keep_versions: 5, report: true}
+dataset:
+  {uri: s3://bucket/datasets/city, name: city, license: unknown, keep_versions: 5, report: true, storage_options: null}
 source:
   uri: s3://bucket/sequences
+  preset: null                               # or a layout's name
   labels: "{sequence}/labels/*.png"          # {sequence} is a path part; frames sort by name
   instances: "{sequence}/instances/*.png"    # optional
   images: "{sequence}/images/*.jpg"          # optional: exemplars, training
+  encoding: ids
   label_space: cityscapes                    # or a path to a label-space file
   remap: {}                                  # source id -> label-space id
   fps: 17
+  step: null                                 # from one frame number to the next
+  gaps: error                                # error | split | hold
+  include: []
+  exclude: []
+  min_frames: 1
+  dataset: null                              # another dataset, instead of a uri
+  columns: null                              # of Parquet files
   procedural: null                           # streets drawn out of nothing
   pose: null
   face: null
+  storage_options: null
 generator:
   checkpoint: s3://bucket/checkpoints/label2city   # or `bundled`
   size: [512, 256]                           # width, height
   batch: auto                                # clips in lock-step; a rule, recorded in the plan
   precision: auto                            # float32 | bfloat16 | float16
+  storage_options: null
 clips: {frames: 30, stride: 30, seed: 0, lead_in: repeat}   # frames: 0 = whole sequence; lead_in: repeat | drop
 variants:
   - {style: generate}                        # `generate`, or an exemplar image's uri
@@ -81,7 +93,8 @@ def flat(tree: Any, place: str = "") -> Iterator[tuple[str, Any]]:
 def test_the_example_of_the_contract_parses_to_what_it_says() -> None:
     spec = parse_spec(EXAMPLE)
     said = yaml.safe_load(EXAMPLE)
-    said.pop("storage_options")
+    for place in (said, said["dataset"], said["source"], said["generator"]):
+        place.pop("storage_options")
     said["variants"][0]["edits"] = []
     said["variants"] = [v | {"seed": None, "light": None} for v in said["variants"]]
     said["variants_by"] = None
@@ -113,7 +126,8 @@ def test_a_variant_takes_the_seed_of_the_clips_unless_it_has_its_own() -> None:
     assert [spec.seed_of(v) for v in spec.variants] == [4, 0]
 
 
-BAD_TEMPLATE = "source.labels: '{}' must have '{{sequence}}' as a folder of its own and one '*' in the file name"
+BAD_TEMPLATE = "source.labels: '{}' must have one '*' in the file name, which stands for the frame"
+ADJACENT = "source.labels: '{}' must have something between '{{sequence}}' and '*'"
 OUTSIDE = "source.labels: '{}' must be relative to source.uri, without empty parts, '.', '..' or '\\'"
 
 
@@ -132,8 +146,8 @@ OUTSIDE = "source.labels: '{}' must be relative to source.uri, without empty par
         ("clips={frames: 0, stride: 3}", "clips: stride 3 means nothing with frames 0"),
         ("source.labels=labels/*.png", "source.labels: '{sequence}' is missing from 'labels/*.png'; write it as in"),
         ("source.images='{sequence}/{sequence}/*'", "source.images: '{sequence}' is more than once in"),
-        ("source.labels='{sequence}_*.png'", BAD_TEMPLATE.format("{sequence}_*.png")),
-        ("source.labels='a_{sequence}/*.png'", BAD_TEMPLATE.format("a_{sequence}/*.png")),
+        ("source.labels='{sequence}*.png'", ADJACENT.format("{sequence}*.png")),
+        ("source.labels='*{sequence}.png'", ADJACENT.format("*{sequence}.png")),
         ("source.labels='{sequence}/1.png'", BAD_TEMPLATE.format("{sequence}/1.png")),
         ("source.labels='/a/{sequence}/*.png'", OUTSIDE.format("/a/{sequence}/*.png")),
         ("source.labels='../{sequence}/*.png'", OUTSIDE.format("../{sequence}/*.png")),
@@ -311,6 +325,20 @@ def test_storage_options_never_show() -> None:
 )
 def test_errors_do_not_show_storage_options(options: str, overrides: list[str]) -> None:
     assert "hunter2" not in refused(f"{MINIMAL}storage_options: {options}", *overrides)
+    for place in ("source", "dataset", "generator"):
+        own = {"source": "uri: in, ", "dataset": "uri: out, ", "generator": ""}[place]
+        others = {"source": "dataset: {uri: out}", "dataset": "source: {uri: in}", "generator": MINIMAL}[place]
+        text = f"{others}\n{place}: {{{own}storage_options: {options}}}\n"
+        assert "hunter2" not in refused(text, *(f"{place}.{o}" if o.startswith("storage") else o for o in overrides))
+
+
+def test_places_have_storage_options_of_their_own_or_those_of_the_spec() -> None:
+    text = MINIMAL + "storage_options: {key: all}\ngenerator: {storage_options: {}}\n"
+    spec = parse_spec(text, ["source.storage_options={anon: true}"])
+    assert spec.source_options == {"anon": True} and spec.dataset_options == {"key": "all"}
+    assert spec.generator_options == {}  # none at all
+    shown = [repr(spec), str(spec), spec.model_dump_json(), json.dumps(spec.model_dump(mode="json"))]
+    assert not [text for text in shown if "anon" in text or "storage_options" in text]
 
 
 def test_options_under_a_mistyped_name_do_not_show() -> None:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from flowreel.pipeline.codec import decode_ids, decode_image
+from flowreel.pipeline.codec import decode_image
+from flowreel.pipeline.sources.encodings import PLAIN
 from flowreel.pipeline.sources.keypoints.crop import Crop, Size
 from flowreel.pipeline.sources.keypoints.drawing import Points
 from flowreel.pipeline.sources.keypoints.face_pictures import FaceOptions, draw_parts, encode_face
@@ -64,7 +65,7 @@ def densepose_in(data: bytes) -> NDArray[np.uint8]:
 
 def decode_frame(source: SourceSpec, given: Given) -> PointFrame:
     """Decodes a frame's files. Raises ValueError for what is wrong with one."""
-    mask_HW = None if given.mask is None else decode_ids(given.mask)
+    mask_HW = None if given.mask is None else PLAIN.instances(given.mask, "")
     people = landmark_68 = densepose_HW3 = image_HW3 = None
     if pose := source.pose:
         people = people_in(given.main, pose.basic) if pose.openpose else None

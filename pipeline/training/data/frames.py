@@ -3,13 +3,17 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flowreel.pipeline.codec import decode_ids, decode_image, decoding, resize_ids, resize_image
+from flowreel.pipeline.codec import decode_image, resize_image
 from flowreel.pipeline.edits import remap_table, thing_regions
+from flowreel.pipeline.edits.maps import filled, members
+from flowreel.pipeline.image_files import decoding
+from flowreel.pipeline.sources.encodings import MapFile
 from flowreel.pipeline.sources.keypoints.frames import Given
 from flowreel.pipeline.storage import Store
 from flowreel.pipeline.training.data.frame_data import FrameData
@@ -29,14 +33,15 @@ def read_frames(source: TrainingSource, frames: Sequence[TrainingFrame], size: t
     wanted = [m for f in frames for m in (f.label, f.image, f.instance, f.guide) if m is not None]
     media, table = read_media(source.store, wanted), remap_table(source.remap, source.space)
 
-    def ids_at_size(data: bytes) -> NDArray[np.integer]:
-        return resize_ids(decode_ids(data), size)
+    def map_file(medium: Medium, role: str, data: bytes) -> MapFile:
+        return source.decoder.read(data, medium.path, role).resized(size)
 
     def one(frame: TrainingFrame) -> FrameData:
         if source.points and frame.crop:
             found = _point_frame(source, frame, media)
             return replace(found, image_HW3=_image(source.store, frame, media, size))
-        label_HW = table[_decoded(source.store, frame.label, media, ids_at_size)]
+        label = _decoded(source.store, frame.label, media, partial(map_file, frame.label, "label"))
+        label_HW = table[label.ids_HW]
         unknown = set(np.unique(label_HW).tolist()) - source.space.ids
         if unknown:
             name, ids = source.store.url(frame.label.path), sorted(unknown)
@@ -44,7 +49,11 @@ def read_frames(source: TrainingSource, frames: Sequence[TrainingFrame], size: t
         image_HW3 = _image(source.store, frame, media, size)
         if frame.instance is None or media[frame.instance] is None:
             return FrameData(label_HW, thing_regions(label_HW, source.space), image_HW3)
-        return FrameData(label_HW, _decoded(source.store, frame.instance, media, ids_at_size), image_HW3)
+        if label.instance_HW is not None:
+            instance_HW = filled(label.instance_HW, ~members(label_HW, source.space.things), 0)
+            return FrameData(label_HW, instance_HW, image_HW3)
+        instances = _decoded(source.store, frame.instance, media, partial(map_file, frame.instance, "instance"))
+        return FrameData(label_HW, instances.ids_HW, image_HW3)
 
     with ThreadPoolExecutor(READERS) as pool:
         return list(pool.map(one, frames))

@@ -10,12 +10,17 @@ import pyarrow as pa
 from flowreel.pipeline.dataset.versions import open_version, split_uri
 from flowreel.pipeline.edits import remap_table
 from flowreel.pipeline.identity import digest
-from flowreel.pipeline.sources.catalog import nothing_found, problem_report, read_facts
+from flowreel.pipeline.sources.catalog import Catalog, nothing_found, problem_report, read_facts
+from flowreel.pipeline.sources.containers.members import load_members, save_members
+from flowreel.pipeline.sources.containers.open import with_members
+from flowreel.pipeline.sources.containers.store import ContainerStore
+from flowreel.pipeline.sources.encodings import PLAIN, MapDecoder, open_decoder
 from flowreel.pipeline.sources.file_index import load_index, save_index
 from flowreel.pipeline.sources.find import find_sequences
 from flowreel.pipeline.sources.keypoints.crop import Crop
 from flowreel.pipeline.sources.label_spaces import open_label_space
 from flowreel.pipeline.sources.listing import list_matching
+from flowreel.pipeline.sources.template import Template
 from flowreel.pipeline.storage import Store, open_store
 from flowreel.pipeline.training.data.keypoint_frames import sequence_crops
 from flowreel.pipeline.training.data.preflight import (
@@ -51,6 +56,7 @@ class TrainingSource:
     has_instances: bool  # instance maps; without them regions of things stand in, as in rendering
     problems: tuple[str, ...]  # training starts only if there are none
     points: SourceSpec | None = None  # of poses and faces: how frames are drawn
+    decoder: MapDecoder = PLAIN  # of its maps
 
     def check(self) -> None:
         """Raises SourceError if there is any problem."""
@@ -79,7 +85,9 @@ class TrainingSource:
             [s.name, [[f.label.digest, f.image.digest, f.instance and f.instance.digest] for f in s.frames]]
             for s in self.sequences
         ]
-        return digest([frames, self.space.digest, {str(k): v for k, v in self.remap.items()}, self.hold_out])
+        encoding = [self.decoder.digest] if self.decoder.digest else []
+        remap = {str(k): v for k, v in self.remap.items()}
+        return digest([frames, self.space.digest, remap, self.hold_out, *encoding])
 
 
 @dataclass(frozen=True)
@@ -166,31 +174,39 @@ def _of_dataset(spec: TrainSpec) -> TrainingSource:
 def _of_folders(spec: TrainSpec, progress: Progress | None) -> list[TrainingSource]:
     """Opens all sources, and remembers their files."""
     run = open_store(spec.output, spec.storage_options)
-    known = load_index(run)
-    found = [_of_folder(source, spec, known, progress) for source in spec.every_source]
+    known, members = load_index(run), load_members(run)
+    found = [_of_folder(source, spec, (known, members), progress) for source in spec.every_source]
     together = pa.concat_tables([facts for _, facts in found])
     if not together.equals(known):
         save_index(run, together)
+        if len(found) == 1 and isinstance(store := found[0][0].store, ContainerStore):
+            save_members(run, store.members)  # their paths are below one root: several sources' would be mixed up
     return [source for source, _ in found]
 
 
 def _of_folder(
-    source: SourceSpec, spec: TrainSpec, known: pa.Table, progress: Progress | None
+    source: SourceSpec, spec: TrainSpec, noted: tuple[pa.Table, pa.Table], progress: Progress | None
 ) -> tuple[TrainingSource, pa.Table]:
-    """Opens a source, and gives the facts of its files."""
+    """Opens a source, and gives the facts of its files. ``noted``: what earlier runs have noted of files (INDEX) and of
+    containers (MEMBERS)."""
     assert source.images is not None
-    store = open_store(source.uri, spec.storage_options)
-    space = open_label_space(source.label_space_name, spec.storage_options)
+    known, members = noted
+    options = spec.source_options(source)
+    store = open_store(source.uri, options)
+    space = open_label_space(source.label_space_name, options)
     try:
         remap_table(source.remap, space)
     except ValueError as error:
         raise UsageError(f"source.remap: {error}") from None
-    catalog = find_sequences(store, source, space, known, spec.data.size, progress)
-    (images,) = list_matching(store, [source.images])
+    store = with_members(store, source, members, source.images)
+    decoder = open_decoder(source, space, options)
+    catalog = find_sequences(store, source, space, known, spec.data.size, progress, decoder)
+    listing = list_matching(store, [source.images])
+    (images,) = listing.tables
     if not len(images):
-        raise SourceError(nothing_found(store, "images", source.images))
+        raise SourceError(nothing_found(store, "images", source.images, listing.skipped))
     facts, _ = read_facts(store, [(images, "image")], known, progress)
-    pictures = _pictures(images, facts)
+    pictures = _of_chosen(_pictures(images, facts), catalog, source)
     problems = (*catalog.problems, *picture_problems(catalog.sequences, pictures))
     sequences = tuple(_sequence(s, pictures.get(s.sequence_id, {})) for s in catalog.sequences)
     points = source if source.kind in ("pose", "face") else None
@@ -201,8 +217,8 @@ def _of_folder(
         )
     if isinstance(source, TrainSourceSpec) and source.stills:
         sequences = tuple(still for sequence in sequences for still in _stills(sequence))
-    remap, held, instances = dict(source.remap), spec.data.hold_out, source.instances is not None
-    opened = TrainingSource(store, sequences, space, remap, held, instances, problems, points)
+    remap, held, instances = dict(source.remap), spec.data.hold_out, source.has_instances
+    opened = TrainingSource(store, sequences, space, remap, held, instances, problems, points, decoder)
     return opened, pa.concat_tables([catalog.facts, facts])
 
 
@@ -223,6 +239,20 @@ def _pictures(images: pa.Table, facts: pa.Table) -> dict[str, dict[str, Picture]
     for file, fact in zip(images.to_pylist(), facts.to_pylist(), strict=True):
         source_file = SourceFile(file["path"], fact["digest"].hex())
         found[file["sequence"]][file["frame"]] = Picture(source_file, (fact["width"], fact["height"]), fact["error"])
+    return found
+
+
+def _of_chosen(
+    pictures: dict[str, dict[str, Picture]], catalog: Catalog, source: SourceSpec
+) -> dict[str, dict[str, Picture]]:
+    """Gives the images of the sequences that were chosen or cut out of others; all, where none was."""
+    if not catalog.left_out and catalog.sequences.recordings is None:
+        return pictures
+    found, template = {}, Template(source.frames)
+    for sequence in catalog.sequences:
+        match = template.match(sequence.frames[0].label.path)
+        of_name = pictures.get(match[0], {}) if match else {}
+        found[sequence.sequence_id] = {f.name: of_name[f.name] for f in sequence.frames if f.name in of_name}
     return found
 
 

@@ -329,8 +329,10 @@ def test_held_clips_are_not_planned_again() -> None:
 
 
 def test_what_is_new_is_planned_as_if_nothing_else_were_there() -> None:
-    have, one = ids(planned()), [sequence("c"), sequence("d")]
-    assert planned(sequences=[sequence("a"), *one, sequence("b")], have=have).shards == planned(sequences=one).shards
+    one_split = inputs("split={all: 1.0}")  # a split that is empty takes one of what is new
+    have, one = ids(planned(one_split)), [sequence("c"), sequence("d")]
+    new = planned(one_split, sequences=[sequence("a"), *one, sequence("b")], have=have)
+    assert new.shards == planned(one_split, sequences=one).shards
 
 
 def test_nothing_new_is_an_empty_plan() -> None:

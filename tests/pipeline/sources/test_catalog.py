@@ -110,7 +110,7 @@ def cut(path: str) -> Damage:
 
 
 def as_rgb(path: str) -> Damage:
-    return lambda root: Image.new("RGB", (6, 4)).save(root / path)
+    return lambda root: Image.new("RGB", (6, 4), "red").save(root / path)
 
 
 def as_jpeg(path: str) -> Damage:
@@ -149,7 +149,7 @@ def gone(path: str) -> Damage:
         ),
         (
             lambda root: [put(root, f"b/{kind}/007.png") for kind in ("labels", "instances")],
-            ["sequence 'b': 4 frames missing between '002' and '007'; add them, or split the sequence there"],
+            ["sequence 'b': 4 frames missing between '002' and '007'; add them, or set source.gaps: split"],
         ),
         (
             written("b/labels/002.png", np.array([[7, 40, 40, 35, 7, 7]] * 4, np.uint8)),
@@ -216,7 +216,11 @@ def test_label_space_decides_what_is_known(tmp_path: Path) -> None:
         (["5", "10", "15"], []),
         (["f8", "f9", "f10"], []),
         (["a", "b", "d"], []),
-        (["x_000001_000019", "x_000001_000020", "x_000002_000001"], []),
+        (["x_000001_000019", "x_000001_000020"], []),
+        (
+            ["x_000001_000019", "x_000001_000020", "x_000002_000001"],
+            ["not one recording but 2: after 'x_000001_000020' comes 'x_000002_000001'"],
+        ),
         (["0", "1", "4"], ["2 frames missing between '1' and '4'"]),
         (["0", "2", "3", "5"], ["1 frame missing between '0' and '2'", "1 frame missing between '3' and '5'"]),
         (["10", "20", "50"], ["2 frames missing between '20' and '50'"]),

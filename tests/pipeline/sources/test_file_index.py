@@ -56,14 +56,15 @@ def test_other_files_are_known_by_less() -> None:
 @pytest.mark.parametrize("role", ["label", "instance"])
 def test_a_broken_map_is_known_by_its_error(role: Role) -> None:
     sink = io.BytesIO()
-    Image.new("RGB", (3, 2)).save(sink, "PNG")
+    Image.new("RGB", (3, 2), "red").save(sink, "PNG")
     for data, words in (
         (LABEL[:-30], "truncated or damaged"),
         (b"x", "no image: 1 bytes"),
         (sink.getvalue(), "RGB image"),
     ):
         facts = inspect(data, role)
-        assert words in facts.error and facts == FileFacts(hashlib.sha256(data).hexdigest(), error=facts.error)
+        digest, reading = hashlib.sha256(data).hexdigest(), facts.reading
+        assert words in facts.error and facts == FileFacts(digest, reading=reading, error=facts.error)
 
 
 def test_the_key_changes_with_role_place_size_and_tag() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from flowreel.pipeline.sources.template import Template, natural, number_of
+from flowreel.pipeline.sources.template import Template, natural
 
 
 @pytest.mark.parametrize(
@@ -15,7 +15,15 @@ from flowreel.pipeline.sources.template import Template, natural, number_of
         ("{sequence}/labels/*.png", "a/labels/deep/000.png", None),
         ("{sequence}/labels/*.png", "a/labels/000.png.part", None),
         ("{sequence}/labels/*.png", "a/labels/000_png", None),
-        ("{sequence}/labels/*.png", "a/labels/000.PNG", None),
+        ("{sequence}/labels/*.png", "a/labels/000.PNG", ("a", "000")),
+        ("{sequence}/labels/*.png", "a/Labels/000.png", None),
+        ("{sequence}_*_gtFine_labelIds.png", "aachen/aachen_0_19_gtFine_labelIds.png", ("aachen/aachen_0", "19")),
+        ("{sequence}_*_L.png", "0016E5_07959_L.png", ("0016E5", "07959")),
+        ("{sequence}_*_L.png", "0016E5_07959_L.tif.png", None),
+        ("labels/{sequence}.png", "labels/train/0000f77c-6257be58.PNG", ("train/0000f77c-6257be58", "0")),
+        ("labels/run{sequence}/*.png", "labels/run7/1.png", ("7", "1")),
+        ("*-{sequence}.png", "000001-left.png", ("left", "000001")),
+        ("*-{sequence}.png", "a-b/000001-left.png", None),
         ("{sequence}/*_gtFine_labelIds.png", "a/a_000000_000019_gtFine_labelIds.png", ("a", "a_000000_000019")),
         ("{sequence}/*_gtFine_labelIds.png", "aachen/aachen_000000_000019_gtFine_color.png", None),
         ("train/{sequence}/*.png", "train/a/b/1.png", ("a/b", "1")),
@@ -32,7 +40,10 @@ def test_a_path_is_a_frame_of_a_sequence_or_not(template: str, path: str, expect
 
 @pytest.mark.parametrize(
     ("template", "prefix"),
-    [("{sequence}/labels/*.png", ""), ("train/{sequence}/*.png", "train"), ("a/b/{sequence}/c/*.png", "a/b")],
+    [
+        *(("{sequence}/labels/*.png", ""), ("train/{sequence}/*.png", "train"), ("a/b/{sequence}/c/*.png", "a/b")),
+        *(("{sequence}_*.png", ""), ("a/b/{sequence}.png", "a/b"), ("a/run_{sequence}/*.png", "a")),
+    ],
 )
 def test_listing_starts_at_the_folder_above_the_sequences(template: str, prefix: str) -> None:
     assert Template(template).prefix == prefix
@@ -50,19 +61,3 @@ def test_listing_starts_at_the_folder_above_the_sequences(template: str, prefix:
 )
 def test_numbers_are_ordered_by_value(ordered: list[str]) -> None:
     assert sorted(reversed(ordered), key=natural) == ordered
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("000012", ("", 12)),
-        ("frame_7", ("frame_", 7)),
-        ("aachen_000003_000019_leftImg8bit", ("aachen_000003_000019_leftImg", 8)),
-        ("aachen_000003_000019_x", ("aachen_000003_", 19)),
-        ("0016E5_07959", ("0016E5_", 7959)),
-        ("first", None),
-        ("", None),
-    ],
-)
-def test_the_last_number_of_a_name_counts(name: str, expected: tuple[str, int] | None) -> None:
-    assert number_of(name) == expected
