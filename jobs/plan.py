@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from flowreel.jobs.plan_source import source_figures, source_lines, source_warnings
 from flowreel.pipeline.dataset.runs.plan_file import save_plan
 from flowreel.pipeline.generator.checks import check_weights
+from flowreel.pipeline.planning.all_change import all_change
 from flowreel.pipeline.planning.dropped import dropped_by
 from flowreel.pipeline.planning.memory_estimate import memory
 from flowreel.pipeline.planning.prepare import Prepared, prepare
@@ -19,6 +20,7 @@ from flowreel.schemas.spec import Spec
 from flowreel.schemas.wording import byte_size, counted, duration
 
 JPEG_BYTES_PER_PIXEL = 0.25  # image and label together, quality 92
+IDS_SHOWN = 40
 FLOW_BYTES_PER_PIXEL = 2.5  # 16-bit PNG of a generator's flow
 
 
@@ -46,8 +48,6 @@ def summary(prepared: Prepared, price: float | None) -> dict[str, Any]:
     plan, settings = prepared.plan, prepared.plan.settings
     pixels = plan.frame_count * settings.size[0] * settings.size[1]
     bytes_per_pixel = JPEG_BYTES_PER_PIXEL + FLOW_BYTES_PER_PIXEL * prepared.job.spec.output.flow
-    classes = prepared.job.space.by_id
-    total = sum(prepared.catalog.pixels.values()) or 1
     time, needs = estimate(prepared), memory(prepared)
     return {
         "plan_id": plan.plan_id,
@@ -77,19 +77,24 @@ def summary(prepared: Prepared, price: float | None) -> dict[str, Any]:
         "shard_bytes": needs.shard,
         "device_bytes": needs.device,
         "driver_bytes": needs.driver,
-        "class_shares": {
-            classes[i].name if i in classes else str(i): round(n / total, 6)
-            for i, n in sorted(prepared.catalog.pixels.items())
-        },
+        "class_shares": _class_shares(prepared),
+        "ids": [{"id": r.id, "class": r.class_name, "pixels": r.pixels} for r in prepared.catalog.ids],
         "balance": _balance(prepared),
         "problems": list(prepared.catalog.problems),
     }
 
 
+def _class_shares(prepared: Prepared) -> dict[str, float]:
+    """Gives the share of pixels of each class of the source."""
+    classes, pixels = prepared.job.space.by_id, prepared.catalog.pixels
+    total = sum(pixels.values()) or 1
+    return {classes[i].name if i in classes else str(i): round(n / total, 6) for i, n in sorted(pixels.items())}
+
+
 def _dropped(prepared: Prepared) -> dict[str, Any]:
     """Tells which clips go without a successor, and warns where `render` would not publish for that."""
     gone, bound = dropped_by(prepared), prepared.job.spec.failure.max_dropped_fraction
-    warnings = source_warnings(prepared)
+    warnings = [*filter(None, [all_change(prepared)]), *source_warnings(prepared)]
     if gone.fraction > bound:
         warnings.append(
             f"`render` would not publish: version {prepared.plan.base_version} would lose {gone}, more than"
@@ -121,6 +126,7 @@ def lines(figures: dict[str, Any]) -> Iterator[str]:
         yield from _takes(figures)
     if top := sorted(figures["class_shares"].items(), key=lambda item: -item[1])[:6]:
         yield "  classes    " + ", ".join(f"{name} {share:.1%}" for name, share in top)
+    yield from _ids(figures["ids"])
     if figures["balance"]:
         yield f"  balance    {counted(figures['balance']['variants'], 'variant')}"
         for row in figures["balance"]["classes"]:
@@ -128,6 +134,17 @@ def lines(figures: dict[str, Any]) -> Iterator[str]:
             yield f"    {row['class']:<14} {row['before']:.2%} -> {row['after']:.2%}{target}"
     for span in figures["pieces_too_short"][:5]:
         yield f"  too short  {span}: clips.lead_in: drop leaves no frame of it"
+
+
+def _ids(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """Words which id becomes which class, and how much of it there is."""
+    total = sum(row["pixels"] for row in rows)
+    for k, row in enumerate(rows[:IDS_SHOWN]):
+        head = "ids" if k == 0 else ""
+        name = row["class"] or "?"
+        yield f"  {head:<9}  {row['id']:>5} -> {name:<20} {row['pixels']:>15,} pixels {row['pixels'] / total:>6.1%}"
+    if len(rows) > IDS_SHOWN:
+        yield f"             and {len(rows) - IDS_SHOWN:,} more ids: --json lists all"
 
 
 def _takes(figures: dict[str, Any]) -> Iterator[str]:

@@ -26,6 +26,7 @@ from flowreel.pipeline.dataset.runs.work_log import WorkLog
 from flowreel.pipeline.dataset.versions import Version
 from flowreel.pipeline.generator.checks import check_weights
 from flowreel.pipeline.identity import as_clip_ids
+from flowreel.pipeline.planning.all_change import all_change
 from flowreel.pipeline.planning.dropped import check_dropped
 from flowreel.pipeline.planning.prepare import Prepared, prepare
 from flowreel.pipeline.publish import commit
@@ -103,6 +104,8 @@ def _prepare(spec: Spec, display: Display, allow_code: bool) -> Prepared:
         prepared = prepare(spec, progress, allow_code=allow_code)
     prepared.catalog.check()
     check_dropped(prepared)
+    if reason := all_change(prepared):
+        display.note(reason)
     if prepared.plan.clip_count:
         check_weights(prepared.job.checkpoint)
     elif not len(prepared.plan.reused) + len(prepared.plan.excluded):

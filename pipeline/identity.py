@@ -138,7 +138,7 @@ def variant_parts(
         "edits": [edit.model_dump(mode="json") for edit in variant.edits],
         "seed": spec.seed_of(variant),
         "label_space": space.digest,
-        "remap": sorted((k, space.resolve(v)) for k, v in spec.source.remap.items()),
+        "remap": sorted((k, space.resolve(v)) for k, v in spec.source.classes_of_ids.items()),
         "fps": spec.source.fps,
         "generator": settings.generator,
         "size": settings.size,
@@ -149,6 +149,8 @@ def variant_parts(
     # What most variants do not have is no part of their ids.
     if settings.encoding:
         parts["encoding"] = settings.encoding
+    if settings.none_rules and spec.source.instances:
+        parts["none_rules"] = settings.none_rules
     if variant.light:
         parts["light"] = variant.light.model_dump(mode="json")
     if chosen.donors:

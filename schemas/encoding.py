@@ -1,8 +1,8 @@
 """How a source's label maps say what a pixel shows."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from flowreel.schemas.model import Model
 
@@ -30,7 +30,26 @@ class CocoPanoptic(Model):
     coco_panoptic: Annotated[str, Field(min_length=1, alias="coco-panoptic")]
 
 
-Encoding = Plain | Channel | Colours | CocoPanoptic
+def check_encoding(value: Any) -> Any:
+    """Returns what may be an encoding; `channel: red` may also be a text. Raises ValueError that lists them."""
+    if isinstance(value, Model) or value in get_args(Plain):
+        return value
+    found = value
+    if isinstance(value, str) and ": " in value:
+        name, _, what = value.partition(": ")
+        found = {name: what}
+    if isinstance(found, dict) and len(found) == 1:
+        ((name, what),) = found.items()
+        known = what in get_args(Band) if name == "channel" else isinstance(what, str) and what
+        if name in ("channel", "colours", "coco-panoptic", "coco_panoptic") and known:
+            return found
+    raise ValueError(
+        f"{value!r} is no encoding; write {', '.join(get_args(Plain))}, {{channel: {'|'.join(get_args(Band))}}},"
+        " {colours: FILE} or {coco-panoptic: FILE}"
+    )
+
+
+Encoding = Annotated[Plain | Channel | Colours | CocoPanoptic, BeforeValidator(check_encoding)]
 WITH_INSTANCES = ("kitti-step", "coco-panoptic", "mapillary", "cityscapes-instance")
 
 

@@ -31,6 +31,7 @@ class RenderSettings:
     size: tuple[Side, Side]  # width, height
     generator: str  # digest
     encoding: str = ""  # of the source's maps, with the digest of its file; "" for plain ids
+    none_rules: str = ""  # what the source's instance maps say "no instance" by, where that is not 0 alone
 
 
 @dataclass(frozen=True, slots=True)

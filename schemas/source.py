@@ -5,11 +5,11 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from flowreel.schemas.containers import ColumnsSpec, FolderUri, check_templates
-from flowreel.schemas.edit import ClassKey
 from flowreel.schemas.encoding import Encoding, holds_instances, words
 from flowreel.schemas.model import Model, OwnOptions
-from flowreel.schemas.numbers import Fps, Fraction, Natural, Positive, Side
+from flowreel.schemas.numbers import Fraction, Natural, Positive, Side
 from flowreel.schemas.presets import with_preset
+from flowreel.schemas.remap import OTHERS, Remap, named
 from flowreel.schemas.template import FrameTemplate
 
 LABELS = "{sequence}/labels/*.png"
@@ -105,19 +105,23 @@ class SourceSpec(Model):
         None, description="instance maps, one per label map, matched by frame name; of poses: masks of people"
     )
     images: FrameTemplate | None = Field(None, description="real images, for training; rendering reads none")
+    label_space: str = Field(
+        CITYSCAPES,
+        description="one that is built in (`cityscapes`, `camvid11`, `camvid`, `idd`, `carla`, `mapillary-v1.2`,"
+        " `cityscapes-train-ids`), or a file: a label space, COCO's or Mapillary's JSON, or Replicator's, also with *",
+    )
+    remap: Remap = Field(
+        {},
+        description="source id -> id or class name of the label space; if any id is named, all that occur must be, or"
+        " `others: keep`",
+    )
+    fps: Fps = Field(17.0, description="frames per second of the sequences")
     encoding: Encoding = Field(
         "ids",
         description="how label maps say what a pixel shows: `ids`, `index` (of a palette, whatever it shows),"
         " `{channel: red}`, `colours` (the label space's) or `{colours: FILE}`; with instances in the same file"
         " `kitti-step`, `mapillary`, `cityscapes-instance`, `coco-panoptic` or `{coco-panoptic: FILE}`",
     )
-    label_space: str = Field(
-        CITYSCAPES,
-        description="one that is built in (`cityscapes`, `camvid11`, `camvid`, `idd`, `carla`, `mapillary-v1.2`,"
-        " `cityscapes-train-ids`), or a file: a label space, COCO's or Mapillary's JSON, or Replicator's, also with *",
-    )
-    remap: dict[int, ClassKey] = Field({}, description="source id -> id or class name of the label space")
-    fps: Fps = Field(17.0, description="frames per second of the sequences")
     step: Positive | None = Field(None, description="from one frame number to the next; default: as the names say")
     gaps: Literal["error", "split", "hold"] = Field(
         "error",
@@ -138,6 +142,16 @@ class SourceSpec(Model):
     face: FaceSpec | None = Field(None, description="instead of labels: face landmarks")
 
     storage_options: OwnOptions = None
+
+    @property
+    def classes_of_ids(self) -> dict[int, int | str]:
+        """Gives the source ids that the remap names, with their classes."""
+        return named(self.remap)
+
+    @property
+    def keeps_others(self) -> bool:
+        """Tells whether ids that the remap does not name stay as they are."""
+        return not self.remap or OTHERS in self.remap
 
     @property
     def kind(self) -> Literal["labels", "procedural", "pose", "face"]:

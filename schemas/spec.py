@@ -44,7 +44,9 @@ class GeneratorSpec(Model):
         None, description="width, height of the frames; default: the size the checkpoint was trained at"
     )
     batch: Positive | Literal["auto"] = Field("auto", description="clips rendered in lock-step")
-    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="auto: that of the dataset's newest version; of a first one, what this machine is fast at"
+    )
     storage_options: OwnOptions = None
 
 
@@ -96,7 +98,8 @@ class FailureSpec(Model):
 class ExecutionSpec(Model):
     """The resources of each worker, and how many workers there may be.
 
-    None of it is part of a clip's identity; but whether there is a GPU at all resolves `precision: auto`, which is.
+    None of it is part of a clip's identity; but whether there is a GPU at all resolves `precision: auto` of a first
+    version, which is.
     """
 
     num_gpus: Gpus = Field(1, description="GPUs per worker; fractions share one; 0: CPU")

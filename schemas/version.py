@@ -98,4 +98,5 @@ class VersionRecord(Model):
     generator: Annotated[dict[str, Any], AfterValidator(_generator)]
     settings: RenderSettings  # the `auto` values of the spec, as they were resolved
     spec: Spec  # without storage_options
+    no_instance: int | None = None  # the id that means it in instance maps; older versions: 0, and 255 in 8 bits
     work: tuple[Work, ...] = ()  # of the run that published it

@@ -78,6 +78,8 @@ class Display:
             else "nothing to render"
         )
         self.say(f"{found}: {work} {base}; {len(plan.reused):,} reused, {plan.dropped:,} dropped")
+        for note in catalog.notes:
+            self.note(note)
         if len(plan.excluded):
             self.say(
                 f"not rendered again: {counted(len(plan.excluded), 'clip')} that failed before or did not pass"

@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from flowreel.pipeline.codec import ENDING, decode_ids, decode_image, kind_of
-from flowreel.pipeline.edits.instances import NO_INSTANCE
+from flowreel.pipeline.edits.instances import in_sight
 from flowreel.pipeline.reader.dataset import Dataset
 from flowreel.schemas.errors import DamagedMedia, IntegrityError, UsageError
 from flowreel.schemas.label_space import LabelSpace
@@ -148,8 +148,7 @@ def instances_in_sight(label_HW: Ids, instance_HW: Ids | None, space: LabelSpace
     """Gives instance ids where a thing class has one, -1 elsewhere; (H, W)."""
     if instance_HW is None:
         return np.full(label_HW.shape, -1, np.int64)
-    counts = np.isin(label_HW, list(space.things)) & ~np.isin(instance_HW, NO_INSTANCE[instance_HW.dtype])
-    return np.where(counts, instance_HW.astype(np.int64), -1)
+    return np.where(in_sight(label_HW, instance_HW, space), instance_HW.astype(np.int64), -1)
 
 
 def segments(label_HW: Ids, instance_HW: Ids | None, space: LabelSpace) -> tuple[NDArray[np.int32], list[Segment]]:

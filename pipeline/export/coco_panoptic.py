@@ -36,7 +36,9 @@ class CocoPanoptic:
         split, frames = clip.split, []
         for t, frame in enumerate(clip.frames):
             name = f"{clip.slug}_{clip.number:06d}_{frame['frame_index']:06d}"
-            number_HW, parts = segments(clip.label(t), clip.ids("instance", t), space)
+            instance = clip.ids("instance", t)
+            number_HW, parts = segments(clip.label(t), instance, space)
+            crowds = space.things if instance is not None else frozenset[int]()
             image = name + clip.ending(t)
             put(f"images/{split}/{image}", frame["image"]["bytes"])
             put(f"annotations/panoptic_{split}/{name}.png", encode_image(_as_rgb(number_HW), "png", 100))
@@ -44,7 +46,7 @@ class CocoPanoptic:
             frames.append({
                 "file_name": image, "mask": f"{name}.png", "width": width, "height": height,
                 "clip_id": clip.key("clip_id"), "frame_index": frame["frame_index"],
-                "segments": [_segment_info(i, part) for i, part in enumerate(parts, 1)],
+                "segments": [_segment_info(i, part, crowds) for i, part in enumerate(parts, 1)],
                 "instances": _instances(number_HW, parts, space),
                 "keypoints": keypoint_annotations(frame.get("keypoints") or []),
             })  # fmt: skip
@@ -123,9 +125,11 @@ def _as_rgb(number_HW: NDArray[np.int32]) -> NDArray[np.uint8]:
     return np.stack([number_HW & 255, number_HW >> 8 & 255, number_HW >> 16], axis=-1).astype(np.uint8)
 
 
-def _segment_info(number: int, segment: Segment) -> dict[str, Any]:
+def _segment_info(number: int, segment: Segment, crowds: frozenset[int]) -> dict[str, Any]:
+    """Describes a segment; ``crowds``: the classes whose pixels without an instance are groups of objects."""
     return {
-        "id": number, "category_id": segment.class_id, "area": segment.area, "bbox": list(segment.box), "iscrowd": 0,
+        "id": number, "category_id": segment.class_id, "area": segment.area, "bbox": list(segment.box),
+        "iscrowd": int(segment.instance is None and segment.class_id in crowds),
     }  # fmt: skip
 
 

@@ -168,6 +168,7 @@ def _make_plan(job: RenderJob, catalog: Catalog, exemplars: dict[str, Exemplar],
     of sequences, where the source says them."""
     facts = catalog.facts
     catalog = replace(catalog, facts=INDEX.empty_table())  # saved; a driver does not carry it through its run
+    job = replace(job, settings=replace(job.settings, none_rules=catalog.none_rules))
     job, inputs, balance = _variants(job, catalog, facts, exemplars)
     base, held = _newest(job.dataset, job.spec)
     planned = plan(catalog.sequences, inputs, replace(held, splits={**held.splits, **splits}))
@@ -240,7 +241,7 @@ def _held(base: Version | None, spec: Spec) -> Published:
 def _check_classes(spec: Spec, space: LabelSpace) -> None:
     """Raises UsageError for a remap or an edit that names no class of the label space."""
     try:
-        remap_table(spec.source.remap, space)
+        remap_table(spec.source.classes_of_ids, space)
     except ValueError as error:
         raise UsageError(f"source.remap: {error}") from None
     if isinstance(spec.variants_by, Balance):

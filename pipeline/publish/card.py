@@ -6,6 +6,7 @@ import numpy as np
 import yaml
 
 from flowreel.pipeline.dataset.versions import MANIFEST_FILE
+from flowreel.pipeline.edits.instances import NONE
 from flowreel.pipeline.publish.version_facts import VersionFacts
 from flowreel.schemas.wording import printable
 
@@ -24,7 +25,7 @@ Synthetic, paired video: every image was rendered by a vid2vid generator from th
 | splits | {splits} |
 | label space | {space} |
 | generator | `{generator}` |
-| licence | {license} |
+{instances}| licence | {license} |
 | clips not published | {failed:,} failed, {rejected:,} rejected (`failures.parquet`) |
 
 `manifest.parquet` has one row per frame; its columns `shard`, `row_group` and `row` say where the image, label map,
@@ -55,6 +56,7 @@ every clip was rendered from, and `croissant.json` describes the columns.
 The labels come from the source named above. Its licence and that of the generator apply to everything derived from
 them.
 """
+_INSTANCES = f"| instance maps | {NONE} means no instance, whatever the bit depth; on things: part of a group |\n"
 _SIZES = ("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M", "100M<n<1B", "1B<n<10B")
 
 
@@ -70,6 +72,7 @@ def dataset_card(facts: VersionFacts) -> str:
         splits=", ".join(f"{name}: {splits[name]:,} frames" for name in sorted(splits)),
         space=f"{facts.space.name}, version {facts.space.version}",
         generator=facts.settings.generator,
+        instances=_INSTANCES if spec.output.instances and spec.source.has_instances else "",
         license=spec.dataset.license,
         classes="\n".join(_class_lines(facts)),
         spec=yaml.safe_dump(spec.model_dump(mode="json", by_alias=True), sort_keys=False),

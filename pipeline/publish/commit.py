@@ -25,6 +25,7 @@ from flowreel.pipeline.dataset.versions import (
     SHARDS_FILE,
     Version,
 )
+from flowreel.pipeline.edits.instances import NONE
 from flowreel.pipeline.identity import RENDER_FORMAT
 from flowreel.pipeline.parquet import parquet_bytes
 from flowreel.pipeline.publish.claim import Claim, Conflict
@@ -180,4 +181,5 @@ def _record(job: RenderJob, plan: Plan, number: int, counts: Counts, files: dict
         settings=plan.settings,
         generator={"digest": plan.settings.generator, "checkpoint": job.spec.generator.checkpoint, "config": config},
         spec=job.spec,
+        no_instance=NONE if job.spec.output.instances and job.spec.source.has_instances else None,
     )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from flowreel.pipeline.codec import decode_image, resize_image
 from flowreel.pipeline.edits import Ids, Maps, apply_edits, remap_table, thing_regions
+from flowreel.pipeline.edits.instances import NONE, with_one_none
 from flowreel.pipeline.edits.maps import filled, members
 from flowreel.pipeline.generator.clip_data import Conditioning
 from flowreel.pipeline.image_files import decoding
@@ -105,14 +106,17 @@ def _truth(clip: Clip, job: RenderJob) -> Truth | None:
 def fetch_maps(frames: Sequence[Frame], job: RenderJob, *, instances: bool) -> Maps:
     """Fetches the maps of frames as they are before any edit: remapped, and resized to the rendered size."""
     maps, count = _read(frames, job, instances=instances), len(frames)
-    table = remap_table(job.spec.source.remap, job.space)
+    table = remap_table(job.spec.source.classes_of_ids, job.space)
     kind = np.uint8 if max(job.space.ids) < 256 else np.uint16
-    label_THW: Ids = np.stack([table[m].astype(kind) for m in maps[:count]])
+    raw_THW = np.stack(maps[:count])
+    label_THW: Ids = table[raw_THW].astype(kind)
     if not instances:
         return Maps(label_THW, None)
-    instance_THW: Ids = np.stack(maps[count:])
+    thing_THW = members(label_THW, job.space.things)
+    every = zip(raw_THW, maps[count:], thing_THW, strict=True)
+    instance_THW: Ids = np.stack([with_one_none(raw, found, things) for raw, found, things in every])
     if holds_instances(job.spec.source.encoding):  # what they say of stuff tells no objects apart
-        instance_THW = filled(instance_THW, ~members(label_THW, job.space.things), 0)
+        instance_THW = filled(instance_THW, ~thing_THW, NONE)
     return Maps(label_THW, instance_THW)
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from flowreel.pipeline.codec import encode_image
 from flowreel.pipeline.dataset.row_group import read_row_group
 from flowreel.pipeline.dataset.versions import Version
+from flowreel.pipeline.edits.instances import NONE, in_sight
 from flowreel.pipeline.optical_flow import rough_flow
 from flowreel.pipeline.pictures import color_flow, color_labels, h264
 from flowreel.pipeline.reader.dataset import ClipData, decode_clip
@@ -58,7 +59,7 @@ def player(data: ClipData, series: dict[str, list[float | None]], space: LabelSp
     height, width = data.label_THW.shape[1:]
     size = (min(width, PANEL_WIDTH) & ~1, max(2, round(height * min(width, PANEL_WIDTH) / width)) & ~1)
     image_THW3 = np.stack([shrunk(frame, size) for frame in data.image_THW3])
-    grids = grid(image_THW3, _labels(data, space, size), _flow(data, image_THW3), _instances(data, size))
+    grids = grid(image_THW3, _labels(data, space, size), _flow(data, image_THW3), _instances(data, space, size))
     return packed(grids, series, fps)
 
 
@@ -119,10 +120,11 @@ def _flow(data: ClipData, image_THW3: Rgb) -> Rgb:
     return np.stack([color_flow(flow, most) for flow in flow_THW2])
 
 
-def _instances(data: ClipData, size: tuple[int, int]) -> Rgb:
-    """Draws each instance in a colour that follows from its id."""
+def _instances(data: ClipData, space: LabelSpace, size: tuple[int, int]) -> Rgb:
+    """Draws each instance of a thing in a colour that follows from its id, and nothing where there is none."""
     if data.instance_THW is None:
         return np.full((len(data.label_THW), size[1], size[0], 3), PAPER, np.uint8)
     table = np.random.default_rng(7).integers(60, 240, (65_536, 3), np.uint8)
     table[0] = PAPER
-    return np.stack([cv2.resize(table[i], size, interpolation=cv2.INTER_NEAREST) for i in data.instance_THW])
+    shown_THW = np.where(in_sight(data.label_THW, data.instance_THW, space), data.instance_THW, NONE)
+    return np.stack([cv2.resize(table[i], size, interpolation=cv2.INTER_NEAREST) for i in shown_THW])

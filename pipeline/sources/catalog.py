@@ -8,13 +8,16 @@ from unicodedata import normalize
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from flowreel.pipeline.edits import remap_table
 from flowreel.pipeline.sources.arrange import arrange
 from flowreel.pipeline.sources.containers.batches import Batch, batches
 from flowreel.pipeline.sources.encodings import PLAIN, MapDecoder, open_decoder
 from flowreel.pipeline.sources.file_index import FileFacts, Role, index_of, inspect, keys_of, known_rows
-from flowreel.pipeline.sources.label_ids import count_ids, mixed_readings
+from flowreel.pipeline.sources.frame_order import Order
+from flowreel.pipeline.sources.instance_ids import none_rules
+from flowreel.pipeline.sources.label_ids import IdRow, count_ids, mixed_readings
 from flowreel.pipeline.sources.listing import FILES, list_matching
 from flowreel.pipeline.sources.problems import written_otherwise
 from flowreel.pipeline.sources.sequences import Maps, SourceFrames
@@ -44,9 +47,11 @@ class Catalog:
     facts: pa.Table  # of its files, for the index
     read: int  # files that had to be read; the index knew the others
     pixels: dict[int, int]  # class id -> pixels, after the remap
+    ids: tuple[IdRow, ...] = field(default=(), compare=False)  # what its label maps hold, and what becomes of it
+    none_rules: str = ""  # what its instance maps write for "no instance" beside 0: see `instance_ids.none_rules`
+    notes: tuple[str, ...] = ()  # what looks wrong, but may be meant
     skipped: dict[str, int] = field(default_factory=dict)  # files with hidden or system names, by kind
     left_out: dict[str, int] = field(default_factory=dict)  # sequences that are not chosen, by field of the source
-    notes: tuple[str, ...] = ()  # what may be a mistake in choosing them
     by_sequence: dict[str, list[str]] = field(default_factory=dict)  # those of the problems that are of one sequence
 
     def check(self) -> None:
@@ -82,12 +87,14 @@ def scan(
     order, of_labels = found.order, facts.slice(0, len(labels))
     of_instances = of_labels if together else facts.slice(len(labels))
     frames = SourceFrames(order, Maps(labels, of_labels), Maps(instances, of_instances), found.recordings)
-    pixels, unknown = count_ids(of_labels, remap_table(source.remap, space), space, order.label_N, labels["path"])
+    ids = count_ids(of_labels, source, space, order.label_N, labels["path"])
     named = [*found.problems, *frames.problems(wants_instances=source.instance_maps is not None)]
-    problems = (*(problem for _, problem in named), *unknown, *mixed_readings(wanted, facts))
+    problems = (*(problem for _, problem in named), *ids.problems, *mixed_readings(wanted, facts))
+    table = remap_table(source.classes_of_ids, space)
+    rules = "" if together else none_rules(of_labels, of_instances, _pairs(order), table, space)
     return Catalog(
-        frames.sequences(source), problems, facts, read, pixels, listing.skipped, found.left_out, found.notes,
-        by_sequence(named),
+        frames.sequences(source), problems, facts, read, ids.pixels, ids.rows, rules, (*ids.notes, *found.notes),
+        listing.skipped, found.left_out, by_sequence(named),
     )  # fmt: skip
 
 
@@ -97,6 +104,12 @@ def by_sequence(named: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     for name, problem in named:
         groups.setdefault(name, []).append(problem)
     return groups
+
+
+def _pairs(order: Order) -> NDArray[np.int64]:
+    """Gives the rows of label map and instance map of each frame that has both, (N, 2)."""
+    both = order.instance_N >= 0
+    return np.stack([order.label_N[both], order.instance_N[both]], axis=1)
 
 
 def problem_report(problems: tuple[str, ...], use: str = "rendered", hint: str = PLAN_LISTS_ALL) -> str:

@@ -21,6 +21,7 @@ from flowreel.pipeline.parquet import read_parquet
 from flowreel.pipeline.pointers import check_no_pointer
 from flowreel.pipeline.sources.containers.members import MEMBERS_PATH
 from flowreel.pipeline.sources.encodings import PLAIN, MapDecoder
+from flowreel.pipeline.sources.instance_ids import special_ids
 from flowreel.pipeline.sources.keypoints.frames import densepose_in, people_in
 from flowreel.pipeline.sources.keypoints.landmarks import parse_landmarks
 from flowreel.pipeline.storage import FileInfo, Store, sha256_of
@@ -49,7 +50,8 @@ INDEX = pa.schema(  # "element": as Parquet names what lists hold
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """The facts of one file, from its bytes. ``error`` is empty for a good file; ids and counts are of label maps only.
+    """The facts of one file, from its bytes. ``error`` is empty for a good file; counts are of label maps only, and ids
+    of instance maps those of `special_ids`.
 
     ``reading``: how its ids were read, and the rule by which (`MapDecoder.accepts`); "" if its bytes alone decide that.
     """
@@ -92,7 +94,7 @@ def _decoded(data: bytes, role: Role, digest: str, decoder: MapDecoder, path: st
         return FileFacts(digest, reading=reading, error=str(error))
     height, width = found.ids_HW.shape
     if role == "instance":
-        return FileFacts(digest, width, height, reading=found.reading)
+        return FileFacts(digest, width, height, ids=special_ids(found.ids_HW), reading=found.reading)
     counts = np.zeros(_IDS, np.int64)
     for part in _parts(found.ids_HW):
         counts += np.bincount(part, minlength=_IDS)

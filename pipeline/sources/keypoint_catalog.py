@@ -55,9 +55,16 @@ def scan_points(
         _sequences(source, files, guides, masks, cut=found.recordings is not None), recordings=found.recordings
     )
     return Catalog(
-        sequences, tuple(problem for _, problem in named), facts, read, {}, listing.skipped, found.left_out,
-        found.notes, by_sequence(named),
-    )  # fmt: skip
+        sequences,
+        tuple(problem for _, problem in named),
+        facts,
+        read,
+        {},
+        notes=found.notes,
+        skipped=listing.skipped,
+        left_out=found.left_out,
+        by_sequence=by_sequence(named),
+    )
 
 
 def _roles(source: SourceSpec) -> tuple[Role, Role, Role]:

@@ -2,48 +2,85 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from flowreel.pipeline.edits import remap_table
+from flowreel.pipeline.sources.encodings.hints import likely_encodings, train_ids
 from flowreel.schemas.label_space import LabelSpace
+from flowreel.schemas.source import SourceSpec
 
 _BATCH = 65_536  # files
 _ALL_IDS = 65_536
 _NAMED = 3  # files in a message
 
 
+@dataclass(frozen=True)
+class IdRow:
+    """One id that a source's label maps hold, and the class that it becomes; "" for one of no class."""
+
+    id: int
+    class_name: str
+    pixels: int
+
+
+@dataclass(frozen=True)
+class IdCount:
+    """What a source's label maps hold."""
+
+    pixels: dict[int, int]  # class id -> pixels, after the remap
+    rows: tuple[IdRow, ...]  # by source id
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]  # what looks wrong, but may be meant
+
+
 def count_ids(
-    facts: pa.Table, remap: NDArray[np.uint16], space: LabelSpace, order_N: NDArray[np.int64], paths: pa.ChunkedArray
-) -> tuple[dict[int, int], list[str]]:
-    """Counts pixels per class after the remap, and names a problem for each id that the label space does not have.
+    facts: pa.Table, source: SourceSpec, space: LabelSpace, order_N: NDArray[np.int64], paths: pa.ChunkedArray
+) -> IdCount:
+    """Counts pixels per source id and per class, and names a problem for each id that the label space does not have,
+    or that a remap does not name.
 
     ``facts``: of label maps (`file_index.INDEX`); ``paths``: theirs; ``order_N``: the order to name them in.
     """
-    known = np.zeros(_ALL_IDS, np.bool_)
-    known[list(space.ids)] = True
-    pixels, strange = np.zeros(_ALL_IDS, np.int64), np.zeros(_ALL_IDS, np.int64)
+    table = remap_table(source.classes_of_ids, space)
+    fine = np.zeros(_ALL_IDS, np.bool_)  # by source id
+    fine[np.isin(table, list(space.ids))] = True
+    if not source.keeps_others:
+        fine &= np.isin(np.arange(_ALL_IDS), list(source.classes_of_ids))
+    pixels = np.zeros(_ALL_IDS, np.int64)
     rows: defaultdict[int, list[NDArray[np.int64]]] = defaultdict(list)
     for first, batch in _batches(facts.select(["ids", "counts"])):
         raw, count = batch["ids"].flatten().to_numpy(), batch["counts"].flatten().to_numpy()
-        mapped = remap[raw]
-        pixels += _total(mapped, count)
-        odd = np.flatnonzero(~known[mapped])
+        pixels += _total(raw, count)
+        odd = np.flatnonzero(~fine[raw])
         if len(odd):
-            strange += _total(raw[odd], count[odd])
             row = first + np.repeat(np.arange(len(batch)), pc.list_value_length(batch["ids"]).to_numpy())[odd]
             for value in np.unique(raw[odd]).tolist():
                 rows[value].append(row[raw[odd] == value])
-    found, problems = np.flatnonzero(pixels), []
     place = np.empty(len(order_N), np.int64)
     place[order_N] = np.arange(len(order_N))
+    problems = []
     for value in sorted(rows):
         files = order_N[np.sort(place[np.concatenate(rows[value])])]
         named = [paths[row].as_py() for row in files[:_NAMED].tolist()]
-        problems.append(_problem(value, int(strange[value]), len(files), named, space))
-    return dict(zip(found.tolist(), pixels[found].tolist(), strict=True)), problems
+        problems.append(_problem(value, int(pixels[value]), len(files), named, space))
+    names = {one.id: one.name for one in space.classes}
+    found = {int(i): int(pixels[i]) for i in np.flatnonzero(pixels)}
+    classes: defaultdict[int, int] = defaultdict(int)
+    for value, number in found.items():
+        classes[int(table[value])] += number
+    problems += likely_encodings(found, space) if source.encoding == "ids" else []
+    hint = train_ids(found, space) if not source.remap or (rows and 255 in found) else ""
+    return IdCount(
+        dict(sorted(classes.items())),
+        tuple(IdRow(value, names.get(int(table[value]), ""), number) for value, number in found.items()),
+        (*problems, hint) if hint and rows else tuple(problems),
+        (hint,) if hint and not rows else (),
+    )
 
 
 def mixed_readings(wanted: Sequence[tuple[pa.Table, str]], facts: pa.Table) -> Iterator[str]:
@@ -78,7 +115,10 @@ def _total(ids: NDArray[np.integer], count: NDArray[np.int64]) -> NDArray[np.int
 
 def _problem(value: int, pixels: int, files: int, named: list[str], space: LabelSpace) -> str:
     more = f" and {files - _NAMED:,} more" if files > _NAMED else ""
-    return (
-        f"label id {value} is unknown in label space '{space.name}': {pixels:,} pixels in {files:,}"
-        f" file{'' if files == 1 else 's'}: {', '.join(named)}{more}; add it to source.remap"
-    )
+    where = f"{pixels:,} pixels in {files:,} file{'' if files == 1 else 's'}: {', '.join(named)}{more}"
+    if value in space.ids:
+        return (
+            f"label id {value} is not named by source.remap: {where}; it would become '{space.by_id[value].name}': add"
+            f" {value} to source.remap, or `others: keep` if all other ids are those of label space '{space.name}'"
+        )
+    return f"label id {value} is unknown in label space '{space.name}': {where}; add it to source.remap"

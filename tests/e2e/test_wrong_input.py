@@ -75,7 +75,7 @@ def two_sizes(s: Setup) -> list[str]:
 
 
 def rgb(s: Setup) -> list[str]:
-    s.put(np.full((32, 64, 3), 7, np.uint8))
+    s.put(np.full((32, 64, 3), (7, 8, 9), np.uint8))
     return []
 
 

@@ -23,10 +23,10 @@ source:
   labels: "{sequence}/labels/*.png"          # {sequence} is a path part; frames sort by name
   instances: "{sequence}/instances/*.png"    # optional
   images: "{sequence}/images/*.jpg"          # optional: exemplars, training
-  encoding: ids
   label_space: cityscapes                    # or a path to a label-space file
   remap: {}                                  # source id -> label-space id
   fps: 17
+  encoding: ids                              # or {channel: red}, colours, kitti-step, ...
   step: null                                 # from one frame number to the next
   gaps: error                                # error | split | hold
   include: []
@@ -142,6 +142,16 @@ OUTSIDE = "source.labels: '{}' must be relative to source.uri, without empty par
         ("source.remap={a: 1}", "source.remap.a: must be an integer, is 'a'"),
         ("source.labels='{sequence}/a_*_*.png'", BAD_TEMPLATE.format("{sequence}/a_*_*.png")),
         ("source.labels='./{sequence}/*.png'", OUTSIDE.format("./{sequence}/*.png")),
+        ("source.encoding=color", "source.encoding: 'color' is no encoding; write ids, index, colours, kitti-step,"),
+        (
+            "source.encoding={channel: purple}",
+            "source.encoding: {'channel': 'purple'} is no encoding; write",
+        ),
+        (
+            "source={uri: x, encoding: mapillary, instances: '{sequence}/i/*.png'}",
+            "source: instances: with encoding mapillary the label maps hold them; leave instances out",
+        ),
+        ("source.remap={3: 1, others: sky}", "source.remap: others: must be 'keep', is 'sky'"),
         ("source.remap={3: no}", "source.remap[3]: must be an integer, is False"),
         ("clips={frames: 0, stride: 3}", "clips: stride 3 means nothing with frames 0"),
         ("source.labels=labels/*.png", "source.labels: '{sequence}' is missing from 'labels/*.png'; write it as in"),

@@ -41,7 +41,7 @@ def balanced(rule: Balance, job: RenderJob, spans: Spans, facts: pa.Table, skip:
     if sum(targets.values()) > 1:
         raise UsageError(f"variants.balance: shares sum to {sum(targets.values()):g}, must be 1 at most")
     sequences, classes = spans.sequences, max(job.space.ids) + 1
-    share_NC = frame_shares(facts, sequences, remap_table(job.spec.source.remap, job.space), classes)
+    share_NC = frame_shares(facts, sequences, remap_table(job.spec.source.classes_of_ids, job.space), classes)
     start_P = sequences.first_S1[spans.sequence_P] + spans.start_P
     share_PC = span_sums(share_NC, np.minimum(start_P + skip, start_P + spans.frames_P), start_P + spans.frames_P)
     frames = int(np.maximum(spans.frames_P - skip, 0).sum())

@@ -20,6 +20,7 @@ Row = tuple[Colour, str, int | None]  # colour, class name, id
 _CHANNELS = (("r", "red"), ("g", "green"), ("b", "blue"))
 _VALUE = ("pixel value", "value", "pixel_value")  # Roboflow's masks: one grey value
 _NAMES = ("name", "class", "label", "class_name", "category")
+_NOTHING = ("unlabeled", "unlabelled", "void", "background")  # names of what is no class, of which spaces have one
 _SHOWN = 4
 
 
@@ -75,19 +76,18 @@ def of_space(space: LabelSpace) -> ColourTable:
     return ColourTable(f"label space '{space.name}'", ids, {}, False)
 
 
-def of_file(data: bytes, name: str, space: LabelSpace) -> ColourTable:
-    """Reads colours from CSV (name,r,g,b or `r g b name`) or JSON. Raises ValueError for a file without any.
+def of_files(files: Sequence[tuple[str, bytes]], name: str, space: LabelSpace) -> ColourTable:
+    """Reads colours from CSV (name,r,g,b or `r g b name`) or JSON files, which must not contradict each other.
 
-    A row's id is its own; without one it is that of the label space's class of the same name.
+    A row's id is its own; without one it is that of the label space's class of the same name. Raises ValueError for
+    files without any. ``name``: for messages.
     """
-    try:
-        text = data.decode("utf-8-sig")
-        rows = list(_json_rows(json.loads(text)) if text.lstrip()[:1] in ("{", "[") else _csv_rows(text))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError, csv.Error) as error:
-        raise ValueError(f"{name}: neither CSV nor JSON: {error}") from None
+    rows = [row for place, data in files for row in _rows(data, place)]
     if not rows:
         raise ValueError(f"{name}: no colours; write a CSV with the columns name,r,g,b")
     by_name = {_plain(c.name): c.id for c in space.classes}
+    nothing = next((by_name[one] for one in _NOTHING if one in by_name), None)
+    by_name = {one: nothing for one in _NOTHING if nothing is not None} | by_name
     ids: dict[Colour, int] = {}
     unusable: dict[Colour, str] = {}
     with_alpha = any(len(colour) == 4 and colour[3] < 255 for colour, _, _ in rows)
@@ -110,15 +110,13 @@ def of_file(data: bytes, name: str, space: LabelSpace) -> ColourTable:
     return ColourTable(name, ids, unusable, with_alpha)
 
 
-def joined(files: Sequence[bytes], name: str) -> bytes:
-    """Joins the JSON of several files to one list of colours. Raises ValueError for what is no JSON."""
+def _rows(data: bytes, name: str) -> list[Row]:
+    """Reads the rows of one file. Raises ValueError for what is neither CSV nor JSON."""
     try:
-        trees = [json.loads(data) for data in files]
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise ValueError(f"{name}: not all files are JSON: {error}") from None
-    rows = {row for tree in trees for row in _json_rows(tree)}
-    ordered = sorted(rows, key=lambda row: (row[0], row[1]))
-    return json.dumps([{"color": c, "name": n} | ({} if i is None else {"id": i}) for c, n, i in ordered]).encode()
+        text = data.decode("utf-8-sig")
+        return list(_json_rows(json.loads(text)) if text.lstrip()[:1] in ("{", "[") else _csv_rows(text))
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError, csv.Error) as error:
+        raise ValueError(f"{name}: neither CSV nor JSON: {error}") from None
 
 
 def _csv_rows(text: str) -> Iterator[Row]:

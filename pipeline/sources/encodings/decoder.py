@@ -15,7 +15,7 @@ from flowreel.pipeline.sources.encodings import colours, segments
 from flowreel.pipeline.sources.encodings.hints import fitting
 from flowreel.pipeline.sources.encodings.palettes import IndexRule, PaletteRule
 from flowreel.pipeline.sources.named_files import read_named
-from flowreel.pipeline.storage import open_file, open_store
+from flowreel.pipeline.storage import open_store
 from flowreel.schemas.encoding import Channel, CocoPanoptic, Colours, Encoding, holds_instances, kind_of, words
 from flowreel.schemas.errors import StorageError, UsageError
 from flowreel.schemas.label_space import LabelSpace
@@ -125,7 +125,7 @@ PLAIN = MapDecoder()
 
 def open_decoder(source: SourceSpec, space: LabelSpace, options: Mapping[str, Any]) -> MapDecoder:
     """Opens what a source's encoding needs. Raises UsageError for a file that is not there or does not fit."""
-    encoding, remapped = source.encoding, bool(source.remap)
+    encoding, remapped = source.encoding, bool(source.classes_of_ids)
     table = panoptic = None
     content = ""
     try:
@@ -149,14 +149,13 @@ def _named_colours(name: str, space: LabelSpace, options: Mapping[str, Any]) -> 
     if name in BUILT_IN:
         return BUILT_IN[name].digest, colours.of_space(BUILT_IN[name])
     files = read_named(name, options)
-    data = files[0][1] if len(files) == 1 else colours.joined([data for _, data in files], name)
-    return _digest(*(data for _, data in files)), colours.of_file(data, name, space)
+    return _digest(*(data for _, data in files)), colours.of_files(files, name, space)
 
 
 def _panoptic_files(source: SourceSpec, encoding: Encoding, options: Mapping[str, Any]) -> list[tuple[str, bytes]]:
     """Reads the JSON that the spec names, else those that lie in the source."""
     if isinstance(encoding, CocoPanoptic):
-        return [(encoding.coco_panoptic, _read(encoding.coco_panoptic, options))]
+        return read_named(encoding.coco_panoptic, options)
     store = open_store(source.uri, options)
     files = [info.path for info in store.list(pattern="**/*.json") if "panoptic" in info.path]
     if not files:
@@ -175,11 +174,6 @@ def _split_numbers(ids_HW: NDArray[np.integer], kind: str) -> tuple[NDArray[np.i
     wide_HW = ids_HW.astype(np.uint16)
     has_HW = wide_HW >= _PER_CLASS
     return np.where(has_HW, wide_HW // _PER_CLASS, wide_HW), np.where(has_HW, wide_HW, np.uint16(0))
-
-
-def _read(uri: str, options: Mapping[str, Any]) -> bytes:
-    store, name = open_file(uri, options)
-    return store.read(name)
 
 
 def _digest(*data: bytes) -> str:

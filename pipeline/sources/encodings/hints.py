@@ -1,10 +1,16 @@
-"""Names the encoding that would fit a picture in colours."""
+"""Says what ids and colours that do not fit probably are, and how to read them."""
+
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flowreel.schemas.label_space import LabelSpace
 
+# Cityscapes' label ids of the train ids 0 to 18, as in cityscapesScripts; 255 is what is not trained on.
+TRAIN_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
+_UNTRAINED = 255
+_IGNORED = 0.3  # of the pixels: more than label ids of streets show of ignored classes
 _MOST = 0.02  # of the colours: as many may be strange to a palette that still is meant
 
 
@@ -27,4 +33,32 @@ def fitting(rgba_K4: NDArray[np.integer], space: LabelSpace | None) -> str:
     return (
         "set source.encoding: {colours: FILE} with a CSV of its colours (name,r,g,b), {coco-panoptic: FILE} for"
         " COCO's panoptic PNGs, or point the template at the id maps"
+    )
+
+
+def likely_encodings(ids: Iterable[int], space: LabelSpace) -> list[str]:
+    """Names the encoding that would make sense of ids that a label space does not have."""
+    found = set(ids)
+    unknown = found - space.ids
+    if unknown and all(value // 1000 in space.things for value in unknown):
+        return ["ids such as these are class x 1000 + instance: set source.encoding: cityscapes-instance"]
+    if unknown and min(found) >= 256 and all(value // 256 in space.ids for value in found):
+        return ["ids such as these are class x 256 + instance: set source.encoding: mapillary"]
+    return []
+
+
+def train_ids(pixels: Mapping[int, int], space: LabelSpace) -> str:
+    """Says that ids look like Cityscapes' train ids (0 to 18, 255), and how to map them; "" if they do not.
+
+    Train ids are valid label ids too, but of classes that streets hardly show: road is 0, `unlabeled`.
+    """
+    if space.name != "cityscapes" or not pixels or not set(pixels) <= {*range(len(TRAIN_IDS)), _UNTRAINED}:
+        return ""
+    ignored = sum(n for i, n in pixels.items() if i in space.ids and space.by_id[i].ignore)
+    if _UNTRAINED not in pixels and ignored <= _IGNORED * sum(pixels.values()):
+        return ""
+    remap = ", ".join(f"{i}: {label}" for i, label in enumerate(TRAIN_IDS))
+    return (
+        f"ids {min(pixels)} to {max(pixels)} look like Cityscapes' train ids, of which 0 is road and here would be"
+        f" 'unlabeled'; if so, set source.remap: {{{remap}, {_UNTRAINED}: 0}}, else remap: {{others: keep}}"
     )

@@ -195,7 +195,7 @@ def _of_folder(
     store = open_store(source.uri, options)
     space = open_label_space(source.label_space_name, options)
     try:
-        remap_table(source.remap, space)
+        remap_table(source.classes_of_ids, space)
     except ValueError as error:
         raise UsageError(f"source.remap: {error}") from None
     store = with_members(store, source, members, source.images)
@@ -217,7 +217,7 @@ def _of_folder(
         )
     if isinstance(source, TrainSourceSpec) and source.stills:
         sequences = tuple(still for sequence in sequences for still in _stills(sequence))
-    remap, held, instances = dict(source.remap), spec.data.hold_out, source.has_instances
+    remap, held, instances = source.classes_of_ids, spec.data.hold_out, source.has_instances
     opened = TrainingSource(store, sequences, space, remap, held, instances, problems, points, decoder)
     return opened, pa.concat_tables([catalog.facts, facts])
 

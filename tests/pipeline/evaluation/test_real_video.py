@@ -19,7 +19,7 @@ def test_label_maps_without_a_real_frame_are_named(paired: Path) -> None:
 
 def test_a_specs_source_may_remap_labels(tmp_path: Path, paired: Path) -> None:
     spec = tmp_path / "spec.yaml"
-    spec.write_text(f"source: {{uri: {paired}, remap: {{7: sidewalk}}, fps: 15}}\n")
+    spec.write_text(f"source: {{uri: {paired}, remap: {{7: sidewalk, others: keep}}, fps: 15}}\n")
     plain, mapped = open_data(str(paired)), open_data(str(spec))
     before, after = (d.read(["seq_00"], SIZE)[0].label_THW for d in (plain, mapped))
     assert np.array_equal(np.where(before == 7, 8, before), after) and (before == 7).any()

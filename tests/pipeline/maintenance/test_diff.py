@@ -70,7 +70,7 @@ def test_a_sequence_that_grows_changes_the_range_of_its_last_clip(two: Small) ->
     ("change", "reason", "field"),
     [
         ({"variants": [{"seed": 5}]}, "variant", "variants"),
-        ({"source": {"remap": {26: 24}}}, "label space", "source.remap.26: None -> 24"),
+        ({"source": {"remap": {26: 24, "others": "keep"}}}, "label space", "source.remap.26: None -> 24"),
         ({"source": {"fps": 5}}, "settings", "source.fps: 17.0 -> 5.0"),
         ({"generator": {"size": [64, 32]}}, "settings", "generator.size: [32, 16] -> [64, 32]"),
         ({"output": {"image_codec": "png"}}, "settings", "output.image_codec: jpeg -> png"),

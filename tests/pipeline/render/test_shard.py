@@ -107,7 +107,7 @@ def test_labels_and_instances_are_the_source_bit_by_bit(local_run: LocalRun) -> 
 def test_labels_are_remapped_then_resized_then_edited(local_run: LocalRun) -> None:
     """The same by Pillow and numpy alone; the instance of a replaced car goes with it."""
     prepared = local_run.prepare(
-        source={"remap": {SKY: "fence"}},
+        source={"remap": {SKY: "fence", "others": "keep"}},
         generator={"size": [48, 24]},
         variants=[{"edits": [{"replace": "fence", "with": "wall"}, {"replace": "car", "with": "road"}]}],
     )

@@ -16,6 +16,7 @@ from PIL import Image
 from flowreel.pipeline.codec import encode_ids
 from flowreel.pipeline.sources.catalog import SHOWN, Catalog, problem_report, scan
 from flowreel.pipeline.sources.file_index import INDEX, facts_in, index_of, load_index, save_index
+from flowreel.pipeline.sources.label_ids import IdRow
 from flowreel.pipeline.storage import open_store
 from flowreel.schemas.errors import SourceError
 from flowreel.schemas.label_space import LabelSpace
@@ -98,7 +99,7 @@ def test_what_is_found_depends_on_content_alone(tmp_path: Path) -> None:
 def test_pixels_are_counted_after_the_remap(tmp_path: Path) -> None:
     put(tmp_path, "s/labels/0.png", np.array([[7, 7, 40]], np.uint8))
     put(tmp_path, "s/labels/1.png", np.array([[26, 255, 7]], np.uint8))
-    catalog = scanned(tmp_path, remap={40: "road", 255: 26})
+    catalog = scanned(tmp_path, remap={40: "road", 255: 26, "others": "keep"})
     assert catalog.problems == () and catalog.pixels == {7: 4, 26: 2}
 
 
@@ -134,7 +135,7 @@ def gone(path: str) -> Damage:
             as_rgb("a/labels/000.png"),
             ["a/labels/000.png: RGB image with 3 channels, where one channel of ids is needed"],
         ),
-        (as_jpeg("a/labels/002.png"), ["a/labels/002.png: JPEG is lossy and changes ids; store label maps as PNG"]),
+        (as_jpeg("a/labels/002.png"), ["a/labels/002.png: L JPEG is lossy and changes ids; store label maps as PNG"]),
         (
             written("b/labels/002.png", ROAD[:2]),
             [f"b/labels/002.png: size 6x2, but sequence 'b' is 6x4; {ONE_SIZE}"],
@@ -192,9 +193,44 @@ def test_unknown_ids_come_with_pixels_and_files_and_a_next_step(tmp_path: Path) 
 def test_a_remap_by_id_or_name_makes_ids_known(tmp_path: Path, target: int | str) -> None:
     put(tmp_path, "s/labels/0.png", np.array([[300, 7]], np.uint16))
     assert len(scanned(tmp_path).problems) == 1
-    remapped = scanned(tmp_path, remap={300: target})
+    remapped = scanned(tmp_path, remap={300: target, "others": "keep"})
     remapped.check()
     assert remapped.pixels == {23: 1, 7: 1}
+
+
+def test_with_a_remap_every_id_must_be_named(tmp_path: Path) -> None:
+    """CamVid's 11 would become Cityscapes' building."""
+    put(tmp_path, "s/labels/0.png", np.array([[0, 1, 11, 11]], np.uint8))
+    remap: dict[int | str, str] = {0: "sky", 1: "building"}
+    (problem,) = scanned(tmp_path, remap=remap).problems
+    assert problem.startswith("label id 11 is not named by source.remap: 2 pixels in 1 file: s/labels/0.png")
+    assert "it would become 'building'" in problem and "`others: keep`" in problem
+    kept = scanned(tmp_path, remap=remap | {"others": "keep"})
+    assert kept.problems == () and kept.pixels == {11: 3, 23: 1}
+    assert kept.ids == (IdRow(0, "sky", 1), IdRow(1, "building", 1), IdRow(11, "building", 2))
+    assert scanned(tmp_path, remap=remap | {11: "unlabeled"}).problems == ()
+
+
+def test_train_ids_are_named_as_such(tmp_path: Path) -> None:
+    put(tmp_path, "s/labels/0.png", np.array([[0, 2, 10, 13, 255]], np.uint8))
+    *_, hint = scanned(tmp_path).problems
+    assert "look like Cityscapes' train ids" in hint and "13: 26" in hint and "255: 0" in hint
+    assert "look like Cityscapes' train ids" in scanned(tmp_path, remap={255: 0}).problems[-1]
+    put(tmp_path, "s/labels/0.png", np.array([[0, 2, 10, 13, 13]], np.uint8))  # all are label ids too
+    found = scanned(tmp_path)
+    assert found.problems == () and "look like Cityscapes' train ids" in found.notes[0]
+    assert scanned(tmp_path, remap={"others": "keep"}).notes == ()
+    put(tmp_path, "s/labels/0.png", np.array([[0, 7, 7, 11, 11]], np.uint8))
+    assert scanned(tmp_path).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("value", "encoding"), [(26001, "cityscapes-instance"), (26 * 256 + 1, "mapillary"), (40, None)]
+)
+def test_ids_with_instances_in_them_name_their_encoding(tmp_path: Path, value: int, encoding: str | None) -> None:
+    put(tmp_path, "s/labels/0.png", np.array([[7 * 256 if encoding == "mapillary" else 7, value]], np.uint16))
+    problems = scanned(tmp_path).problems
+    assert problems[-1].endswith(f"encoding: {encoding}" if encoding else "add it to source.remap")
 
 
 def test_a_remap_to_an_id_outside_the_label_space_is_refused(tmp_path: Path) -> None:

@@ -206,7 +206,7 @@ def test_a_preset_whose_classes_are_in_json_beside_the_pictures(
     expected = build(tmp_path)
     source = SourceSpec(uri=str(tmp_path), preset=build.__name__.replace("_", "-"))
     store, space = open_store(source.uri), open_label_space(source.label_space, {})
-    decoder, table = open_decoder(source, space, {}), remap_table(source.remap, space)
+    decoder, table = open_decoder(source, space, {}), remap_table(source.classes_of_ids, space)
     catalog = find_sequences(store, source, space, INDEX.empty_table(), (WIDTH, HEIGHT), decoder=decoder)
     catalog.check()
     found = {
@@ -255,7 +255,7 @@ def test_example_trees_are_matched_by_the_templates(name: str) -> None:
         keys = {template.match(paths[0]) for template, paths in zip(templates, matches, strict=True)}
         assert len(keys) == 1
     if source.label_space in BUILT_IN:
-        remap_table(source.remap, BUILT_IN[source.label_space])
+        remap_table(source.classes_of_ids, BUILT_IN[source.label_space])
     assert SourceSpec.model_validate_json(source.model_dump_json()) == source
 
 

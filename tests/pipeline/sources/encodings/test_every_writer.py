@@ -23,7 +23,7 @@ Write = Callable[[Ids], bytes | None]  # None: this writer cannot store the map
 CITY = MapDecoder(BUILT_IN["cityscapes"])
 SMALL = ("L", "RGB", "RGBA", "LA", "P", "1", "CMYK", "YCbCr")
 DEEP = (".png", ".tiff", ".pgm", ".pam", ".jp2")  # endings of formats that hold 16 bits
-FILES = {
+FILES: dict[str, list[dict[str, Any]]] = {
     "PNG": [{}, {"optimize": True}, {"bits": 4}, {"bits": 8}],
     "TIFF": [{"compression": c} for c in (None, "tiff_lzw", "tiff_adobe_deflate", "packbits", "lzma", "zstd", "jpeg")],
     "BMP": [{}],

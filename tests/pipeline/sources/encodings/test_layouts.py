@@ -115,9 +115,7 @@ def camvid(root: Path) -> Tree:
         rgb = np.array([CAMVID.by_id[own.get(i, 11)].color for i in range(256)], np.uint8)[ids_HW]
         save(root / f"0016E5/labels/{t:06d}_L.png", rgb)
     file = str(root / "label_colors.txt")
-    return Tree(
-        {"labels": "{sequence}/labels/*_L.png", "label_space": "camvid11", "encoding": {"colours": file}}, label
-    )
+    return Tree({"labels": "{sequence}/labels/*_L.png", "encoding": {"colours": file}}, label)
 
 
 def synthia(root: Path) -> Tree:
@@ -142,19 +140,30 @@ def synthia(root: Path) -> Tree:
 
 
 def replicator(root: Path) -> Tree:
-    """Omniverse Replicator's BasicWriter: RGBA, JSON of "(r, g, b, a)" -> {class}; the background is transparent."""
-    colour = {23: (0, 0, 0, 0), 11: (25, 255, 140, 255), 7: (140, 25, 255, 255), 26: (255, 197, 25, 255)}
-    names = {23: "sky", 11: "building", 7: "road", 26: "car"}
-    table = {str(c): {"class": names[i]} for i, c in colour.items()}
-    (root / "semantic_segmentation_labels.json").write_text(json.dumps(table))
-    label = [scene(t) for t in range(FRAMES)]
+    """Omniverse Replicator's BasicWriter: RGBA beside a JSON of "(r, g, b, a)" -> {class}; nothing is transparent."""
+    colour = {0: (0, 0, 0, 0), 11: (25, 255, 140, 255), 7: (140, 25, 255, 255), 26: (255, 197, 25, 255)}
+    names = {0: "BACKGROUND", 11: "building", 7: "road", 26: "car"}
+    label = [scene(t, (0, 11, 7, 26)) for t in range(FRAMES)]
     for t, ids_HW in enumerate(label):
         rgba = np.zeros((*ids_HW.shape, 4), np.uint8)
         for i, c in colour.items():
             rgba[ids_HW == i] = c
         save(root / f"Replicator/semantic_segmentation_{t:04d}.png", rgba)
-    file = str(root / "semantic_segmentation_labels.json")
-    return Tree({"labels": "{sequence}/semantic_segmentation_*.png", "encoding": {"colours": file}}, label)
+        table = {str(c): {"class": names[i]} for i, c in colour.items() if (ids_HW == i).any()}
+        (root / f"Replicator/semantic_segmentation_labels_{t:04d}.json").write_text(json.dumps(table))
+    files = str(root / "Replicator/semantic_segmentation_labels_*.json")
+    return Tree({"labels": "{sequence}/semantic_segmentation_*.png", "encoding": {"colours": files}}, label)
+
+
+def synthia_labels(root: Path) -> Tree:
+    """SYNTHIA's GT/LABELS: 16-bit RGB, the class in the first channel."""
+    label = [scene(t) for t in range(FRAMES)]
+    for t, ids_HW in enumerate(label):
+        path = root / f"SEQS-01/LABELS/{t:06d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        deep_HW = ids_HW.astype(np.uint16)
+        cv2.imwrite(str(path), np.dstack([deep_HW * 0, objects(ids_HW), deep_HW]))
+    return Tree({"labels": "{sequence}/LABELS/*.png", "encoding": {"channel": "red"}}, label)
 
 
 def roboflow(root: Path) -> Tree:
@@ -236,7 +245,18 @@ def cityscapes_palette(root: Path) -> Tree:
 
 
 LAYOUTS = [
-    *(carla, carla_instances, airsim, kitti_step, colours_of_space, camvid, synthia, replicator, roboflow),
+    *(
+        carla,
+        carla_instances,
+        airsim,
+        kitti_step,
+        colours_of_space,
+        camvid,
+        synthia,
+        synthia_labels,
+        replicator,
+        roboflow,
+    ),
     *(coco_panoptic, mapillary, cityscapes_instance, voc_index, cityscapes_palette),
 ]
 

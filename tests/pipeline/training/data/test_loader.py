@@ -130,7 +130,7 @@ def test_labels_of_another_size_are_resized_by_nearest_neighbour_and_remapped(
                 "uri": str(shared_data / "camvid-0016E5"),
                 "images": "{sequence}/images/*.jpg",
                 "label_space": "camvid11",
-                "remap": {6: "pole"},
+                "remap": {6: "pole", "others": "keep"},
             },
             "data": {"size": (128, 96)},
         }
