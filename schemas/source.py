@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from flowreel.schemas.containers import ColumnsSpec, FolderUri, check_templates
 from flowreel.schemas.encoding import Encoding, holds_instances, words
 from flowreel.schemas.model import Model, OwnOptions
-from flowreel.schemas.numbers import Fraction, Natural, Positive, Side
+from flowreel.schemas.numbers import Fps, Fraction, Natural, Positive, Side
 from flowreel.schemas.presets import with_preset
 from flowreel.schemas.remap import OTHERS, Remap, named
 from flowreel.schemas.template import FrameTemplate
