@@ -53,9 +53,8 @@ def test_damage_is_refused_or_changes_nothing(kind: str, tmp_path: Path) -> None
     (tmp_path / "source").mkdir()
     spec: dict[str, Any] = {"uri": str(tmp_path / "source"), "fps": 17}
     inside = "/labels/*.png" if kind in ("tar", "zip") else ""
-    source = SourceSpec.model_validate(
-        spec | ({"columns": {}} if kind == "parquet" else {"labels": f"{{sequence}}.{kind}{inside}"})
-    )
+    kept: dict[str, Any] = {"columns": {}} if kind == "parquet" else {"labels": f"{{sequence}}.{kind}{inside}"}
+    source = SourceSpec.model_validate(spec | kept)
     refused = []
     for _ in range(DAMAGES):
         (tmp_path / "source" / f"a.{kind}").write_bytes(damaged(whole, rng))
