@@ -66,9 +66,7 @@ def twice(world: World) -> Row:
 
 
 def _signals(world: World, row: Row, count: int, numbers: tuple[int, ...]) -> Row:
-    began = time.monotonic()
-    row.ended(Driver(world.place.spec(world.fresh(row.fault)), None).wait(), {0})
-    whole_s = time.monotonic() - began  # on this machine, as busy as it is
+    whole_s = world.whole_s
 
     def inject(driver: Driver, dataset: Path, left: int) -> int:
         if left <= 0 or not driver.wait_until(lambda: catches(driver.pid, signal.SIGTERM)):
@@ -114,7 +112,7 @@ def _then_again(world: World, row: Row, inject: Inject) -> Inject:
     def both(driver: Driver, dataset: Path, left: int) -> int:
         struck = inject(driver, dataset, left)
         if struck:
-            row.half_written += len(world.undisturbed.half_written(dataset))
+            row.half_written += len(world.undisturbed_command.half_written(dataset))
         elif (dataset / "versions").exists() and driver.wait() == 0:
             left_over = [p for p in dataset.glob("runs/*/*") if p.parent.name not in ("summaries", "leases", "claims")]
             row.alone &= not any(path.is_file() for path in left_over)

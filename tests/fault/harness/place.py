@@ -95,12 +95,13 @@ def data_files(dataset: Path) -> dict[str, bytes]:
 
 
 class Undisturbed:
-    """What a run without faults publishes: in this process, without Ray."""
+    """What a run without faults publishes: in this process, without Ray, or as ``published`` by a command."""
 
-    def __init__(self, place: Place) -> None:
-        self.folder = dataset = place.folder / "undisturbed"
-        with _one_thread():
-            render_by(_here, parse_spec(place.spec(dataset).read_text()), Display())
+    def __init__(self, place: Place, published: Path | None = None) -> None:
+        self.folder = dataset = published or place.folder / "undisturbed"
+        if published is None:
+            with _one_thread():
+                render_by(_here, parse_spec(place.spec(dataset).read_text()), Display())
         version = open_version(open_store(str(dataset)))
         self.clips, self._manifest = _contents(version, dataset), _manifest_bytes(version, dataset)
         self.files = {name: hashlib.sha256(data).digest() for name, data in data_files(dataset).items()}

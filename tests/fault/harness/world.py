@@ -2,8 +2,10 @@
 
 import random
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from flowreel.schemas.exit_codes import Exit
@@ -75,8 +77,27 @@ class World:
     def __init__(self, place: Place, nodes: Nodes, load: Load, most: int | None = None) -> None:
         self.folder, self.place, self.nodes, self.load, self.most = place.folder, place, nodes, load, most
         self.random = random.Random(0)
-        self._count = 0
+        self._count, self._whole_s = 0, 0.0
         self.undisturbed = Undisturbed(place)
+
+    @cached_property
+    def undisturbed_command(self) -> Undisturbed:
+        """What the command itself publishes, whose engine rounds otherwise, without faults."""
+        dataset = self.fresh("undisturbed-command")
+        driver, began = Driver(self.place.spec(dataset), None), time.monotonic()
+        if driver.wait() != DONE:
+            raise SystemExit(f"the command failed without faults:\n{driver.said()}")
+        self._whole_s = time.monotonic() - began
+        return Undisturbed(self.place, dataset)
+
+    @property
+    def whole_s(self) -> float:
+        """Seconds that the command takes without faults, on this machine, as busy as it is."""
+        return self._whole_s if self.undisturbed_command else 0.0
+
+    def expected(self, way: "Way") -> Undisturbed:
+        """What commands that are run in a way should publish."""
+        return self.undisturbed_command if way.real else self.undisturbed
 
     def driver(self, spec: Path, load: Load) -> Driver:
         return Driver(spec, load, self.nodes.address)
@@ -97,8 +118,9 @@ class World:
         while row.injected < count:
             dataset = self.fresh(row.fault)
             spec = self.place.spec(dataset, report)
-            self.publish(dataset, spec, row, inject, count, Way(alone, real))
-            row.judge(self.undisturbed.compare(dataset))
+            way = Way(alone, real)
+            self.publish(dataset, spec, row, inject, count, way)
+            row.judge(self.expected(way).compare(dataset))
         return row
 
     def publish(
@@ -114,7 +136,7 @@ class World:
             code, said = driver.wait(), driver.said()
             row.ended(code)
             row.again += rendered_again(done, said)
-            row.half_written += len(self.undisturbed.half_written(dataset))
+            row.half_written += len(self.expected(way).half_written(dataset))
             if code in (DONE, WITH_FAILURES):
                 return
         raise SystemExit(f"{row.fault}: not published after {MOST_TRIES} commands; the last one said\n{said}")
