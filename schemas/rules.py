@@ -25,8 +25,9 @@ class Rule:
 
 
 _COUNT = Rule(0, MOST)
-_MEASURE = Rule(null=True)  # finite, as all numbers are
-_NEW_MEASURE = Rule(null=True, optional=True)
+_MEASURE = Rule(-(10**9), 10**9, null=True)  # far beyond what any measure gives
+_NEW_MEASURE = Rule(-(10**9), 10**9, null=True, optional=True)
+_TIME = Rule(-(10**12), 10**12)  # seconds
 _CLIP = Rule(pattern=ID, shown="32 hex digits")
 _SHARD = Rule(pattern=DATA_FILE, shown="data/<32 hex digits>.parquet")
 _TEXT = Rule()
@@ -37,7 +38,7 @@ _NEW = ("flicker", "drift", "sharpness", "contrast", "saturation", "label_edges"
 
 MANIFEST_RULES = {
     "clip_id": _CLIP, "sequence_id": _TEXT, "variant": _COUNT, "style": _TEXT, "edits": _TEXT, "frame_index": _COUNT,
-    "source_frame": _TEXT, "timestamp_s": Rule(), "split": _TEXT, "width": _SIDE, "height": _SIDE,
+    "source_frame": _TEXT, "timestamp_s": _TIME, "split": _TEXT, "width": _SIDE, "height": _SIDE,
     "label_space": _TEXT, "class_ids": Rule(0, 65_535), "class_pixels": Rule(1, HUGE), "num_instances": _COUNT,
     "warp_error": _MEASURE, "label_agreement": _MEASURE, "shard": _SHARD, "row_group": _COUNT, "row": _COUNT,
     "generator": _DIGEST, **dict.fromkeys(_NEW, _NEW_MEASURE), "phash": Rule(null=True, optional=True),
@@ -62,6 +63,6 @@ SOURCES_RULES = {
 }  # fmt: skip
 DATA_RULES = {
     "clip_id": _CLIP, "sequence_id": _TEXT, "variant": _COUNT, "frame_index": _COUNT, "split": _TEXT,
-    "timestamp_s": Rule(), "image": _TEXT, "label": _TEXT,
+    "timestamp_s": _TIME, "image": _TEXT, "label": _TEXT,
     **dict.fromkeys(("instance", "flow", "depth", "keypoints"), Rule(null=True, optional=True)),
 }  # fmt: skip

@@ -69,11 +69,11 @@ def check_values(table: pa.Table, url: str, rules: Rules, first: int = 0) -> Non
     """
     with reading(url):
         table.validate(full=True)  # texts that are none, offsets that lead elsewhere
-    for name in table.column_names:
-        if name in rules:
-            _check_column(table[name], rules[name], f"{url}: column {name}", first)
-    if "class_ids" in table.column_names and "class_pixels" in table.column_names:
-        _check_classes(table, url, first)
+        for name in table.column_names:
+            if name in rules:
+                _check_column(table[name], rules[name], f"{url}: column {name}", first)
+        if "class_ids" in table.column_names and "class_pixels" in table.column_names:
+            _check_classes(table, url, first)
 
 
 def raise_at(where: str, row: int, value: Any, bound: str) -> None:
@@ -96,7 +96,7 @@ def _check_column(column: pa.ChunkedArray, rule: Rule, where: str, first: int) -
         _check_lists(column, rule, where, first)
     elif pa.types.is_integer(kind) or pa.types.is_floating(kind):
         if (bad := _first_number(column, rule)) is not None:
-            raise_at(where, first + bad, column[bad].as_py(), _bound(rule))
+            raise_at(where, first + bad, column[bad].as_py(), _bound(rule, column[bad].as_py()))
     elif rule.pattern:
         _check_texts(column, rule, where, first)
 
@@ -110,7 +110,7 @@ def _check_lists(column: pa.ChunkedArray, rule: Rule, where: str, first: int) ->
             bad = _first_number(pa.chunked_array([inner]), rule)
         if bad is not None:
             row = pc.list_parent_indices(chunk)[bad].as_py()
-            raise_at(where, first + row, inner[bad].as_py(), _bound(rule))
+            raise_at(where, first + row, inner[bad].as_py(), _bound(rule, inner[bad].as_py()))
         first += len(chunk)
 
 
@@ -125,10 +125,14 @@ def _first_number(column: pa.ChunkedArray, rule: Rule) -> int | None:
     if rule.low is not None or rule.high is not None:
         low, high = pc.min_max(column).as_py().values()
         if low is not None and rule.low is not None and low < rule.low:
-            wrong.append(pc.less(column, rule.low))
+            wrong.append(pc.less(column, _scalar(rule.low, column.type)))
         if high is not None and rule.high is not None and high > rule.high:
-            wrong.append(pc.greater(column, rule.high))
+            wrong.append(pc.greater(column, _scalar(rule.high, column.type)))
     return min((_first(mask) for mask in wrong), default=None)
+
+
+def _scalar(bound: float, kind: pa.DataType) -> pa.Scalar:
+    return pa.scalar(float(bound) if pa.types.is_floating(kind) else int(bound), kind)
 
 
 def _check_texts(column: pa.ChunkedArray, rule: Rule, where: str, first: int) -> None:
@@ -165,8 +169,10 @@ def _first(mask: pa.ChunkedArray | pa.Array) -> int:
     return int(np.flatnonzero(mask.fill_null(False).to_numpy(zero_copy_only=False))[0])
 
 
-def _bound(rule: Rule) -> str:
-    """Words what a number must be."""
-    if rule.low is not None and rule.high is not None:
+def _bound(rule: Rule, value: Any) -> str:
+    """Words what a value must be."""
+    if value is None:
+        return "given"
+    if math.isfinite(value) and rule.low is not None and rule.high is not None:
         return f"{rule.low:,} to {rule.high:,}"
     return "a finite number"

@@ -15,6 +15,7 @@ from flowreel.pipeline.export.clip import ClipSource, Ids
 from flowreel.pipeline.export.run import Put, Record, Unit
 from flowreel.pipeline.pictures import h264
 from flowreel.pipeline.reader.dataset import Dataset
+from flowreel.schemas.errors import UsageError
 
 _PIXELS = {np.dtype(np.uint8): "gray", np.dtype(np.uint16): "gray16le"}
 
@@ -29,6 +30,8 @@ class Video:
 
     def write(self, source: ClipSource, unit: Unit, put: Put) -> Record:
         clip, fps = source.clip(unit.clips[0]), source.dataset.version.record.spec.source.fps
+        if min(clip.image(0).shape[:2]) < 2:
+            raise UsageError(f"{clip.where(0)}: H.264 takes frames of 2x2 pixels or more; choose another format")
         name = f"{clip.split}/{clip.slug}_{clip.number:06d}"
         put(f"{name}.mp4", h264((clip.image(t) for t in range(len(clip.frames))), fps))
         for column in ("label", "instance"):

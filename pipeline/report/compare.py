@@ -18,7 +18,7 @@ from flowreel.pipeline.report.facts import ClipFacts, Histogram, gather
 from flowreel.pipeline.report.measures import Measure
 from flowreel.pipeline.report.page import VIDEO_BYTES
 from flowreel.pipeline.report.pick_clips import shown
-from flowreel.pipeline.report.players import PANEL_WIDTH, Player, colored, grid, packed, read_clip, shrunk
+from flowreel.pipeline.report.players import Player, colored, grid, packed, panel_size, read_clip, shrunk
 from flowreel.pipeline.report.template import fill
 from flowreel.schemas.errors import IntegrityError, UsageError
 from flowreel.schemas.label_space import LabelSpace
@@ -135,7 +135,7 @@ def _images(version: Version, rows: Sequence[Row]) -> Rgb:
 def _grid(a_THW3: Rgb, b_THW3: Rgb, label_THW: NDArray[np.integer], space: LabelSpace) -> list[Rgb]:
     """Draws A and B; labels, and how far A and B differ."""
     height, width = label_THW.shape[1:]
-    size = (min(width, PANEL_WIDTH) & ~1, max(2, round(height * min(width, PANEL_WIDTH) / width)) & ~1)
+    size = panel_size(width, height)
     a, b = (np.stack([shrunk(frame, size) for frame in video]) for video in (a_THW3, b_THW3))
     difference = np.clip(np.abs(a.astype(np.int16) - b) * GAIN, 0, 255).astype(np.uint8)
     return grid(a, b, colored(label_THW, space, size), difference)
@@ -181,5 +181,5 @@ def _page(a: Version, b: Version, found: Sequence[_Found], root: str) -> str:
 
 def _histogram(values: Sequence[float]) -> Histogram:
     low, high = min(values), max(values)
-    counts, _ = np.histogram(values, 16, (low, high if high > low else low + 1e-6))
+    counts, _ = np.histogram(values, 16, (low, max(high, low + 1e-6)))
     return Histogram(low, high, tuple(counts.tolist()))

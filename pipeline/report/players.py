@@ -57,10 +57,16 @@ def read_clip(version: Version, clip: ClipFacts) -> ClipData:
 def player(data: ClipData, series: dict[str, list[float | None]], space: LabelSpace, fps: float) -> Player:
     """Makes a player with panels two by two: render, labels; flow, instances."""
     height, width = data.label_THW.shape[1:]
-    size = (min(width, PANEL_WIDTH) & ~1, max(2, round(height * min(width, PANEL_WIDTH) / width)) & ~1)
+    size = panel_size(width, height)
     image_THW3 = np.stack([shrunk(frame, size) for frame in data.image_THW3])
     grids = grid(image_THW3, _labels(data, space, size), _flow(data, image_THW3), _instances(data, space, size))
     return packed(grids, series, fps)
+
+
+def panel_size(width: int, height: int) -> tuple[int, int]:
+    """Gives width and height of a panel of frames of some size: even, as H.264 needs them, 2 at least."""
+    wide = min(width, PANEL_WIDTH)
+    return max(2, wide & ~1), max(2, round(height * wide / width) & ~1)
 
 
 def packed(grid_THW3: list[Rgb], series: dict[str, list[float | None]], fps: float) -> Player:

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-NUMBERS = (-1, 0, 1, 2, 7, 255, 65_536, 2**31 - 1, -(2**31), 2**62, float("nan"), float("inf"), -0.5, 1e300)
+NUMBERS = (-1, 0, 1, 2, 7, 255, 65_536, 2**31 - 1, -(2**31), 2**62, -0.5, 1e300, 3e38, float("nan"), float("inf"))
 TEXTS = (
     "",
     "../../x",
