@@ -1,8 +1,6 @@
 """`python -m flowreel COMMAND`: the same as `flowreel COMMAND`; what a Ray job's entrypoint uses."""
 
-from flowreel.jobs.cli import main
-from flowreel.jobs.submission import environment
+from flowreel.jobs.__main__ import main_of_module
 
 if __name__ == "__main__":
-    environment.load()
-    main()
+    main_of_module()

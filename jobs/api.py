@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from flowreel.jobs.engine.cluster import check_extras, fit_execution
+from flowreel.jobs.engine.cluster import check_extras
 from flowreel.jobs.plan import plan as plan_with_figures
 from flowreel.jobs.render import Exit
 from flowreel.jobs.render import render as render_with_display
-from flowreel.jobs.spec_file import spec_text
+from flowreel.jobs.spec_file import fitted, spec_text
 from flowreel.jobs.terminal.progress import Display
 from flowreel.pipeline.dataset.versions import Version
 from flowreel.schemas.errors import OverBudget
@@ -80,31 +80,35 @@ def load_spec(path_or_url: str, overrides: Sequence[str] = ()) -> Spec:
     return parse_spec(spec_text(path_or_url), overrides, path_or_url)
 
 
-def plan(spec: Spec, *, price: float | None = None, progress: bool = True) -> PlanSummary:
+def plan(spec: Spec, *, price: float | None = None, progress: bool = True, allow_code: bool = False) -> PlanSummary:
     """Checks the spec, its storage and every label map, and says what `render` would do. Writes and renders nothing.
 
     ``price``: of one worker's hour, in any currency. ``progress``: notes on stderr.
+    ``allow_code``: accept a `quality.segmenter` that runs code of its own (TorchScript), if you trust whoever made it.
     Problems of the source are listed in the result; raises UsageError (or a kind of it: StorageError, CheckpointError)
     for what makes planning impossible.
     """
-    return PlanSummary.of(plan_with_figures(_fitted(spec, Display(quiet=not progress)), None, price)[1])
+    return PlanSummary.of(
+        plan_with_figures(fitted(spec, Display(quiet=not progress)), None, price, allow_code=allow_code)[1]
+    )
 
 
-def render(spec: Spec, *, progress: bool = True) -> Version:
+def render(spec: Spec, *, progress: bool = True, allow_code: bool = False) -> Version:
     """Renders what is missing and publishes a version; gives the newest one if nothing changed.
 
     Runs on the Ray cluster that RAY_ADDRESS names, else on this machine. If interrupted, call it again to resume.
-    ``progress``: progress and notes on stderr. Clips that failed within the failure budget are counted in
-    `version.record.counts` (`failed`, `rejected`); `version.number` opens it: `open_dataset(uri, version.number)`.
+    ``progress``: progress and notes on stderr. ``allow_code``: as of `plan`. Clips that failed within the failure
+    budget are counted in `version.record.counts` (`failed`, `rejected`); `version.number` opens it:
+    `open_dataset(uri, version.number)`.
 
     Raises OverBudget if more failed, DroppedError if more of the newest version would go than
     `failure.max_dropped_fraction` allows, UsageError (or a kind of it: SourceError, StorageError, CheckpointError,
     MissingExtra) for what has to be put right first, Stopped after SIGTERM, FlowreelError otherwise.
     """
     display = Display(quiet=not progress)
-    fitted = _fitted(spec, display)
-    check_extras("rendering", "render", fitted.execution)
-    result = render_with_display(fitted, display)
+    here = fitted(spec, display)
+    check_extras("rendering", "render", here.execution)
+    result = render_with_display(here, display, allow_code=allow_code)
     if result.exit == Exit.OVER_BUDGET or result.version is None:
         count = len(result.unpublished)
         lines = [
@@ -116,8 +120,3 @@ def render(spec: Spec, *, progress: bool = True) -> Version:
             lines.append(f"... and {count - CLIPS_SHOWN:,} more")
         raise OverBudget("\n  ".join(lines))
     return result.version
-
-
-def _fitted(spec: Spec, display: Display) -> Spec:
-    """Fits ``spec`` to this machine where no cluster is used: no more CPUs and GPUs a worker than it has."""
-    return spec.model_copy(update={"execution": fit_execution(spec.execution, display.note, "rendering")})

@@ -1,8 +1,8 @@
 """The command line: `flowreel COMMAND`. One function for each command, in the files named here."""
 
-import sys
 from collections.abc import Callable
 from importlib import metadata
+from textwrap import fill
 from typing import Annotated
 
 import typer
@@ -19,10 +19,9 @@ from flowreel.jobs import (
     submit,
     worth,
 )
-from flowreel.jobs.terminal.exit import exit_process
+from flowreel.jobs.terminal.exit import exit_code, run_process
 from flowreel.jobs.terminal.help import Command, CommandGroup
-from flowreel.schemas.errors import FlowreelError
-from flowreel.schemas.extras import explain
+from flowreel.schemas.exit_codes import MEANING
 
 HELP = """Turns sequences of label maps into photoreal, flow-consistent video clips.
 
@@ -35,7 +34,14 @@ First steps:
   flowreel plan SPEC         checks your own spec and says what it takes
   flowreel render SPEC       renders it and publishes a version
 """
-EPILOG = "`flowreel COMMAND --help` explains a command. SPEC is a YAML file; DATASET is a folder or bucket URL."
+EPILOG = """`flowreel COMMAND --help` explains a command. SPEC is a YAML file; DATASET is a folder or bucket URL.
+
+\b
+Exit codes:
+""" + "\n".join(
+    fill(text.replace("`", ""), 78, initial_indent=f"  {code:<4} ", subsequent_indent=" " * 7)
+    for code, text in MEANING.items()
+)
 
 COMMANDS: dict[str, dict[str, Callable[..., None]]] = {  # by heading, in the order of --help
     "Get started": {"demo": spec_commands.demo, "schema": spec_commands.schema, "presets": presets.command},
@@ -93,26 +99,16 @@ for heading, commands in COMMANDS.items():
         app.command(name, cls=Command, rich_help_panel=heading)(command)
 
 
+def run_command() -> None:
+    """Runs the command that the process was given; raises what it ends with."""
+    app(prog_name="flowreel")
+
+
 def run() -> int:
     """Runs a command and gives its exit code; errors that Flowreel raises on purpose print their message alone."""
-    try:
-        app(prog_name="flowreel")
-    except FlowreelError as error:
-        print(f"flowreel: {error}", file=sys.stderr)
-        return error.exit_code
-    except ModuleNotFoundError as error:
-        missing = explain(error)
-        if not missing:
-            raise
-        print(f"flowreel: {missing}", file=sys.stderr)
-        return missing.exit_code
-    except SystemExit as end:  # typer's way to end, whatever the code
-        if isinstance(end.code, str):
-            print(end.code, file=sys.stderr)
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
-    return 0
+    return exit_code(run_command)
 
 
 def main() -> None:
     """Runs a command and ends the process with its exit code."""
-    exit_process(run())
+    run_process(lambda: run_command)

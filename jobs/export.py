@@ -30,7 +30,8 @@ def command(
 ) -> None:
     """Writes a version in another format: Cityscapes, COCO panoptic, WebDataset or video files.
 
-    If interrupted, run the same command to resume.
+    Each file is compared with its published hash before anything of it is handed on. If interrupted, run the same
+    command to resume; what was written before is checked, and written again if it is not what it was.
 
     \b
     Example:
@@ -38,11 +39,12 @@ def command(
     """
     from flowreel.jobs.terminal.progress import Display
     from flowreel.pipeline.export.formats import FORMATS
-    from flowreel.pipeline.export.run import export
+    from flowreel.pipeline.export.run import check_target, export
     from flowreel.pipeline.reader.dataset import open_dataset
     from flowreel.pipeline.storage import open_store
 
-    opened, store, display = open_dataset(dataset), open_store(target), Display()
+    opened, store, display = open_dataset(dataset, verify=True), open_store(target), Display()
+    check_target(opened.version.dataset, store)
     store.check_writable()
     with display.task(f"exporting version {opened.version.number} as {name.value}") as progress:
         summary = export(opened, store, FORMATS[name.value], progress)

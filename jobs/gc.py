@@ -9,7 +9,7 @@ from flowreel.pipeline.maintenance import compaction, gc
 from flowreel.pipeline.maintenance.gc import Garbage, Policy
 from flowreel.pipeline.storage import FileInfo, Store
 from flowreel.schemas.errors import FlowreelError
-from flowreel.schemas.wording import byte_size, counted, duration
+from flowreel.schemas.wording import byte_size, counted, duration, one_line
 
 FOREIGN_SHOWN = 10  # names of others' files that are printed
 
@@ -56,7 +56,7 @@ def lines(garbage: Garbage, grace_s: float, *, dry: bool = False) -> Iterator[st
     if not garbage.any and not garbage.waiting:
         yield "nothing to drop or delete"
     if garbage.foreign:
-        shown = ", ".join(garbage.foreign[:FOREIGN_SHOWN])
+        shown = ", ".join(map(one_line, garbage.foreign[:FOREIGN_SHOWN]))
         more = f" and {len(garbage.foreign) - FOREIGN_SHOWN:,} more" if len(garbage.foreign) > FOREIGN_SHOWN else ""
         yield f"left alone, as Flowreel did not write it: {shown}{more}"
 

@@ -16,7 +16,7 @@ from flowreel.pipeline.generator.importing.options import Options, fg_labels_of,
 from flowreel.pipeline.generator.importing.presets import NAMES
 from flowreel.schemas.errors import UsageError
 from flowreel.schemas.extras import require
-from flowreel.schemas.parse import plain
+from flowreel.schemas.problems import plain
 from flowreel.schemas.wording import byte_size, counted
 
 if TYPE_CHECKING:  # PyTorch takes seconds to import: for this command only

@@ -6,7 +6,8 @@ from typing import Any
 import pyarrow.compute as pc
 
 from flowreel.pipeline.dataset.versions import LINEAGE_FILE, RECORD, Version
-from flowreel.pipeline.maintenance.provenance import Origin, origins, rendered_from
+from flowreel.pipeline.maintenance.provenance import LISTED, Origin, origins, rendered_from
+from flowreel.schemas.errors import IntegrityError
 from flowreel.schemas.wording import counted
 
 SHOWN = 20  # clips
@@ -16,12 +17,14 @@ def clip(version: Version, clip_id: str) -> dict[str, Any]:
     """Gives all that a clip was made from, ready for JSON. Raises UsageError if the version does not hold it."""
     (origin,) = origins(version, [clip_id])
     lineage = version.table(LINEAGE_FILE, ["clip_id", "since"])
-    since = lineage.filter(pc.equal(lineage["clip_id"], clip_id))["since"][0].as_py()
+    since = lineage.filter(pc.equal(lineage["clip_id"], clip_id))["since"].to_pylist()
+    if not since:
+        raise IntegrityError(f"{version.url(LINEAGE_FILE)}: clip {clip_id} is missing; {LISTED}")
     record, source = version.record, origin.sources
     return {
         **_place(origin),
         "version": version.number,
-        "since": since,
+        "since": since[0],
         "shard": version.dataset.url(origin.shard),
         "row_group": origin.row_group,
         "source": record.spec.source.place,

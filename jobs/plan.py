@@ -24,13 +24,16 @@ IDS_SHOWN = 40
 FLOW_BYTES_PER_PIXEL = 2.5  # 16-bit PNG of a generator's flow
 
 
-def plan(spec: Spec, out: str | None, price: float | None) -> tuple[Prepared, dict[str, Any]]:
+def plan(
+    spec: Spec, out: str | None, price: float | None, *, allow_code: bool = False
+) -> tuple[Prepared, dict[str, Any]]:
     """Plans, and gives the plan with its figures, among them all problems of the source.
 
     ``out``: also writes the clips to render to this Parquet file. ``price``: of one worker's hour, in any currency.
+    ``allow_code``: accept a segmenter that runs code of its own.
     Raises UsageError for a spec or input that cannot be used, FlowreelError if there is no plan to write to ``out``.
     """
-    prepared = prepare(spec, dry=True)
+    prepared = prepare(spec, dry=True, allow_code=allow_code)
     check_weights(prepared.job.checkpoint)
     if out:
         if not prepared.plan.clip_count:

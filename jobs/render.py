@@ -1,12 +1,9 @@
 """`flowreel render`: plans, renders the clips that are missing, and publishes a version; run again, it resumes."""
 
 import platform
-import time
 from collections.abc import Callable, Generator
 from contextlib import closing
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from enum import IntEnum
 from functools import partial
 from typing import Any
 
@@ -14,8 +11,12 @@ import pyarrow.compute as pc
 
 from flowreel.jobs.engine.renderer import EngineLoader, open_renderer
 from flowreel.jobs.engine.run_shards import run_shards
+from flowreel.jobs.engine.stop_signal import postponed
+from flowreel.jobs.finish import Result as Result
+from flowreel.jobs.finish import end_runs, finish_interrupted, published_text, save_run_summary
 from flowreel.jobs.report import publish_report
 from flowreel.jobs.terminal.progress import Display
+from flowreel.jobs.terminal.signals import if_stopped
 from flowreel.pipeline.dataset import versions
 from flowreel.pipeline.dataset.runs import records, summary
 from flowreel.pipeline.dataset.runs.lease import RUNS, Lease, Stalled, secure
@@ -33,51 +34,33 @@ from flowreel.pipeline.publish.claim import Conflict
 from flowreel.pipeline.publish.draft import changes_nothing, draft_version
 from flowreel.pipeline.sources.file_index import forget_index
 from flowreel.pipeline.storage import NotFound
-from flowreel.schemas.errors import SourceError, StorageError
+from flowreel.schemas.errors import SourceError, underway
+from flowreel.schemas.exit_codes import Exit as Exit
 from flowreel.schemas.outcome import Failed, ShardOutcome
-from flowreel.schemas.run import RunSummary
 from flowreel.schemas.spec import Spec
 from flowreel.schemas.wording import counted
-
-
-class Exit(IntEnum):
-    """Exit codes of `flowreel render`: schedulers build on them."""
-
-    DONE = 0
-    FAILED = 1
-    USAGE = 2
-    WITH_FAILURES = 3
-    OVER_BUDGET = 4
-
-
-@dataclass
-class Result:
-    """How a render ended."""
-
-    exit: Exit
-    version: Version | None  # published now, or the newest one where it is up to date
-    published: bool
-    rendered_frames: int = 0
-    unpublished: list[str] = field(default_factory=list)  # one line per failed or rejected clip
-
 
 # Renders the shards that are left in a ledger, and gives their outcomes as they come.
 Rendering = Callable[[Prepared, Ledger, Display], Generator[ShardOutcome, None, None]]
 
 
-def render(spec: Spec, display: Display, load: EngineLoader | None = None) -> Result:
+def render(spec: Spec, display: Display, load: EngineLoader | None = None, *, allow_code: bool = False) -> Result:
     """Renders what a spec lacks and publishes it, unless more clips fail than failure.max_failed_fraction allows.
 
-    ``load``: loads the generator in workers, by default `load_engine`. Raises UsageError for a spec or input that
+    ``load``: loads the generator in workers, by default `load_engine`. ``allow_code``: accept a segmenter that runs
+    code of its own. Raises UsageError for a spec or input that
     cannot be used, and FlowreelError for all else that keeps it from ending.
     """
-    return render_by(partial(run_shards, open_with=partial(open_renderer, load=load)), spec, display)
+    return render_by(
+        partial(run_shards, open_with=partial(open_renderer, load=load)), spec, display, allow_code=allow_code
+    )
 
 
-def render_by(rendering: Rendering, spec: Spec, display: Display) -> Result:
+def render_by(rendering: Rendering, spec: Spec, display: Display, *, allow_code: bool = False) -> Result:
     """Does what `render` does, with ``rendering`` to render the shards."""
-    prepared = _prepare(spec, display)
+    prepared = _prepare(spec, display, allow_code)
     display.planned(prepared)
+    finish_interrupted(prepared.base, display, report=spec.dataset.report)
     if _up_to_date(prepared):
         return Result(Exit.DONE, prepared.base, published=False)
     dataset, tally = prepared.job.dataset, summary.Tally()
@@ -90,38 +73,18 @@ def render_by(rendering: Rendering, spec: Spec, display: Display) -> Result:
                 tally.add(outcome)
                 yield outcome
 
-    with Lease(dataset, RUNS) as lease:
-        result = _until_published(prepared, lease, tallied, display)
-        for plan_id in lease.plan_ids:
-            if result.exit != Exit.OVER_BUDGET or plan_id != lease.plan_ids[-1]:
-                records.end_run(dataset, plan_id)
-    _save_run_summary(prepared, result, tally, display)
-    if result.published and result.version and spec.dataset.report:
-        publish_report(result.version, display)
+    with underway(lambda: tally.clips.total() > 0):
+        with Lease(dataset, RUNS) as lease:
+            result = _until_published(prepared, lease, tallied, display)
+            new = result.version if result.published else None
+            with if_stopped(published_text(new)):
+                kept = lease.plan_ids[-1:] if result.exit == Exit.OVER_BUDGET else []
+                end_runs(dataset, [plan_id for plan_id in lease.plan_ids if plan_id not in kept], display)
+        with if_stopped(published_text(new)):
+            save_run_summary(prepared, result, tally, display)
+            if new and spec.dataset.report:
+                publish_report(new, display)
     return result
-
-
-def _save_run_summary(prepared: Prepared, result: Result, tally: summary.Tally, display: Display) -> None:
-    """Saves what the run took. A store that refuses it is noted only: the version is published."""
-    job = prepared.job
-    run_summary = RunSummary(
-        plan_id=prepared.plan.plan_id,
-        dataset=job.dataset.uri,
-        started=tally.started.isoformat(timespec="seconds"),
-        seconds=round(time.time() - tally.started.timestamp(), 3),
-        host=platform.node(),
-        exit=result.exit,
-        version=result.version.number if result.version else None,
-        published=result.published,
-        settings=job.settings,
-        num_gpus=job.spec.execution.num_gpus,
-        num_cpus=job.spec.execution.num_cpus,
-        **tally.figures(),
-    )
-    try:
-        summary.save(job.dataset, run_summary)
-    except StorageError as error:
-        display.note(f"the run's summary could not be saved: {error}")
 
 
 def _until_published(prepared: Prepared, lease: Lease, rendering: Rendering, display: Display) -> Result:
@@ -135,10 +98,10 @@ def _until_published(prepared: Prepared, lease: Lease, rendering: Rendering, dis
             return Result(Exit.DONE, prepared.base, published=False)
 
 
-def _prepare(spec: Spec, display: Display) -> Prepared:
+def _prepare(spec: Spec, display: Display, allow_code: bool) -> Prepared:
     """Plans, and raises UsageError for all that would keep the plan from being rendered."""
     with display.task("checking sources") as progress:
-        prepared = prepare(spec, progress)
+        prepared = prepare(spec, progress, allow_code=allow_code)
     prepared.catalog.check()
     check_dropped(prepared)
     if reason := all_change(prepared):
@@ -161,7 +124,7 @@ def _up_to_date(prepared: Prepared) -> bool:
 def _planned_again(conflict: Exception, outdated: Prepared, display: Display) -> Prepared:
     """Plans on top of what another run has published since the ``outdated`` plan was made."""
     display.say(f"{conflict}: planning again on top of it")
-    prepared = _prepare(outdated.job.spec, display)
+    prepared = _prepare(outdated.job.spec, display, outdated.job.allow_code)
     base, plan = prepared.base, prepared.plan
     if base and base.number != outdated.plan.base_version:
         wanted = as_clip_ids(outdated.plan.shards.clip_C16)
@@ -212,7 +175,9 @@ def _publish(prepared: Prepared, done: Ledger, log: WorkLog, frames: int, displa
     nothing_left = len(unpublished) == plan.clip_count and not len(plan.reused)
     if failed > job.spec.failure.max_failed_fraction * plan.clip_count or nothing_left:
         return Result(Exit.OVER_BUDGET, base, False, frames, lines)
-    with display.task("publishing"):
+    version: Version | None = None
+    said = if_stopped(lambda: published_text(None if version is base else version))
+    with underway(), said, display.task("publishing"), postponed(display.say, "publishing the version"):
         lease.check()
         version = _committed(prepared, done, log)
     same = version is base

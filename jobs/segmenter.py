@@ -41,7 +41,8 @@ def command(
       flowreel segmenter frames segmenter.safetensors \\
         --hold-out seq0004 --minutes 10
 
-    Exit codes: 0 done; 1 failed; 2 wrong usage, or input that cannot be used; 130 interrupted.
+    Exit codes: 0 done; 1 failed; 2 wrong usage, or input that cannot be used; 129, 130, 143
+    stopped by SIGHUP, Ctrl-C, SIGTERM.
     """
     width_height = parse_size(size)
     if out.endswith("/"):
@@ -54,8 +55,8 @@ def command(
 
 def train(data: "RealData", hold_out: Sequence[str], size: tuple[int, int], seconds: float, out: str) -> None:
     """Trains, writes OUT, and prints how well the sequences that were held out are segmented."""
-    from flowreel.jobs.spec_commands import interruptible
     from flowreel.jobs.terminal.progress import Display
+    from flowreel.jobs.terminal.signals import if_stopped
     from flowreel.pipeline.evaluation.agreement import agreement
     from flowreel.pipeline.evaluation.segmenter_training import described, train_segmenter
     from flowreel.pipeline.quality.segmenter_network import save_segmenter
@@ -65,7 +66,7 @@ def train(data: "RealData", hold_out: Sequence[str], size: tuple[int, int], seco
     tested = data.read(hold_out, size)
     store.check_writable()
     names = [sequence for sequence in data.names if sequence not in hold_out]
-    with interruptible(display, "the state of the last minute is kept"):
+    with if_stopped("the state of the last minute is kept; run the same command to resume"):
         trained = train_segmenter(data, names, size, seconds, display.say, (store, f"{name}.state"))
     store.write(name, save_segmenter(trained))
     for video in tested:

@@ -1,9 +1,7 @@
 """Commands that take a spec. Each imports what it needs when it runs, so that `flowreel --help` answers at once."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -11,6 +9,7 @@ from flowreel.jobs.terminal.options import (
     ALLOW_DROP,
     NONE,
     RETRY,
+    AllowCode,
     AllowDrop,
     Grace,
     Json,
@@ -20,10 +19,8 @@ from flowreel.jobs.terminal.options import (
     SpecArg,
     TrainSpecArg,
 )
+from flowreel.jobs.terminal.signals import RESUME, if_stopped
 from flowreel.schemas.spec import GRACE_H
-
-if TYPE_CHECKING:
-    from flowreel.jobs.terminal.progress import Display
 
 
 def plan(
@@ -32,6 +29,7 @@ def plan(
     as_json: Json = False,
     out: Annotated[str, typer.Option(metavar="FILE", help="Also write the clips to render to this Parquet file.")] = "",
     price: Price = None,
+    allow_code: AllowCode = False,
     sequences: Annotated[
         bool, typer.Option("--sequences", help="Also list every sequence: frames, size, fps, split, problems.")
     ] = False,
@@ -46,7 +44,8 @@ def plan(
       flowreel plan configs/city.yaml
       flowreel plan configs/city.yaml --price 2.50 --set clips.frames=16
 
-    Exit codes: 0 ready to render; 2 wrong usage, spec or input.
+    Exit codes: 0 ready to render; 1 failed, as when a store does not answer; 2 wrong usage, spec or input; 129, 130,
+    143 stopped by SIGHUP, Ctrl-C, SIGTERM.
     """
     from flowreel.jobs import plan as planning
     from flowreel.jobs import plan_source
@@ -54,7 +53,7 @@ def plan(
     from flowreel.jobs.terminal.progress import Display
 
     display = Display()
-    prepared, figures = planning.plan(open_spec(spec, set_, display), out or None, price)
+    prepared, figures = planning.plan(open_spec(spec, set_, display), out or None, price, allow_code=allow_code)
     listed = plan_source.sequence_figures(prepared) if sequences else []
     if as_json:
         print(planning.as_json(figures | ({"sequence_list": listed} if sequences else {})))
@@ -63,7 +62,13 @@ def plan(
     prepared.catalog.check()
 
 
-def render(spec: SpecArg, set_: Set = NONE, retry_failed: Retry = False, allow_drop: AllowDrop = False) -> None:
+def render(
+    spec: SpecArg,
+    set_: Set = NONE,
+    retry_failed: Retry = False,
+    allow_drop: AllowDrop = False,
+    allow_code: AllowCode = False,
+) -> None:
     """Renders the clips that are missing and publishes a new version.
 
     Clips that the newest version holds already are reused. If interrupted, run the same command to resume. Uses the
@@ -76,7 +81,7 @@ def render(spec: SpecArg, set_: Set = NONE, retry_failed: Retry = False, allow_d
 
     Exit codes: 0 done; 1 failed; 2 wrong usage, spec or input; 3 published, although some clips failed, within
     failure.max_failed_fraction; 4 not published, because more failed or more would be dropped than
-    failure.max_dropped_fraction allows; 130 interrupted; 143 stopped by SIGTERM.
+    failure.max_dropped_fraction allows; 129, 130, 143 stopped by SIGHUP, Ctrl-C, SIGTERM.
     """
     from flowreel.jobs.engine.cluster import check_extras
     from flowreel.jobs.render import render
@@ -87,8 +92,8 @@ def render(spec: SpecArg, set_: Set = NONE, retry_failed: Retry = False, allow_d
     display = Display()
     checked = open_spec(spec, set_ + RETRY * retry_failed + ALLOW_DROP * allow_drop, display)
     check_extras("rendering", "render", checked.execution)
-    with interruptible(display):
-        result = render(checked, display)
+    with if_stopped(RESUME):
+        result = render(checked, display, allow_code=allow_code)
     print_summary(result, checked)
     raise typer.Exit(result.exit)
 
@@ -98,6 +103,7 @@ def refresh(
     set_: Set = NONE,
     retry_failed: Retry = False,
     allow_drop: AllowDrop = False,
+    allow_code: AllowCode = False,
     grace: Grace = GRACE_H,
 ) -> None:
     """Renders what changed since the newest version, publishes it, and cleans up; made for schedulers.
@@ -120,8 +126,8 @@ def refresh(
     display = Display()
     checked = open_spec(spec, set_ + RETRY * retry_failed + ALLOW_DROP * allow_drop, display)
     check_extras("rendering", "render", checked.execution)
-    with interruptible(display):
-        result, garbage = refresh(checked, grace * 3600, display)
+    with if_stopped(RESUME):
+        result, garbage = refresh(checked, grace * 3600, display, allow_code=allow_code)
     print_summary(result, checked)
     if garbage and garbage.any:
         print("\n".join(collecting.lines(garbage, grace * 3600)))
@@ -140,15 +146,17 @@ def train(spec: TrainSpecArg, set_: Set = NONE) -> None:
       flowreel train configs/train/city-small.yaml --set execution.workers=4
     """
     from flowreel.jobs.engine.cluster import check_extras
+    from flowreel.jobs.engine.local_network import stay_on_loopback
     from flowreel.jobs.spec_file import open_train_spec
     from flowreel.jobs.terminal.progress import Display
 
     display = Display()
     checked = open_train_spec(spec, set_, display)
     check_extras("training", "train", checked.execution)
+    stay_on_loopback()
     from flowreel.jobs.train import train  # after all that can be wrong: ray.train takes seconds to import
 
-    with interruptible(display, "the newest state is kept"):
+    with if_stopped("the newest state is kept; run the same command to resume"):
         train(checked, display)
 
 
@@ -195,16 +203,6 @@ def demo(
     from flowreel.jobs.terminal.progress import Display
 
     display = Display()
-    with interruptible(display):
+    with if_stopped(RESUME):
         code = run_demo(folder, display)
     raise typer.Exit(code)
-
-
-@contextmanager
-def interruptible(display: "Display", kept: str = "finished shards are kept") -> Iterator[None]:
-    """Ends a command on Ctrl-C with a word on what is kept, and with the exit code that shells expect."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        display.say(f"interrupted: {kept}; run the same command to resume")
-        raise typer.Exit(130) from None

@@ -6,20 +6,34 @@ from typing import Any
 from flowreel.pipeline.dataset import versions
 from flowreel.pipeline.dataset.runs import records
 from flowreel.pipeline.storage import Store
+from flowreel.schemas.errors import UsageError
 from flowreel.schemas.wording import byte_size, counted
 
 
 def status(dataset: Store, number: int | None = None) -> dict[str, Any]:
     """Gives the figures of a dataset, or of one of its versions, ready for JSON.
 
-    Raises StorageError if it cannot be listed, UsageError if it has no version ``number``.
+    Raises StorageError if it cannot be listed, UsageError if it is no dataset or has no version ``number``.
     """
     dataset.check_readable()
     published = []
     for each in versions.numbers(dataset) if number is None else [number]:
-        record = versions.load(dataset, each).record
+        try:
+            record = versions.load(dataset, each).record
+        except UsageError:
+            if number is not None:
+                raise
+            continue  # retention has just dropped it
         published.append({"version": each, "created": record.created, **record.counts.model_dump()})
-    return {"dataset": dataset.uri, "versions": published, "unfinished_runs": records.unfinished_runs(dataset)}
+    runs = records.unfinished_runs(dataset)
+    if not published and not runs:
+        raise UsageError(
+            f"{dataset.uri} is no dataset: it holds neither a published version nor a run; `flowreel render SPEC`"
+            " publishes one"
+        )
+    ended = versions.published_plans(dataset) if runs else frozenset()
+    runs = [run for run in runs if run["plan_id"] not in ended]  # killed after its commit: `gc` deletes its records
+    return {"dataset": dataset.uri, "versions": published, "unfinished_runs": runs}
 
 
 def lines(figures: dict[str, Any]) -> list[str]:

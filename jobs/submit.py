@@ -17,7 +17,8 @@ import typer
 from flowreel.jobs.submission import environment
 from flowreel.jobs.submission.package import SPEC_NAME, check_travels, pack
 from flowreel.jobs.terminal.dataclass_options import takes
-from flowreel.jobs.terminal.options import Set
+from flowreel.jobs.terminal.options import AllowCode, Set
+from flowreel.jobs.terminal.signals import if_stopped
 from flowreel.pipeline.storage import redact
 from flowreel.schemas.errors import FlowreelError, UsageError
 from flowreel.schemas.extras import pip_install, require
@@ -60,6 +61,7 @@ class Arguments:
         typer.Option(metavar="URL", envvar="RAY_API_SERVER_ADDRESS", help="The dashboard of the cluster."),
     ] = "http://127.0.0.1:8265"
     set_: Set = field(default_factory=list)
+    allow_code: AllowCode = False
     env: Annotated[
         list[str],
         typer.Option(
@@ -99,7 +101,8 @@ def command(arguments: Arguments) -> None:
         raise UsageError("submit: give either a command and its SPEC, or --follow JOB; see `flowreel submit --help`")
     require("submit", "cluster")
     client = connect(arguments.address)
-    job_id = arguments.follow or send(client, arguments)
+    with if_stopped("the job may have been sent or not; `ray job list` shows it if it was"):
+        job_id = arguments.follow or send(client, arguments)
     if not arguments.follow:
         print(f"job {job_id}", file=sys.stderr, flush=True)
     if arguments.detach:
@@ -107,12 +110,9 @@ def command(arguments: Arguments) -> None:
         return
     from flowreel.jobs.submission.follow import follow  # asyncio and Ray, after all that can be wrong
 
-    try:
+    again = f"flowreel submit --address {redact(arguments.address, {})} --follow {job_id}"
+    with if_stopped(f"the job keeps running; `{again}` follows it again"):
         code = follow(client, job_id)
-    except KeyboardInterrupt:
-        again = f"flowreel submit --address {redact(arguments.address, {})} --follow {job_id}"
-        print(f"interrupted: the job keeps running; `{again}` follows it again", file=sys.stderr)
-        raise typer.Exit(130) from None
     raise typer.Exit(code)
 
 
@@ -141,11 +141,11 @@ def send(client: "JobSubmissionClient", arguments: Arguments) -> str:
     cluster refuses the job.
     """
     job, spec = str(arguments.job), arguments.spec
+    if arguments.allow_code and arguments.job == Job.TRAIN:
+        raise UsageError("--allow-code: for render and refresh; training loads nothing that runs code of its own")
     env = {name: _value(name) for name in arguments.env}
     local = "://" not in spec
     text = check_travels(job, spec, arguments.set_, local=local)
-    sets = [part for override in arguments.set_ for part in ("--set", override)]
-    entrypoint = shlex.join(["python", "-m", "flowreel", job, SPEC_NAME if local else spec, *sets])
     with tempfile.TemporaryDirectory(prefix="flowreel-job-") as folder:
         pack(Path(folder), text, code=arguments.code == Code.SEND)
         environment.write(Path(folder), env)
@@ -153,13 +153,23 @@ def send(client: "JobSubmissionClient", arguments: Arguments) -> str:
         deadline = time.monotonic() + STARTING_S
         while True:
             try:
-                return client.submit_job(entrypoint=entrypoint, runtime_env=runtime, metadata={"flowreel": job})
+                return client.submit_job(
+                    entrypoint=entrypoint(arguments), runtime_env=runtime, metadata={"flowreel": job}
+                )
             except (RuntimeError, ConnectionError) as error:
                 if "No available agent" not in str(error) or time.monotonic() > deadline:
                     raise FlowreelError(
                         f"the cluster at {redact(arguments.address, {})} refused the job: {error}"
                     ) from None
                 time.sleep(1)
+
+
+def entrypoint(arguments: Arguments) -> str:
+    """Gives the command line that the cluster runs: in a working directory that holds the spec, if it is sent along."""
+    spec = arguments.spec if "://" in arguments.spec else SPEC_NAME
+    sets = [part for override in arguments.set_ for part in ("--set", override)]
+    code = ["--allow-code"] * arguments.allow_code
+    return shlex.join(["python", "-m", "flowreel", str(arguments.job), spec, *sets, *code])
 
 
 def _value(name: str) -> str:

@@ -10,18 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray.exceptions import RayActorError
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
 
-from flowreel.jobs.engine.cluster import ray_session
-from flowreel.jobs.engine.train_news import open_train_news
+from flowreel.jobs.engine.placement import PlacementWatch, alive_nodes, check_possible, room, waiting_for
+from flowreel.jobs.engine.ray_errors import cause
+from flowreel.jobs.engine.session import RayLost, RaySession, ray_session
+from flowreel.jobs.engine.train_news import Unread, open_train_news
 from flowreel.jobs.engine.train_worker import train_worker
 from flowreel.jobs.terminal.progress import Display
 from flowreel.jobs.terminal.train_progress import TrainProgress
 from flowreel.pipeline.sources.file_index import forget_index
 from flowreel.pipeline.training.data.loader import open_loader
 from flowreel.pipeline.training.plan import TrainPlan, prepare
-from flowreel.schemas.errors import FlowreelError, SourceError
+from flowreel.schemas.errors import FlowreelError, SourceError, underway
 from flowreel.schemas.training import TrainSpec
 from flowreel.schemas.wording import counted
 
@@ -43,39 +46,64 @@ def train(spec: TrainSpec, display: Display) -> None:
         display.say(f"nothing to do: {spec.output} is already trained to the end of its schedule")
         return
     try:
-        with ray_session():
-            _prepare_flow(plan, display)
-            _fit(plan, display)
+        with ray_session() as session:
+            if session.started:
+                check_possible(spec.execution, spec.execution.workers)
+            elif hint := waiting_for(spec.execution, spec.execution.workers):
+                display.say(hint)
+            _prepare_flow(plan, session, display)
+            _fit(plan, session, display)
     except SourceError:
         forget_index(plan.output)  # it was wrong about a source: the next run reads all files again
         raise
+    except RayLost as lost:
+        raise FlowreelError(f"{lost}; run the same command to resume from the newest state in {spec.output}") from None
 
 
-def _prepare_flow(plan: TrainPlan, display: Display) -> None:
-    """Computes, on all nodes, the reference flow that no run has computed yet."""
-    flows, sequences = open_loader(plan.spec, plan.source).flows, plan.source.sequences
-    work = flows.missing(sequences, plan.spec.schedule.max_stride)
+def _prepare_flow(plan: TrainPlan, session: RaySession, display: Display) -> None:
+    """Computes, on all nodes, the reference flow that no run has computed yet. Raises FlowreelError if no node takes a
+    task for too long, or Ray is gone."""
+    caches, stride = open_loader(plan.spec, plan.data).flows, plan.spec.schedule.max_stride
+    sources = zip(caches, plan.data.sources, strict=True)
+    work = [(flows, item) for flows, source in sources for item in flows.missing(source.sequences, stride)]
     if not work:
         return
-    remote: Any = ray.remote(num_cpus=1)(lambda item: flows.compute(item))
+    remote: Any = ray.remote(num_cpus=1)
+    compute, first = remote(lambda flows, item: flows.compute(item)), remote(lambda: None).remote()
+    watch = PlacementWatch(plan.spec.execution.model_copy(update={"num_cpus": 1, "num_gpus": 0.0}))
     with display.task("computing reference flow") as progress:
-        pending, done = [remote.remote(item) for item in work], 0
+        while not ray.wait([first], timeout=POLL_S)[0]:  # a CPU is free somewhere
+            session.check()
+            watch.check(placed=False)
+        pending, done = [compute.remote(flows, item) for flows, item in work], 0
         while pending:
-            ready, pending = ray.wait(pending)
+            session.check()
+            ready, pending = ray.wait(pending, timeout=POLL_S)
             done += sum(ray.get(ready))
-            progress(done, sum(len(item.pairs) for item in work))
+            progress(done, sum(len(item.pairs) for _, item in work))
 
 
-def _fit(plan: TrainPlan, display: Display) -> None:
-    """Trains, and shows the progress. Raises FlowreelError if training fails more often than workers are replaced."""
+def _fit(plan: TrainPlan, session: RaySession, display: Display) -> None:
+    """Trains, and shows the progress.
+
+    Raises FlowreelError if training fails more often than workers are replaced, if workers find no place for too long,
+    or Ray is gone.
+    """
     news, execution = open_train_news(), plan.spec.execution
+    watch, begun = PlacementWatch(execution, execution.workers), False
     with _fitting(plan, news) as fitting, TrainProgress(display, plan) as progress:
         while fitting.is_alive():
             fitting.join(POLL_S)
-            starts, records, error = ray.get(news.read.remote())
-            progress.show(starts, records)
-            if error:
-                raise error
+            unread = _read(news, session)
+            progress.show(unread.starts, unread.records)
+            begun |= bool(unread.starts)
+            if unread.error and begun:
+                with underway():
+                    raise unread.error
+            elif unread.error:
+                raise unread.error
+            # Ray Train places workers anew when it has lost one, and waits for nodes that are large enough.
+            watch.check(placed=unread.placed and room(execution, alive_nodes()) >= execution.workers)
         if fitting.error:
             raise FlowreelError(
                 f"training failed more than {counted(execution.max_failures, 'time')} (execution.max_failures):"
@@ -84,6 +112,21 @@ def _fit(plan: TrainPlan, display: Display) -> None:
             )
     uri = plan.output.uri
     display.say(f"trained: {uri} is a checkpoint directory; to render with it, set generator.checkpoint: {uri}")
+
+
+def _read(news: Any, session: RaySession) -> Unread:
+    """Reads what workers have reported. Raises what `RaySession.check` does if nobody answers any more."""
+    answer = news.read.remote()
+    while not ray.wait([answer], timeout=POLL_S)[0]:
+        session.check()
+    try:
+        session.check()
+        unread: Unread = ray.get(answer)
+        return unread
+    except RayActorError as error:
+        raise FlowreelError(
+            f"the node of this command was lost: {cause(error)}; run the same command to resume"
+        ) from None
 
 
 class _Fitting(threading.Thread):

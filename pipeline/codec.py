@@ -1,6 +1,7 @@
 """Encodes and decodes pixels: lossless label and instance PNGs, images, KITTI flow."""
 
 import io
+from functools import lru_cache
 from tokenize import TokenError
 from typing import Literal
 
@@ -17,6 +18,17 @@ ENDING = {"jpeg": ".jpg", "png": ".png", "webp": ".webp"}
 # NumPy's, for headers that promise too much.
 _BAD_ARRAY = (ValueError, OSError, EOFError, MemoryError, OverflowError, SyntaxError, TokenError)
 _NUMPY = b"\x93NUMPY"
+
+
+def kind_of(data: bytes) -> str:
+    """Gives the file name ending of a published medium by its first bytes. Raises ValueError for any other content."""
+    if data.startswith(b"\xff\xd8\xff"):
+        return ENDING["jpeg"]
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return ENDING["png"]
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return ENDING["webp"]
+    raise ValueError(f"neither JPEG, PNG nor WebP: {len(data)} bytes that start with {data[:8]!r}")
 
 
 def encode_ids(ids_HW: NDArray[np.integer]) -> bytes:
@@ -97,8 +109,15 @@ def resize_ids(ids_HW: NDArray[np.integer], size: tuple[int, int]) -> NDArray[np
     """Resizes ids (H, W) to ``size`` (width, height): nearest neighbour by Pillow's rule, in the same depth."""
     if ids_HW.shape == (size[1], size[0]):
         return ids_HW
-    wide = Image.fromarray(ids_HW.astype(np.int32))  # mode I: Pillow resizes no 16-bit images
-    return np.asarray(wide.resize(size, Image.Resampling.NEAREST)).astype(ids_HW.dtype)
+    row_h, column_w = (_nearest(*sides) for sides in zip(ids_HW.shape, size[::-1], strict=True))
+    return ids_HW[row_h[:, None], column_w]  # no copy of the whole map, which may be large
+
+
+@lru_cache(maxsize=64)
+def _nearest(side: int, wanted: int) -> NDArray[np.int32]:
+    """Gives which of ``side`` pixels Pillow takes for each of the ``wanted`` ones."""
+    places = Image.fromarray(np.arange(side, dtype=np.int32)[None])
+    return np.asarray(places.resize((wanted, 1), Image.Resampling.NEAREST))[0]
 
 
 def resize_image(rgb_HW3: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:

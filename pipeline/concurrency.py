@@ -1,11 +1,13 @@
-"""Threads beside the main work: results prefetched in order, and work of low priority that yields to the generator."""
+"""Threads beside the main work: results prefetched in order, work of low priority that yields to the generator, and a
+bound on the memory of what many threads do at once."""
 
 import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -48,6 +50,46 @@ def background_pool() -> Executor:
 
     cv2.setNumThreads(1)
     return ThreadPoolExecutor(BACKGROUND_THREADS, "background", _lower_priority)
+
+
+class ByteBudget:
+    """Bounds the bytes that the threads of this process take for one kind of work: further ones wait for their turn.
+
+    Work that takes more than the whole budget is done alone.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._reset()
+        os.register_at_fork(after_in_child=self._reset)  # a child has none of the threads that would give bytes back
+
+    def _reset(self) -> None:
+        self._turn, self._freed, self._mine = threading.Lock(), threading.Condition(), threading.local()
+        self._held = 0
+
+    @contextmanager
+    def hold(self, size: int) -> Iterator[None]:
+        """Waits until ``size`` bytes are free, and takes them until the block ends. A thread that holds some already
+        takes no more, so that it never waits for itself."""
+        if getattr(self._mine, "holds", False):
+            yield
+            return
+        size = min(size, self.most)
+        with self._turn, self._freed:  # in turn: small work must not keep large work waiting for ever
+            self._freed.wait_for(lambda: self._held + size <= self.most)
+            self._held += size
+        self._mine.holds = True
+        try:
+            yield
+        finally:
+            self._mine.holds = False
+            with self._freed:
+                self._held -= size
+                self._freed.notify_all()
+
+    def peak(self, size: int, threads: int) -> int:
+        """Predicts the most bytes that ``threads`` threads take for pieces of ``size`` bytes."""
+        return max(size, min(self.most, threads * size))
 
 
 def _lower_priority() -> None:

@@ -52,7 +52,12 @@ def decode_ids(data: bytes, palette: Palette = grey_values) -> Ids:
     if is_pgm(data):
         return read_pgm(data)
     with opened(data) as image:
-        check_lossless(image, data)
+        try:
+            check_lossless(image, data)
+        except ValueError as error:
+            if image.mode not in _CHANNELS:
+                raise
+            raise ValueError(f"{error}; {_name(image, data)}, where one channel of ids is needed") from None
         if image.mode == "P":
             ids = _of_palette(image, palette)
         elif image.mode in _CHANNELS:

@@ -18,7 +18,7 @@ STORE = "store label maps as PNG"
 def check_lossless(image: Image.Image, data: bytes) -> None:
     """Raises ValueError for a picture that is lossy, one of several in its file, turned, or of another meaning."""
     if image.format in _LOSSY or (image.format == "WEBP" and not _is_lossless_webp(data)):
-        raise ValueError(f"{image.mode} {image.format} is lossy and changes ids; {STORE}")
+        raise ValueError(f"{image.format} is lossy and changes ids; {STORE}")
     if image.format == "TIFF":
         _check_tiff(image)
     if (pages := getattr(image, "n_frames", 1)) > 1:

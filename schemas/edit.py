@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Discriminator, Field, StrictInt, StrictStr, Tag, model_validator
 
 from flowreel.schemas.model import Model
+from flowreel.schemas.numbers import Natural, Positive
 
-ClassKey = StrictInt | StrictStr  # id or name; strict: YAML's `no` is no class 0
+ClassKey = Annotated[StrictInt, Field(ge=0, le=65535)] | StrictStr  # id or name; strict: YAML's `no` is no class 0
 InstanceId = Annotated[int, Field(ge=0, le=65535, strict=True)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Shift = Annotated[float, Field(ge=-1, le=1)]
@@ -61,9 +62,7 @@ class Insert(Model):
 
     insert: InstanceId | StrictStr = Field(description="instance id in the other sequence, or the name of a class")
     from_: str = Field(alias="from", min_length=1, description="the other sequence")
-    first: Annotated[int, Field(ge=0, strict=True)] = Field(
-        0, description="its frame that goes to the clip's first one"
-    )
+    first: Natural = Field(0, description="its frame that goes to the clip's first one")
     by: tuple[Shift, Shift] = Field((0.0, 0.0), description="right, down")
     scale: Factor = Field(1.0, description="about the point where it stands")
 
@@ -122,9 +121,7 @@ class DropOut(Model):
     """Drops out a part of the frame, as a sensor may: the ignored class, no instances."""
 
     drop_out: Region
-    frames: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=1)]] | None = Field(
-        None, description="only in the clip's frames [first, stop)"
-    )
+    frames: tuple[Natural, Positive] | None = Field(None, description="only in the clip's frames [first, stop)")
     with_: ClassKey | None = Field(None, alias="with", description="default: the label space's first ignored class")
 
     @model_validator(mode="after")

@@ -1,9 +1,12 @@
 """Says what became of a clip and of a shard: every planned clip ends in exactly one of three ways."""
 
+from base64 import b64decode
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator
+
+from flowreel.schemas.numbers import Hash, Long, Natural, Time
 
 # Kinds of failures beside the names of exception types.
 WORKER_DIED = "worker_died"  # the clip took its worker down
@@ -12,12 +15,18 @@ INPUT = "input"  # what the clip is rendered from is gone, changed or damaged
 UNKNOWN = "unknown"  # recorded by an earlier release
 
 
+def _base64(text: str) -> str:
+    """Returns the text. Raises ValueError if it is no base64."""
+    b64decode(text, validate=True)  # its error is a ValueError
+    return text
+
+
 @dataclass(frozen=True, slots=True)
 class Rendered:
     """Says that the clip is in the shard's data file."""
 
     clip_id: str
-    frames: int
+    frames: Natural
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +35,7 @@ class Rejected:
 
     clip_id: str
     reason: str  # for people
-    thumbnail: str = ""  # JPEG in base64: what it looked like
+    thumbnail: Annotated[str, AfterValidator(_base64)] = ""  # JPEG in base64: what it looked like
     kind: str = UNKNOWN  # for counting: the column of the manifest that the gate is on
 
 
@@ -37,7 +46,7 @@ class Failed:
     clip_id: str
     reason: str  # for people
     error: str = ""  # traceback, where there is one
-    attempts: int = 1
+    attempts: Natural = 1
     kind: str = UNKNOWN  # for counting: WORKER_DIED, SHARD_FAILED, INPUT, or the name of an exception's type
 
 
@@ -49,8 +58,8 @@ class DataFile:
     """Names a stored data file: path relative to the dataset, bytes, SHA-256 in hex."""
 
     path: str
-    size: int
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    size: Long
+    sha256: Hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +70,9 @@ class ShardOutcome:
     file: DataFile | None  # None where no clip of it was rendered
     clips: tuple[ClipOutcome, ...]
     worker: str = ""
-    seconds: dict[str, float] = field(default_factory=dict)  # per stage: fetch, generate, encode, write
-    began: float = 0  # Unix time; 0 where nobody measured it
-    ended: float = 0
+    seconds: dict[str, Time] = field(default_factory=dict)  # per stage: fetch, generate, encode, write
+    began: Time = 0  # Unix time; 0 where nobody measured it
+    ended: Time = 0
 
     @property
     def frames(self) -> int:

@@ -1,31 +1,19 @@
 """Parses YAML text and `--set` overrides to a checked spec, with error messages that a person can act on."""
 
-import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from flowreel.schemas.edit import KINDS, TAG
 from flowreel.schemas.errors import UsageError
-from flowreel.schemas.model import Model
+from flowreel.schemas.problems import problem_lines
 from flowreel.schemas.spec import Spec
-from flowreel.schemas.variants import RULES
 from flowreel.schemas.wording import counted
 
+MOST_BYTES = 1_000_000  # of a YAML file: Python takes about 10 s to parse as many
 MOST_VALUES = 100_000  # in a YAML file
-# pydantic's names for the alternatives of a field
-_BRANCH = r"edit-\w+|rule-\w+|constrained-\w+|literal\[.*\]|\[key\]|int|str"
-_PLAIN = (  # pydantic's words -> ours, in this order
-    *(("Value error, ", ""), ("Assertion failed, ", ""), ("Input should be", "must be"), ("Input should", "must")),
-    *(("Tuple should", "must"), ("List should", "must"), (" after validation", "")),
-    *(("greater than or equal to", "at least"), ("less than or equal to", "at most"), ("less than", "below")),
-    *(("greater than", "above"), ("a valid dictionary", "a mapping of fields"), ("a valid integer", "an integer")),
-    *(("a valid ", "a "), (", unable to parse string as an integer", ""), (", unable to parse string as a number", "")),
-)
-_TAGGED: dict[str, type[BaseModel]] = {**{TAG + key: model for key, model in KINDS.items()}, **RULES}
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -43,7 +31,8 @@ def parse(model: type[M], text: str, overrides: Iterable[str], name: str) -> M:
 
 
 def parse_yaml(text: str, name: str) -> dict[str, Any]:
-    """Parses a YAML mapping. Raises UsageError with line and column."""
+    """Parses a YAML mapping. Raises UsageError with line and column, quoting nothing that may be secret."""
+    check_size(len(text), name)
     try:
         tree = yaml.load(text, _Loader)
     except RecursionError:
@@ -51,15 +40,40 @@ def parse_yaml(text: str, name: str) -> dict[str, Any]:
     except (yaml.YAMLError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        problem = str(getattr(error, "problem", None) or "unreadable")
-        # What it quotes is file content, which may be secret.
-        quoted = problem if problem.startswith("key ") else re.sub("'.*'", "'...'", problem)
-        raise UsageError(f"{name}: not valid YAML: {where}{quoted}") from None
+        raise UsageError(f"{name}: not valid YAML: {where}{_without_content(error)}") from None
     if tree is None:
         raise UsageError(f"{name}: empty; `flowreel schema` lists the fields, configs/ has examples")
     if not isinstance(tree, dict):
         raise UsageError(f"{name}: must be a mapping of fields, not {_kind(tree)}; see `flowreel schema`")
     return tree
+
+
+def _kind(value: Any) -> str:
+    """Words what a YAML document is that is no mapping."""
+    return "a list" if isinstance(value, list) else "a single value"
+
+
+def check_size(size: int, name: str) -> None:
+    """Raises UsageError for a YAML file of more than ``MOST_BYTES``, before anything of it is parsed."""
+    if size > MOST_BYTES:
+        raise UsageError(
+            f"{name}: {size:,} bytes, and a YAML file may have {MOST_BYTES:,}; is it the file that you mean?"
+        )
+
+
+def _without_content(error: yaml.YAMLError | ValueError) -> str:
+    """Words what is wrong with a YAML text. What PyYAML quotes beside its own words is content, which may be secret."""
+    problem = str(
+        getattr(error, "problem", None) or "unreadable: a control character, or a date or number that is none"
+    )
+    if problem.startswith("could not determine a constructor"):
+        return "a tag that is not known here; put quotes around a text that begins with '!'"
+    if problem.startswith("found undefined alias"):
+        return "an alias that nothing defines; put quotes around a text that begins with '*'"
+    if problem.startswith("key "):
+        return problem
+    own = re.compile(r"<[a-z ]+>|\W{1,2}|")  # names of tokens, and punctuation
+    return re.sub("'(.*?)'", lambda quoted: quoted[0] if own.fullmatch(quoted[1]) else "(a text)", problem)
 
 
 def check(model: type[M], tree: Any, name: str) -> M:
@@ -68,7 +82,7 @@ def check(model: type[M], tree: Any, name: str) -> M:
     try:
         return model.model_validate(tree)
     except ValidationError as error:
-        lines = [f"  {_problem(model, dict(e))}" for e in error.errors()]
+        lines = [f"  {line}" for line in problem_lines(model, error)]
         raise UsageError("\n".join([f"{name}: {counted(len(lines), 'problem')}", *lines])) from None
 
 
@@ -78,8 +92,12 @@ class _Loader(yaml.SafeLoader):
 
     def get_single_node(self) -> yaml.Node | None:
         node = super().get_single_node()
-        if node is not None and _values(node, {}) > MOST_VALUES:
-            raise yaml.MarkedYAMLError(problem=f"its aliases expand to more than {MOST_VALUES:,} values")
+        count = 0 if node is None else _values(node, {})
+        if count > MOST_VALUES:
+            raise yaml.MarkedYAMLError(
+                problem=f"it holds {_about(count)} values, and {MOST_VALUES:,} are allowed; mappings, lists, keys and"
+                " single values count, again for each alias that repeats them"
+            )
         return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -89,6 +107,11 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.MarkedYAMLError(problem=f"key '{key.value}' is given twice", problem_mark=key.start_mark)
             seen.add(str(key.value))
         return super().construct_mapping(node, deep)
+
+
+def _about(count: int) -> str:
+    """Words a count that may have hundreds of digits."""
+    return f"{count:,}" if count < 10**12 else "more than a trillion"
 
 
 def _values(node: yaml.Node, known: dict[int, int]) -> int:
@@ -104,7 +127,7 @@ def _override(tree: dict[str, Any], override: str) -> None:
     path, sign, value = override.partition("=")
     path = path.strip()
     if not sign or not path:
-        shown = "storage_options..." if "storage_options" in override else override
+        shown = re.sub(r"(?<=[\w.])[:\s=].*|(?<=storage_options).*", "...", override, flags=re.DOTALL)
         raise UsageError(f"--set {shown}: must be FIELD=VALUE, for example --set clips.frames=16")
     *parents, last = path.split(".")
     node: Any = tree
@@ -135,77 +158,3 @@ def _index(node: list[Any], part: str, path: str) -> int:
         has = f"{counted(len(node), 'item')}, numbered from 0" if node else "no items"
         raise UsageError(f"--set {path}: '{part}' is not in the list, which has {has}")
     return int(part)
-
-
-def _problem(model: type[BaseModel], error: dict[str, Any]) -> str:
-    place = _place(error["loc"])
-    if error["type"] == "extra_forbidden":
-        known = _fields_at(model, error["loc"][:-1])
-        near = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else "fields here: " + ", ".join(known)
-        return f"{place}: unknown field; {hint}"
-    if error["type"] == "missing":
-        return f"{place}: missing, but required; `flowreel schema` lists all fields"
-    message = plain(str(error["msg"]))
-    if error["type"] == "value_error":
-        return f"{place}: {message}" if place else message
-    shown = "***" if "storage_options" in error["loc"] else _shown(error["input"])
-    if message.startswith("must be "):
-        return f"{place}: {message}, is {shown}"
-    return f"{place}: {message}" if message.startswith("must ") else f"{place}: {shown}: {message}"
-
-
-def plain(message: str) -> str:
-    """Words a message of pydantic as a part of a sentence: "must be at least 1"."""
-    for old, new in _PLAIN:
-        message = message.replace(old, new)
-    return message
-
-
-def _place(loc: Sequence[int | str]) -> str:
-    text = ""
-    if loc and loc[0] == "variants_by":  # as it is written
-        loc = ("variants", *loc[1:])
-    for part in loc:
-        if isinstance(part, str) and re.fullmatch(_BRANCH, part):
-            continue
-        text += f"[{part}]" if isinstance(part, int) else f".{part}"
-    return text.lstrip(".")
-
-
-def _kind(value: Any) -> str:
-    """Words what a YAML document is that is no mapping."""
-    return "a list" if isinstance(value, list) else "a single value"
-
-
-def _shown(value: Any) -> str:
-    text = re.sub(r"(?<=://)[^@\s]*@", "***@", repr(value))  # a secret may hold slashes
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _fields_at(model: type[BaseModel], loc: Sequence[int | str]) -> list[str]:
-    """Gives the field names of the model found by following ``loc`` from ``model``; of ``model`` itself where that
-    fails."""
-    here: type[BaseModel] = model
-    for part in loc:
-        if isinstance(part, int):
-            continue
-        if part in _TAGGED:
-            here = _TAGGED[part]
-            continue
-        field = next((f for n, f in here.model_fields.items() if part in (n, f.alias)), None)
-        inner = _inner_model(field.annotation) if field else None
-        if inner is None:
-            return []
-        here = inner
-    return [f.alias or n for n, f in here.model_fields.items()]
-
-
-def _inner_model(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, Model):
-        return annotation
-    for argument in getattr(annotation, "__args__", ()):
-        found = _inner_model(argument)
-        if found:
-            return found
-    return None

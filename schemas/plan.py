@@ -5,6 +5,7 @@ from typing import Literal
 
 import pyarrow as pa
 
+from flowreel.schemas.numbers import Positive, Side
 from flowreel.schemas.shards import Shards
 
 PLAN = pa.schema(
@@ -25,9 +26,9 @@ class RenderSettings:
     """The resolved `auto` values of a spec, which the plan keeps so that a resumed run repeats them."""
 
     device: Literal["cpu", "cuda"]
-    batch: int
+    batch: Positive
     precision: Literal["float32", "bfloat16", "float16"]
-    size: tuple[int, int]  # width, height
+    size: tuple[Side, Side]  # width, height
     generator: str  # digest
     encoding: str = ""  # of the source's maps, with the digest of its file; "" for plain ids
     none_rules: str = ""  # what the source's instance maps say "no instance" by, where that is not 0 alone

@@ -20,8 +20,9 @@ class QualitySpec(Model):
     segmenter: str | None = Field(
         None,
         min_length=1,
-        description="what label agreement is measured with: TorchScript (.pt, .ts) or ONNX, from RGB (1, 3, H, W) in"
-        " [0, 1] to logits (1, C, H, W); or a file that `flowreel segmenter` wrote (.safetensors)",
+        description="what label agreement is measured with: a file that `flowreel segmenter` wrote (.safetensors); or"
+        " ONNX in one file (.onnx), from RGB (1, 3, H, W) in [0, 1] to logits (1, C, H, W); or TorchScript (.pt, .ts)"
+        " that does the same, which runs code of its own and needs --allow-code",
     )
     segmenter_classes: tuple[ClassKey, ...] | None = Field(
         None, description="id or name of each channel's class; default: all classes that are not ignored, by id"

@@ -7,10 +7,10 @@ from pydantic import BeforeValidator, Field, model_validator
 from flowreel.schemas.containers import ColumnsSpec, FolderUri, check_templates
 from flowreel.schemas.encoding import Encoding, holds_instances, words
 from flowreel.schemas.model import Model, OwnOptions
-from flowreel.schemas.numbers import Positive, Side
+from flowreel.schemas.numbers import Fps, Positive
 from flowreel.schemas.presets import with_preset
-from flowreel.schemas.procedural import ProceduralSpec as ProceduralSpec
 from flowreel.schemas.remap import OTHERS, Remap, named
+from flowreel.schemas.source_kinds import FaceSpec, PoseSpec, ProceduralSpec
 from flowreel.schemas.template import FrameTemplate
 
 LABELS = "{sequence}/labels/*.png"
@@ -21,45 +21,6 @@ Patterns = Annotated[
     tuple[Annotated[str, Field(min_length=1)], ...],
     BeforeValidator(lambda patterns: [patterns] if isinstance(patterns, str) else patterns),
 ]
-Picture = Annotated[
-    tuple[Side, Side] | None,
-    Field(description="width, height of the pictures that the points were found in; default: the maps' or images' own"),
-]
-
-
-class PoseSpec(Model):
-    """People: OpenPose's keypoints, DensePose's maps, or both, drawn as vid2vid's pose generators are given them."""
-
-    openpose: FrameTemplate | None = Field(
-        "{sequence}/openpose/*.json", description="OpenPose's JSON (BODY_25), one per frame"
-    )
-    densepose: FrameTemplate | None = Field(
-        None, description="DensePose's maps: RGB, the body part (0 to 24) in the third channel"
-    )
-    basic: bool = Field(False, description="skeletons without head, hands and face (basic_point_only)")
-    crop: Literal["center", "body", "none"] = Field(
-        "center", description="center: the middle columns, as in vid2vid; body: a crop that follows the main person"
-    )
-    picture: Picture = None
-
-    @model_validator(mode="after")
-    def _something(self) -> Self:
-        if self.openpose is None and self.densepose is None:
-            raise ValueError("openpose and densepose are both null: a pose needs at least one of them")
-        return self
-
-
-class FaceSpec(Model):
-    """Faces: dlib's 68 landmarks, drawn as vid2vid's face generators are given them."""
-
-    landmarks: FrameTemplate = Field(
-        "{sequence}/landmarks/*.json", description="68 points: JSON [[x, y], ...], or lines 'x,y'"
-    )
-    distances: bool = Field(True, description="14 maps of distances from the strokes too (off: no_dist_map)")
-    background_edges: bool = Field(
-        False, description="edges of the real picture around the face, as in vid2vid; source.images are needed for them"
-    )
-    picture: Picture = None
 
 
 class SourceSpec(Model):
@@ -89,7 +50,7 @@ class SourceSpec(Model):
         description="source id -> id or class name of the label space; if any id is named, all that occur must be, or"
         " `others: keep`",
     )
-    fps: Annotated[float, Field(gt=0, le=1000)] = Field(17.0, description="frames per second of the sequences")
+    fps: Fps = Field(17.0, description="frames per second of the sequences")
     encoding: Encoding = Field(
         "ids",
         description="how label maps say what a pixel shows: `ids`, `index` (of a palette, whatever it shows),"
@@ -131,6 +92,11 @@ class SourceSpec(Model):
     def kind(self) -> Literal["labels", "procedural", "pose", "face"]:
         """Names the kind of source."""
         return "procedural" if self.procedural else "pose" if self.pose else "face" if self.face else "labels"
+
+    @property
+    def consecutive(self) -> bool:
+        """Tells whether each frame of a sequence follows the one before it, so that none may be missing."""
+        return True
 
     @property
     def place(self) -> str:

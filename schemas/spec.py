@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from flowreel.schemas.edit import needs_instances
 from flowreel.schemas.model import Model, OwnOptions
-from flowreel.schemas.numbers import Fraction, Natural, Positive, Seed, Side
+from flowreel.schemas.numbers import Fraction, Gpus, Natural, Positive, Seconds, Seed, Side
 from flowreel.schemas.quality import QualitySpec
 from flowreel.schemas.source import SourceSpec
 from flowreel.schemas.template import SEQUENCE
@@ -16,6 +16,7 @@ from flowreel.schemas.variants import GENERATE, Balance, Matrix, Rule, Variant, 
 __all__ = ["GENERATE", "GRACE_H", "SEQUENCE", "Fraction", "Natural", "Positive", "Side", "SourceSpec", "Spec"]
 
 Workers = Annotated[int, Field(ge=1, le=100_000, strict=True)]
+LEAST_GPU = 0.01  # of one GPU, that a worker takes
 GRACE_H = 72.0  # a weekend: interrupted runs can resume, readers finish what they have opened
 
 
@@ -86,7 +87,7 @@ class FailureSpec(Model):
         description="of the newest version's clips that may go without a successor, as when sequences are removed;"
         " above it nothing is rendered or published",
     )
-    stall_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
+    stall_s: Annotated[Seconds, Field(ge=0.001)] = Field(
         900, description="seconds without a frame or a finished shard after which a worker counts as hung and is killed"
     )
     retry_failed: bool = Field(
@@ -101,13 +102,14 @@ class ExecutionSpec(Model):
     version, which is.
     """
 
-    num_gpus: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
-        1, description="GPUs per worker; fractions share one; 0: CPU"
-    )
+    num_gpus: Gpus = Field(1, description="GPUs per worker; fractions share one; 0: CPU")
     num_cpus: Positive = Field(2, description="CPUs per worker")
     workers: tuple[Workers, Workers] = Field((1, 8), description="least and most workers")
-    grace_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
-        25, description="seconds that shards in flight get to finish after SIGTERM"
+    grace_s: Seconds = Field(25, description="seconds that shards in flight get to finish after SIGTERM")
+    placement_timeout_s: Seconds = Field(
+        900,
+        description="seconds to wait until a cluster has room for a worker, as autoscalers take minutes; then the run"
+        " ends and says what it asked for and what the nodes have",
     )
     checkpoint_frames: Positive = Field(
         1000, description="clips longer than this are saved after every so many frames, and resume there"
@@ -123,6 +125,8 @@ class ExecutionSpec(Model):
     @field_validator("num_gpus")
     @classmethod
     def _whole_above_one(cls, gpus: float) -> float:
+        if 0 < gpus < LEAST_GPU:
+            raise ValueError(f"{gpus:g} is too small a part of a GPU; give 0 for none, or at least {LEAST_GPU:g}")
         if gpus > 1 and gpus != int(gpus):
             raise ValueError(f"{gpus} must be a whole number above 1, or a fraction of one GPU below it")
         return gpus

@@ -7,7 +7,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from flowreel.schemas.edit import ClassKey, Edit
 from flowreel.schemas.light import Light
 from flowreel.schemas.model import Model
-from flowreel.schemas.numbers import Positive, Seed
+from flowreel.schemas.numbers import Positive, Seed, Weight
 
 GENERATE = "generate"
 
@@ -48,14 +48,14 @@ class Style(Model):
     style: str = Field(GENERATE, min_length=1, description="`generate`, or the uri of an exemplar image")
     light: Light | None = Field(None, description="laid over the rendered frames")
     seed: Seed | None = Field(None, description="default: clips.seed")
-    weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+    weight: Weight = 1.0
 
 
 class Edited(Model):
     """A list of edits that a matrix samples from."""
 
     edits: tuple[Edit, ...] = ()
-    weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+    weight: Weight = 1.0
 
 
 class Matrix(Model):

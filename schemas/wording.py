@@ -1,5 +1,11 @@
-"""Numbers as people read them: counts with their noun, sizes, durations."""
+"""Numbers as people read them: counts with their noun, sizes, durations; and texts as terminals may show them."""
 
+import re
+
+# C0 but tab and line feed, DEL, C1; marks, embeddings and isolates of direction; separators of lines; lone surrogates
+_UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
 _UNITS = ((86_400, "day"), (3600, "h"), (60, "min"), (1, "s"))
 
 
@@ -32,3 +38,16 @@ def duration(seconds: float) -> str:
     many, rest = divmod(round(whole / below), length // below)
     text = counted(many, unit) if unit == "day" else f"{many} {unit}"
     return f"{text} {rest} {below_unit}" if rest else text
+
+
+def printable(text: str) -> str:
+    """Gives a text whose control characters, and those that turn the direction of text, are spelled out: `\\x1b`.
+
+    Line feeds and tabs stay. For terminals, logs and pages, which such characters in names would write to or forge.
+    """
+    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def one_line(text: str) -> str:
+    """Gives a name from a listing as a part of a line: `printable`, and without line feeds."""
+    return printable(text).replace("\n", "\\n").replace("\t", "\\t")

@@ -1,31 +1,19 @@
 #!/bin/sh
 # Installs what the image needs; its test runs this too, without a container engine:
 #   install.sh libraries|flowreel cpu|cuda VENV
-# `libraries`: everything that pyproject.toml in this folder asks for, pinned by constraints.txt; `flowreel`: the code.
+# `libraries`: the files that requirements-VARIANT.lock in this folder names, each checked by its hash (`lock.py` writes
+# the lock); `flowreel`: the code in this folder.
 set -eu
 what=$1 variant=$2 venv=$3
-pip="$venv/bin/python -m pip install --constraint constraints.txt"
+pip="$venv/bin/python -m pip install"
 case $variant in
-  cpu) pip="$pip --extra-index-url ${TORCH_CPU_INDEX:-https://download.pytorch.org/whl/cpu}" ;;
-  cuda) ;;
+  cpu) index="--extra-index-url ${TORCH_CPU_INDEX:-https://download.pytorch.org/whl/cpu}" ;;
+  cuda) index= ;;
   *) echo "VARIANT=$variant: must be cpu or cuda" >&2; exit 2 ;;
 esac
 case $what in
-  libraries)
-    "$venv/bin/python" - > requirements.txt <<'END'
-import re
-import tomllib
-
-project = tomllib.load(open("pyproject.toml", "rb"))["project"]
-wanted = project["dependencies"] + ["flowreel[render,cpu,train,cluster,s3,gcs]"]
-while wanted:
-    requirement = wanted.pop()
-    if own := re.fullmatch(r"flowreel\[(.+)\]", requirement):
-        wanted += [one for extra in own[1].split(",") for one in project["optional-dependencies"][extra]]
-    else:
-        print(requirement)
-END
-    $pip --requirement requirements.txt "setuptools>=77" wheel ;;
+  # shellcheck disable=SC2086
+  libraries) $pip $index --require-hashes --requirement "requirements-$variant.lock" ;;
   flowreel) $pip --no-deps --no-build-isolation . ;;
   *) echo "$what: must be libraries or flowreel" >&2; exit 2 ;;
 esac

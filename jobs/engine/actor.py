@@ -5,6 +5,7 @@ import os
 import pickle
 import platform
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import ray
@@ -25,16 +26,24 @@ class RenderActor:
     """Loads the generator once and renders shards. Calls of ``render`` overlap; those without a free lane wait."""
 
     def __init__(self, job: RenderJob, plan_id: str, open_with: RendererFactory) -> None:
+        """Begins to load the generator, in a thread: that the actor has a place shows before it is ready."""
         self._frames, self._count = 0, threading.Lock()
-        self._renderer = open_with(job, plan_id, self._tick)
+        self._renderer = ThreadPoolExecutor(1, "load").submit(open_with, job, plan_id, self._tick)
         self._name = f"{platform.node()}:{os.getpid()}"
         self._metrics = WorkerMetrics(job.spec.dataset.title, job.lanes.count)
         self._node = ray.get_runtime_context().get_node_id()
         log_as_json({"run": plan_id, "worker": self._name, "node": self._node})
 
-    @ray.method(concurrency_group="status", max_task_retries=-1)
+    @ray.method(concurrency_group="status")
+    def placed(self) -> str:
+        """Gives Ray's id of its node as soon as the process runs."""
+        return self._node
+
+    @ray.method(concurrency_group="status")
     def ready(self) -> tuple[str, str]:
-        """Gives the worker's name and Ray's id of its node, once its generator is loaded."""
+        """Gives the worker's name and Ray's id of its node, once its generator is loaded; raises what kept it from
+        that."""
+        self._renderer.result()
         return self._name, self._node
 
     @ray.method(concurrency_group="status")
@@ -46,7 +55,7 @@ class RenderActor:
         """Renders a shard and gives its outcome. ``packed``: a `Shard`, pickled."""
         shard: Shard = pickle.loads(packed)
         try:
-            outcome = self._renderer.render(shard, self._name)
+            outcome = self._renderer.result().render(shard, self._name)
         except DeviceLost as error:  # Ray restarts the process, and its shards are tried again
             log.error("%s", error, extra={"shard": shard.shard_id})
             os._exit(1)
@@ -72,6 +81,6 @@ def start_actor(job: RenderJob, plan_id: str, open_with: RendererFactory) -> Any
         num_cpus=execution.num_cpus,
         max_restarts=-1,
         max_concurrency=job.lanes.in_flight,
-        concurrency_groups={"status": 2},
+        concurrency_groups={"status": 3},
     )(RenderActor)
     return actor.remote(job, plan_id, open_with)

@@ -1,33 +1,33 @@
-"""Connecting to Ray: the cluster that RAY_ADDRESS names, or one on this machine.
+"""Where a command runs: on the cluster that RAY_ADDRESS names, or on this machine, and what this machine has.
 
-Ray is imported only where it is connected to: a command that finds nothing to render does without it.
+Nothing here imports Ray: a command that finds nothing to render does without it.
 """
 
 import importlib.util
-import logging
 import os
 import re
-import shlex
 import socket
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from flowreel.schemas.errors import FlowreelError, UsageError
+from flowreel.schemas.errors import UsageError
 from flowreel.schemas.extras import require
 from flowreel.schemas.spec import ExecutionSpec
 from flowreel.schemas.training import TrainExecutionSpec
 from flowreel.schemas.wording import counted
 
 CONNECT_S = 10
+_HERE = ("", "local")  # values of RAY_ADDRESS that stand for this machine
+_CGROUPS = Path("/sys/fs/cgroup")
 Execution = TypeVar("Execution", ExecutionSpec, TrainExecutionSpec)
 
 
 def on_cluster() -> bool:
     """Tells whether an existing Ray cluster is used; otherwise one is started on this machine for the command."""
-    return bool(os.environ.get("RAY_ADDRESS"))
+    return os.environ.get("RAY_ADDRESS", "") not in _HERE
 
 
 def fit_execution(execution: Execution, note: Callable[[str], None], doing: str) -> Execution:
@@ -38,7 +38,7 @@ def fit_execution(execution: Execution, note: Callable[[str], None], doing: str)
     """
     if on_cluster():
         return execution
-    cpus, gpus = os.cpu_count() or 1, local_gpus() if execution.num_gpus else 0
+    cpus, gpus = local_cpus(), local_gpus() if execution.num_gpus else 0
     changes: dict[str, object] = {}
     if execution.num_gpus > gpus:
         changes["num_gpus"] = 0.0
@@ -52,6 +52,19 @@ def fit_execution(execution: Execution, note: Callable[[str], None], doing: str)
         changes["num_cpus"] = cpus
         note(f"execution.num_cpus is {execution.num_cpus}, but this machine has {counted(cpus, 'CPU')}: using {cpus}")
     return execution.model_copy(update=changes)
+
+
+def local_cpus() -> int:
+    """Counts the CPUs that this process may use, as containers and `taskset` limit them."""
+    count = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    for quota, period in (("cpu.max", ""), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
+        with suppress(OSError, ValueError):  # no such limit; "max": none
+            numbers = [
+                float(word) for name in (quota, period) if name for word in (_CGROUPS / name).read_text().split()
+            ]
+            if numbers[0] > 0:
+                count = min(count, max(1, int(numbers[0] / numbers[1])))
+    return count
 
 
 def local_gpus() -> int:
@@ -68,92 +81,52 @@ def local_gpus() -> int:
 
 
 def check_extras(what: str, extra: str, execution: ExecutionSpec | TrainExecutionSpec) -> None:
-    """Raises MissingExtra unless ``extra`` is installed, and `cpu` too where workers render on this machine's CPUs."""
+    """Raises MissingExtra unless ``extra`` is installed, and `cpu` too where workers render on this machine's CPUs; and
+    UsageError if RAY_ADDRESS is no address."""
+    if on_cluster() and os.environ["RAY_ADDRESS"] != "auto":
+        _host_and_port(os.environ["RAY_ADDRESS"])  # before minutes of planning; whether anybody answers shows later
     on_cpus = not execution.num_gpus and not on_cluster()
     require(what, extra, *(["cpu"] if on_cpus else []))
 
 
-@contextmanager
-def ray_session() -> Iterator[None]:
-    """Starts Ray, or connects to a cluster, for the time of a command.
+def cluster_address() -> str | None:
+    """Gives the address of the cluster that RAY_ADDRESS names, None for this machine.
 
-    A cluster that is connected to is left running, and so is a caller's own Ray.
-
-    Raises UsageError if the cluster cannot be connected to, FlowreelError if Ray does not start on this machine.
+    Raises UsageError if it is no address, or if nobody answers there: Ray itself would try for minutes.
     """
-    import ray
-
-    if ray.is_initialized():  # by a Python program that calls `flowreel.render`
-        yield
-        return
-    logging.getLogger("ray").setLevel(logging.ERROR)
-    try:
-        if on_cluster():
-            _check_address(os.environ["RAY_ADDRESS"])
-            ray.init(log_to_driver=False, logging_level=logging.ERROR)
-        else:
-            # Threads that wait for each other sleep: on shared cores, spinning takes the time of those waited for.
-            os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # workers inherit it
-            # Ray starts processes that have an environment of their own (Ray Train's) through a shell.
-            python = shlex.quote(sys.executable)
-            ray.init(
-                address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR,
-                namespace="flowreel", runtime_env={"py_executable": python} if python != sys.executable else None,
-            )  # fmt: skip
-    except (ConnectionError, RuntimeError) as error:
-        address = os.environ.get("RAY_ADDRESS")
-        where = f"the Ray cluster at RAY_ADDRESS={address}" if address else "Ray on this machine"
-        raise UsageError(f"cannot connect to {where}: {error}") from None
-    except Exception as error:  # a bare one, when its processes take longer than Ray waits for them
-        raise FlowreelError(f"Ray did not start on this machine: {error} Run the same command again.") from None
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-def _check_address(address: str) -> None:
-    """Raises UsageError if nobody answers at HOST:PORT; Ray itself would try for minutes."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if host and port.isdecimal():
-        try:
-            socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
-        except OSError as error:
-            raise UsageError(
-                f"RAY_ADDRESS={address}: no Ray cluster answers there ({error.strerror or error}); correct it, or unset"
-                " it to use this machine"
-            ) from None
-
-
-def waiting_for(execution: ExecutionSpec) -> str | None:
-    """Gives a message if no node of the cluster has the resources of a worker, None otherwise."""
-    import ray
-
-    wanted = {"CPU": float(execution.num_cpus)} | ({"GPU": execution.num_gpus} if execution.num_gpus else {})
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    if any(all(node.get(kind, 0) >= amount for kind, amount in wanted.items()) for node in nodes):
+    address = os.environ.get("RAY_ADDRESS", "")
+    if address in _HERE:
         return None
-    gpus, cpus = execution.num_gpus, counted(execution.num_cpus, "CPU")
-    needs = f"{gpus:g} {'GPU' if gpus <= 1 else 'GPUs'} and {cpus}" if gpus else cpus
-    return (
-        f"waiting for a node: none in the cluster has the {needs} that a worker needs; an autoscaler may add one,"
-        " otherwise lower execution.num_gpus or execution.num_cpus"
-    )
+    if address != "auto":
+        _check_answers(address, *_host_and_port(address))
+    return address
 
 
-def worker_count(execution: ExecutionSpec, shards: int) -> int:
-    """Gives the number of workers to start for ``shards`` shards.
+def _host_and_port(address: str) -> tuple[str, int]:
+    """Takes an address apart. Raises UsageError with the right form for others that people try."""
+    shown = address if "@" not in address else "... (with an @, which is not shown)"
+    scheme, _, place = address.rpartition("://")
+    host, _, port = place.rpartition(":")
+    if scheme not in ("", "ray"):
+        raise UsageError(
+            f"RAY_ADDRESS={shown}: give HOST:PORT of the cluster's head node, without {scheme}:// (the port is 6379"
+            " unless the cluster says otherwise); to send a job to a cluster's dashboard by its URL, use"
+            " `flowreel submit --address URL`"
+        )
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536 or "@" in address:
+        raise UsageError(
+            f"RAY_ADDRESS={shown}: give HOST:PORT of the cluster's head node, for example head-node:6379, or `auto` for"
+            " a cluster on this machine; unset it to start Ray for this command"
+        )
+    return host.strip("[]"), int(port)
 
-    On a cluster, workers for which there is no room yet wait, which makes its autoscaler add nodes.
-    """
-    least, most = execution.workers
-    count = max(least, min(most, shards))
-    if on_cluster():
-        return count
-    import ray
 
-    total = ray.cluster_resources()
-    room = int(total.get("CPU", 1) // execution.num_cpus)
-    if execution.num_gpus:
-        room = min(room, int(total.get("GPU", 0) / execution.num_gpus))
-    return max(1, min(count, room))
+def _check_answers(address: str, host: str, port: int) -> None:
+    """Raises UsageError if nobody answers."""
+    try:
+        socket.create_connection((host, port), timeout=CONNECT_S).close()
+    except OSError as error:
+        raise UsageError(
+            f"RAY_ADDRESS={address}: no Ray cluster answers there ({error.strerror or error}); correct it, or unset"
+            " it to use this machine"
+        ) from None

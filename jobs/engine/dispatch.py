@@ -3,16 +3,18 @@
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
-from threading import Event
 from typing import Any
 
 import ray
 from ray.exceptions import ActorUnavailableError, OutOfMemoryError, RayActorError, RayError, RayTaskError
 
-from flowreel.jobs.engine.attempts import MAX_OUTAGES, MAX_REFUSALS, Attempt, Attempts, packed
+from flowreel.jobs.engine.attempts import MAX_OUTAGES, MAX_REFUSALS, Attempts, packed
+from flowreel.jobs.engine.placement import PlacementWatch
 from flowreel.jobs.engine.ray_errors import alive, cause, death, given_up
+from flowreel.jobs.engine.stop_signal import StopRequest
+from flowreel.jobs.engine.worker import Worker, kill_the_hung
+from flowreel.jobs.terminal.signals import RESUME, stopped_text
 from flowreel.pipeline.render.job import Lanes
 from flowreel.pipeline.storage.errors import Full, Unavailable
 from flowreel.schemas.clip import Shard
@@ -22,31 +24,8 @@ from flowreel.schemas.spec import Spec
 
 POLL_S = 1.0
 POLLS = 4  # workers that are asked for their frames at once, at least: asking takes as much as handing out a shard
-STARTS = 3  # of an actor that Ray gives up
+STARTS = 3  # of an actor that Ray gives up, or whose processes die while they load the generator
 IDLE_S = 30.0  # without any shard left to hand out: then workers that have none go
-
-
-@dataclass(eq=False)
-class Worker:
-    """Describes an actor as the driver sees it."""
-
-    handle: Any
-    name: str = ""  # empty until its generator is loaded
-    most: int = Lanes().in_flight  # shards that it is given at once
-    node: str = ""  # Ray's id of the machine that it is on
-    attempts: dict[Any, Attempt] = field(default_factory=dict)  # by the running call
-    frames: int = 0
-    moved_s: float = 0.0  # monotonic time of its last frame, shard or hand-out
-    deaths: int = 0
-    starts: int = 1
-    hung: str = ""  # why it was killed
-
-    @property
-    def room(self) -> bool:
-        """Tells whether it can take another shard."""
-        if not self.name or any(a.suspect for a in self.attempts.values()):
-            return False
-        return len(self.attempts) < self.most
 
 
 # Called with a call that has ended; gives the outcomes that follow from it.
@@ -65,14 +44,17 @@ class Dispatcher:
         start: Callable[[], Any],
         workers: int,
         spec: Spec,
-        stop: Event | None = None,
+        stop: StopRequest | None = None,
         in_flight: int = Lanes().in_flight,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
-        """Starts the workers. ``start``: starts an actor; ``in_flight``: shards that a worker has at once."""
+        """Starts the workers. ``start``: starts an actor; ``in_flight``: shards that a worker has at once; ``check``:
+        raises an error if Ray is gone, which is called before Ray is asked anything that it would not answer then."""
         self._start, self._in_flight = start, in_flight
         self.workers = [Worker(start(), most=in_flight) for _ in range(workers)]
         self._least, self._failure, self._grace_s = spec.execution.workers[0], spec.failure, spec.execution.grace_s
-        self._stop = stop or Event()
+        self._stop, self._check = stop or StopRequest(), check
+        self._placement = PlacementWatch(spec.execution)
         self._handed_out_s = 0.0
         self._ended: SimpleQueue[tuple[Ended, Worker, Future[Any]]] = SimpleQueue()
         self._starting = dict[Any, Worker]()  # by the call that waits for it
@@ -101,16 +83,18 @@ class Dispatcher:
                 deadline_s = min(deadline_s, time.monotonic() + self._grace_s)
             busy = any(w.attempts for w in self.workers)
             if self._stop.is_set() and (not busy or time.monotonic() > deadline_s):
-                raise Stopped("stopped by SIGTERM: finished shards are kept; run the same command to resume")
+                raise Stopped(stopped_text(self._stop.number, RESUME), self._stop.number)
             if not busy and not len(self._attempts):
                 return
             yield from self._wait()
             if time.monotonic() - self._beat_s > POLL_S:
                 self._beat_s = time.monotonic()
+                self._check()
+                self._placement.check(any(worker.placed or worker.name for worker in self.workers))
                 for call in [call for call in self._starting if call.done()]:  # could not be reached
                     self._ask(self._starting.pop(call))
                 self._poll()
-                self._kill_the_hung()
+                kill_the_hung(self.workers, self._failure.stall_s)
                 for listener in listeners:
                     listener(self.workers)
 
@@ -126,7 +110,8 @@ class Dispatcher:
         return call
 
     def _ask(self, worker: Worker) -> None:
-        """Asks a worker whether it has started."""
+        """Asks a worker whether it has a place, and whether it has started."""
+        self._call(worker.handle.placed, worker, self._placed)
         self._starting[self._call(worker.handle.ready, worker, self._started)] = worker
 
     def _wait(self) -> Iterator[ShardOutcome]:
@@ -170,28 +155,49 @@ class Dispatcher:
                     for call in [call for call, of in calls.items() if of is worker]:
                         del calls[call]
 
+    def _placed(self, worker: Worker, ended: "Future[Any]") -> list[ShardOutcome]:
+        """Notes that a worker has a place."""
+        worker.placed = ended.exception() is None
+        worker.node = ended.result() if worker.placed else worker.node
+        return []
+
     def _started(self, worker: Worker, ended: "Future[Any]") -> list[ShardOutcome]:
         """Gives a worker that has started its name and room. Raises FlowreelError if none is left that could start."""
         if self._starting.pop(ended, None) is None:
             return []  # released meanwhile
         try:
             worker.name, worker.node = ended.result()
-            worker.hung = ""
+            worker.hung, worker.placed, worker.starts = "", True, 1
             self._room[id(worker)] = worker
-        except ActorUnavailableError:
-            self._starting[ended] = worker  # its node is gone and Ray does not know yet: it is asked again soon
         except RayError as error:
-            if given_up(error) and worker.starts < STARTS:
-                worker.starts, worker.handle = worker.starts + 1, self._start()
-                self._ask(worker)
-                return []
-            self.workers.remove(worker)
-            for attempt in worker.attempts.values():
-                self._attempts.put_back(attempt)
-            worker.attempts.clear()
-            if not self.workers:
-                raise FlowreelError(f"no worker could start; the last error: {cause(error)}") from None
+            self._check()
+            lost = isinstance(error, ActorUnavailableError) and not (
+                worker.placed and alive(worker.node)
+            )  # its node is
+            if lost or self._start_again(worker, error):
+                self._starting[ended] = worker  # it is asked again soon
+            else:
+                self._give_up(worker, error)
         return []
+
+    def _start_again(self, worker: Worker, error: RayError) -> bool:
+        """Tells whether a worker that did not get ready may yet; puts a new actor in its place if Ray gave it up."""
+        worker.placed, worker.starts = False, worker.starts + 1
+        if isinstance(error, RayTaskError) or worker.starts > STARTS:
+            return False
+        if given_up(error):
+            worker.handle = self._start()
+        return given_up(error) or isinstance(error, ActorUnavailableError)
+
+    def _give_up(self, worker: Worker, error: RayError) -> None:
+        """Does without a worker. Raises FlowreelError if none is left."""
+        self.workers.remove(worker)
+        ray.kill(worker.handle)  # a process that could not load the generator keeps its place
+        for attempt in worker.attempts.values():
+            self._attempts.put_back(attempt)
+        worker.attempts.clear()
+        if not self.workers:
+            raise FlowreelError(f"no worker could start; the last error: {cause(error)}") from None
 
     def _finished(self, worker: Worker, ended: "Future[Any]") -> list[ShardOutcome]:
         """Takes a shard back, done or not. Raises FlowreelError if the store is full or has stayed away too often."""
@@ -210,8 +216,9 @@ class Dispatcher:
         except RayTaskError as error:
             return self._attempts.failed(attempt, f"its shard failed: {cause(error)}")
         except (RayActorError, OutOfMemoryError) as error:
+            self._check()
             worker.deaths += 1
-            worker.name = ""
+            worker.name, worker.placed = "", False
             if worker not in self._starting.values():
                 self._ask(worker)
             if getattr(error, "preempted", False) or not alive(worker.node):
@@ -240,11 +247,3 @@ class Dispatcher:
         if frames != worker.frames:
             worker.frames, worker.moved_s = frames, time.monotonic()
         return []
-
-    def _kill_the_hung(self) -> None:
-        """Ends workers without a frame or a shard for long; their shards are tried again, then alone."""
-        for worker in self.workers:
-            if worker.name and worker.attempts and time.monotonic() - worker.moved_s > self._failure.stall_s:
-                worker.moved_s = time.monotonic()
-                worker.hung = f"hung: no frame and no shard for {self._failure.stall_s:g} s (failure.stall_s)"
-                ray.kill(worker.handle, no_restart=False)

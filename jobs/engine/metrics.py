@@ -12,7 +12,7 @@ from ray.util.metrics import Counter, Gauge, Histogram
 from flowreel.schemas.outcome import ShardOutcome
 
 if TYPE_CHECKING:
-    from flowreel.jobs.engine.dispatch import Worker
+    from flowreel.jobs.engine.worker import Worker
 
 STAGE_S = [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0]
 

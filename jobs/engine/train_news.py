@@ -1,6 +1,6 @@
 """An actor through which training workers report to the command that started them."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import ray
 
@@ -9,13 +9,27 @@ from flowreel.pipeline.training.outlook import Outlook
 from flowreel.schemas.errors import FlowreelError
 
 
+class Unread(NamedTuple):
+    """What workers have reported since it was last read."""
+
+    placed: bool  # they have had a place at some time
+    starts: list[Outlook]
+    records: list[Record]
+    error: FlowreelError | None
+
+
 class TrainNews:
     """Keeps reports of workers until they are read."""
 
     def __init__(self) -> None:
+        self._placed = False
         self._records: list[Record] = []
         self._starts: list[Outlook] = []
         self._error: FlowreelError | None = None
+
+    def placed(self) -> None:
+        """Notes that the workers run, though they may still be loading."""
+        self._placed = True
 
     def started(self, outlook: Outlook) -> None:
         """Notes that the leading worker begins, or begins again, with this outlook."""
@@ -29,9 +43,9 @@ class TrainNews:
         """Notes an error that training again would not help."""
         self._error = error
 
-    def read(self) -> tuple[list[Outlook], list[Record], FlowreelError | None]:
+    def read(self) -> Unread:
         """Gives the starts and records since the last call, and the error if there is one."""
-        unread = self._starts, self._records, self._error
+        unread = Unread(self._placed, self._starts, self._records, self._error)
         self._starts, self._records = [], []
         return unread
 

@@ -21,6 +21,7 @@ def train_worker(config: dict[str, Any]) -> None:
     """
     plan: TrainPlan = config["plan"]
     news: Any = config["news"]
+    news.placed.remote()
     context = ray.train.get_context()
     torch.set_num_threads(plan.spec.execution.num_cpus)
     device = str(ray.train.torch.get_device())

@@ -6,10 +6,13 @@ from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from flowreel.jobs.spec_file import spec_text
 from flowreel.pipeline.storage import HARMLESS_OPTIONS, HARMLESS_VALUES
 from flowreel.schemas.errors import UsageError
 from flowreel.schemas.parse import parse
+from flowreel.schemas.problems import SECRETS
 from flowreel.schemas.spec import Spec
 from flowreel.schemas.training import TrainSpec
 from flowreel.schemas.variants import GENERATE
@@ -26,9 +29,9 @@ def check_travels(job: str, place: str, overrides: Sequence[str], *, local: bool
     job.
     """
     for override in overrides:
-        if "storage_options" in override.partition("=")[0].split("."):
+        if SECRETS in override:  # also within a group: source={storage_options: ...}
             raise UsageError(
-                "--set storage_options...: the cluster shows the command line of a job to everyone; use --env NAME"
+                f"--set {SECRETS}...: the cluster shows the command line of a job to everyone; use --env NAME"
             )
     if not local:
         return ""
@@ -63,15 +66,21 @@ def pack(folder: Path, spec: str, *, code: bool) -> None:
     (record / "METADATA").write_text(about.read_text("METADATA") or about.read_text("PKG-INFO") or "")
 
 
-def _secret_names(spec: Spec | TrainSpec) -> Iterator[str]:
-    """Yields the fields of storage options that look like secrets, of all places that have some."""
-    places = {"": spec.storage_options, "source.": spec.source.storage_options if spec.source else None}
-    if isinstance(spec, Spec):
-        places |= {"dataset.": spec.dataset.storage_options, "generator.": spec.generator.storage_options}
-    for place, options in places.items():
-        for name, value in _options(options):
-            if _SECRET.search(name) and name not in HARMLESS_OPTIONS and value not in tuple(HARMLESS_VALUES):
-                yield f"{place}storage_options.{name}"
+def _secret_names(model: BaseModel, place: str = "") -> Iterator[str]:
+    """Yields the fields of storage options that look like secrets, in whatever part of a spec."""
+    for field in type(model).model_fields:
+        value = getattr(model, field)
+        for number, part in enumerate(value) if isinstance(value, tuple) else [(None, value)]:
+            here = f"{place}{field}" + ("" if number is None else f".{number}")
+            if field == SECRETS:
+                yield from (f"{here}.{name}" for name, option in _options(part) if _is_secret(name, option))
+            elif isinstance(part, BaseModel):
+                yield from _secret_names(part, here + ".")
+
+
+def _is_secret(name: str, value: object) -> bool:
+    harmless = name in HARMLESS_OPTIONS or value in tuple(HARMLESS_VALUES)
+    return bool(_SECRET.search(name)) and not harmless
 
 
 def _options(options: object) -> Iterator[tuple[str, object]]:
@@ -84,12 +93,15 @@ def _options(options: object) -> Iterator[tuple[str, object]]:
 
 def _uris(spec: Spec | TrainSpec) -> Iterator[tuple[str, str]]:
     """Yields the files and folders that a spec names, each with its field."""
-    if spec.source and spec.source.dataset:
-        yield "source.dataset", spec.source.dataset
-    elif spec.source and not spec.source.procedural:
-        yield "source.uri", spec.source.uri
-        if "/" in spec.source.label_space or "." in spec.source.label_space:
-            yield "source.label_space", spec.source.label_space
+    several = spec.sources if isinstance(spec, TrainSpec) else ()
+    named_sources = [("source", spec.source), *((f"sources.{i}", source) for i, source in enumerate(several))]
+    for field, source in named_sources:
+        if source and source.dataset:
+            yield f"{field}.dataset", source.dataset
+        elif source and not source.procedural:
+            yield f"{field}.uri", source.uri
+            if "/" in source.label_space or "." in source.label_space:
+                yield f"{field}.label_space", source.label_space
     if isinstance(spec, TrainSpec):
         named = {
             "output": spec.output,
@@ -97,12 +109,15 @@ def _uris(spec: Spec | TrainSpec) -> Iterator[tuple[str, str]]:
             "generator.init": spec.generator.init,
             "data.flow_weights": spec.data.flow_weights,
             "losses.perceptual_weights": spec.losses.perceptual_weights,
+            "losses.segmentation_weights": spec.losses.segmentation_weights,
         }
         yield from ((name, uri) for name, uri in named.items() if uri)
         return
     yield "dataset.uri", spec.dataset.uri
     if spec.generator.checkpoint != BUNDLED:
         yield "generator.checkpoint", spec.generator.checkpoint
+    if spec.quality.segmenter:
+        yield "quality.segmenter", spec.quality.segmenter
     for place, style in spec.styles():
         if style != GENERATE:
             yield place, style

@@ -6,6 +6,8 @@ import os
 import time
 from typing import Any
 
+from flowreel.schemas.secrets import hide_secrets
+
 IDS = ("run", "shard", "clip", "worker", "node", "seconds", "frames", "kind")
 
 
@@ -18,7 +20,8 @@ def line(level: str, message: str, fields: dict[str, Any], at_s: float | None = 
     """Gives a log line. ``at_s``: Unix time, now by default; it is written in UTC."""
     at_s = time.time() if at_s is None else at_s
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at_s)) + f".{int(at_s * 1000) % 1000:03d}Z"
-    return json.dumps({"time": stamp, "level": level.lower(), "message": message, **fields})
+    shown = {name: hide_secrets(value) if isinstance(value, str) else value for name, value in fields.items()}
+    return json.dumps({"time": stamp, "level": level.lower(), "message": hide_secrets(message), **shown})
 
 
 class JsonFormatter(logging.Formatter):

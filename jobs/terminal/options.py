@@ -46,6 +46,14 @@ AllowDrop = Annotated[
     bool,
     typer.Option("--allow-drop", help="Publish even if more clips go than failure.max_dropped_fraction allows."),
 ]
+AllowCode = Annotated[
+    bool,
+    typer.Option(
+        "--allow-code",
+        help="Accept a quality.segmenter that runs code of its own (TorchScript: .pt, .ts), if you trust whoever made"
+        " it. ONNX and safetensors need no such trust.",
+    ),
+]
 NONE: list[str] = []
 RETRY = ["failure.retry_failed=true"]
 ALLOW_DROP = ["failure.max_dropped_fraction=1"]

@@ -15,7 +15,8 @@ from rich.table import Table
 
 from flowreel.jobs.terminal.json_logs import json_wanted, line
 from flowreel.schemas.outcome import Failed, ShardOutcome
-from flowreel.schemas.wording import counted, duration
+from flowreel.schemas.secrets import hide_secrets
+from flowreel.schemas.wording import counted, duration, printable
 
 if TYPE_CHECKING:  # pyarrow: only where something is planned
     from flowreel.pipeline.planning.prepare import Prepared
@@ -54,6 +55,7 @@ class Display:
         """Prints a line. ``ids``: those of the run, shard or clip that it is about, for JSON lines."""
         if self.quiet:
             return
+        text = hide_secrets(printable(text))  # also in programs that print elsewhere
         if self.live:
             self.console.print(escape(text))
         else:
@@ -164,7 +166,7 @@ class RenderProgress:
         for worker in self.workers[:WORKERS_SHOWN]:
             state = f"{counted(len(worker.attempts), 'shard')} in flight" if worker.name else "starting"
             restarts = counted(worker.deaths, "restart") if worker.deaths else ""
-            table.add_row(worker.name or "worker", state, counted(worker.frames, "frame"), restarts)
+            table.add_row(printable(worker.name) or "worker", state, counted(worker.frames, "frame"), restarts)
         if len(self.workers) > WORKERS_SHOWN:
             table.add_row(f"and {counted(len(self.workers) - WORKERS_SHOWN, 'more worker')}")
         return Group(self._bar, f"{counts}, {self._speed()}, {self._readiness()}", table)

@@ -13,12 +13,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from flowreel.pipeline.dataset import layout
+from flowreel.pipeline.dataset.checked_table import check_columns
 from flowreel.pipeline.dataset.file_check import check_file
 from flowreel.pipeline.storage import NotFound, Store
 from flowreel.schemas.errors import IntegrityError
 from flowreel.schemas.lineage import SOURCES, SOURCES_KEY
 from flowreel.schemas.manifest import DATA, MANIFEST, MEDIA_COLUMNS, ROWS_KEY, completed, data_schema
 from flowreel.schemas.outcome import DataFile
+from flowreel.schemas.rules import MANIFEST_RULES, SOURCES_RULES
 
 _KEY_COLUMNS = [name for name in DATA.names if name not in MEDIA_COLUMNS]
 _WITHOUT_PLACE = pa.schema([field for field in MANIFEST if field.name not in ("shard", "row_group", "row")])
@@ -36,7 +39,7 @@ class EncodedClip:
 
 def path_of(shard_id: str) -> str:
     """Gives the path of a shard's data file in a dataset."""
-    return f"data/{shard_id}.parquet"
+    return layout.DATA.format(shard=shard_id)
 
 
 def build(shard_id: str, clips: Sequence[EncodedClip]) -> bytes:
@@ -100,16 +103,20 @@ def stored(dataset: Store, shard_id: str) -> tuple[DataFile, pa.Table] | None:
 
 
 def manifest_rows(metadata: pq.FileMetaData, name: str) -> pa.Table:
-    """Reads the manifest rows in a data file's footer. Raises ValueError if it is not a Flowreel data file."""
-    return completed(_footer_table(metadata, ROWS_KEY, name))
+    """Reads the manifest rows in a data file's footer. Raises ValueError if it is not a Flowreel data file,
+    IntegrityError for rows with other columns."""
+    found = _footer_table(metadata, ROWS_KEY, name)
+    check_columns(found.schema, f"{name}: footer", MANIFEST, MANIFEST_RULES)
+    return completed(found)
 
 
 def clip_sources(metadata: pq.FileMetaData, name: str) -> pa.Table:
     """Reads from a data file's footer what its clips were rendered from.
 
-    Raises ValueError if it is not a Flowreel data file.
+    Raises ValueError if it is not a Flowreel data file, IntegrityError for other columns.
     """
     found = _footer_table(metadata, SOURCES_KEY, name)
+    check_columns(found.schema, f"{name}: footer", SOURCES, SOURCES_RULES)
     missing = [name for name in SOURCES.names if name not in found.schema.names]  # by an older release
     for column in missing:
         found = found.append_column(SOURCES.field(column), pa.nulls(len(found), SOURCES.field(column).type))

@@ -9,9 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from flowreel.pipeline.dataset.checked_table import check_columns, check_values, reading
 from flowreel.pipeline.dataset.manifest_writer import GROUP_ROWS, RowGroups
 from flowreel.pipeline.dataset.versions import LINEAGE_FILE, Version
 from flowreel.schemas.lineage import LINEAGE
+from flowreel.schemas.rules import LINEAGE_RULES
 
 
 class LineageWriter:
@@ -40,10 +42,22 @@ class LineageWriter:
 
 
 def lineage_parts(version: Version, columns: list[str] | None = None) -> Iterator[pa.Table]:
-    """Reads a version's ``lineage.parquet`` some rows at a time: it may be larger than memory."""
-    with version.opening(LINEAGE_FILE), version.dataset.open_input(version.path(LINEAGE_FILE)) as source:
-        for batch in pq.ParquetFile(source).iter_batches(GROUP_ROWS, columns=columns):
-            yield pa.Table.from_batches([batch])
+    """Reads a version's ``lineage.parquet`` some rows at a time: it may be larger than memory.
+
+    Raises IntegrityError if it does not open, or holds what it must not.
+    """
+    url, first = version.url(LINEAGE_FILE), 0
+    with version.dataset.open_input(version.path(LINEAGE_FILE)) as source:
+        with reading(url):
+            file = pq.ParquetFile(source)
+            schema = file.schema_arrow
+        check_columns(schema, url, LINEAGE, LINEAGE_RULES)
+        for group in range(file.num_row_groups):
+            with reading(url):
+                part = file.read_row_group(group, columns)
+            check_values(part, url, LINEAGE_RULES, first)
+            first += len(part)
+            yield part
 
 
 def kept_lineage(base: Version | None, kept: NDArray[np.bool_]) -> Iterator[pa.Table]:

@@ -13,7 +13,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from flowreel.pipeline.dataset.checked_table import check_values
 from flowreel.schemas.manifest import MANIFEST
+from flowreel.schemas.rules import MANIFEST_RULES
 
 GROUP_ROWS = 65_536
 _ALL_IDS = 65_536
@@ -102,7 +104,11 @@ class ManifestWriter:
             self._write(group)
 
     def _write(self, group: pa.Table) -> None:
-        """Hands one row group to the thread that compresses, and counts what is in it."""
+        """Hands one row group to the thread that compresses, and counts what is in it.
+
+        Raises IntegrityError for values that no reader would take: they come from a damaged data file.
+        """
+        check_values(group, "rows to publish", MANIFEST_RULES, self.totals.frames)
         self._wait()
         self._written = self._behind.submit(self._writer.write_table, group, row_group_size=GROUP_ROWS)
         self.totals.add(group, self._before)

@@ -4,33 +4,32 @@ beside them, in folders of the same names, and links to elsewhere."""
 import re
 from dataclasses import dataclass
 
-from flowreel.pipeline.dataset import versions
+from flowreel.pipeline.dataset import layout, versions
+from flowreel.pipeline.dataset.versions import DROPPED_FILE as DROPPED_FILE
 from flowreel.pipeline.sources.containers.members import MEMBERS_PATH
 from flowreel.pipeline.sources.file_index import INDEX_PATH
-from flowreel.pipeline.storage import LINK_TAG, TEMPORARY_SUFFIX, FileInfo, Store
+from flowreel.pipeline.storage import LINK_TAG, TEMPORARY_NAME, FileInfo, Store
 
-DROPPED_FILE = "dropped.json"  # in the folder of a version that was dropped
 FOLDERS = ("data", "runs", "versions", "cache")
-_ID = "[0-9a-f]{32}"
 _VERSION_FILES = (
     *(versions.RECORD, versions.MANIFEST_FILE, versions.FAILURES_FILE, versions.SHARDS_FILE, versions.LINEAGE_FILE),
     *(versions.CARD_FILE, versions.CROISSANT_FILE, DROPPED_FILE, "report/index.html"),
 )
+_TEMPLATES = (
+    *(layout.DATA, layout.RUN_RECORD, layout.RUN_PLAN, layout.OUTCOME, layout.SEGMENT, layout.SUMMARY, layout.CLAIM),
+    *(layout.CLAIM_BEAT, layout.RUN_LEASES + layout.LEASE, layout.SWEEP_LEASES + layout.LEASE),
+)
 _OWN = re.compile(
     "|".join(
         (
-            rf"data/{_ID}\.parquet",
-            rf"runs/{_ID}/(?:run\.json|plan\.parquet|outcomes/{_ID}\.json|pieces/{_ID}/\d+\.safetensors)",
-            rf"runs/(?:leases|sweeps)/{_ID}\.json",
-            rf"runs/summaries/\d{{8}}T\d{{6}}Z-{_ID}\.json",
-            r"runs/claims/\d{6,}(?:\.json|-[0-9a-f]{16}\.alive)",
-            rf"versions/\d{{6,}}/(?:{'|'.join(map(re.escape, _VERSION_FILES))})",
+            *map(layout.pattern, _TEMPLATES),
+            rf"{layout.pattern(layout.VERSION)}/(?:{'|'.join(map(re.escape, _VERSION_FILES))})",
             re.escape(INDEX_PATH),
             re.escape(MEMBERS_PATH),
         )
     )
 )
-_TEMPORARY = re.compile(rf"(?:.*/)?\.{_ID}{re.escape(TEMPORARY_SUFFIX)}")
+_TEMPORARY = re.compile(rf"(?:.*/)?{TEMPORARY_NAME}", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -47,6 +46,11 @@ def is_own(path: str) -> bool:
     return bool(_OWN.fullmatch(path))
 
 
+def is_temporary(path: str) -> bool:
+    """Tells whether a file is one that was being written: left behind only by a kill."""
+    return bool(_TEMPORARY.fullmatch(path))
+
+
 def survey(dataset: Store, folder: str) -> Survey:
     """Tells apart what lies below one of `FOLDERS`, or directly in the root (``""``). Follows no links."""
     own, temporaries, foreign = list[FileInfo](), list[FileInfo](), list[FileInfo]()
@@ -54,7 +58,7 @@ def survey(dataset: Store, folder: str) -> Survey:
         linked = info.tag == LINK_TAG
         if not linked and is_own(info.path):
             own.append(info)
-        elif not linked and _TEMPORARY.fullmatch(info.path):
+        elif not linked and is_temporary(info.path):
             temporaries.append(info)
         else:
             foreign.append(info)

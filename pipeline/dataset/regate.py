@@ -6,14 +6,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from flowreel.pipeline.codec import decode_image, thumbnail
+from flowreel.pipeline.dataset.row_group import read_row_group
 from flowreel.pipeline.dataset.versions import FAILURES_FILE, LINEAGE_FILE, Version
 from flowreel.pipeline.identity import as_clip_ids, ids_from_hex
 from flowreel.pipeline.quality.gates import bounds_of, gate
 from flowreel.schemas.clip import CLIP_ID
+from flowreel.schemas.errors import DamagedMedia, IntegrityError
 from flowreel.schemas.manifest import FAILURES, QUALITY
 from flowreel.schemas.quality import QualitySpec
 from flowreel.schemas.spec import Spec
@@ -55,6 +56,8 @@ def rejected_now(version: Version, clip_ids: pa.Array, quality: QualitySpec) -> 
     places = {row["clip_id"]: row for row in _of(lineage, wanted)}
     rows: list[dict[str, Any]] = []
     for frames in _by_clip(version, wanted):
+        if frames[0]["clip_id"] not in places:
+            raise IntegrityError(f"{version.url(LINEAGE_FILE)}: clip {frames[0]['clip_id']} is missing")
         picture = _thumbnail(version, frames[0]) if len(rows) < THUMBNAILS else None
         rejection = gate({name: [frame.get(name) for frame in frames] for name in QUALITY}, quality)
         reason = rejection.reason if rejection else None
@@ -105,7 +108,9 @@ def _of(rows: pa.Table, wanted: pa.Array) -> list[dict[str, Any]]:
 
 def _thumbnail(version: Version, row: dict[str, Any]) -> bytes:
     """Makes a thumbnail of a published clip, given its first manifest row."""
-    with version.dataset.open_input(row["shard"]) as source:
-        images = pq.ParquetFile(source).read_row_group(row["row_group"], ["image"])["image"].to_pylist()
+    images = read_row_group(version.dataset, row["shard"], row["row_group"], ["image"])["image"].to_pylist()
     chosen = (images[t]["bytes"] for t in (0, len(images) // 2, -1))
-    return thumbnail(np.stack([decode_image(data) for data in chosen]))
+    try:
+        return thumbnail(np.stack([decode_image(data) for data in chosen]))
+    except ValueError as error:
+        raise DamagedMedia(f"{version.dataset.url(row['shard'])}, clip {row['clip_id']}: {error}") from None

@@ -2,25 +2,43 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import ValidationError
 
+from flowreel.pipeline.dataset import layout
+from flowreel.pipeline.dataset.checked_record import read_record
+from flowreel.pipeline.dataset.checked_table import (
+    STEP,
+    check_columns,
+    check_values,
+    read_checked,
+    reading,
+)
+from flowreel.pipeline.dataset.file_hash import check_hash
+from flowreel.pipeline.dataset.manifest_order import ManifestOrder
 from flowreel.pipeline.identity import as_clip_ids, ids_from_hex
-from flowreel.pipeline.parquet import read_parquet
 from flowreel.pipeline.storage import NotFound, Store, check_no_credentials
 from flowreel.schemas.clip import CLIP_ID
-from flowreel.schemas.errors import IntegrityError, StorageError, UsageError
+from flowreel.schemas.errors import IntegrityError, UsageError
+from flowreel.schemas.lineage import LINEAGE
+from flowreel.schemas.manifest import FAILURES, MANIFEST, SHARDS
+from flowreel.schemas.rules import FAILURES_RULES, LINEAGE_RULES, MANIFEST_RULES, SHARDS_RULES
 from flowreel.schemas.version import VersionRecord
 
 RECORD, MANIFEST_FILE, FAILURES_FILE, SHARDS_FILE, LINEAGE_FILE, CARD_FILE, CROISSANT_FILE = (
     "version.json", "manifest.parquet", "failures.parquet", "shards.parquet", "lineage.parquet", "README.md",
     "croissant.json",
 )  # fmt: skip
+TABLES = {
+    MANIFEST_FILE: (MANIFEST, MANIFEST_RULES), FAILURES_FILE: (FAILURES, FAILURES_RULES),
+    SHARDS_FILE: (SHARDS, SHARDS_RULES), LINEAGE_FILE: (LINEAGE, LINEAGE_RULES),
+}  # fmt: skip
+
+DROPPED_FILE = "dropped.json"  # in the folder of a version that was dropped: what its record said
 
 
 def split_uri(dataset: str) -> tuple[str, int | None]:
@@ -43,7 +61,7 @@ CLIPS = CLIPS_HEAD.append(pa.field("frames", pa.int32()))
 
 def folder(number: int) -> str:
     """Gives the folder of a version's files."""
-    return f"versions/{number:06d}"
+    return layout.VERSION.format(number=number)
 
 
 @dataclass(frozen=True)
@@ -62,15 +80,27 @@ class Version:
         return f"{folder(self.number)}/{name}"
 
     def read(self, name: str) -> bytes:
-        """Reads one of its files. Raises IntegrityError if version.json does not name it."""
-        if name not in self.record.files:
-            raise IntegrityError(f"{self.dataset.url(self.path(RECORD))}: damaged: it does not name {name}")
+        """Reads one of its files."""
         return self.dataset.read(self.path(name), size=self.record.files[name].size)
 
+    def url(self, name: str) -> str:
+        """Gives the path or URL of one of its files, for messages."""
+        return self.dataset.url(self.path(name))
+
+    def check_hash(self, name: str) -> None:
+        """Reads one of its files and raises IntegrityError unless its bytes are the published ones."""
+        promised = self.record.files[name]
+        check_hash(self.dataset, self.path(name), promised.size, promised.sha256)
+
     def table(self, name: str, columns: list[str] | None = None) -> pa.Table:
-        """Reads one of its Parquet files. Raises IntegrityError if it does not open."""
-        with self.opening(name):
-            return read_parquet(self.read(name), columns)
+        """Reads one of its Parquet files as a whole, less columns that an older release did not have.
+
+        Raises IntegrityError if it does not open, or holds what it must not.
+        """
+        found = read_checked(self.read(name), self.url(name), *TABLES[name], columns)
+        if name == MANIFEST_FILE and len(found):
+            ManifestOrder(self.url(name)).check(found)
+        return found
 
     def manifest(self, columns: list[str] | None = None) -> pa.Table:
         """Reads its manifest as a whole."""
@@ -78,28 +108,32 @@ class Version:
 
     def manifest_columns(self) -> list[str]:
         """Gives the names of its manifest's columns: an older release may lack some."""
-        with self.opening(MANIFEST_FILE), self.dataset.open_input(self.path(MANIFEST_FILE)) as source:
-            return list(pq.read_schema(source).names)
+        with reading(self.url(MANIFEST_FILE)), self.dataset.open_input(self.path(MANIFEST_FILE)) as source:
+            schema = pq.read_schema(source)
+        check_columns(schema, self.url(MANIFEST_FILE), MANIFEST, MANIFEST_RULES)
+        return list(schema.names)
 
     def manifest_parts(self, columns: list[str] | None = None, coded: Iterable[str] = ()) -> Iterator[pa.Table]:
         """Yields the manifest a row group at a time, as it may be larger than memory.
 
-        ``coded``: columns to give as dictionaries. Raises IntegrityError if it does not open.
+        ``coded``: columns to give as dictionaries. Raises IntegrityError if it does not open, or holds what it must
+        not: values out of bounds, or frames out of order.
         """
-        with self.opening(MANIFEST_FILE), self.dataset.open_input(self.path(MANIFEST_FILE)) as source:
-            file = pq.ParquetFile(source, read_dictionary=list(coded), pre_buffer=True)
+        url, first = self.url(MANIFEST_FILE), 0
+        order = ManifestOrder(url)
+        with self.dataset.open_input(self.path(MANIFEST_FILE)) as source:
+            with reading(url):
+                file = pq.ParquetFile(source, read_dictionary=list(coded), pre_buffer=True)
+                schema = file.schema_arrow
+            check_columns(schema, url, MANIFEST, MANIFEST_RULES)
             for group in range(file.num_row_groups):
-                yield file.read_row_group(group, columns)
-
-    @contextmanager
-    def opening(self, name: str) -> Iterator[None]:
-        """Turns what pyarrow raises for a damaged file (flipped bits: an OSError) into IntegrityError."""
-        try:
-            yield
-        except StorageError:
-            raise
-        except (pa.ArrowException, OSError) as error:
-            raise IntegrityError(f"{self.dataset.url(self.path(name))}: damaged: {error}") from None
+                with reading(url):
+                    part = file.read_row_group(group, columns)
+                if len(part):
+                    check_values(part, url, MANIFEST_RULES, first)
+                    order.check(part)
+                    first += len(part)
+                    yield part
 
     def clips(self) -> pa.Table:
         """Gives one row per published clip, in manifest order: columns CLIPS."""
@@ -137,12 +171,23 @@ def load(dataset: Store, number: int) -> Version:
     except NotFound:
         there = ", ".join(map(str, numbers(dataset))) or "none"
         raise UsageError(f"{dataset.uri} has no version {number}; published versions: {there}") from None
-    try:
-        return Version(dataset, VersionRecord.model_validate_json(data))
-    except ValidationError as error:
-        raise IntegrityError(
-            f"{dataset.url(folder(number))}/{RECORD}: damaged: {error.error_count()} problems"
-        ) from None
+    url = dataset.url(f"{folder(number)}/{RECORD}")
+    record = read_record(data, url, VersionRecord, STEP)
+    if record.number != number:
+        raise IntegrityError(f"{url}: damaged: field number: {record.number}, must be {number}; {STEP}")
+    if missing := sorted(TABLES.keys() - record.files.keys()):
+        raise IntegrityError(f"{url}: damaged: field files: {missing[0]} is missing; {STEP}")
+    return Version(dataset, record)
+
+
+def published_plans(dataset: Store) -> frozenset[str]:
+    """Gives the ids of the plans whose versions are published, or were until retention dropped them."""
+    plans = set[str]()
+    for info in dataset.list("versions"):
+        if re.fullmatch(rf"versions/\d{{6,}}/({re.escape(RECORD)}|{re.escape(DROPPED_FILE)})", info.path):
+            with suppress(NotFound, IntegrityError):  # gone meanwhile; or damaged, which is for others to say
+                plans.add(read_record(dataset.read(info.path), dataset.url(info.path), VersionRecord, STEP).plan_id)
+    return frozenset(plans)
 
 
 def newest(dataset: Store) -> Version | None:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowreel.pipeline.sources.template import Template
-from flowreel.pipeline.storage import Store, open_file, open_store
+from flowreel.pipeline.storage import Store, open_store, read_text
 from flowreel.pipeline.training.data.frames import read_frames
 from flowreel.pipeline.training.data.sources import TrainingSource, open_source
 from flowreel.schemas.errors import UsageError
@@ -80,8 +80,7 @@ def open_data(data: str, label_space: str = "cityscapes") -> RealData:
 
 
 def _named_source(spec: str) -> SourceSpec:
-    store, name = open_file(spec)
-    tree = parse_yaml(store.read(name).decode(), spec)
+    tree = parse_yaml(read_text(spec), spec)
     if "source" not in tree:
         raise UsageError(f"{spec}: no `source:` in it; give a spec with one, or a folder of sequences")
     source = check(SourceSpec, tree["source"], f"{spec}: source")

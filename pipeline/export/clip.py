@@ -9,9 +9,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from flowreel.pipeline.codec import decode_ids
+from flowreel.pipeline.codec import ENDING, decode_ids, decode_image, kind_of
 from flowreel.pipeline.edits.instances import in_sight
 from flowreel.pipeline.reader.dataset import Dataset
+from flowreel.schemas.errors import DamagedMedia, IntegrityError, UsageError
 from flowreel.schemas.label_space import LabelSpace
 
 Ids = NDArray[np.integer]
@@ -28,19 +29,54 @@ class Segment:
     box: Box
 
 
+KEYS = ["clip_id", "sequence_id", "variant", "split"]  # of a clip, as the manifest has them
+
+
+@dataclass(frozen=True)
+class ClipSource:
+    """The clips of a dataset that is exported, and what its manifest says of each."""
+
+    dataset: Dataset
+    heads: pa.Table  # a row per clip: KEYS
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> "ClipSource":
+        """Reads the manifest. Nothing of ``dataset`` is handed on before its hash is checked."""
+        return cls(dataset.verified(), dataset.heads(KEYS))
+
+    def clip(self, number: int) -> "ExportClip":
+        """Reads a clip. Raises IntegrityError for a data file that is not the published one, or holds another clip."""
+        index = self.dataset.index
+        (keys,) = self.heads.slice(number, 1).to_pylist()
+        row_F = index.row_F[index.edge_C[number] : index.edge_C[number + 1]].tolist()
+        found = ExportClip(number, keys, self.dataset.rows(number))
+        for t, (frame, row) in enumerate(zip(found.frames, row_F, strict=True)):
+            unlike = [name for name in KEYS if frame[name] != keys[name]]
+            if unlike or frame["frame_index"] != row:
+                what = unlike[0] if unlike else "frame_index"
+                place = self.dataset.version.dataset.url(index.shards[index.shard_C[number]])
+                raise IntegrityError(
+                    f"{place}: column {what} of clip {keys['clip_id']}, frame {t}: {frame[what]!r}, which is not what"
+                    " the manifest says; `flowreel verify` lists all damage"
+                )
+        return found
+
+
 @dataclass(frozen=True)
 class ExportClip:
     """Clip ``number`` of a dataset."""
 
     number: int
+    keys: dict[str, Any]  # KEYS, as the manifest says
     rows: pa.Table
 
-    @classmethod
-    def of(cls, dataset: Dataset, number: int) -> "ExportClip":
-        return cls(number, dataset.rows(number))
-
     def key(self, name: str) -> Any:
-        return self.rows[name][0].as_py()
+        return self.keys[name]
+
+    @property
+    def split(self) -> str:
+        """Gives the split for file names. Raises UsageError if it is none."""
+        return folder_name(self.key("split"))
 
     @cached_property
     def frames(self) -> list[dict[str, Any]]:
@@ -54,16 +90,58 @@ class ExportClip:
         return re.sub(r"[^A-Za-z0-9]+", "-", self.key("sequence_id")).strip("-") or "sequence"
 
     def ids(self, column: str, t: int) -> Ids | None:
-        """Decodes a label or instance map, (H, W); None where it is not published."""
+        """Decodes a label or instance map, (H, W); None where it is not published. Raises DamagedMedia."""
         cell = self.frames[t][column]
-        return decode_ids(cell["bytes"]) if cell else None
+        try:
+            found = decode_ids(cell["bytes"]) if cell else None
+            same = decode_ids(self.frames[0]["label"]["bytes"]).shape if t or column != "label" else None
+        except ValueError as error:
+            raise DamagedMedia(f"{self.where(t)}: {column}: {error}") from None
+        if found is not None and same and found.shape != same:
+            raise DamagedMedia(f"{self.where(t)}: {column} is {found.shape}, the clip's labels are {same}")
+        return found
 
     def label(self, t: int) -> Ids:
-        """Decodes a label map, (H, W). Raises ValueError where it is missing."""
+        """Decodes a label map, (H, W). Raises DamagedMedia where it is missing."""
         found = self.ids("label", t)
         if found is None:
-            raise ValueError(f"clip {self.key('clip_id')}, frame {t}: no label is published")
+            raise DamagedMedia(f"{self.where(t)}: no label is published")
         return found
+
+    def image(self, t: int) -> NDArray[np.uint8]:
+        """Decodes an image, (H, W, 3). Raises DamagedMedia if it is none, or not as large as its label."""
+        try:
+            found = decode_image(self.frames[t]["image"]["bytes"])
+        except ValueError as error:
+            raise DamagedMedia(f"{self.where(t)}: image: {error}") from None
+        if found.shape[:2] != (size := self.label(t).shape):
+            raise DamagedMedia(f"{self.where(t)}: image is {found.shape[:2]}, its label {size}")
+        return found
+
+    def ending(self, t: int, column: str = "image") -> str:
+        """Gives the ending for a medium's file by what its bytes are. Raises DamagedMedia for what is published
+        nowhere."""
+        try:
+            found = kind_of(self.frames[t][column]["bytes"])
+        except ValueError as error:
+            raise DamagedMedia(f"{self.where(t)}: {column}: {error}") from None
+        if column != "image" and found != ENDING["png"]:
+            raise DamagedMedia(f"{self.where(t)}: {column} is a {found} file, must be {ENDING['png']}")
+        return found
+
+    def where(self, t: int) -> str:
+        """Names a frame for messages."""
+        return f"clip {self.key('clip_id')}, frame {t}"
+
+
+def folder_name(split: str) -> str:
+    """Gives a split as a part of file names. Raises UsageError for one that is none, or leads elsewhere."""
+    if not re.fullmatch(r"\w[\w.+ -]{0,99}", split):
+        raise UsageError(
+            f"split {split!r} cannot name a file: it must be letters, digits, '.', '_', '+' and '-'; rename it in the"
+            " spec's `split` and publish again"
+        )
+    return split
 
 
 def instances_in_sight(label_HW: Ids, instance_HW: Ids | None, space: LabelSpace) -> NDArray[np.int64]:

@@ -26,6 +26,8 @@ def keypoint_annotations(people: People) -> list[dict[str, Any]]:
     for person in people:
         points_N3 = np.reshape(person["points"], (-1, 3))
         seen_K2 = points_N3[points_N3[:, 2] > 0, :2]
+        if not len(seen_K2):
+            continue  # nobody is in sight
         (x0, y0), (x1, y1) = seen_K2.min(axis=0).tolist(), seen_K2.max(axis=0).tolist()
         width, height = max(x1 - x0, 1.0), max(y1 - y0, 1.0)
         found.append({

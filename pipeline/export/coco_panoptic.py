@@ -9,14 +9,14 @@ import itertools
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flowreel.pipeline.codec import encode_image
-from flowreel.pipeline.export.clip import ExportClip, Segment, segments
+from flowreel.pipeline.export.clip import ClipSource, Segment, folder_name, segments
 from flowreel.pipeline.export.coco_keypoints import keypoint_annotations, keypoint_category
 from flowreel.pipeline.export.run import Put, Record, Unit
 from flowreel.pipeline.reader.dataset import Dataset
@@ -31,15 +31,15 @@ class CocoPanoptic:
     def units(self, dataset: Dataset) -> Sequence[Unit]:
         return [Unit(f"{i:06d}", (i,)) for i in range(len(dataset))]
 
-    def write(self, dataset: Dataset, unit: Unit, put: Put) -> Record:
-        clip, space = ExportClip.of(dataset, unit.clips[0]), dataset.label_space
-        split, frames = clip.key("split"), []
+    def write(self, source: ClipSource, unit: Unit, put: Put) -> Record:
+        clip, space = source.clip(unit.clips[0]), source.dataset.label_space
+        split, frames = clip.split, []
         for t, frame in enumerate(clip.frames):
             name = f"{clip.slug}_{clip.number:06d}_{frame['frame_index']:06d}"
             instance = clip.ids("instance", t)
             number_HW, parts = segments(clip.label(t), instance, space)
             crowds = space.things if instance is not None else frozenset[int]()
-            image = name + PurePosixPath(frame["image"]["path"]).suffix
+            image = name + clip.ending(t)
             put(f"images/{split}/{image}", frame["image"]["bytes"])
             put(f"annotations/panoptic_{split}/{name}.png", encode_image(_as_rgb(number_HW), "png", 100))
             height, width = number_HW.shape
@@ -62,7 +62,7 @@ class CocoPanoptic:
             splits: dict[str, dict[str, _Listing]] = {}
             annotation = itertools.count(1)
             for record in records:
-                split = record["split"]
+                split = folder_name(record["split"])
                 if split not in splits:
                     splits[split] = {
                         kind: stack.enter_context(_Listing(folder / "annotations" / f"{kind}_{split}.json", head))

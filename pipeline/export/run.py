@@ -1,5 +1,5 @@
 """Exports unit by unit on several threads. Finished units are marked: if interrupted, run the same command to
-resume."""
+resume. What an earlier export finished is compared with its marks, and written again if it differs."""
 
 import json
 import os
@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from flowreel.pipeline.concurrency import prefetch
+from flowreel.pipeline.dataset.own_files import is_temporary
 from flowreel.pipeline.dataset.versions import MANIFEST_FILE
+from flowreel.pipeline.export.clip import ClipSource
+from flowreel.pipeline.export.marks import MARKS, Mark, mark_path, written_before
 from flowreel.pipeline.reader.dataset import Dataset
-from flowreel.pipeline.storage import NotFound, Store
+from flowreel.pipeline.storage import TEMPORARY_SUFFIX, NotFound, Store, overlap
 from flowreel.schemas.errors import UsageError
 
-MARKS = ".flowreel"  # folder of the destination
 Put = Callable[[str, bytes], None]  # path in the destination, content
 Record = dict[str, Any]  # what `Format.close` needs of a unit: plain JSON
 
@@ -37,7 +39,7 @@ class Format(Protocol):
         """Divides a dataset into units."""
         ...
 
-    def write(self, dataset: Dataset, unit: Unit, put: Put) -> Record:
+    def write(self, source: ClipSource, unit: Unit, put: Put) -> Record:
         """Writes a unit's files and gives its record; called by several threads at once."""
         ...
 
@@ -57,51 +59,73 @@ class Summary:
     kept: int  # units
 
 
+def check_target(dataset: Store, target: Store) -> None:
+    """Raises UsageError for a destination that is the dataset itself, lies in it or holds it, links followed."""
+    if overlap(dataset, target):
+        raise UsageError(
+            f"{target.uri} and the dataset {dataset.uri} lie in one another; export to a folder outside of it"
+        )
+
+
 def export(
     dataset: Dataset, target: Store, form: Format, progress: Callable[[int, int], None] | None = None
 ) -> Summary:
-    """Writes a version in another format; what an earlier, interrupted export finished is kept.
+    """Writes a version in another format; what an earlier export wrote is kept where it is still what it was.
 
-    Raises UsageError if something else was exported there, StorageError, IntegrityError or ValueError for damage.
+    Nothing is handed on of a file whose hash is not the published one. Raises UsageError if something else was exported
+    there, or for a destination in the dataset, IntegrityError for damage, StorageError if a store keeps failing.
     """
-    units = form.units(dataset)
+    check_target(dataset.version.dataset, target)
+    source, units = ClipSource.of(dataset), form.units(dataset)
     _claim(dataset, target, form)
-    done = {info.path for info in target.list(f"{MARKS}/units")}
-    todo = [unit for unit in units if _mark(unit) not in done]
+    left_over = _temporaries(target)
+    names = [unit.name for unit in units]
+    kept = {name for name, good in zip(names, written_before(target, names), strict=True) if good}
 
     def one(unit: Unit) -> None:
-        record = form.write(dataset, unit, target.write)
-        target.write(_mark(unit), json.dumps(record).encode())
+        mark = Mark(target)
+        mark.finish(unit.name, form.write(source, unit, mark.put))
 
+    todo = [unit for unit in units if unit.name not in kept]
     for count, _ in enumerate(prefetch(one, todo, os.cpu_count() or 1), start=len(units) - len(todo) + 1):
         if progress:
             progress(count, len(units))
     with tempfile.TemporaryDirectory(prefix="flowreel-") as folder:
-        for file in form.close(dataset, _records(target, units), Path(folder)):
+        for file in form.close(source.dataset, _records(target, units), Path(folder)):
             target.upload(file.relative_to(folder).as_posix(), file)
-    return Summary(sum(len(unit.clips) for unit in units), dataset.frames, len(units), len(units) - len(todo))
+    # Those that another export is just writing were not there before, or have changed.
+    target.delete(*(path for path, tag in _temporaries(target).items() if left_over.get(path) == tag))
+    return Summary(sum(len(unit.clips) for unit in units), dataset.frames, len(units), len(kept))
 
 
-def _mark(unit: Unit) -> str:
-    return f"{MARKS}/units/{unit.name}.json"
+def _temporaries(target: Store) -> dict[str, str]:
+    """Finds files that were being written when an export was killed: their tags by path."""
+    return {i.path: i.tag for i in target.list(pattern=f"**/.*{TEMPORARY_SUFFIX}") if is_temporary(i.path)}
 
 
 def _records(target: Store, units: Sequence[Unit]) -> Iterator[Record]:
     """Yields the records in the order of the units, prefetched."""
-    for data in prefetch(lambda unit: target.read(_mark(unit)), units, 8):
-        yield json.loads(data)
+    for data in prefetch(lambda unit: target.read(mark_path(unit.name)), units, 8):
+        yield json.loads(data)["record"]
 
 
 def _claim(dataset: Dataset, target: Store, form: Format) -> None:
     """Marks the destination, which holds one version in one format. Raises UsageError if it holds another."""
     mine = {"format": form.name, "manifest": dataset.version.record.files[MANIFEST_FILE].sha256}
+    path = f"{MARKS}/export.json"
     try:
-        found = json.loads(target.read(f"{MARKS}/export.json"))
+        found = json.loads(target.read(path))
     except NotFound:
-        target.write(f"{MARKS}/export.json", json.dumps(mine).encode())
+        target.write(path, json.dumps(mine).encode())
         return
-    if found != mine:
+    except (ValueError, RecursionError):
         raise UsageError(
-            f"{target.uri} holds an export as {found['format']} of another version or dataset, or in another format;"
-            f" choose another place for this one, {form.name}, or empty it"
+            f"{target.url(path)}: damaged, so what was exported there is unknown; empty {target.uri}, or choose another"
+            " place"
+        ) from None
+    if found != mine:
+        other = found.get("format") if isinstance(found, dict) else None
+        raise UsageError(
+            f"{target.uri} holds an export as {other} of another version or dataset, or in another format; choose"
+            f" another place for this one, {form.name}, or empty it"
         )

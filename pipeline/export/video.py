@@ -11,11 +11,11 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from flowreel.pipeline.codec import decode_image
-from flowreel.pipeline.export.clip import ExportClip, Ids
+from flowreel.pipeline.export.clip import ClipSource, Ids
 from flowreel.pipeline.export.run import Put, Record, Unit
 from flowreel.pipeline.pictures import h264
 from flowreel.pipeline.reader.dataset import Dataset
+from flowreel.schemas.errors import UsageError
 
 _PIXELS = {np.dtype(np.uint8): "gray", np.dtype(np.uint16): "gray16le"}
 
@@ -28,10 +28,12 @@ class Video:
     def units(self, dataset: Dataset) -> Sequence[Unit]:
         return [Unit(f"{i:06d}", (i,)) for i in range(len(dataset))]
 
-    def write(self, dataset: Dataset, unit: Unit, put: Put) -> Record:
-        clip, fps = ExportClip.of(dataset, unit.clips[0]), dataset.version.record.spec.source.fps
-        name = f"{clip.key('split')}/{clip.slug}_{clip.number:06d}"
-        put(f"{name}.mp4", h264((decode_image(f["image"]["bytes"]) for f in clip.frames), fps))
+    def write(self, source: ClipSource, unit: Unit, put: Put) -> Record:
+        clip, fps = source.clip(unit.clips[0]), source.dataset.version.record.spec.source.fps
+        if min(clip.image(0).shape[:2]) < 2:
+            raise UsageError(f"{clip.where(0)}: H.264 takes frames of 2x2 pixels or more; choose another format")
+        name = f"{clip.split}/{clip.slug}_{clip.number:06d}"
+        put(f"{name}.mp4", h264((clip.image(t) for t in range(len(clip.frames))), fps))
         for column in ("label", "instance"):
             maps = [ids for t in range(len(clip.frames)) if (ids := clip.ids(column, t)) is not None]
             if maps:

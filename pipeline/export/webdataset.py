@@ -7,10 +7,9 @@ import io
 import json
 import tarfile
 from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
 
-from flowreel.pipeline.export.clip import ExportClip
+from flowreel.pipeline.export.clip import ClipSource, ExportClip, folder_name
 from flowreel.pipeline.export.run import Put, Record, Unit
 from flowreel.pipeline.reader.dataset import Dataset
 from flowreel.schemas.manifest import MEDIA_COLUMNS
@@ -27,7 +26,7 @@ class WebDataset:
         """Groups whole clips of one split into tars."""
         units: list[Unit] = []
         edges = dataset.index.edge_C
-        splits = dataset.manifest(["split"])["split"].take(edges[:-1]).to_pylist()
+        splits = list(map(folder_name, dataset.heads(["split"])["split"].to_pylist()))
         for split in sorted(set(splits)):
             clips: list[int] = []
             frames = number = 0
@@ -41,12 +40,13 @@ class WebDataset:
             units.append(Unit(f"{split}-{number:06d}", tuple(clips)))
         return units
 
-    def write(self, dataset: Dataset, unit: Unit, put: Put) -> Record:
+    def write(self, source: ClipSource, unit: Unit, put: Put) -> Record:
         sink = io.BytesIO()
         with tarfile.open(fileobj=sink, mode="w", format=tarfile.USTAR_FORMAT) as tar:
             for number in unit.clips:
-                for frame in ExportClip.of(dataset, number).frames:
-                    _add_frame(tar, frame)
+                clip = source.clip(number)
+                for t in range(len(clip.frames)):
+                    _add_frame(tar, clip, t)
         put(f"{unit.name}.tar", sink.getvalue())
         return {}
 
@@ -54,11 +54,12 @@ class WebDataset:
         return []
 
 
-def _add_frame(tar: tarfile.TarFile, frame: dict[str, Any]) -> None:
-    key = f"{frame['clip_id']}_{frame['frame_index']:06d}"
+def _add_frame(tar: tarfile.TarFile, clip: ExportClip, t: int) -> None:
+    frame = clip.frames[t]
+    key = f"{clip.key('clip_id')}_{frame['frame_index']:06d}"
     for column in MEDIA_COLUMNS:
         if frame.get(column):
-            _add(tar, f"{key}.{column}{PurePosixPath(frame[column]['path']).suffix}", frame[column]["bytes"])
+            _add(tar, f"{key}.{column}{clip.ending(t, column)}", frame[column]["bytes"])
     keys = {name: value for name, value in frame.items() if name not in MEDIA_COLUMNS}
     _add(tar, f"{key}.json", json.dumps(keys).encode())
 

@@ -9,17 +9,21 @@ import struct
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from operator import index
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from flowreel.pipeline.generator.adaptive.config import AdaptiveConfig
+from flowreel.pipeline.generator.config import GeneratorConfig
 from flowreel.pipeline.generator.configs import AnyConfig, parse_config
 from flowreel.pipeline.generator.image_config import ImageCheckpointConfig
 from flowreel.pipeline.identity import digest
 from flowreel.pipeline.pointers import check_no_pointer
 from flowreel.pipeline.storage import FileInfo, Store, open_store, sha256_of
 from flowreel.schemas.errors import CheckpointError, StorageError
+from flowreel.schemas.problems import problem_lines
 
 BUNDLED = "bundled"
 BUNDLED_DIR = Path(__file__).parent.parent / "bundled"
@@ -107,7 +111,10 @@ def _config(store: Store) -> AnyConfig:
             f"{store.uri} is a generator of single images (pix2pixHD) and renders no video; it can make"
             f" a video generator's first frames: flowreel import-checkpoint VIDEO_FILES DEST --single {store.uri}"
         )
-    lines = [f"  {'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in wrong.errors()]
+    lines = [
+        f"  {line}"
+        for line in problem_lines(AdaptiveConfig if wrong.title == AdaptiveConfig.__name__ else GeneratorConfig, wrong)
+    ]
     raise CheckpointError("\n".join([f"{store.url(CONFIG_FILE)} is not a generator config:", *lines]))
 
 
@@ -133,7 +140,7 @@ def _header(store: Store) -> tuple[dict[str, tuple[int, ...]], str | None]:
         header = json.loads(store.read_range(WEIGHTS_FILE, 8, 8 + length))
         layout = header.pop("__metadata__", {}).get(LAYOUT)
         end = max((entry["data_offsets"][1] for entry in header.values()), default=0)
-        shapes = {key: tuple(entry["shape"]) for key, entry in header.items()}
+        shapes = {key: tuple(map(index, entry["shape"])) for key, entry in header.items()}
     except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError):
         raise CheckpointError(f"{url}: not a safetensors file: its header is not readable") from None
     if end != size - 8 - length:

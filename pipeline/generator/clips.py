@@ -83,8 +83,9 @@ def render_segments(
         state, frame = engine.step(state, prepared)
         images.append(to_uint8(frame.image_B3HW).movedim(1, -1))
         finite.append(torch.isfinite(frame.image_B3HW).all())
-        if options.flow and frame.flow_B2HW is not None:
-            flows.append(frame.flow_B2HW.float().movedim(1, -1))
+        if options.flow and config.flow:  # a frame from nothing may have none: nothing moved
+            flow_B2HW = torch.zeros_like(frame.image_B3HW[:, :2]) if frame.flow_B2HW is None else frame.flow_B2HW
+            flows.append(flow_B2HW.float().movedim(1, -1))
         if tick:
             tick(len(clips))
         if len(images) == every or t == length - 1:

@@ -1,23 +1,21 @@
 """The architecture of a vid2vid generator: the part of a checkpoint's ``config.json`` that decides the networks."""
 
+from abc import ABC, abstractmethod
 from math import ceil, floor
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from flowreel.pipeline.generator.image_config import ImageGeneratorConfig
-
-Positive = Annotated[int, Field(ge=1)]
-Few = Annotated[int, Field(ge=1, le=256)]  # parts of a network: a damaged number must not build forever
+from flowreel.pipeline.generator.image_config import Few, Halvings, ImageGeneratorConfig, Side, Width
 
 
-class TakesSizes:
+class TakesSizes(ABC):
     """Checks sizes of frames against ``size_multiple``."""
 
     @property
+    @abstractmethod
     def size_multiple(self) -> int:
         """Gives what width and height must be multiples of."""
-        raise NotImplementedError
 
     def check_size(self, width: int, height: int, least: int = 0) -> None:
         """Raises ValueError that names the nearest sizes if the networks cannot take this one.
@@ -50,18 +48,18 @@ class GeneratorConfig(TakesSizes, BaseModel):
     architecture: Literal["vid2vid"] = "vid2vid"
     label_space: str = "cityscapes"
     label_nc: Annotated[int, Field(ge=0, le=256)] = 35  # 0: frames are pictures (pose, face, plain), not label maps
-    input_nc: Positive = 3  # channels of such a picture; unused with labels
+    input_nc: Width = 3  # channels of such a picture; unused with labels
     use_instance: bool = True
-    fg_labels: tuple[int, ...] = (26,)  # empty: no foreground branch
-    ngf: Positive = 128
-    n_downsample: Few = 3
+    fg_labels: Annotated[tuple[int, ...], Field(max_length=256)] = (26,)  # empty: no foreground branch
+    ngf: Width = 128
+    n_downsample: Halvings = 3
     n_blocks: Few = 9
     n_blocks_local: Few = 3
     n_frames: Annotated[int, Field(ge=2, le=256)] = 3
-    n_scales: Few = 1
+    n_scales: Halvings = 1
     flow: bool = True
     single: ImageGeneratorConfig | None = None  # makes the first frames; None: they are given, or there are none
-    size: tuple[Positive, Positive] | None = None  # width, height of the training frames: where it renders best
+    size: tuple[Side, Side] | None = None  # width, height of the training frames: where it renders best
     description: str = ""
     held_out: tuple[str, ...] = ()  # sequences of the training data that it was not trained on, for measuring it
     sources: dict[str, str] = {}  # imported weights: file name -> SHA-256

@@ -5,8 +5,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Positive = Annotated[int, Field(ge=1)]
+Width = Annotated[int, Field(ge=1, le=8192)]  # channels
+Side = Annotated[int, Field(ge=1, le=16_384)]  # pixels
+Halvings = Annotated[int, Field(ge=1, le=10)]  # stride-2 steps: each also doubles the channels
 Few = Annotated[int, Field(ge=1, le=256)]  # parts of a network: a damaged number must not build forever
+Rows = Annotated[int, Field(ge=0, le=10**7)]  # of a table of features
 
 
 class EncoderConfig(BaseModel):
@@ -14,9 +17,9 @@ class EncoderConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    ngf: Positive = 16
-    n_downsample: Few = 4
-    output_nc: Positive = 3
+    ngf: Width = 16
+    n_downsample: Halvings = 4
+    output_nc: Width = 3
 
 
 class ImageGeneratorConfig(BaseModel):
@@ -25,18 +28,19 @@ class ImageGeneratorConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["global", "local", "global_with_features", "local_with_features"] = "global"
-    input_nc: Positive = 35  # channels of its input, without features
-    ngf: Positive = 64
-    n_downsample: Few = 4
+    input_nc: Width = 35  # channels of its input, without features
+    ngf: Width = 64
+    n_downsample: Halvings = 4
     n_blocks: Few = 9
     n_blocks_local: Few = 3
-    n_local_enhancers: Few = 1
-    feat_num: Annotated[int, Field(ge=0)] = (
+    n_local_enhancers: Halvings = 1
+    feat_num: Annotated[int, Field(ge=0, le=8192)] = (
         0  # channels of the feature map; 0: none. Plain kinds append it to the input
     )
-    width_limit: Positive | None = 1024  # vid2vid's copies cap the width; pix2pixHD's own do not
+    width_limit: Width | None = 1024  # vid2vid's copies cap the width; pix2pixHD's own do not
     encoder: EncoderConfig | None = None
-    feature_rows: tuple[int, ...] = ()  # vectors known per part label 0, 1, ...: the feature table that is looked up
+    # Vectors known per part label 0, 1, ...: the feature table that is looked up.
+    feature_rows: Annotated[tuple[Rows, ...], Field(max_length=256)] = ()
 
     @model_validator(mode="after")
     def _features(self) -> Self:
@@ -83,6 +87,6 @@ class ImageCheckpointConfig(BaseModel):
     label_nc: Annotated[int, Field(ge=0, le=256)]  # 0: its input are pictures
     use_instance: bool  # the last channel of its input, without features, are instance edges
     single: ImageGeneratorConfig
-    size: tuple[Positive, Positive] | None = None  # width, height at which it renders best
+    size: tuple[Side, Side] | None = None  # width, height at which it renders best
     description: str = ""
     sources: dict[str, str] = {}  # imported weights: file name -> SHA-256

@@ -18,8 +18,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from flowreel.pipeline.dataset.checked_table import STEP, reading
 from flowreel.pipeline.dataset.data_file import clip_sources, describe, manifest_rows, pack, stored
 from flowreel.pipeline.dataset.manifest_writer import write_manifest
+from flowreel.pipeline.dataset.row_group import check_group
 from flowreel.pipeline.dataset.runs import records
 from flowreel.pipeline.dataset.runs.lease import RUNS, Lease, secure
 from flowreel.pipeline.dataset.versions import (
@@ -83,9 +85,16 @@ def compaction_candidates(version: Version) -> list[Candidate]:
             live.setdefault(shard, []).append((clip_id, group))
     sizes = dict(zip(*(version.table(SHARDS_FILE)[name].to_pylist() for name in ("path", "size")), strict=True))
 
+    if unknown := sorted(live.keys() - sizes.keys()):
+        raise IntegrityError(
+            f"{version.url(MANIFEST_FILE)}: column shard: {unknown[0]!r} is not in {SHARDS_FILE}; {STEP}"
+        )
+
     def inspect(path: str) -> Candidate | None:
-        with version.dataset.open_input(path) as file:
+        url = version.dataset.url(path)
+        with reading(url), version.dataset.open_input(path) as file:
             footer = pq.read_metadata(file)
+        check_group(footer, max(group for _, group in live[path]), url)
         groups = [footer.row_group(i).total_byte_size for i in range(footer.num_row_groups)]
         kept = tuple((clip_id, group, groups[group]) for clip_id, group in live[path])
         alive = sum(size for _, _, size in kept)
@@ -151,7 +160,7 @@ def _pack_clips(base: Version, name: str, clips: Sequence[tuple[str, str, int]])
     """Builds one new data file from row groups of old ones."""
     rows, manifest, sources = [], [], []
     for path in dict.fromkeys(path for path, _, _ in clips):
-        with base.dataset.open_input(path) as source:
+        with reading(base.dataset.url(path)), base.dataset.open_input(path) as source:
             file = pq.ParquetFile(source)
             named, sourced = manifest_rows(file.metadata, path), clip_sources(file.metadata, path)
             for clip_id, group in [(c, g) for p, c, g in clips if p == path]:

@@ -6,24 +6,26 @@ published. So a file that was listed is in a record, or in a version, or nobody 
 and wants it waits for the collector before publishing (see `lease`).
 """
 
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
-import pyarrow as pa
-
 from flowreel.pipeline.dataset import versions
+from flowreel.pipeline.dataset.checked_table import read_checked
 from flowreel.pipeline.dataset.own_files import DROPPED_FILE, FOLDERS, Survey, survey
 from flowreel.pipeline.dataset.runs import records as runs
 from flowreel.pipeline.dataset.runs.lease import LEASE_S, RUNS, SWEEPS, InUse, Lease, in_use, live
 from flowreel.pipeline.maintenance.retention import Folder, age, drop, folders, folders_of, past_retention, removable
-from flowreel.pipeline.parquet import read_parquet
 from flowreel.pipeline.storage import FileInfo, NotFound, Store
 from flowreel.schemas.errors import IntegrityError, UsageError
+from flowreel.schemas.manifest import SHARDS
+from flowreel.schemas.rules import SHARDS_RULES
 from flowreel.schemas.spec import GRACE_H
 
 _NO_RUNS = {"claims", "leases", "summaries", "sweeps"}  # folders below runs/ that hold no run's records
+_CLAIM = re.compile(r"runs/claims/(\d{6,})")  # of a version number: whoever left it was killed after its commit
 BATCH = 64  # files deleted between two checks of the own lease
 
 
@@ -118,7 +120,8 @@ def find(dataset: Store, policy: Policy, now_s: float | None = None) -> Garbage:
     published = [v.number for v in folders if v.exists]
     keep = policy.keep
     if keep is None:
-        keep = versions.load(dataset, published[-1]).record.spec.dataset.keep_versions
+        newest = versions.newest(dataset)
+        keep = newest.record.spec.dataset.keep_versions if newest else 1
     drops = past_retention(published, keep)
     # Files that nobody needs, but whose grace period is not over, are listed as waiting.
     needed = _named(dataset, [v for v in folders if v.exists and v.number not in drops])
@@ -195,20 +198,22 @@ def _named(dataset: Store, among: Sequence[Folder]) -> set[str]:
     for version in among:
         path = version.path(versions.SHARDS_FILE)
         try:
-            named.update(read_parquet(dataset.read(path), ["path"])["path"].to_pylist())
+            data, url = dataset.read(path), dataset.url(path)
+            named.update(read_checked(data, url, SHARDS, SHARDS_RULES, ["path"])["path"].to_pylist())
         except NotFound:
             if dataset.exists(version.path(versions.RECORD)):
                 raise IntegrityError(
                     f"{dataset.url(path)}: missing, so the files of version {version.number} are unknown; restore it,"
                     " or drop the version by deleting its version.json"
                 ) from None
-        except (pa.ArrowException, OSError) as error:
-            raise IntegrityError(f"{dataset.url(path)}: damaged, so nothing is deleted: {error}") from None
+        except IntegrityError as error:
+            raise IntegrityError(f"{error}; nothing is deleted") from None
     return named
 
 
 def _of_runs(dataset: Store, snapshot: _Snapshot, grace_s: float, now_s: float) -> tuple[set[str], list[str]]:
-    """Gives the data files that live or recent runs need, and the records of other runs."""
+    """Gives the data files that live or recent runs need, and the records of other runs, also of those whose version is
+    published."""
     by_plan: dict[str, list[FileInfo]] = {}
     for info in snapshot.runs.own:
         if (plan_id := info.path.split("/")[1]) not in _NO_RUNS:
@@ -219,4 +224,8 @@ def _of_runs(dataset: Store, snapshot: _Snapshot, grace_s: float, now_s: float) 
     for plan_id in snapshot.in_use_now.plan_ids | lately:
         needed |= {o.file.path for o in runs.load_outcomes(dataset, plan_id) if o.file}
     ended = by_plan.keys() - snapshot.in_use_now.plan_ids - lately
-    return needed, [info.path for plan_id in sorted(ended) for info in by_plan[plan_id]]
+    if by_plan:  # what a run left that was killed after its commit is of no use from then on
+        ended |= by_plan.keys() & versions.published_plans(dataset)
+    newest = max(version.number for version in snapshot.folders if version.exists)
+    claims = [info.path for info in snapshot.runs.own if (of := _CLAIM.match(info.path)) and int(of[1]) <= newest]
+    return needed, [info.path for plan_id in sorted(ended) for info in by_plan[plan_id]] + claims

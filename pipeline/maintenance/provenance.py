@@ -9,12 +9,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from flowreel.pipeline.dataset.checked_table import check_values
 from flowreel.pipeline.dataset.data_file import clip_sources
 from flowreel.pipeline.dataset.versions import LINEAGE_FILE, Version
 from flowreel.pipeline.edits.check import inserts
 from flowreel.pipeline.sources.arrange import PIECE
 from flowreel.pipeline.sources.template import Template
+from flowreel.pipeline.storage import NotFound
 from flowreel.schemas.errors import IntegrityError, UsageError
+from flowreel.schemas.rules import SOURCES_RULES
+
+LISTED = "`flowreel verify` lists all damage"
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,10 @@ def origins(version: Version, clip_ids: Iterable[str]) -> Iterator[Origin]:
         by_shard[shard].append(clip_id)
     for shard in sorted(by_shard):
         sources = {row["clip_id"]: row for row in _sources(version, shard).to_pylist()}
+        url = version.dataset.url(shard)
+        for clip_id in by_shard[shard]:
+            if clip_id not in sources or not _complete(sources[clip_id]):
+                raise IntegrityError(f"{url}: its footer does not say what clip {clip_id} was rendered from; {LISTED}")
         yield from (Origin(*places[clip_id], sources[clip_id]) for clip_id in sorted(by_shard[shard]))
 
 
@@ -103,6 +112,24 @@ def _sources(version: Version, shard: str) -> pa.Table:
     url = version.dataset.url(shard)
     try:
         with version.dataset.open_input(shard) as file:
-            return clip_sources(pq.read_metadata(file), url)
-    except (ValueError, pa.ArrowException) as error:
-        raise IntegrityError(f"{url}: damaged: {error}; `flowreel verify` lists all damage") from None
+            found = clip_sources(pq.read_metadata(file), url)
+    except (ValueError, OSError, pa.ArrowException) as error:
+        if isinstance(error, NotFound):
+            raise
+        raise IntegrityError(f"{url}: damaged: {error}; {LISTED}") from None
+    check_values(found, f"{url}: footer", SOURCES_RULES)
+    return found
+
+
+def _complete(sources: dict[str, Any]) -> bool:
+    """Tells whether a clip's sources name a file for each of its frames, with its hash."""
+    labels, instances = sources["label_files"], sources["instance_files"]
+    if len(labels) < sources["frames"] or len(instances) != sources["frames"]:
+        return False
+    donors = sources["donors"] or []
+    if not all(donor and donor["sequence_id"] and all(donor["frames"] or [None]) for donor in donors):
+        return False
+    frames = [frame for donor in donors for frame in donor["frames"]]
+    must = [*labels, *(frame["label"] for frame in frames)]
+    may = [*instances, sources["exemplar"], *(frame["instance"] for frame in frames)]
+    return all(file and file["path"] and file["sha256"] for file in [*must, *filter(None, may)])

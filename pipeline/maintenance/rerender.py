@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 
 from flowreel.pipeline.codec import decode_flow, decode_image
+from flowreel.pipeline.dataset.row_group import read_row_group
 from flowreel.pipeline.dataset.versions import LINEAGE_FILE, Version
 from flowreel.pipeline.generator.checkpoint import checkpoint_store, read_checkpoint
 from flowreel.pipeline.generator.clips import RenderOptions, render_clips
@@ -29,7 +29,7 @@ from flowreel.pipeline.sources.encodings import open_decoder
 from flowreel.pipeline.sources.find import open_source
 from flowreel.pipeline.sources.verified_read import SINCE
 from flowreel.schemas.clip import Clip, Donor, Exemplar
-from flowreel.schemas.errors import FlowreelError, SourceError, UsageError
+from flowreel.schemas.errors import FlowreelError, IntegrityError, SourceError, UsageError
 from flowreel.schemas.label_space import LabelSpace
 from flowreel.schemas.manifest import data_schema
 from flowreel.schemas.sequence import Frame, SourceFile
@@ -110,8 +110,7 @@ def _differences(version: Version, origin: Origin, job: RenderJob, engine: Engin
     except (FlowreelError, ValueError) as error:
         yield f"cannot be rendered again: {error}", True
         return
-    with version.dataset.open_input(origin.shard) as file:
-        old = pq.ParquetFile(file).read_row_group(origin.row_group)
+    old = read_row_group(version.dataset, origin.shard, origin.row_group)
     if len(old) != len(new):
         yield f"{len(new)} frames, but {len(old)} are published", True
         return
@@ -137,7 +136,11 @@ def _pictures(name: str, old: list[Any], new: list[Any]) -> Iterator[tuple[str, 
             yield f"{name} of frame {t}: {'published' if a else 'rendered again'} only", True
             return
         decode = decode_image if name == "image" else lambda data: decode_flow(data)[0]
-        one, other = decode(a["bytes"]).astype(np.float64), decode(b["bytes"]).astype(np.float64)
+        try:
+            one, other = decode(a["bytes"]).astype(np.float64), decode(b["bytes"]).astype(np.float64)
+        except ValueError as broken:
+            yield f"{name} of frame {t} is damaged: {broken}", True
+            return
         error = float(np.mean((one - other) ** 2)) if one.shape == other.shape else np.inf
         peak = 255.0 if name == "image" else 2.0 * max(1.0, float(np.abs(one).max()))
         psnr = 10 * np.log10(peak**2 / error) if error else np.inf
@@ -158,6 +161,8 @@ def _clip(origin: Origin, job: RenderJob) -> Clip:
         for donor in row["donors"] or ()
     )
     exemplar = Exemplar(row["exemplar"]["path"], row["exemplar"]["sha256"]) if row["exemplar"] else None
+    if row["variant"] >= len(job.spec.variants):
+        raise IntegrityError(f"variant {row['variant']}: the spec of the version has {len(job.spec.variants)}")
     seed = job.spec.seed_of(job.spec.variants[row["variant"]])
     place = (row["clip_id"], row["sequence_id"], row["variant"], row["start"])
     return Clip(*place, frames, row["split"], seed, exemplar, donors)

@@ -11,9 +11,13 @@ import numpy as np
 
 from flowreel.pipeline.generator.checkpoint import Checkpoint
 from flowreel.pipeline.generator.configs import AnyConfig
+from flowreel.pipeline.image_files import COPIES, DECODING
 from flowreel.pipeline.planning.prepare import Prepared
+from flowreel.pipeline.render.fetch import DECODERS
 from flowreel.pipeline.render.job import RenderJob
+from flowreel.pipeline.sources.catalog import READERS
 from flowreel.schemas.plan import Plan, RenderSettings
+from flowreel.schemas.sequence import Sequences
 from flowreel.schemas.shards import Shards
 
 MB = 10**6
@@ -55,7 +59,8 @@ def memory(prepared: Prepared) -> Memory:
     else:
         loading, device = weights * LOADING[precision], 0
         working = weights * LOADED[precision] + int((1 + MORE_LANES * (lanes - 1)) * batch) + in_flight * shard
-    return Memory(ACTOR_LIBRARIES + max(loading, working), shard, device, driver_bytes(plan))
+    decoding = decoding_bytes(job, plan.shards.sequences, DECODERS * in_flight)
+    return Memory(ACTOR_LIBRARIES + max(loading, working + decoding), shard, device, driver_bytes(job, plan))
 
 
 def _weights(checkpoint: Checkpoint) -> int:
@@ -84,10 +89,19 @@ def shard_bytes(job: RenderJob, shards: Shards) -> int:
     return int(frames * pixels * (maps + (images * (most - 1) + encoded) / most))
 
 
-def driver_bytes(plan: Plan) -> int:
-    """Predicts the driver's bytes: it holds the plan in columns, and of a finished shard only its file's size and
-    hash."""
+def decoding_bytes(job: RenderJob, sequences: Sequences, threads: int) -> int:
+    """Predicts the bytes that ``threads`` threads take to decode the source's largest maps, which may be many times as
+    large as what is rendered. Plans do not say how deep maps are stored: 16 bits are assumed."""
+    if not len(sequences) or job.source is None:
+        return 0
+    return DECODING.peak(int(sequences.size_S2.astype(np.int64).prod(axis=1).max()) * 2 * COPIES, threads)
+
+
+def driver_bytes(job: RenderJob, plan: Plan) -> int:
+    """Predicts the driver's bytes: it decodes the maps that are new, then holds the plan in columns, and of a finished
+    shard only its file's size and hash."""
     shards = plan.shards
     frames = shards.sequences.frame_count * (50 + 32 * (shards.sequences.instance_N32 is not None))
     clips = 32 * plan.clip_count + 16 * len(plan.reused) + 100 * (plan.clip_count + len(plan.reused))
-    return DRIVER_LIBRARIES + PUBLISHING + frames + clips + 40 * len(shards)
+    decoding = decoding_bytes(job, shards.sequences, READERS)
+    return DRIVER_LIBRARIES + max(decoding, PUBLISHING + frames + clips + 40 * len(shards))

@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flowreel.pipeline.dataset import versions
-from flowreel.pipeline.dataset.regate import excluded
 from flowreel.pipeline.dataset.versions import Version
 from flowreel.pipeline.edits import remap_table
 from flowreel.pipeline.edits.check import check_edits
@@ -19,10 +18,11 @@ from flowreel.pipeline.generator.checkpoint import checkpoint_store, read_checkp
 from flowreel.pipeline.generator.checks import check_fits
 from flowreel.pipeline.planning.auto_settings import resolve_settings
 from flowreel.pipeline.planning.balance import Balanced, balanced
+from flowreel.pipeline.planning.base_version import newest_of, settings_there
 from flowreel.pipeline.planning.donors import donors_of
 from flowreel.pipeline.planning.exemplars import exemplar
 from flowreel.pipeline.planning.from_dataset import Origin, open_origin
-from flowreel.pipeline.planning.planner import Inputs, Published, plan
+from flowreel.pipeline.planning.planner import Inputs, plan
 from flowreel.pipeline.planning.spans import spans_without_digests
 from flowreel.pipeline.planning.variant_matrix import all_combinations, sample
 from flowreel.pipeline.render.job import RenderJob, lanes_for
@@ -47,7 +47,7 @@ from flowreel.pipeline.storage import NotFound, Store, open_store
 from flowreel.schemas.clip import Exemplar
 from flowreel.schemas.errors import UsageError
 from flowreel.schemas.label_space import LabelSpace
-from flowreel.schemas.plan import Plan, RenderSettings
+from flowreel.schemas.plan import Plan
 from flowreel.schemas.spec import Spec
 from flowreel.schemas.variants import GENERATE, Balance, Matrix, Variant
 
@@ -65,13 +65,16 @@ class Prepared:
     balance: Balanced | None = None  # where the spec asks for one
 
 
-def prepare(spec: Spec, progress: Progress | None = None, *, dry: bool = False) -> Prepared:
-    """Opens and checks all that the spec names and plans on top of the newest version. ``dry``: write nothing.
+def prepare(spec: Spec, progress: Progress | None = None, *, dry: bool = False, allow_code: bool = False) -> Prepared:
+    """Opens and checks all that the spec names and plans on top of the newest version.
+
+    ``dry``: write nothing. ``allow_code``: accept a segmenter that runs code of its own.
 
     Raises a UsageError of the fitting kind for the first thing that is wrong; problems of the source are collected,
     and `Catalog.check` raises them.
     """
     job, known = _open_inputs(spec, dry)
+    job = replace(job, allow_code=allow_code)
     exemplars = _check_inputs(job)
     if job.source and not known.origin:
         job = replace(job, source=with_members(job.source, spec.source, partial(load_members, job.dataset)))
@@ -97,6 +100,7 @@ def _open_inputs(spec: Spec, dry: bool) -> tuple[RenderJob, _Known]:
     that the label space does not have.
     """
     spec, origin = _spelled_out(spec), None
+    source: Store | None
     if spec.source.dataset:
         origin = open_origin(spec, spec.source_options)
         spec, source, space = origin.spec, origin.store, origin.space
@@ -116,15 +120,9 @@ def _open_inputs(spec: Spec, dry: bool) -> tuple[RenderJob, _Known]:
     known = facts_in(index.filter(pc.starts_with(index["key"], f"other|{weights.uri}")))
     checkpoint = read_checkpoint(weights, lambda store, file: fingerprint_of(store, file, known))
     decoder = open_decoder(spec.source, space, spec.source_options)
-    settings = replace(resolve_settings(spec, checkpoint, _settings_there(dataset)), encoding=decoder.digest)
+    settings = replace(resolve_settings(spec, checkpoint, settings_there(dataset)), encoding=decoder.digest)
     job = RenderJob(spec, space, settings, checkpoint, source, dataset, decoder=decoder)
     return job, _Known(index, known, origin)
-
-
-def _settings_there(dataset: Store) -> RenderSettings | None:
-    """Gives the settings of the newest version; None if there is none."""
-    newest = versions.newest(dataset)
-    return newest.record.settings if newest else None
 
 
 def _check_inputs(job: RenderJob) -> dict[str, Exemplar]:
@@ -140,7 +138,7 @@ def _check_inputs(job: RenderJob) -> dict[str, Exemplar]:
     if spec.quality.segmenter:
         from flowreel.pipeline.quality.segmenters import open_segmenter  # torch: for those who have a segmenter only
 
-        open_segmenter(spec, job.space)
+        open_segmenter(spec, job.space, allow_code=job.allow_code)
     return {v.style: exemplar(v.style, spec, job.space, size) for v in spec.variants if v.style != GENERATE}
 
 
@@ -166,7 +164,7 @@ def _make_plan(job: RenderJob, catalog: Catalog, exemplars: dict[str, Exemplar],
     catalog = replace(catalog, facts=INDEX.empty_table())  # saved; a driver does not carry it through its run
     job = replace(job, settings=replace(job.settings, none_rules=catalog.none_rules))
     job, inputs, balance = _variants(job, catalog, facts, exemplars)
-    base, held = _newest(job.dataset, job.spec)
+    base, held = newest_of(job.dataset, job.spec)
     planned = plan(catalog.sequences, inputs, replace(held, splits={**held.splits, **splits}))
     lanes = lanes_for(job.settings.device, job.spec.execution.num_cpus, len(planned.shards))
     return Prepared(replace(job, lanes=lanes), catalog, base, planned, balance)
@@ -212,26 +210,6 @@ def _check_place(dataset: Store) -> None:
     except NotFound:
         if "://" in dataset.uri:
             raise
-
-
-def _newest(dataset: Store, spec: Spec) -> tuple[Version | None, Published]:
-    """Gives the newest version and what it holds; another if it is dropped meanwhile, which takes a newer one."""
-    while True:
-        base = versions.newest(dataset)
-        try:
-            return base, _held(base, spec)
-        except NotFound:
-            if base and max(versions.numbers(dataset), default=0) <= base.number:
-                raise
-
-
-def _held(base: Version | None, spec: Spec) -> Published:
-    """Gives what a version holds. Raises NotFound if it is dropped meanwhile."""
-    if base is None:
-        return Published()
-    clip_ids = base.clips()["clip_id"].combine_chunks()
-    same_shares = list(base.record.spec.split.items()) == list(spec.split.items())
-    return Published(base.number, clip_ids, excluded(base, clip_ids, spec), base.splits() if same_shares else {})
 
 
 def _check_classes(spec: Spec, space: LabelSpace) -> None:

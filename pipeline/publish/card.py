@@ -8,6 +8,7 @@ import yaml
 from flowreel.pipeline.dataset.versions import MANIFEST_FILE
 from flowreel.pipeline.edits.instances import NONE
 from flowreel.pipeline.publish.version_facts import VersionFacts
+from flowreel.schemas.wording import printable
 
 _CARD = """---
 {front}---
@@ -62,7 +63,7 @@ _SIZES = ("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M
 def dataset_card(facts: VersionFacts) -> str:
     """Writes the card: Markdown with Hugging Face's YAML front matter; the same for the same version."""
     spec, splits = facts.spec, facts.totals.split_frames
-    return _CARD.format(
+    text = _CARD.format(
         front=_front_matter(facts),
         name=spec.dataset.title,
         number=facts.number,
@@ -77,6 +78,7 @@ def dataset_card(facts: VersionFacts) -> str:
         spec=yaml.safe_dump(spec.model_dump(mode="json", by_alias=True), sort_keys=False),
         **facts.counts.model_dump(include={"clips", "frames", "sequences", "failed", "rejected"}),
     )
+    return printable(text)
 
 
 def _front_matter(facts: VersionFacts) -> str:

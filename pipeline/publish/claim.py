@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 
-from flowreel.pipeline.dataset import versions
+from flowreel.pipeline.dataset import layout, versions
 from flowreel.pipeline.storage import NotFound, Store
 from flowreel.schemas.errors import StorageError
 
@@ -25,8 +25,8 @@ class Claim:
 
     def __init__(self, dataset: Store, number: int, body: bytes) -> None:
         self.dataset, self.number, self.body = dataset, number, body
-        self.path = f"runs/claims/{number:06d}.json"
-        self._beat = _beat_of(self.path, body)
+        self.path = layout.CLAIM.format(number=number)
+        self._beat = _beat_of(number, body)
 
     @contextmanager
     def hold(self) -> Iterator[None]:
@@ -61,7 +61,7 @@ class Claim:
                 raise Conflict(f"version {self.number} was published meanwhile")
             if holder == self.body:
                 return
-            beat = _beat_of(self.path, holder)
+            beat = _beat_of(self.number, holder)
             if (holder, beat_now := self._content(beat)) != seen:
                 seen, since = (holder, beat_now), time.monotonic()
             elif time.monotonic() - since > LEASE_S:
@@ -87,5 +87,5 @@ class Claim:
             return b""
 
 
-def _beat_of(claim: str, body: bytes) -> str:
-    return f"{claim.removesuffix('.json')}-{sha256(body).hexdigest()[:16]}.alive"
+def _beat_of(number: int, body: bytes) -> str:
+    return layout.CLAIM_BEAT.format(number=number, writer=sha256(body).hexdigest()[:16])

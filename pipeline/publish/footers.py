@@ -64,7 +64,7 @@ def _footer_rows(dataset: Store, since: int, file: DataFile) -> FooterRows:
         return FooterRows(manifest_rows(footer, url), clip_sources(footer, url), since)
     except StorageError:
         raise
-    except (ValueError, KeyError, OSError, pa.ArrowException) as error:
+    except (IntegrityError, ValueError, TypeError, KeyError, OSError, pa.ArrowException) as error:
         raise IntegrityError(
             f"{url}: damaged: {error}; delete it and run the same command to render it again"
         ) from None

@@ -6,7 +6,7 @@ A U-Net (Ronneberger et al., MICCAI 2015) with four levels. Its file is safetens
 import json
 import struct
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from flowreel.pipeline.weight_names import differences
 from flowreel.schemas.errors import CheckpointError
 from flowreel.schemas.model import Model
-from flowreel.schemas.spec import Positive
+from flowreel.schemas.numbers import Side
+from flowreel.schemas.problems import problem_lines
 
 IGNORED = -1  # target of pixels whose class the network does not know
 LEVELS = 4
@@ -30,10 +31,14 @@ class SegmenterFacts(Model):
 
     kind: Literal["segmenter"] = "segmenter"
     label_space: str
-    classes: tuple[int, ...] = Field(min_length=1, description="label id of each channel of the logits")
-    size: tuple[Positive, Positive] = Field(description="width, height of the frames that it was trained on")
+    classes: tuple[Annotated[int, Field(ge=0, le=65_535)], ...] = Field(
+        min_length=1, max_length=65_536, description="label id of each channel of the logits"
+    )
+    size: tuple[Side, Side] = Field(description="width, height of the frames that it was trained on")
     sequences: tuple[str, ...] = Field((), description="names of the sequences that it was trained on")
-    width: Positive = Field(16, description="channels of the finest level; doubled at each coarser one")
+    width: Annotated[int, Field(ge=1, le=1024)] = Field(
+        16, description="channels of the finest level; doubled at each coarser one"
+    )
 
 
 class Segmenter(nn.Module):
@@ -92,10 +97,12 @@ def load_segmenter(data: bytes, name: str = "segmenter") -> Segmenter:
         weights = parse_weights(data)
     except SafetensorError as error:
         raise CheckpointError(f"{name}: not a safetensors file, or cut short: {error}") from None
-    segmenter = Segmenter(_facts(data, name))
-    wanted = {key: tuple(value.shape) for key, value in segmenter.state_dict().items()}
+    facts = _facts(data, name)
+    with torch.device("meta"):  # what its metadata promises takes memory only if the weights have it too
+        wanted = {key: tuple(value.shape) for key, value in Segmenter(facts).state_dict().items()}
     if lines := differences({key: tuple(value.shape) for key, value in weights.items()}, wanted):
         raise CheckpointError("\n".join([f"{name}: weights do not match its metadata", *lines]))
+    segmenter = Segmenter(facts)
     segmenter.load_state_dict(weights)
     return segmenter.eval().requires_grad_(False)
 
@@ -112,7 +119,10 @@ def _facts(data: bytes, name: str) -> SegmenterFacts:
     try:
         facts = {k: v if k in ("kind", "label_space") else json.loads(v) for k, v in metadata.items()}
         return SegmenterFacts.model_validate(facts)
-    except (ValueError, ValidationError) as error:
+    except ValidationError as error:
+        lines = problem_lines(SegmenterFacts, error)
+        raise CheckpointError("\n  ".join([f"{name}: its metadata is not that of a segmenter:", *lines])) from None
+    except ValueError as error:
         raise CheckpointError(f"{name}: unreadable segmenter metadata: {error}") from None
 
 

@@ -1,4 +1,4 @@
-"""Segmenters that a spec names: a file of `flowreel segmenter`, TorchScript, or ONNX."""
+"""Segmenters that a spec names: a file of `flowreel segmenter`, ONNX, or TorchScript, which runs code of its own."""
 
 import io
 from collections.abc import Callable
@@ -21,6 +21,8 @@ from flowreel.schemas.spec import Spec
 
 Logits = Callable[[NDArray[np.float32]], NDArray[np.floating[Any]]]  # RGB (1, 3, H, W) in [0, 1] -> (1, C, H', W')
 PROBE_SIZE = (64, 128)  # height, width of the frame that shows how many channels a segmenter has
+_OUTSIDE = b"\n\x08location\x12"  # how ONNX says that weights lie in another file: a field `location`, and its value
+_SILENT = 4  # of ONNX Runtime's log: what it would print is in its errors
 
 
 @dataclass(frozen=True)
@@ -32,11 +34,12 @@ class Segmenter:
     size: tuple[int, int] | None  # width, height that frames must have; None: any
 
 
-def open_segmenter(spec: Spec, space: LabelSpace) -> Segmenter | None:
+def open_segmenter(spec: Spec, space: LabelSpace, *, allow_code: bool = False) -> Segmenter | None:
     """Opens the segmenter that a spec names; None if it names none.
 
-    Raises UsageError if it does not exist or its channels are not the classes that the spec says, CheckpointError if
-    the file is something else.
+    ``allow_code``: accept a file that runs code of its own. Raises UsageError for such a file without it, which is
+    not even read then, for one that does not exist, or whose channels are not the classes that the spec says;
+    CheckpointError if the file is something else.
     """
     uri = spec.quality.segmenter
     if uri is None:
@@ -45,6 +48,12 @@ def open_segmenter(spec: Spec, space: LabelSpace) -> Segmenter | None:
     url, ending = store.url(name), PurePosixPath(name).suffix
     if ending not in _OPENERS:
         raise UsageError(f"quality.segmenter: {url} must end in one of {', '.join(_OPENERS)}")
+    if ending in RUN_CODE and not allow_code:
+        raise UsageError(
+            f"quality.segmenter: {url} is TorchScript, which can run code of its own and write any file of yours; use"
+            " ONNX (.onnx) or a file of `flowreel segmenter DATA OUT` (.safetensors), or, if you trust whoever made it,"
+            " give --allow-code (in Python, allow_code=True)"
+        )
     try:
         data = store.read(name)
     except Unavailable:
@@ -89,8 +98,15 @@ def _onnx(data: bytes, url: str, classes: tuple[int, ...], space: LabelSpace) ->
     require(f"quality.segmenter: {url}", "onnx")
     import onnxruntime
 
+    if _OUTSIDE in data:
+        raise UsageError(
+            f"quality.segmenter: {url} keeps its weights in other files, which are not opened; save it as one file:"
+            " onnx.save(onnx.load(FILE), FILE, save_as_external_data=False)"
+        )
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _SILENT
     try:
-        session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its errors have no base of their own
         raise UsageError(f"quality.segmenter: {url}: not an ONNX file: {error}") from None
     wanted = session.get_inputs()[0]
@@ -99,7 +115,8 @@ def _onnx(data: bytes, url: str, classes: tuple[int, ...], space: LabelSpace) ->
     return _checked(Segmenter(lambda x: session.run(None, {wanted.name: x})[0], classes, size), url)
 
 
-_OPENERS = {".safetensors": _own, ".pt": _torchscript, ".ts": _torchscript, ".onnx": _onnx}
+_OPENERS = {".safetensors": _own, ".onnx": _onnx, ".pt": _torchscript, ".ts": _torchscript}
+RUN_CODE = {".pt", ".ts"}
 
 
 def _by_torch(network: Callable[[torch.Tensor], Any]) -> Logits:

@@ -10,6 +10,7 @@ import simplejpeg
 from numpy.typing import NDArray
 
 from flowreel.pipeline.codec import decode_flow
+from flowreel.schemas.errors import DamagedMedia
 
 _FLAG = {"image": cv2.IMREAD_COLOR_RGB} | dict.fromkeys(("label", "instance", "depth"), cv2.IMREAD_UNCHANGED)
 JPEG = b"\xff\xd8"  # what such files begin with
@@ -26,8 +27,10 @@ def decode_column(rows: pa.Table, column: str) -> NDArray[Any]:
     out: NDArray[Any] | None = None
     for t, cell in enumerate(media):
         found = _decode(cell, _FLAG[column], None if out is None else out[t])
-        if found is None or (out is not None and (found.shape, found.dtype) != (out.shape[1:], out.dtype)):
-            raise ValueError(f"{column} of {_name(rows, t)}: {_problem(cell, found)}")
+        first = out is None
+        wrong = found is None or found.ndim != (3 if column == "image" else 2)
+        if wrong or found is None or (out is not None and (found.shape, found.dtype) != (out.shape[1:], out.dtype)):
+            raise DamagedMedia(f"{column} of {_name(rows, t)}: {_problem(cell, found, first=first)}")
         if out is None:
             out = _allocate(len(media), found)
         if not np.may_share_memory(found, out):
@@ -70,7 +73,7 @@ def decode_flows(rows: pa.Table, size: tuple[int, int]) -> NDArray[np.float32]:
     out = np.zeros((len(rows), size[1], size[0], 2), np.float32)
     for t, cell in enumerate(pc.struct_field(rows["flow"].combine_chunks(), "bytes")):
         if cell.is_valid:
-            out[t] = decode_flow(cell.as_py())[0]
+            out[t] = _flow(rows, t, cell.as_py(), out.shape[1:])
         elif rows["frame_index"][t].as_py():
             raise ValueError(f"flow of {_name(rows, t)}: not published; render with output.flow: true")
     return out
@@ -81,8 +84,21 @@ def _name(rows: pa.Table, t: int) -> str:
     return f"clip {rows['clip_id'][t].as_py()}, frame {rows['frame_index'][t].as_py()}"
 
 
-def _problem(cell: pa.Scalar, found: NDArray[Any] | None) -> str:
+def _flow(rows: pa.Table, t: int, data: bytes, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Decodes one flow. Raises DamagedMedia, naming the frame, if it is none of this shape."""
+    try:
+        flow = decode_flow(data)[0]
+    except ValueError as error:
+        raise DamagedMedia(f"flow of {_name(rows, t)}: {error}") from None
+    if flow.shape != shape:
+        raise DamagedMedia(f"flow of {_name(rows, t)}: {flow.shape}, must be {shape}")
+    return flow
+
+
+def _problem(cell: pa.Scalar, found: NDArray[Any] | None, *, first: bool) -> str:
     """Says what is wrong with a medium."""
     if not cell.is_valid:
         return "not published"
-    return "damaged" if found is None else f"{found.shape} {found.dtype}, unlike the frames before"
+    if found is None:
+        return "damaged"
+    return f"{found.shape} {found.dtype}, {'which is no map of ids' if first else 'unlike the frames before'}"

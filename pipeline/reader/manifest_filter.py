@@ -11,10 +11,12 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from numpy.typing import NDArray
 
+from flowreel.pipeline.dataset.checked_table import check_values
 from flowreel.pipeline.dataset.versions import MANIFEST_FILE, Version
 from flowreel.schemas.errors import IntegrityError, UsageError
 from flowreel.schemas.label_space import LabelSpace
 from flowreel.schemas.manifest import MANIFEST
+from flowreel.schemas.rules import MANIFEST_RULES
 
 Expression: TypeAlias = Any  # pyarrow.compute.Expression: pyarrow has no types
 Where: TypeAlias = Expression | Mapping[str, Any] | None
@@ -55,19 +57,34 @@ class Filter:
         """Reads columns of the manifest rows that pass, in manifest order. Row groups that cannot hold any are
         skipped."""
         wanted = columns + [name for name in _LISTS if self.least_pixels and name not in columns]
-        where = version.path(MANIFEST_FILE)
         parts = [MANIFEST.empty_table().select(wanted)]
+        if self.expression is None:
+            parts += map(self._passed, version.manifest_parts(wanted))
+            return pa.concat_tables(parts).select(columns)
+        there = version.manifest_columns()
+        url = version.url(MANIFEST_FILE)
         try:
             with _opened(version) as source:
                 fragment = ds.ParquetFileFormat().make_fragment(pa.PythonFile(source, "r"))
                 for batch in fragment.scanner(columns=wanted, filter=self.expression, use_threads=False).to_batches():
                     rows = pa.Table.from_batches([batch])
-                    parts.append(rows.filter(pa.array(self._enough(rows))) if self.least_pixels else rows)
-        except pa.ArrowInvalid as error:
-            raise UsageError(f"where does not fit the columns of {version.dataset.url(where)}: {error}") from None
-        except pa.ArrowException as error:
-            raise IntegrityError(f"{version.dataset.url(where)}: damaged: {error}") from None
+                    check_values(rows, f"{url}, of the rows that pass `where`", MANIFEST_RULES)
+                    parts.append(self._passed(rows))
+        except IntegrityError:
+            for _ in version.manifest_parts(wanted):  # names the row
+                continue
+            raise
+        except (pa.ArrowInvalid, pa.ArrowKeyError, pa.ArrowNotImplementedError) as error:
+            for _ in version.manifest_parts(there):  # is it the file?
+                continue
+            raise UsageError(f"where does not fit the columns of {url}: {error}") from None
+        except (pa.ArrowException, OSError) as error:
+            raise IntegrityError(f"{url}: damaged: {error}; `flowreel verify` lists all damage") from None
         return pa.concat_tables(parts).select(columns)
+
+    def _passed(self, rows: pa.Table) -> pa.Table:
+        """Gives the rows with enough pixels of every wanted class."""
+        return rows.filter(pa.array(self._enough(rows))) if self.least_pixels else rows
 
     def _enough(self, rows: pa.Table) -> NDArray[np.bool_]:
         """Tells which frames hold enough pixels of every wanted class."""

@@ -8,13 +8,14 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from flowreel.pipeline.codec import decode_image, resize_ids, resize_image
+from flowreel.pipeline.codec import decode_image, resize_image
 from flowreel.pipeline.edits import Ids, Maps, apply_edits, remap_table, thing_regions
 from flowreel.pipeline.edits.instances import NONE, with_one_none
 from flowreel.pipeline.edits.maps import filled, members
 from flowreel.pipeline.generator.clip_data import Conditioning
+from flowreel.pipeline.image_files import decoding
 from flowreel.pipeline.render.job import RenderJob
-from flowreel.pipeline.sources.encodings import MapDecoder, MapFile
+from flowreel.pipeline.sources.encodings import MapFile
 from flowreel.pipeline.sources.keypoints.clip_crops import crops_of
 from flowreel.pipeline.sources.keypoints.frames import (
     Given,
@@ -36,6 +37,7 @@ from flowreel.schemas.errors import SourceError
 from flowreel.schemas.sequence import Frame, SourceFile
 
 READERS = 8  # requests in flight, per shard
+AT_ONCE = 64  # files whose bytes a shard holds at a time
 DECODERS = 2  # threads, per shard: more would take the processors from the generator
 
 
@@ -103,28 +105,23 @@ def _truth(clip: Clip, job: RenderJob) -> Truth | None:
 
 def fetch_maps(frames: Sequence[Frame], job: RenderJob, *, instances: bool) -> Maps:
     """Fetches the maps of frames as they are before any edit: remapped, and resized to the rendered size."""
-    maps = _read(frames, job, instances=instances)
-    size, count = job.settings.size, len(frames)
+    maps, count = _read(frames, job, instances=instances), len(frames)
     table = remap_table(job.spec.source.classes_of_ids, job.space)
     kind = np.uint8 if max(job.space.ids) < 256 else np.uint16
-    raw_THW = np.stack([resize_ids(m, size) for m in maps[:count]])
+    raw_THW = np.stack(maps[:count])
     label_THW: Ids = table[raw_THW].astype(kind)
     if not instances:
         return Maps(label_THW, None)
     thing_THW = members(label_THW, job.space.things)
-    instance_THW: Ids = np.stack(
-        [
-            with_one_none(raw, resize_ids(m, size), things)
-            for raw, m, things in zip(raw_THW, maps[count:], thing_THW, strict=True)
-        ]
-    )
+    every = zip(raw_THW, maps[count:], thing_THW, strict=True)
+    instance_THW: Ids = np.stack([with_one_none(raw, found, things) for raw, found, things in every])
     if holds_instances(job.spec.source.encoding):  # what they say of stuff tells no objects apart
         instance_THW = filled(instance_THW, ~thing_THW, NONE)
     return Maps(label_THW, instance_THW)
 
 
 def _read(frames: Sequence[Frame], job: RenderJob, *, instances: bool) -> list[NDArray[np.integer]]:
-    """Reads label maps, then instance maps if they are wanted; procedural ones already have the rendered size."""
+    """Reads label maps, then instance maps if they are wanted, at the rendered size."""
     if like := job.spec.source.procedural:
         label_THW, instance_THW = draw_maps(like, frames, job.settings.size)
         return [*label_THW, *(instance_THW if instances else ())]
@@ -134,8 +131,11 @@ def _read(frames: Sequence[Frame], job: RenderJob, *, instances: bool) -> list[N
     if not together:
         files += [f.instance for f in frames if instances and f.instance]
     roles = ["label"] * len(frames) + ["instance"] * (len(files) - len(frames))
+    decode, found = partial(_map_file, job, store), list[MapFile]()
     with ThreadPoolExecutor(DECODERS) as pool:
-        found = list(pool.map(partial(_map_file, job.decoder, store), files, read_all_unchanged(store, files), roles))
+        for first in range(0, len(files), AT_ONCE):
+            some = files[first : first + AT_ONCE]
+            found += pool.map(decode, some, read_all_unchanged(store, some), roles[first : first + AT_ONCE])
     beside = [m.instance_HW for m in found if instances and m.instance_HW is not None] if together else []
     return [*(m.ids_HW for m in found), *beside]
 
@@ -147,9 +147,10 @@ def fetch_exemplar(exemplar: Exemplar, job: RenderJob) -> NDArray[np.uint8]:
     return resize_image(decode_image(data), job.settings.size)
 
 
-def _map_file(decoder: MapDecoder, store: Store, file: SourceFile, data: bytes, role: str) -> MapFile:
-    """Decodes a map. Raises SourceError, naming the file."""
+def _map_file(job: RenderJob, store: Store, file: SourceFile, data: bytes, role: str) -> MapFile:
+    """Decodes a map at the rendered size. Raises SourceError, naming the file."""
     try:
-        return decoder.read(data, file.path, role)
+        with decoding(data):
+            return job.decoder.read(data, file.path, role).resized(job.settings.size)
     except ValueError as error:
         raise SourceError(f"{store.url(file.path)}: {error}") from None

@@ -39,6 +39,7 @@ class RenderJob:
     source: Store | None  # None: procedural scenes have no files
     dataset: Store
     lanes: Lanes = Lanes()
+    allow_code: bool = False  # accept a segmenter that runs code of its own; no spec can say so, only its user
     decoder: MapDecoder = PLAIN  # of the source's maps
 
     @property

@@ -9,8 +9,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
+from flowreel.pipeline.dataset import layout
 from flowreel.pipeline.dataset.own_files import is_own
-from flowreel.pipeline.dataset.runs.records import folder
 from flowreel.pipeline.generator.clip_data import ClipFrames, Conditioning
 from flowreel.pipeline.generator.clips import RenderOptions, Segment, first_frame, joined, render_segments
 from flowreel.pipeline.generator.engine import Engine
@@ -41,7 +41,8 @@ class ClipCheckpoints:
 
     def __init__(self, dataset: Store, plan_id: str, clip_id: str, every: int) -> None:
         """Names the folder of the clip's segments. ``every``: frames in a segment."""
-        self._dataset, self._folder, self.every = dataset, f"{folder(plan_id)}/pieces/{clip_id}", every
+        self._dataset, self._plan, self._clip, self.every = dataset, plan_id, clip_id, every
+        self._folder = layout.SEGMENTS.format(plan=plan_id, clip=clip_id)
 
     def save(self, segment: Segment) -> None:
         """Saves one segment."""
@@ -49,7 +50,8 @@ class ClipCheckpoints:
         tensors |= {"image": torch.from_numpy(segment.image_BTHW3), "raw_only": torch.tensor(segment.state.raw_only)}
         if segment.flow_BTHW2 is not None:
             tensors["flow"] = torch.from_numpy(segment.flow_BTHW2)
-        self._dataset.write_checked(f"{self._folder}/{segment.start:08d}.safetensors", save(tensors))
+        path = layout.SEGMENT.format(plan=self._plan, clip=self._clip, start=segment.start)
+        self._dataset.write_checked(path, save(tensors))
 
     def load(self, start: int, device: torch.device) -> list[Segment]:
         """Loads saved segments from label frame ``start`` on, up to the first gap or damaged one."""

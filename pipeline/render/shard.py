@@ -189,7 +189,7 @@ class ShardRenderer:
 
     @cached_property
     def _agreement(self) -> Agreement | None:
-        segmenter = open_segmenter(self.job.spec, self.job.space)
+        segmenter = open_segmenter(self.job.spec, self.job.space, allow_code=self.job.allow_code)
         return partial(label_agreement, segmenter) if segmenter else None
 
     def _stored(self, ended: Sequence[EncodedClip | Rejected | Failed], about: ShardOutcome) -> ShardOutcome:

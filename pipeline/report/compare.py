@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from flowreel.pipeline.codec import decode_image
+from flowreel.pipeline.dataset.row_group import read_row_group
 from flowreel.pipeline.dataset.versions import Version
 from flowreel.pipeline.quality.motion import warp_errors
 from flowreel.pipeline.report.browser import browser, plots
@@ -18,9 +18,9 @@ from flowreel.pipeline.report.facts import ClipFacts, Histogram, gather
 from flowreel.pipeline.report.measures import Measure
 from flowreel.pipeline.report.page import VIDEO_BYTES
 from flowreel.pipeline.report.pick_clips import shown
-from flowreel.pipeline.report.players import PANEL_WIDTH, Player, colored, grid, packed, read_clip, shrunk
+from flowreel.pipeline.report.players import Player, colored, grid, packed, panel_size, read_clip, shrunk
 from flowreel.pipeline.report.template import fill
-from flowreel.schemas.errors import UsageError
+from flowreel.schemas.errors import IntegrityError, UsageError
 from flowreel.schemas.label_space import LabelSpace
 
 Rgb = NDArray[np.uint8]
@@ -123,17 +123,19 @@ def _images(version: Version, rows: Sequence[Row]) -> Rgb:
     """Reads the frames that manifest rows name, in their order."""
     groups: dict[tuple[str, int], list[Any]] = {}
     for shard, group in dict.fromkeys((row["shard"], row["row_group"]) for row in rows):
-        with version.dataset.open_input(shard) as source:
-            images = pq.ParquetFile(source).read_row_group(group, ["image"])["image"].to_pylist()
-        groups[shard, group] = images
-    found = (groups[row["shard"], row["row_group"]][row["row"]]["bytes"] for row in rows)
-    return np.stack([decode_image(data) for data in found])
+        groups[shard, group] = read_row_group(version.dataset, shard, group, ["image"])["image"].to_pylist()
+    try:
+        found = (groups[row["shard"], row["row_group"]][row["row"]]["bytes"] for row in rows)
+        return np.stack([decode_image(data) for data in found])
+    except (ValueError, IndexError) as error:
+        url = version.dataset.url(rows[0]["shard"])
+        raise IntegrityError(f"{url}: damaged: {error}; `flowreel verify` lists all damage") from None
 
 
 def _grid(a_THW3: Rgb, b_THW3: Rgb, label_THW: NDArray[np.integer], space: LabelSpace) -> list[Rgb]:
     """Draws A and B; labels, and how far A and B differ."""
     height, width = label_THW.shape[1:]
-    size = (min(width, PANEL_WIDTH) & ~1, max(2, round(height * min(width, PANEL_WIDTH) / width)) & ~1)
+    size = panel_size(width, height)
     a, b = (np.stack([shrunk(frame, size) for frame in video]) for video in (a_THW3, b_THW3))
     difference = np.clip(np.abs(a.astype(np.int16) - b) * GAIN, 0, 255).astype(np.uint8)
     return grid(a, b, colored(label_THW, space, size), difference)
@@ -179,5 +181,5 @@ def _page(a: Version, b: Version, found: Sequence[_Found], root: str) -> str:
 
 def _histogram(values: Sequence[float]) -> Histogram:
     low, high = min(values), max(values)
-    counts, _ = np.histogram(values, 16, (low, high if high > low else low + 1e-6))
+    counts, _ = np.histogram(values, 16, (low, max(high, low + 1e-6)))
     return Histogram(low, high, tuple(counts.tolist()))

@@ -172,7 +172,8 @@ def _histogram(parts: list[NDArray[np.float32]]) -> Histogram | None:
     if not len(values):
         return None
     low, high = float(values.min()), float(values.max())
-    counts, _ = np.histogram(values, BINS, (low, high if high > low else low + 1e-6))
+    # Wide enough for bins that differ, whatever the values.
+    counts, _ = np.histogram(values, BINS, (low, max(high, low + 1e-6 * max(1.0, abs(low)))))
     return Histogram(low, high, tuple(counts.tolist()))
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import cv2
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from flowreel.pipeline.codec import encode_image
+from flowreel.pipeline.dataset.row_group import read_row_group
 from flowreel.pipeline.dataset.versions import Version
 from flowreel.pipeline.edits.instances import NONE, in_sight
 from flowreel.pipeline.optical_flow import rough_flow
@@ -18,6 +18,7 @@ from flowreel.pipeline.pictures import color_flow, color_labels, h264
 from flowreel.pipeline.reader.dataset import ClipData, decode_clip
 from flowreel.pipeline.report.facts import ClipFacts
 from flowreel.pipeline.report.measures import MEASURES
+from flowreel.schemas.errors import IntegrityError
 from flowreel.schemas.label_space import LabelSpace
 from flowreel.schemas.manifest import completed
 
@@ -43,17 +44,29 @@ class Player:
 
 
 def read_clip(version: Version, clip: ClipFacts) -> ClipData:
-    with version.dataset.open_input(clip.shard) as source:
-        return decode_clip(pq.ParquetFile(source).read_row_group(clip.row_group))
+    """Reads and decodes a clip. Raises IntegrityError for what is damaged, or is another clip."""
+    rows = read_row_group(version.dataset, clip.shard, clip.row_group)
+    if (found := rows["clip_id"][0].as_py()) != clip.clip_id:
+        raise IntegrityError(
+            f"{version.dataset.url(clip.shard)}, row group {clip.row_group}: holds clip {found}, but the manifest says"
+            f" {clip.clip_id}; `flowreel verify` lists all damage"
+        )
+    return decode_clip(rows)
 
 
 def player(data: ClipData, series: dict[str, list[float | None]], space: LabelSpace, fps: float) -> Player:
     """Makes a player with panels two by two: render, labels; flow, instances."""
     height, width = data.label_THW.shape[1:]
-    size = (min(width, PANEL_WIDTH) & ~1, max(2, round(height * min(width, PANEL_WIDTH) / width)) & ~1)
+    size = panel_size(width, height)
     image_THW3 = np.stack([shrunk(frame, size) for frame in data.image_THW3])
     grids = grid(image_THW3, _labels(data, space, size), _flow(data, image_THW3), _instances(data, space, size))
     return packed(grids, series, fps)
+
+
+def panel_size(width: int, height: int) -> tuple[int, int]:
+    """Gives width and height of a panel of frames of some size: even, as H.264 needs them, 2 at least."""
+    wide = min(width, PANEL_WIDTH)
+    return max(2, wide & ~1), max(2, round(height * wide / width) & ~1)
 
 
 def packed(grid_THW3: list[Rgb], series: dict[str, list[float | None]], fps: float) -> Player:

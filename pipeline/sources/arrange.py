@@ -54,7 +54,7 @@ def arrange(tables: Sequence[pa.Table], source: SourceSpec) -> Arranged:
     """
     orders = [order_frames(tables[0], beside) for beside in tables[1:]]
     order = orders[0]
-    breaks = dict(numbering_of(order.names, order.first_S1, source.step).breaks)
+    breaks = dict(numbering_of(order.names, order.first_S1, source.step).breaks) if source.consecutive else {}
     found = _Sequences(order.ids, order.first_S1, np.arange(len(order.names)), np.arange(len(order.ids)))
     if source.gaps == "split":
         found, breaks = _split(order, breaks)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from unicodedata import normalize
 
@@ -28,7 +29,7 @@ from flowreel.schemas.label_space import LabelSpace
 from flowreel.schemas.sequence import Sequences
 from flowreel.schemas.spec import SourceSpec
 from flowreel.schemas.template import SEQUENCE
-from flowreel.schemas.wording import counted
+from flowreel.schemas.wording import counted, one_line
 
 READERS = 32  # requests in flight: as many as the S3 client has connections; some stores take 40 ms for each
 BLOCK = 4096  # new files whose facts are held as Python objects at a time
@@ -138,7 +139,8 @@ def read_facts(
     ends = np.cumsum([len(table) for table, _ in wanted])
 
     def some(batch: Batch) -> list[tuple[int, FileFacts]]:
-        return [(row, facts_of(row, data)) for row, data in batch()]
+        with closing(batch()) as found:
+            return [(row, facts_of(row, data)) for row, data in found]
 
     def facts_of(row: int, data: bytes | DanglingLink) -> FileFacts:
         if isinstance(data, DanglingLink):
@@ -171,7 +173,10 @@ def nothing_found(store: Store, role: str, template: str, skipped: Mapping[str, 
     if twin := written_otherwise(plain, {info.path[: len(normalize("NFD", plain))] for info in there}):
         lines.append(f"  '{plain}'{twin}")
     lines += (
-        [f"  it holds {counted(len(there), 'file')}, for example:", *(f"    {info.path}" for info in there[:5])]
+        [
+            f"  it holds {counted(len(there), 'file')}, for example:",
+            *(f"    {one_line(info.path)}" for info in there[:5]),
+        ]
         if there
         else ["  the folder is empty or does not exist"]
     )

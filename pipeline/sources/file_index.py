@@ -5,7 +5,7 @@ The index is a table, one row per file: sources have millions of them.
 
 import hashlib
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from flowreel.pipeline.codec import decode_image
+from flowreel.pipeline.image_files import decoding
 from flowreel.pipeline.parquet import read_parquet
 from flowreel.pipeline.pointers import check_no_pointer
 from flowreel.pipeline.sources.containers.members import MEMBERS_PATH
@@ -29,6 +30,7 @@ from flowreel.schemas.sequence import DIGEST_BYTES
 
 Role = Literal["label", "instance", "image", "densepose", "openpose", "skeleton", "landmarks", "other"]
 INDEX_PATH = "cache/sources.parquet"
+_IDS, _COUNTED = 65_536, 2**20  # ids that there can be; pixels that are counted at a time
 FORMAT = b"3"  # increase when `inspect` learns to find something new, or the columns change
 DIGEST = pa.binary(DIGEST_BYTES)
 INDEX = pa.schema(  # "element": as Parquet names what lists hold
@@ -69,6 +71,12 @@ def inspect(data: bytes, role: Role, decoder: MapDecoder = PLAIN, path: str = ""
     digest = hashlib.sha256(data).hexdigest()
     if role == "other":
         return FileFacts(digest)
+    with decoding(data):
+        return _decoded(data, role, digest, decoder, path)
+
+
+def _decoded(data: bytes, role: Role, digest: str, decoder: MapDecoder, path: str) -> FileFacts:
+    """Gives the facts of a file that is more than bytes; see `inspect`."""
     try:
         check_no_pointer(data)
         if role in ("image", "densepose"):
@@ -87,9 +95,18 @@ def inspect(data: bytes, role: Role, decoder: MapDecoder = PLAIN, path: str = ""
     height, width = found.ids_HW.shape
     if role == "instance":
         return FileFacts(digest, width, height, ids=special_ids(found.ids_HW), reading=found.reading)
-    counts = np.bincount(found.ids_HW.ravel())
+    counts = np.zeros(_IDS, np.int64)
+    for part in _parts(found.ids_HW):
+        counts += np.bincount(part, minlength=_IDS)
     present = np.flatnonzero(counts)
     return FileFacts(digest, width, height, tuple(present.tolist()), tuple(counts[present].tolist()), found.reading)
+
+
+def _parts(ids_HW: NDArray[np.integer]) -> Iterator[NDArray[np.integer]]:
+    """Yields the ids of a map piece by piece: NumPy counts them as 8 bytes each."""
+    flat = ids_HW.reshape(-1)
+    for first in range(0, max(1, flat.size), _COUNTED):
+        yield flat[first : first + _COUNTED]
 
 
 def key_of(url: str, info: FileInfo, role: Role) -> str:
@@ -177,7 +194,21 @@ def load_index(store: Store) -> pa.Table:
         table = read_parquet(store.read(INDEX_PATH))
     except (StorageError, pa.ArrowException, OSError):  # pyarrow reports flipped bits as OSError
         return nothing
-    return table if table.schema.equals(INDEX, check_metadata=True) else nothing
+    good = table.schema.equals(INDEX, check_metadata=True) and not any(column.null_count for column in table.columns)
+    return table if good and _paired(table) else nothing
+
+
+def _paired(index: pa.Table) -> bool:
+    """Tells whether each id of a label map has a count, and texts are texts; those of instance maps have none."""
+    try:
+        index.validate(full=True)
+    except pa.ArrowException:
+        return False
+    ids, counts = (pc.list_value_length(index[name]) for name in ("ids", "counts"))
+    bounds = pc.min_max(pc.list_flatten(index["ids"])).as_py()
+    uncounted = pc.and_(pc.starts_with(index["key"], "instance|"), pc.equal(counts, 0))
+    paired = pc.all(pc.or_(pc.equal(ids, counts), uncounted)).as_py() is not False  # None: no rows
+    return bool(paired and (bounds["min"] or 0) >= 0 and (bounds["max"] or 0) <= 65_535)
 
 
 def forget_index(store: Store) -> None:

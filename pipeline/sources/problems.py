@@ -22,6 +22,7 @@ def sequence_problems(name: str, frames: Mapping[str, File], paired: Mapping[str
     """Yields broken files, sizes that differ and missing instance maps of one sequence.
 
     ``frames``: label maps by frame name in natural order; ``paired``: its instance maps, None if none are wanted.
+    ``numbered``: no frame may be missing between two.
     """
     ordered = list(frames)
     entries = [frames[k] for k in ordered] + list((paired or {}).values())

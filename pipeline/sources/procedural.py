@@ -18,7 +18,8 @@ from flowreel.pipeline.sources.file_index import INDEX
 from flowreel.pipeline.sources.scenes import SCENE_FORMAT, Drive, Truth
 from flowreel.schemas.errors import SourceError
 from flowreel.schemas.sequence import Frame, Sequences
-from flowreel.schemas.source import FRAMES, ProceduralSpec
+from flowreel.schemas.source import FRAMES
+from flowreel.schemas.source_kinds import ProceduralSpec
 
 _PREFIX = "street-"
 Size = tuple[int, int]  # width, height

@@ -5,6 +5,7 @@ Each kind of store has its own way: a hard link (local), a lock (memory), a cond
 
 import errno
 import os
+import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from uuid import uuid4
 from flowreel.pipeline.storage.errors import TryAgain, status_of
 
 TEMPORARY_SUFFIX = ".flowreel-tmp"  # files being written; left behind only by a kill
+TEMPORARY_NAME = rf"\.[0-9a-f]{{32}}{re.escape(TEMPORARY_SUFFIX)}"  # a pattern: what `temporary_name` makes
 NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 PRECONDITION_FAILED = 412
 COPY_BYTES = 16 * 2**20

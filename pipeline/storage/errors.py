@@ -6,13 +6,14 @@ recognised by class name, so that nothing has to be imported to recognise them.
 
 import errno
 import random
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 from flowreel.schemas.errors import StorageError
+from flowreel.schemas.exit_codes import Exit
+from flowreel.schemas.secrets import hide_secrets
 
 T = TypeVar("T")
 
@@ -39,8 +40,6 @@ HARMLESS_OPTIONS = {
     *("ACL", "StorageClass", "RequestPayer"),
 }
 HARMLESS_VALUES = {"anon", "google_default", "cloud", "browser", "cache"}  # of gcsfs's `token`: ways to get one
-USERINFO = re.compile(r"(?<=://)[^@\s'\"]+:[^@\s'\"]*@")  # a secret may hold slashes
-SIGNED_QUERY = re.compile(r"(?i)\b((?:x-(?:amz|goog)-[a-z-]+|sig|signature|token|awsaccesskeyid)=)[^&\s'\"]+")
 
 _jitter = random.Random()  # its own state: the global one may have been seeded for a render
 
@@ -56,9 +55,13 @@ class DanglingLink(NotFound):
 class Unavailable(StorageError):
     """A store that keeps failing or does not answer. Nothing is wrong with the request: it may work later."""
 
+    exit_code = Exit.FAILED
+
 
 class Full(StorageError):
     """A disk, quota or file size that has reached its limit."""
+
+    exit_code = Exit.FAILED
 
 
 class TryAgain(OSError):
@@ -137,7 +140,7 @@ def diagnosis(error: Exception) -> tuple[type[StorageError], str, str]:
     if isinstance(error, PermissionError) or status in (401, 403) or str(error).startswith("Forbidden"):
         return StorageError, "access denied", "Check the credentials and what they, or the file mode, allow here."
     if isinstance(error, TryAgain):
-        return StorageError, "the answer can't be trusted", "If the object was replaced meanwhile, run it again."
+        return Unavailable, "the answer can't be trusted", "If the object was replaced meanwhile, run it again."
     if is_transient(error):
         step = "Check the network and the endpoint (endpoint_url), then run the same command again."
         return Unavailable, "the store doesn't answer, or only with errors", step
@@ -151,10 +154,10 @@ def diagnosis(error: Exception) -> tuple[type[StorageError], str, str]:
 
 
 def redact(text: str, options: Mapping[str, Any]) -> str:
-    """Replaces every secret among the values of `options` in `text` by ***, as well as passwords within URLs."""
+    """Replaces every secret among the values of `options` in `text` by ***, and whatever else looks like one."""
     for secret in sorted(_secrets(options), key=len, reverse=True):
         text = text.replace(secret, "***").replace(quote(secret, safe=""), "***")
-    return SIGNED_QUERY.sub(r"\1***", USERINFO.sub("***@", text))
+    return hide_secrets(text)
 
 
 def _secrets(value: Any) -> Iterator[str]:

@@ -3,6 +3,8 @@
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -11,7 +13,7 @@ import fsspec
 from flowreel.pipeline.storage.bucket import EXTRAS
 from flowreel.pipeline.storage.store import Store, check_path
 from flowreel.schemas.errors import StorageError
-from flowreel.schemas.extras import pip_install
+from flowreel.schemas.extras import require
 
 ARCHIVE_SCHEMES = ("zip", "tar", "libarchive")
 
@@ -19,7 +21,8 @@ ARCHIVE_SCHEMES = ("zip", "tar", "libarchive")
 def open_store(uri: str, options: Mapping[str, Any] | None = None) -> Store:
     """Opens a store: a local path, `file://` URL or fsspec URL (`s3://bucket/folder`, `gs://`, `abfs://`, `memory://`).
 
-    `options` go to fsspec's driver. Nothing is contacted yet. Raises StorageError for bad or unusable URIs.
+    `options` go to fsspec's driver. Nothing is contacted yet. Raises StorageError for bad or unusable URIs,
+    MissingExtra if what the store needs is not installed.
     """
     check_no_credentials(uri)
     scheme, separator, rest = uri.partition("://")
@@ -41,9 +44,11 @@ def open_store(uri: str, options: Mapping[str, Any] | None = None) -> Store:
     try:
         fsspec.get_filesystem_class(scheme)
     except (ImportError, ValueError) as error:
-        extra = EXTRAS.get(scheme)
-        step = f"Install it: {pip_install(extra)}" if extra else "Use a local path, s3://, gs:// or abfs://"
-        raise StorageError(f"Cannot use {uri}: no driver for {scheme}:// ({error}). {step}.") from None
+        if extra := EXTRAS.get(scheme):
+            require(uri, extra)
+        raise StorageError(
+            f"Cannot use {uri}: no driver for {scheme}:// ({error}). Use a local path, s3://, gs:// or abfs://."
+        ) from None
     return Store(f"{scheme}://{place}", dict(options or {}))
 
 
@@ -86,6 +91,36 @@ def open_file(uri: str, options: Mapping[str, Any] | None = None) -> tuple[Store
     check_no_credentials(uri)
     folder, _, name = uri.rpartition("/")
     return open_store(folder or ("/" if uri.startswith("/") else "."), options), name
+
+
+def overlap(a: Store, b: Store) -> bool:
+    """Tells whether one store lies in the other, or both are the same place: on disks wherever links lead, in buckets
+    by their names."""
+    if ("://" in a.uri) != ("://" in b.uri):
+        return False
+    if "://" not in a.uri:
+        return _inside(a.uri, b.uri) or _inside(b.uri, a.uri)
+    first, second = ([*_parts(store.uri)] for store in (a, b))
+    shorter = min(len(first), len(second))
+    return first[:shorter] == second[:shorter]
+
+
+def _inside(place: str, folder: str) -> bool:
+    """Tells whether a local place is a folder or lies in it, however both are reached."""
+    real = Path(os.path.realpath(place))
+    for above in (real, *real.parents):
+        if above == Path(os.path.realpath(folder)):
+            return True
+        with suppress(OSError):  # not made yet
+            if os.path.samefile(above, folder):
+                return True
+    return False
+
+
+def _parts(uri: str) -> list[str]:
+    """Splits a URL; the schemes of one kind of store count as the same."""
+    scheme, _, rest = uri.partition("://")
+    return [EXTRAS.get(scheme, scheme), *rest.strip("/").split("/")]
 
 
 def _local_path(uri: str) -> str:

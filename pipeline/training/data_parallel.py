@@ -24,19 +24,21 @@ class Worker:
     def add_up(self, parameters: Iterable[nn.Parameter]) -> None:
         """Replaces gradients by their sum over all workers.
 
-        Where only some parameters have one, the others count as 0; where none has, that holds for all workers, because
-        their clips have one length. It is done by hand, in one tensor per optimiser: a step has several backward passes
-        over shared graphs, which DistributedDataParallel's bookkeeping of one forward and one backward pass does not
-        fit.
+        Where a worker has none and another has, its own counts as 0; what none has a gradient of keeps none. It is done
+        by hand, in one tensor per optimiser: a step has several backward passes over shared graphs, which
+        DistributedDataParallel's bookkeeping of one forward and one backward pass does not fit.
         """
         if self.count == 1:
             return
         given = list(parameters)
-        if all(p.grad is None for p in given):
-            return
-        for p in given:
-            p.grad = torch.zeros_like(p) if p.grad is None else p.grad
+        found = torch.tensor([float(p.grad is not None) for p in given], device=self.device)
+        dist.all_reduce(found)
+        for p, workers in zip(given, found.tolist(), strict=True):
+            if workers and p.grad is None:
+                p.grad = torch.zeros_like(p)
         gradients = [p.grad for p in given if p.grad is not None]
+        if not gradients:
+            return
         flat = torch.cat([g.flatten() for g in gradients])
         dist.all_reduce(flat)
         parts: Iterable[Tensor] = flat.split([g.numel() for g in gradients])

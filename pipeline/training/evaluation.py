@@ -13,7 +13,7 @@ from flowreel.pipeline import pictures
 from flowreel.pipeline.generator.clip_data import ClipFrames, Conditioning
 from flowreel.pipeline.generator.clips import RenderOptions, render_clips
 from flowreel.pipeline.generator.engine import engine_for
-from flowreel.pipeline.generator.networks import VideoGenerator
+from flowreel.pipeline.generator.families import AnyGenerator
 from flowreel.pipeline.quality import warp_errors
 from flowreel.pipeline.storage import Store
 from flowreel.pipeline.training.data.training_clip import TrainingClip
@@ -26,7 +26,7 @@ Figures = dict[str, float]
 L1_NAMES = frozenset({"held_out_l1", "trained_on_l1"})  # of `evaluate`'s figures in the log
 
 
-def evaluate(generator: VideoGenerator, clip: TrainingClip, empty: bool) -> tuple[Figures, ClipFrames]:
+def evaluate(generator: AnyGenerator, clip: TrainingClip, empty: bool) -> tuple[Figures, ClipFrames]:
     """Renders the clip's labels, from nothing if ``empty``, else from its first real frame as an exemplar.
 
     ``shown_l1``: mean absolute difference from the real frames in [-1, 1]; ``shown_warp_error`` and

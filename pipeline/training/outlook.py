@@ -49,7 +49,7 @@ def outlook(
     if seconds is None and left >= TRIAL_STEPS:
         seconds = _trial(plan, worker, state, objective, loader)
     networks = state.networks
-    judges = sum(p.numel() for network in networks.discriminators().values() for p in network.parameters())
+    judges = sum(p.numel() for network in networks.critics() for p in network.parameters())
     made = sum(p.numel() for p in networks.generator.parameters())
     return Outlook(_device_name(worker.device), worker.count, made, judges, state.position.step, left, seconds)
 
@@ -57,12 +57,13 @@ def outlook(
 def _trial(plan: TrainPlan, worker: Worker, state: State, objective: Objective, loader: ClipLoader) -> float:
     """Times losses and gradients of the next chunk, in seconds a step, and forgets them."""
     position, networks = state.position, state.networks
-    draw, now = plan.draws(position.epoch, 0)[0], plan.stage(position.epoch)
-    clip = loader.load(plan.source.trained[draw.sequence], draw).to(worker.device)
-    options = ChunkOptions(now.adversarial, now.backprop_frames, now.finest_only)
+    sample, now = plan.samples(position.epoch, 0)[0], plan.stage(position.epoch)
+    clip = loader.sampled(plan.data.trained, sample).to(worker.device)
+    half = plan.round(position.epoch, 0).half
+    options = ChunkOptions(now.adversarial, now.backprop_frames, now.finest_only, half)
     buffers = {name: value.clone() for name, value in networks.named_buffers()}
     began = time.monotonic()
-    losses, _, _ = objective(networks, clip, plan.loads(position.epoch, draw)[0], start(networks, clip), options)
+    losses, _, _ = objective(networks, clip, plan.loads(position.epoch, sample)[0], start(networks, clip), options)
     add_gradients(losses, networks)
     float(losses.generator.detach())  # waits for the device
     took = time.monotonic() - began

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
+from flowreel.pipeline.generator.families import AnyGenerator
 from flowreel.pipeline.generator.loading import save_checkpoint
-from flowreel.pipeline.generator.networks import VideoGenerator
 from flowreel.pipeline.storage import Store
 from flowreel.pipeline.training.objective.networks import Networks
 from flowreel.pipeline.training.schedule import Stage
@@ -35,7 +35,7 @@ class State:
     """Everything that training changes."""
 
     networks: Networks
-    average: VideoGenerator  # of the generator's weights over time: what is rendered with
+    average: AnyGenerator  # of the generator's weights over time: what is rendered with
     optimisers: Optimisers
     finest_only: bool  # the generator's optimiser holds the finest scale alone
     position: Position = field(default_factory=Position)

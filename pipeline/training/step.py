@@ -25,7 +25,7 @@ class Optimisers:
     """One optimiser for the generator, one for the discriminators of images, one for each time scale's."""
 
     generator: Adam
-    image: Adam  # D and D_f
+    image: Adam  # D, D_f and D_S
     temporal: tuple[Adam, ...]
 
     def all(self) -> tuple[Adam, ...]:
@@ -94,9 +94,12 @@ def parameters_of(optimiser: Optimizer) -> list[Parameter]:
 
 
 def _generator(networks: Networks) -> list[Parameter]:
-    """Gives the weights of the video networks; networks that make first frames are not trained here."""
-    return [parameter for scale in networks.generator.scales for parameter in scale.parameters()]
+    """Gives the weights of the video networks; vid2vid's that make first frames are not trained here."""
+    half = networks.half_size.parameters() if networks.half_size else ()
+    return [*(parameter for scale in networks.generator.scales for parameter in scale.parameters()), *half]
 
 
 def _image(networks: Networks) -> list[Parameter]:
-    return [*networks.D.parameters(), *(networks.D_f.parameters() if networks.D_f else ())]
+    """Gives the weights of what judges single images."""
+    judges = (networks.D, networks.D_f, networks.D_S)
+    return [parameter for network in judges if network for parameter in network.parameters()]

@@ -30,7 +30,7 @@ for name in ("ray", "torch", "numba", "llvmlite", "scipy", "tensorboard", "safet
 """
 COMMANDS = (
     *("plan", "render", "refresh", "gc", "status", "verify", "diff", "train", "schema", "demo", "submit", "report"),
-    *("export", "import-checkpoint", "evaluate", "segmenter", "worth"),
+    *("export", "import-checkpoint", "evaluate", "segmenter", "worth", "presets"),
 )
 
 

@@ -12,11 +12,13 @@ import pytest
 import torch
 import yaml
 
+from benchmarks.common import family
 from flowreel.pipeline.training.data_parallel import Worker
 from flowreel.pipeline.training.initial_state import open_state
 from flowreel.pipeline.training.plan import prepare
 from flowreel.pipeline.training.run import Run
 from flowreel.schemas.training import TrainSpec
+from tests.fault.harness import processes
 from tests.pipeline.training.paired import write_paired
 
 from .conftest import REPOSITORY, Flowreel, command
@@ -117,3 +119,39 @@ def test_wrong_input_ends_before_ray_starts(flowreel: Flowreel, tmp_path: Path) 
     ended = flowreel("train", place, "--set", "data.hold_out=[nobody]")
     assert ended.code == 2 and "nobody" in ended.err and "seq_1" in ended.err, ended.err
     assert len(ended.err.splitlines()) < 12 and "Traceback" not in ended.err
+
+
+@pytest.mark.slow
+def test_workers_that_can_never_be_placed_end_it_at_once(flowreel: Flowreel, tmp_path: Path) -> None:
+    source, place = write_paired(tmp_path / "source", sequences=2, frames=8), tmp_path / "train.yaml"
+    place.write_text(yaml.safe_dump(spec_tree(source, tmp_path / "out", execution={"workers": 1000})))
+    ended = flowreel("train", place)
+    assert ended.code == 1
+    assert "of 1,000 workers can be placed on this machine: each needs 1 CPU, and there is: 1 node with" in ended.err
+
+
+@pytest.mark.slow
+@pytest.mark.chaos
+@pytest.mark.timeout(1300)
+def test_ray_that_dies_ends_it_with_the_next_step(tmp_path: Path) -> None:
+    source, place = write_paired(tmp_path / "source", sequences=2, frames=8), tmp_path / "train.yaml"
+    place.write_text(yaml.safe_dump(spec_tree(source, tmp_path / "out", schedule={"epochs": 3000})))
+    env = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    log = tmp_path / "log"
+    with log.open("wb") as said:
+        training = subprocess.Popen(command("train", place), cwd=REPOSITORY, env=env, stdout=said, stderr=said)
+    try:
+        while "step " not in log.read_text():
+            assert training.poll() is None, log.read_text()
+            time.sleep(0.1)
+        (raylet,) = (pid for pid in family(training.pid) if "raylet/raylet" in processes.name(pid))
+        os.kill(raylet, signal.SIGKILL)
+        assert training.wait(LIMIT_S) == 1
+    finally:
+        training.kill()
+        training.wait()
+    said_last = log.read_text().splitlines()[-1]
+    assert said_last == (
+        "flowreel: Ray on this machine died: its node manager (raylet) has ended; run the same command to resume from"
+        f" the newest state in {tmp_path / 'out'}"
+    )

@@ -157,7 +157,7 @@ CASES: list[tuple[Spoil, list[str]]] = [
     (rgb_jpeg, ["seq_01/labels/000002.png", "RGB"]),
     (unknown_ids, ["label id 99", "10 pixels", "1 file: seq_01/labels/000002.png", "source.remap"]),
     (gap, ["seq_01", "missing between '000001' and '000003'"]),
-    (stray_copy, ["seq_01", "'000002' and '000002 (copy)' have the same number"]),
+    (stray_copy, ["seq_01", "seq_01/labels/000002 (copy).png: looks like a copy of seq_01/labels/000002.png"]),
     (missing_instances, ["seq_01", "no instance map", "000002"]),
     (no_checkpoint, ["generator.checkpoint", "nothing", "config.json"]),
     (broken_checkpoint, ["model.safetensors", "cut short"]),

@@ -14,7 +14,8 @@ from ray.cluster_utils import Cluster
 from ray.exceptions import ActorUnavailableError
 
 from flowreel.jobs.engine import dispatch
-from flowreel.jobs.engine.dispatch import Dispatcher, Worker
+from flowreel.jobs.engine.dispatch import Dispatcher
+from flowreel.jobs.engine.worker import Worker
 from flowreel.schemas.clip import Clip, Shard
 from flowreel.schemas.errors import FlowreelError
 from flowreel.schemas.outcome import Rendered, ShardOutcome
@@ -26,6 +27,9 @@ SPEC = Spec.model_validate({"dataset": {"uri": "/d"}, "source": {"uri": "/s"}, "
 
 class Sleeper:
     """An actor with the engine's interface; a clip's start says how long it takes, in tenths of a second."""
+
+    def placed(self) -> str:
+        return ray.get_runtime_context().get_node_id()
 
     def ready(self) -> tuple[str, str]:
         return "here", ray.get_runtime_context().get_node_id()
@@ -99,7 +103,8 @@ class Unreachable:
     """An actor's handle whose first call of ``ready`` finds nobody, as when its node has just gone."""
 
     def __init__(self, actor: Any) -> None:
-        self.render, self.frames, self.ready, self._actor = actor.render, actor.frames, self, actor
+        self.render, self.frames, self.placed = actor.render, actor.frames, actor.placed
+        self.ready, self._actor = self, actor
 
     def remote(self) -> Any:
         self.ready = self._actor.ready

@@ -11,6 +11,7 @@ import pytest
 
 from benchmarks.common import put
 from tests.fault.harness.place import Undisturbed, Verdict
+from tests.fault.harness.processes import HANGS
 from tests.fault.harness.table import BEGIN, END, markdown
 from tests.fault.harness.world import Row, rendered_again
 
@@ -68,10 +69,16 @@ def test_clips_that_are_rendered_again_are_counted() -> None:
 
 def test_the_table_names_what_went_wrong(tmp_path: Path) -> None:
     row = Row("storm", injected=7, commands=2, versions=1, clips=35, lost=1, identical=False, note="hail")
+    row.allowed = {0}
+    for code in (0, -9, HANGS):
+        row.ended(code)
     assert not row.good
     place = tmp_path / "faults.md"
     put(place, markdown([row]), (BEGIN, END))
     text = place.read_text()
-    assert "| storm | 7 | 2 | 35 | 0 | 1 | 0 | 0 | 0 | 0 | **no** |" in text and "- storm: hail" in text
+    assert (
+        "| storm | 7 | 2 | 35 | 0 | 1 | 0 | 0 | 0 | 0 | 1 | -9 (1), 0 (1); **1 undocumented** | **no** |" in text
+        and "- storm: hail" in text
+    )
     put(place, "anew\n", (BEGIN, END))
     assert "storm" not in place.read_text() and "anew" in place.read_text()

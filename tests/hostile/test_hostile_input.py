@@ -1,6 +1,7 @@
 """Names that climb out of their folder, YAML that grows, absurd sizes, files that change under a run, secrets."""
 
 import json
+import os
 import pickle
 import shutil
 from pathlib import Path
@@ -13,15 +14,18 @@ import pytest
 import s3fs
 import torch
 
+from flowreel.jobs.spec_file import spec_text
 from flowreel.pipeline.codec import encode_ids
 from flowreel.pipeline.dataset.versions import MANIFEST_FILE, RECORD, SHARDS_FILE, load
+from flowreel.pipeline.evaluation.real_video import open_data
 from flowreel.pipeline.generator.checkpoint import read_checkpoint
 from flowreel.pipeline.maintenance.verify import verify
 from flowreel.pipeline.planning.prepare import prepare
 from flowreel.pipeline.reader.dataset import open_dataset
 from flowreel.pipeline.reader.row_groups import RowGroups
+from flowreel.pipeline.sources.label_spaces import open_label_space
 from flowreel.pipeline.storage import open_store
-from flowreel.schemas.errors import CheckpointError, FlowreelError, StorageError, UsageError
+from flowreel.schemas.errors import CheckpointError, FlowreelError, IntegrityError, StorageError, UsageError
 from flowreel.schemas.outcome import Failed, Rendered
 from flowreel.schemas.parse import parse_spec
 from tests.support.local_run import LocalRun
@@ -79,10 +83,10 @@ def forged(published: Path, tmp_path: Path) -> Path:
 
 def test_a_manifest_cannot_reach_outside_of_its_dataset(forged: Path) -> None:
     version = load(open_store(str(forged)), 1)
-    with pytest.raises(StorageError, match=r"'\.\./outside\.parquet' is no path below"):
-        RowGroups.of(version).read("../outside.parquet", 0, ["label"])
-    with pytest.raises(StorageError, match="is no path below"):
-        open_dataset(str(forged)).clip(0)
+    with pytest.raises(IntegrityError, match=r"column path, row 0: '\.\./outside\.parquet', must be data/<32 hex"):
+        RowGroups.of(version)
+    with pytest.raises(IntegrityError, match=r"column shard, row 0: '\.\./outside\.parquet', must be data/<32 hex"):
+        open_dataset(str(forged))
     assert verify(version).problems
 
 
@@ -94,10 +98,22 @@ BOMB = "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (BOMB, "its aliases expand to more than 100,000 values"),
+        (
+            BOMB,
+            "it holds more than a trillion values, and 100,000 are allowed; mappings, lists, keys and single",
+        ),
+        ("a: [" + "1," * 100_001 + "]", "it holds 100,004 values, and 100,000 are allowed"),
+        ("#" * 1_000_001, "spec: 1,000,001 bytes, and a YAML file may have 1,000,000"),
+        (
+            MINIMAL + "storage_options: {secret: !hunter2 x}\n",
+            "line 3, column 27: a tag that is not known here; put quotes",
+        ),
+        (MINIMAL + "storage_options: {secret: *hunter2 }\n", "an alias that nothing defines; put quotes around a text"),
+        (MINIMAL + "storage_options: {secret: @hunter2}\n", "found character '@' that cannot start any token"),
+        (MINIMAL + "storage_options: {secret: [hunter2\n", "expected ',' or ']', but got '<stream end>'"),
         ("a: &a [*a]\n", "a value contains itself"),
         ("a: " + "[" * 2_000, "nested too deeply"),
-        ("a: !!python/object/apply:os.system ['true']\n", "could not determine a constructor"),
+        ("a: !!python/object/apply:os.system ['true']\n", "a tag that is not known here"),
         (MINIMAL + "clips: {frames: 1, frames: 2}\n", "key 'frames' is given twice"),
         (MINIMAL + f"clips: {{frames: {'9' * 5000}}}\n", "not valid YAML"),
         (MINIMAL + "? [a, b]\n: c\n", "not valid YAML"),
@@ -115,14 +131,14 @@ BOMB = "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
             "execution.workers[0]: must be at most 100000, is 1000000",
         ),
         (MINIMAL + "failure: {max_failed_fraction: .nan}\n", "failure.max_failed_fraction: must be at most 1, is nan"),
-        (MINIMAL + "quality: {max_warp_error: .nan}\n", "quality.max_warp_error: must be above 0, is nan"),
+        (MINIMAL + "quality: {max_warp_error: .nan}\n", "quality.max_warp_error: must be a finite number, is nan"),
         (MINIMAL + "failure: {stall_s: .inf}\n", "failure.stall_s: must be a finite number, is inf"),
     ],
 )
 def test_yaml_tricks_and_absurd_values_are_refused(text: str, said: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_spec(text)
-    assert said in str(caught.value) and len(str(caught.value)) < 1000
+    assert said in str(caught.value) and len(str(caught.value)) < 1000 and "hunter2" not in str(caught.value)
 
 
 def test_a_pickle_in_place_of_weights_is_refused_and_not_run(tiny_checkpoint: Path, tmp_path: Path) -> None:
@@ -171,3 +187,14 @@ def test_storage_options_are_in_nothing_that_is_published(
     with pytest.raises(StorageError) as caught:
         prepare(local_run.spec(dataset={"uri": "s3://not-there/dataset"}, storage_options=options))
     assert SECRET not in str(caught.value)
+
+
+def test_a_file_that_is_no_yaml_is_refused_unread(tmp_path: Path) -> None:
+    large, binary = tmp_path / "large.yaml", tmp_path / "binary.yaml"
+    large.write_bytes(b"")
+    os.truncate(large, 2**40)  # a hole: reading it would take a terabyte
+    binary.write_bytes(b"\x93NUMPY\xff")
+    for place, said in ((large, "1,099,511,627,776 bytes, and a YAML file may have"), (binary, "not a text file")):
+        for opened in (spec_text, lambda uri: open_label_space(uri, {}), open_data):
+            with pytest.raises(UsageError, match=said):
+                opened(str(place))

@@ -5,7 +5,10 @@ import re
 import subprocess
 import sys
 import sysconfig
+import tomllib
+from importlib import util
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +17,11 @@ from .manifests import INFRA
 ROOT = INFRA.parent
 INDEX = {**os.environ, "TORCH_CPU_INDEX": "https://pypi.org/simple"}  # PyTorch comes from where pip is set up to look
 DOCKERFILE = (INFRA / "Dockerfile").read_text()
+LOCKS = {variant: INFRA / f"image/requirements-{variant}.lock" for variant in ("cpu", "cuda")}
+_SPEC = util.spec_from_file_location("lock", INFRA / "image/lock.py")
+assert _SPEC and _SPEC.loader
+lock: Any = util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(lock)
 
 
 def lint(text: str) -> str:
@@ -78,6 +86,29 @@ def test_a_wrong_variant_is_refused(tmp_path: Path) -> None:
     assert done.returncode == 2 and "VARIANT=rocm: must be cpu or cuda" in done.stderr
 
 
+@pytest.mark.parametrize("variant", LOCKS)
+def test_the_lock_is_that_of_the_constraints(variant: str) -> None:
+    """Every file has a hash, every version is the one that is tested, and nothing that the image needs is missing."""
+    first, *lines = LOCKS[variant].read_text().splitlines()
+    assert f"lock.py {variant}" in first
+    found = [re.fullmatch(r"([a-z0-9-]+)==(\S+) --hash=sha256:[0-9a-f]{64}", line) for line in lines]
+    locked = {match[1]: match[2].partition("+")[0] for match in found if match}
+    assert len(locked) == len(lines) > 100
+    pinned = [line.partition("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line]
+    tested = {lock.canonical(name): version for name, _, version in pinned}
+    again = f"run `python infra/image/lock.py {variant}` again"
+    assert {name: version for name, version in locked.items() if tested.get(name, version) != version} == {}, again
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = {lock.canonical(re.split(r"[\[<>=!~;, ]", text, maxsplit=1)[0]) for text in lock.requirements(project)}
+    assert wanted - locked.keys() == set(), again
+
+
+def test_the_cpu_lock_takes_pytorch_without_cuda() -> None:
+    assert re.search(r"^torch==\S+\+cpu ", LOCKS["cpu"].read_text(), re.MULTILINE)
+    assert "nvidia" not in LOCKS["cpu"].read_text() and "+cpu" not in LOCKS["cuda"].read_text()
+    assert re.search(r"^nvidia-cudnn", LOCKS["cuda"].read_text(), re.MULTILINE)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_install_steps_give_a_working_flowreel(tmp_path: Path) -> None:
@@ -85,7 +116,6 @@ def test_the_install_steps_give_a_working_flowreel(tmp_path: Path) -> None:
     source, venv = tmp_path / "src", tmp_path / "venv"
     source.mkdir()
     for name in (
-        "constraints.txt",
         "pyproject.toml",
         "README.md",
         "LICENSE",
@@ -95,6 +125,8 @@ def test_the_install_steps_give_a_working_flowreel(tmp_path: Path) -> None:
         "jobs",
     ):
         (source / name).symlink_to(ROOT / name)
+    for lock_file in LOCKS.values():
+        (source / lock_file.name).symlink_to(lock_file)
     subprocess.run([sys.executable, "-m", "venv", venv], check=True)
     for step in ("libraries", "flowreel"):
         run = [INFRA / "image/install.sh", step, "cpu", venv]

@@ -89,3 +89,33 @@ def test_spot_nodes_carry_workers_and_drain_and_the_head_is_kept(overlay: str) -
     assert spec["nodeSelector"] == {"karpenter.sh/capacity-type": "spot"}
     assert {t["key"] for t in spec["tolerations"]} >= {"nvidia.com/gpu", "karpenter.sh/capacity-type"}
     assert "secret" not in yaml.safe_dump(built(overlay)).lower()
+
+
+@pytest.mark.parametrize("overlay", CLUSTERS)
+def test_ray_asks_for_a_token_and_only_its_own_pods_reach_all_of_it(overlay: str) -> None:
+    spec = one(overlay, CLUSTERS[overlay])["spec"]
+    spec = spec.get("jobTemplate", spec)
+    cluster = spec.get("rayClusterSpec", spec)
+    assert cluster["authOptions"] == {"mode": "token"}
+    policy = one(overlay, "NetworkPolicy")
+    ray = {"matchLabels": {"ray.io/is-ray-node": "yes"}}  # KubeRay's label of every pod of a cluster
+    assert policy["metadata"]["namespace"] == "flowreel" and policy["spec"]["podSelector"] == ray
+    assert policy["spec"]["policyTypes"] == ["Ingress"]
+    free = [rule["from"] for rule in policy["spec"]["ingress"] if "ports" not in rule]
+    assert free == [[{"podSelector": ray}]]  # not from other namespaces, nor for all pods of this one
+    opened = {port["port"]: rule["from"] for rule in policy["spec"]["ingress"] for port in rule.get("ports", ())}
+    assert opened.keys() == {8265, 8080} and all(opened.values())
+    anywhere = [source for sources in opened.values() for source in sources if "namespaceSelector" in source]
+    assert anywhere and all(source.get("podSelector", {}).get("matchLabels") for source in anywhere)
+    ports = {
+        p["name"]: p["containerPort"] for p in cluster["headGroupSpec"]["template"]["spec"]["containers"][0]["ports"]
+    }
+    assert {ports["dashboard"], ports["metrics"]} == opened.keys()
+
+
+def test_the_nightly_job_has_the_token_of_its_cluster() -> None:
+    (container,) = one("refresh-cronjob", "CronJob")["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    env = {entry["name"]: entry for entry in container["env"]}
+    cluster = one("refresh-cronjob", "RayCluster")["metadata"]["name"]
+    assert env["RAY_AUTH_MODE"]["value"] == "token" and "value" not in env["RAY_AUTH_TOKEN"]
+    assert env["RAY_AUTH_TOKEN"]["valueFrom"]["secretKeyRef"] == {"name": cluster, "key": "auth_token"}

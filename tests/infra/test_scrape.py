@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import ray
 
-from flowreel.jobs.engine.dispatch import Worker
 from flowreel.jobs.engine.metrics import METRICS, DriverMetrics, WorkerMetrics
+from flowreel.jobs.engine.worker import Worker
 from flowreel.schemas.outcome import DataFile, Failed, Rendered, ShardOutcome
 
 from .local_cluster import Start

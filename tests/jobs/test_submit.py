@@ -29,6 +29,7 @@ def written(tmp_path: Path, **groups: Any) -> str:
         ({"dataset": {"uri": "out/city"}}, [], "dataset.uri 'out/city' is relative"),
         ({}, ["generator.checkpoint=my/model"], "generator.checkpoint 'my/model' is relative"),
         ({"storage_options": {"client_kwargs": {"aws_secret_access_key": "hunter2"}}}, [], "aws_secret_access_key"),
+        ({"quality": {"segmenter": "my/net.onnx"}}, [], "quality.segmenter 'my/net.onnx' is relative"),
         (
             {"source": {"uri": "s3://b/s", "storage_options": {"secret": "hunter2"}}},
             [],
@@ -93,3 +94,9 @@ def test_nobody_at_the_address_is_said() -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2 and "no Ray dashboard takes jobs there" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_what_the_user_allows_goes_along() -> None:
+    sent = Arguments(Job.RENDER, "here.yaml", set_=["clips.frames=3"], allow_code=True)
+    assert submit.entrypoint(sent) == "python -m flowreel render spec.yaml --set clips.frames=3 --allow-code"
+    assert "--allow-code" not in submit.entrypoint(Arguments(Job.REFRESH, "s3://b/spec.yaml"))

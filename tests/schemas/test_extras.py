@@ -4,6 +4,7 @@ import pickle
 import re
 import sys
 import tomllib
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from flowreel.jobs import cli
 from flowreel.jobs.engine.cluster import check_extras
 from flowreel.pipeline.generator import cpu_features
 from flowreel.pipeline.generator.engine import engine_for
+from flowreel.pipeline.storage import open_store
 from flowreel.schemas.errors import MissingExtra
 from flowreel.schemas.extras import EXTRAS, explain, pip_install, require
 from flowreel.schemas.spec import ExecutionSpec
@@ -69,6 +71,15 @@ def test_any_failed_import_of_an_extra_is_explained() -> None:
     assert pip_install("render") in str(explain(ModuleNotFoundError(name="ray.train.torch")))
     assert pip_install("train") in str(explain(ModuleNotFoundError(name="tensorboard")))
     assert explain(ModuleNotFoundError(name="flowreel.nothing")) is None and explain(ModuleNotFoundError()) is None
+
+
+@pytest.mark.parametrize(("uri", "extra"), [("s3://b/x", "s3"), ("gs://b/x", "gcs"), ("abfs://c@a/x", "azure")])
+def test_a_store_names_its_extra(uri: str, extra: str, without: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    without(*EXTRAS[extra])
+    monkeypatch.delitem(import_module("fsspec.registry")._registry, uri.partition("://")[0], raising=False)
+    told = rf"{re.escape(uri)} needs \w+, which is not installed.+flowreel\[{extra}\]"
+    with pytest.raises(MissingExtra, match=told):
+        open_store(uri)
 
 
 def test_the_command_line_prints_one_sentence(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:

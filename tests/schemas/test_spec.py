@@ -65,7 +65,8 @@ quality:
   max_frozen: null
   min_label_agreement: null
 failure: {max_attempts: 3, max_failed_fraction: 0.01, max_dropped_fraction: 0.1, stall_s: 900, retry_failed: false}
-execution: {num_gpus: 1, num_cpus: 2, workers: [1, 8], grace_s: 25, checkpoint_frames: 1000}
+execution:
+  {num_gpus: 1, num_cpus: 2, workers: [1, 8], grace_s: 25, placement_timeout_s: 900, checkpoint_frames: 1000}
 storage_options: {}                          # to fsspec; never logged, never stored
 """
 
@@ -133,10 +134,11 @@ OUTSIDE = "source.labels: '{}' must be relative to source.uri, without empty par
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("dataset.uri=''", "dataset.uri: '': String should have at least 1 character"),
+        ("dataset.uri=''", "dataset.uri: must have at least 1 character"),
         ("dataset.keep_versions=0", "dataset.keep_versions: must be at least 1, is 0"),
-        ("source.fps=0", "source.fps: must be above 0, is 0"),
-        ("source.fps=.inf", "source.fps: must be at most 1000, is inf"),
+        ("source.fps=0", "source.fps: must be at least 0.000001, is 0"),
+        ("source.fps=1e-320", "source.fps: must be at least 0.000001, is '1e-320'"),
+        ("source.fps=.inf", "source.fps: must be a finite number, is inf"),
         ("source.remap={a: 1}", "source.remap.a: must be an integer, is 'a'"),
         ("source.labels='{sequence}/a_*_*.png'", BAD_TEMPLATE.format("{sequence}/a_*_*.png")),
         ("source.labels='./{sequence}/*.png'", OUTSIDE.format("./{sequence}/*.png")),
@@ -174,12 +176,13 @@ OUTSIDE = "source.labels: '{}' must be relative to source.uri, without empty par
         ("split={train: 0.5}", "split: shares sum to 0.5, must be 1; for example train: 0.9, val: 0.1"),
         ("split={}", "split: shares sum to 0, must be 1"),
         ("split={a: 1.5, b: -0.5}", "split.a: must be at most 1, is 1.5"),
-        ("quality.max_warp_error=0", "quality.max_warp_error: must be above 0, is 0"),
+        ("quality.max_warp_error=0", "quality.max_warp_error: must be at least 0.000000000001, is 0"),
         ("quality.min_label_agreement=0.5", "quality: min_label_agreement 0.5 cannot be checked without a segmenter"),
         ("quality={min_sharpness: 5, max_sharpness: 4}", "quality: min_sharpness 5 is above max_sharpness 4: nothing"),
         ("failure.max_attempts=0", "failure.max_attempts: must be at least 1, is 0"),
         ("failure.max_failed_fraction=2", "failure.max_failed_fraction: must be at most 1, is 2"),
         ("execution.num_gpus=1.5", "execution.num_gpus: 1.5 must be a whole number above 1, or a fraction of one GPU"),
+        ("execution.num_gpus=1e-320", "execution.num_gpus: 9.99989e-321 is too small a part of a GPU; give 0 for none"),
         ("execution.num_gpus=-1", "execution.num_gpus: must be at least 0, is -1"),
         ("execution.workers=[4, 2]", "execution.workers: least 4 is above most 2; for example [1, 4]"),
         ("storage_options=hunter2", "storage_options: must be a mapping of fields, is ***"),
@@ -209,7 +212,7 @@ def test_every_problem_is_listed_at_once() -> None:
     assert lines == [
         "job.yaml: 3 problems",
         "  dataset: missing, but required; `flowreel schema` lists all fields",
-        "  source.fps: must be above 0, is 0",
+        "  source.fps: must be at least 0.000001, is 0",
         "  clips.frame: unknown field; did you mean 'frames'?",
     ]
 
@@ -239,7 +242,7 @@ def test_an_unknown_field_suggests_the_near_one_or_lists_them(override: str, mes
         ("- a", "job.yaml: must be a mapping of fields, not a list; see `flowreel schema`"),
         ("", "job.yaml: empty; `flowreel schema` lists the fields"),
         ("a: {b: 1, b: 2}", "job.yaml: not valid YAML: line 1, column 11: key 'b' is given twice"),
-        ("a: \x00", "job.yaml: not valid YAML: unreadable"),
+        ("a: \x00", "job.yaml: not valid YAML: unreadable: a control character"),
     ],
 )
 def test_what_is_no_yaml_mapping_is_refused_with_its_place(text: str, message: str) -> None:

@@ -47,7 +47,7 @@ class LocalRun:
             "generator": {"checkpoint": str(self.checkpoint), "batch": 2},
             "clips": {"frames": 3},
             "execution": {"num_gpus": 0},
-        }
+        } | ({} if "split" in groups else {"split": {"train": 1.0}})
         for name, group in groups.items():
             tree[name] = tree.get(name, {}) | group if isinstance(group, dict) else group
         return Spec.model_validate(tree)

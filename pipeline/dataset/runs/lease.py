@@ -15,13 +15,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
+from flowreel.pipeline.dataset import layout
+from flowreel.pipeline.dataset.checked_record import read_record
 from flowreel.pipeline.storage import FileInfo, NotFound, Store
-from flowreel.schemas.errors import IntegrityError, StorageError
+from flowreel.schemas.errors import StorageError
+from flowreel.schemas.run import LeaseRecord
 
 log = logging.getLogger(__name__)
 
-RUNS, SWEEPS = "runs/leases", "runs/sweeps"
+RUNS, SWEEPS = layout.RUN_LEASES, layout.SWEEP_LEASES
 HEARTBEAT_S = 60.0
+UNKNOWN = "what a live run needs is unknown: delete this file when no run is working on the dataset"
 LEASE_S = 600.0  # whoever has not renewed a lease for so long is gone
 POLL_S = 1.0
 
@@ -42,7 +46,7 @@ class Lease:
     """The lease of this process, for the time of a ``with`` block."""
 
     def __init__(self, dataset: Store, folder: str) -> None:
-        self.path = f"{folder}/{uuid.uuid4().hex}.json"
+        self.path = folder + layout.LEASE.format(owner=uuid.uuid4().hex)
         self.plan_ids: list[str] = []
         self._dataset, self._files, self._beats = dataset, list[str](), 0
         self._renewed = 0.0
@@ -107,16 +111,12 @@ def in_use(dataset: Store, leases: Iterable[FileInfo]) -> InUse:
     plan_ids, files = set[str](), set[str]()
     for info in leases:
         try:
-            body = json.loads(dataset.read(info.path))
-            plan_ids |= set(body["plan_ids"])
-            files |= set(body["files"])
+            data = dataset.read(info.path)
         except NotFound:
             continue
-        except (ValueError, KeyError, TypeError, RecursionError):
-            raise IntegrityError(
-                f"{dataset.url(info.path)}: damaged, so what a live run needs is unknown; delete it when no run is"
-                " working on this dataset"
-            ) from None
+        body = read_record(data, dataset.url(info.path), LeaseRecord, UNKNOWN)
+        plan_ids.update(body.plan_ids)
+        files.update(body.files)
     return InUse(frozenset(plan_ids), frozenset(files))
 
 

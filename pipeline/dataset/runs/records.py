@@ -1,9 +1,9 @@
 """Records of an unfinished run, ``runs/<plan_id>/``: what an interrupted render needs to resume."""
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -11,13 +11,15 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from flowreel.pipeline.concurrency import prefetch
+from flowreel.pipeline.dataset import layout
+from flowreel.pipeline.dataset.checked_record import read_record
 from flowreel.pipeline.dataset.data_file import path_of
 from flowreel.pipeline.dataset.own_files import is_own
 from flowreel.pipeline.identity import IdSearch, id_array
-from flowreel.pipeline.storage import NotFound, Store
-from flowreel.schemas.errors import IntegrityError
+from flowreel.pipeline.storage import FileInfo, NotFound, Store
 from flowreel.schemas.outcome import ClipOutcome, Failed, Rejected, Rendered, ShardOutcome
 from flowreel.schemas.plan import Plan
+from flowreel.schemas.run import RunFacts
 
 READERS = 16
 AHEAD = 1024  # records that are read before they are wanted
@@ -29,24 +31,24 @@ _OF_SHARD = TypeAdapter(ShardOutcome)
 
 def folder(plan_id: str) -> str:
     """Gives the folder of a run's records."""
-    return f"runs/{plan_id}"
+    return layout.RUN.format(plan=plan_id)
 
 
 def plan_path(plan_id: str) -> str:
     """Gives the path of a run's plan (columns `flowreel.schemas.plan.PLAN`)."""
-    return f"{folder(plan_id)}/plan.parquet"
+    return layout.RUN_PLAN.format(plan=plan_id)
 
 
 def save_run(dataset: Store, plan: Plan, facts: dict[str, Any]) -> None:
     """Records that a run of this plan has begun, for `flowreel status`. ``facts``: JSON fields to record besides."""
     size = {"clips": plan.clip_count, "frames": plan.frame_count, "shards": len(plan.shards)}
-    dataset.write(f"{folder(plan.plan_id)}/run.json", json.dumps({**facts, **size}, indent=2).encode())
+    dataset.write(layout.RUN_RECORD.format(plan=plan.plan_id), json.dumps({**facts, **size}, indent=2).encode())
 
 
 def save_outcome(dataset: Store, plan_id: str, outcome: ShardOutcome) -> None:
     """Records a shard's outcome; it counts once the data file that it names exists too."""
     tree = asdict(outcome) | {"clips": [{"outcome": type(c).__name__.lower(), **asdict(c)} for c in outcome.clips]}
-    dataset.write(f"{folder(plan_id)}/outcomes/{outcome.shard_id}.json", json.dumps(tree).encode())
+    dataset.write(layout.OUTCOME.format(plan=plan_id, shard=outcome.shard_id), json.dumps(tree).encode())
 
 
 def load_outcomes(dataset: Store, plan_id: str) -> Iterator[ShardOutcome]:
@@ -55,8 +57,8 @@ def load_outcomes(dataset: Store, plan_id: str) -> Iterator[ShardOutcome]:
     A damaged record counts for nothing: its shard is rendered again.
     """
     sizes: _Sizes | None = None
-    found = chain.from_iterable(dataset.pages(f"{folder(plan_id)}/outcomes"))
-    for outcome in prefetch(lambda info: _parse(dataset.read(info.path, size=info.size)), found, AHEAD, READERS):
+    found = chain.from_iterable(dataset.pages(layout.OUTCOMES.format(plan=plan_id)))
+    for outcome in prefetch(partial(_read, dataset), found, AHEAD, READERS):
         if outcome is not None:
             sizes = sizes or _Sizes(dataset)
             if outcome.file is None or sizes.of(outcome.file.path) == outcome.file.size:
@@ -82,15 +84,19 @@ class _Sizes:
 
 def _shard_of(path: str) -> str:
     """Gives the id that names a data file; empty for other files."""
-    found = re.fullmatch(re.escape(path_of("ID")).replace("ID", "([0-9a-f]{32})"), path)
-    return found[1] if found else ""
+    return layout.field_of(layout.DATA, path)
 
 
 def forget_failures(dataset: Store, plan_id: str) -> None:
     """Deletes the records of shards with failed clips, so that those clips are rendered again."""
     for outcome in load_outcomes(dataset, plan_id):
         if any(isinstance(clip, Failed) for clip in outcome.clips):
-            dataset.delete(f"{folder(plan_id)}/outcomes/{outcome.shard_id}.json")
+            dataset.delete(layout.OUTCOME.format(plan=plan_id, shard=outcome.shard_id))
+
+
+def exists(dataset: Store, plan_id: str) -> bool:
+    """Tells whether there are records of a run."""
+    return bool(plan_id) and any(dataset.pages(folder(plan_id)))
 
 
 def end_run(dataset: Store, plan_id: str) -> None:
@@ -102,20 +108,24 @@ def end_run(dataset: Store, plan_id: str) -> None:
 def unfinished_runs(dataset: Store) -> list[dict[str, Any]]:
     """Gives what `save_run` recorded of every run that has not ended, with the number of its recorded shards."""
     runs = []
-    for info in dataset.list("runs", "runs/*/run.json"):
+    for info in dataset.list("runs", layout.RUN_RECORD.format(plan="*")):
         try:
-            facts = dict(json.loads(dataset.read(info.path)))
+            data = dataset.read(info.path)
         except NotFound:  # it has just ended
             continue
-        except (ValueError, TypeError, RecursionError):
-            raise IntegrityError(
-                f"{dataset.url(info.path)}: damaged; delete it: the run itself does not need it"
-            ) from None
+        facts = read_record(data, dataset.url(info.path), RunFacts, "delete it: the run itself does not need it")
         plan_id = info.path.split("/")[1]
-        runs.append(
-            {"plan_id": plan_id, **facts, "shards_done": sum(map(len, dataset.pages(f"{folder(plan_id)}/outcomes")))}
-        )
+        done = sum(map(len, dataset.pages(layout.OUTCOMES.format(plan=plan_id))))
+        runs.append({"plan_id": plan_id, **facts.model_dump(exclude_unset=True), "shards_done": done})
     return runs
+
+
+def _read(dataset: Store, info: FileInfo) -> ShardOutcome | None:
+    """Reads a record; None if it is damaged, or has gone since it was listed, as its run has ended."""
+    try:
+        return _parse(dataset.read(info.path, size=info.size))
+    except NotFound:
+        return None
 
 
 def _parse(data: bytes) -> ShardOutcome | None:

@@ -8,12 +8,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from flowreel.pipeline.dataset import layout
 from flowreel.pipeline.storage import NotFound, Store
 from flowreel.schemas.outcome import ShardOutcome
 from flowreel.schemas.plan import RenderSettings
 from flowreel.schemas.run import RunSummary
 
-FOLDER = "runs/summaries"
+FOLDER = layout.SUMMARIES
 KEPT = 100  # newest summaries of a dataset
 
 
@@ -56,7 +57,7 @@ class Tally:
 def save(dataset: Store, summary: RunSummary) -> None:
     """Saves a summary, and deletes the oldest ones beyond `KEPT`."""
     begun = datetime.fromisoformat(summary.started).strftime("%Y%m%dT%H%M%SZ")
-    dataset.write(f"{FOLDER}/{begun}-{summary.plan_id}.json", summary.model_dump_json(indent=2).encode())
+    dataset.write(layout.SUMMARY.format(begun=begun, plan=summary.plan_id), summary.model_dump_json(indent=2).encode())
     dataset.delete(*_newest_first(dataset)[KEPT:])
 
 

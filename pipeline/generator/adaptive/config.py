@@ -4,9 +4,10 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from flowreel.pipeline.generator.config import Positive, TakesSizes
+from flowreel.pipeline.generator.config import TakesSizes
+from flowreel.pipeline.generator.image_config import Side, Width
 
-Widths = Annotated[tuple[Positive, ...], Field(min_length=3, max_length=8)]
+Widths = Annotated[tuple[Width, ...], Field(min_length=3, max_length=8)]
 
 
 class AdaptiveConfig(TakesSizes, BaseModel):
@@ -21,14 +22,14 @@ class AdaptiveConfig(TakesSizes, BaseModel):
     architecture: Literal["adaptive"] = "adaptive"
     label_space: str = "cityscapes"
     label_nc: Annotated[int, Field(ge=0, le=256)] = 35  # 0: frames are pictures (pose, face), not label maps
-    input_nc: Positive = 3  # channels of such a picture; unused with labels
+    input_nc: Width = 3  # channels of such a picture; unused with labels
     use_instance: bool = True
     n_frames: Annotated[int, Field(ge=2, le=256)] = 3
     features: Widths = (32, 48, 64, 96, 128, 128)
     widths: Widths = (32, 64, 128, 256, 256, 256)
     style: Annotated[int, Field(ge=1, le=256)] = 16  # numbers that say what a clip looks like
     motion: Annotated[int, Field(ge=2, le=256)] = 32  # channels of the motion network at half the size
-    size: tuple[Positive, Positive] | None = None  # width, height of the training frames: where it looks best
+    size: tuple[Side, Side] | None = None  # width, height of the training frames: where it looks best
     description: str = ""
     held_out: tuple[str, ...] = ()  # sequences of the training data that it has not seen: what it is measured on
     sources: dict[str, str] = {}  # imported weights: file name -> SHA-256

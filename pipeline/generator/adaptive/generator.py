@@ -5,6 +5,7 @@ from functools import lru_cache
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from flowreel.pipeline.generator.adaptive.config import AdaptiveConfig
@@ -39,6 +40,11 @@ class AdaptiveGenerator(nn.Module):
     def device(self) -> torch.device:
         return next(self.parameters()).device
 
+    @property
+    def scales(self) -> list["AdaptiveGenerator"]:
+        """Gives the networks with a history of their own, as vid2vid's generators do: it is one."""
+        return [self]
+
     def forward(self, window_BTLHW: Tensor, history_BPHW: Tensor | None, style_BZ: Tensor | None = None) -> Drawn:
         """Draws a frame.
 
@@ -48,7 +54,7 @@ class AdaptiveGenerator(nn.Module):
         now_BLHW = window_BTLHW[:, -1]
         if style_BZ is None:
             style_BZ = now_BLHW.new_zeros((len(now_BLHW), self.config.style))
-        noise_B1HW = unit_noise(*now_BLHW.shape[-2:]).to(now_BLHW).expand(len(now_BLHW), -1, -1, -1)
+        noise_B1HW = self._noise(now_BLHW)
         features = self.image.encoder(now_BLHW, style_BZ)
         if history_BPHW is None:
             raw_B3HW = self.image.decoder(features, style_BZ, noise_B1HW)
@@ -59,9 +65,21 @@ class AdaptiveGenerator(nn.Module):
         raw_B3HW = self.image.decoder(features, style_BZ, noise_B1HW)
         return Drawn(over(raw_B3HW, warped_B3HW, moved.weight_B1HW), raw_B3HW, moved)
 
+    def half_size(self, now_BLHW: Tensor) -> Tensor:
+        """Gives what a first frame is made of at half its size: (B, C, H/2, W/2)."""
+        style_BZ = now_BLHW.new_zeros((len(now_BLHW), self.config.style))
+        features = self.image.encoder(now_BLHW, style_BZ)
+        return self.image.decoder.features(features, style_BZ, self._noise(now_BLHW), last=1)
 
-@lru_cache(maxsize=8)
+    def _noise(self, now_BLHW: Tensor) -> Tensor:
+        return unit_noise(*now_BLHW.shape[-2:]).to(now_BLHW).expand(len(now_BLHW), -1, -1, -1)
+
+
 def unit_noise(height: int, width: int) -> Tensor:
     """Draws unit normals (1, 1, H, W), the same on all machines and for all clips."""
-    drawn_HW = np.random.default_rng(0).standard_normal((height, width), dtype=np.float32)
-    return torch.from_numpy(drawn_HW)[None, None]
+    return torch.from_numpy(_drawn(height, width))[None, None]
+
+
+@lru_cache(maxsize=8)  # of arrays: a tensor that was made while rendering cannot be trained with
+def _drawn(height: int, width: int) -> NDArray[np.float32]:
+    return np.random.default_rng(0).standard_normal((height, width), dtype=np.float32)

@@ -1,14 +1,17 @@
 """Reads many files of a source: those that lie in one container together, all others one by one."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 
 import pyarrow as pa
 
+from flowreel.pipeline.concurrency import ByteBudget
 from flowreel.pipeline.sources.containers.store import ContainerStore, Row, together
 from flowreel.pipeline.storage import DanglingLink, Store
 
-Batch = Callable[[], Iterator[tuple[int, bytes | DanglingLink]]]  # rows of the files, their bytes or what they are
+Read = Generator[tuple[int, bytes | DanglingLink], None, None]
+READING = ByteBudget(256 * 2**20)  # files that are being read and looked into
+Batch = Callable[[], Read]  # rows of the files, their bytes or what they are
 
 
 def batches(store: Store, files: pa.Table, rows: Sequence[int]) -> list[Batch]:
@@ -33,17 +36,19 @@ def batches(store: Store, files: pa.Table, rows: Sequence[int]) -> list[Batch]:
 
 
 def _one(store: Store, files: pa.Table, row: int) -> Batch:
-    def read() -> Iterator[tuple[int, bytes | DanglingLink]]:
-        try:
-            yield row, store.read(files["path"][row].as_py(), size=files["size"][row].as_py())
-        except DanglingLink as error:
-            yield row, error
+    def read() -> Read:
+        size = files["size"][row].as_py()
+        with READING.hold(size):
+            try:
+                yield row, store.read(files["path"][row].as_py(), size=size)
+            except DanglingLink as error:
+                yield row, error
 
     return read
 
 
 def _group(store: ContainerStore, group: Sequence[Row], rows: dict[str, list[int]]) -> Batch:
-    def read() -> Iterator[tuple[int, bytes | DanglingLink]]:
+    def read() -> Read:
         for member, data in store.stream(group):
             yield from ((row, data) for row in rows[member["path"]])
 

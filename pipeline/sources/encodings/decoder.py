@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from flowreel.pipeline.codec import resize_ids
 from flowreel.pipeline.id_maps import ColourPicture, decode_colours, decode_ids
 from flowreel.pipeline.sources.encodings import colours, segments
 from flowreel.pipeline.sources.encodings.hints import fitting
@@ -34,6 +35,11 @@ class MapFile(NamedTuple):
     ids_HW: NDArray[np.integer]
     instance_HW: NDArray[np.integer] | None
     reading: str
+
+    def resized(self, size: tuple[int, int]) -> "MapFile":
+        """Gives both at ``size`` (width, height), by nearest neighbour."""
+        instance_HW = None if self.instance_HW is None else resize_ids(self.instance_HW, size)
+        return MapFile(resize_ids(self.ids_HW, size), instance_HW, self.reading)
 
 
 @dataclass(frozen=True)

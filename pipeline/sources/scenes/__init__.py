@@ -14,7 +14,7 @@ from flowreel.pipeline.sources.scenes.geometry import geometry
 from flowreel.pipeline.sources.scenes.street import Street
 from flowreel.pipeline.sources.scenes.world import Label, paint_frame
 from flowreel.schemas.errors import UsageError
-from flowreel.schemas.source import ProceduralSpec
+from flowreel.schemas.source_kinds import ProceduralSpec
 
 __all__ = ["SCENE_FORMAT", "Drive", "Label", "Scene", "Truth", "street_scene"]
 

@@ -8,7 +8,7 @@ import numpy as np
 from flowreel.pipeline.sources.scenes import bodies
 from flowreel.pipeline.sources.scenes.street_plan import BEHIND, StreetPlan
 from flowreel.pipeline.sources.scenes.world import Pose
-from flowreel.schemas.procedural import RareSpec
+from flowreel.schemas.source_kinds import RareSpec
 
 CROWD = (10, 25)  # people
 

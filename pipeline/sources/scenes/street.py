@@ -8,7 +8,7 @@ from flowreel.pipeline.sources.scenes import bodies, scenery
 from flowreel.pipeline.sources.scenes.rare_events import rare_events
 from flowreel.pipeline.sources.scenes.street_plan import BEHIND, LANE, PARKING, Side, draw_plan
 from flowreel.pipeline.sources.scenes.world import Camera, Label, Pose, Thing
-from flowreel.schemas.source import ProceduralSpec
+from flowreel.schemas.source_kinds import ProceduralSpec
 
 Poses = tuple[Pose, ...]
 VEHICLE_GAP = 13.0  # metres from one vehicle to the next in a lane, at least: a bus and room to stop

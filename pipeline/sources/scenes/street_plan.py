@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from flowreel.pipeline.sources.scenes.world import Camera, Label
-from flowreel.schemas.source import ProceduralSpec
+from flowreel.schemas.source_kinds import ProceduralSpec
 
 FRAMES_PER_SECOND = 17.0
 VIEW = (70.0, 230.0)  # metres of street beyond the end of the drive

@@ -9,9 +9,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from flowreel.pipeline.codec import decode_image, resize_ids, resize_image
+from flowreel.pipeline.codec import decode_image, resize_image
 from flowreel.pipeline.edits import remap_table, thing_regions
 from flowreel.pipeline.edits.maps import filled, members
+from flowreel.pipeline.image_files import decoding
 from flowreel.pipeline.sources.encodings import MapFile
 from flowreel.pipeline.sources.keypoints.frames import Given
 from flowreel.pipeline.storage import Store
@@ -32,13 +33,15 @@ def read_frames(source: TrainingSource, frames: Sequence[TrainingFrame], size: t
     wanted = [m for f in frames for m in (f.label, f.image, f.instance, f.guide) if m is not None]
     media, table = read_media(source.store, wanted), remap_table(source.remap, source.space)
 
+    def map_file(medium: Medium, role: str, data: bytes) -> MapFile:
+        return source.decoder.read(data, medium.path, role).resized(size)
+
     def one(frame: TrainingFrame) -> FrameData:
         if source.points and frame.crop:
             found = _point_frame(source, frame, media)
             return replace(found, image_HW3=_image(source.store, frame, media, size))
-        label = _decoded(source.store, frame.label, media, partial(_map_file, source, frame.label, "label"))
-        raw_HW = label.ids_HW
-        label_HW = resize_ids(table[raw_HW], size)
+        label = _decoded(source.store, frame.label, media, partial(map_file, frame.label, "label"))
+        label_HW = table[label.ids_HW]
         unknown = set(np.unique(label_HW).tolist()) - source.space.ids
         if unknown:
             name, ids = source.store.url(frame.label.path), sorted(unknown)
@@ -47,18 +50,13 @@ def read_frames(source: TrainingSource, frames: Sequence[TrainingFrame], size: t
         if frame.instance is None or media[frame.instance] is None:
             return FrameData(label_HW, thing_regions(label_HW, source.space), image_HW3)
         if label.instance_HW is not None:
-            instance_HW = resize_ids(label.instance_HW, size)
-            return FrameData(label_HW, filled(instance_HW, ~members(label_HW, source.space.things), 0), image_HW3)
-        read = partial(_map_file, source, frame.instance, "instance")
-        instance_HW = resize_ids(_decoded(source.store, frame.instance, media, read).ids_HW, size)
-        return FrameData(label_HW, instance_HW, image_HW3)
+            instance_HW = filled(label.instance_HW, ~members(label_HW, source.space.things), 0)
+            return FrameData(label_HW, instance_HW, image_HW3)
+        instances = _decoded(source.store, frame.instance, media, partial(map_file, frame.instance, "instance"))
+        return FrameData(label_HW, instances.ids_HW, image_HW3)
 
     with ThreadPoolExecutor(READERS) as pool:
         return list(pool.map(one, frames))
-
-
-def _map_file(source: TrainingSource, medium: Medium, role: str, data: bytes) -> MapFile:
-    return source.decoder.read(data, medium.path, role)
 
 
 def read_images(store: Store, frames: Sequence[TrainingFrame], size: tuple[int, int]) -> list[Rgb]:
@@ -69,8 +67,11 @@ def read_images(store: Store, frames: Sequence[TrainingFrame], size: tuple[int, 
 
 
 def _image(store: Store, frame: TrainingFrame, media: dict[Medium, bytes | None], size: tuple[int, int]) -> Rgb:
-    image_HW3 = _decoded(store, frame.image, media, decode_image)
-    return frame.crop.smooth(image_HW3) if frame.crop else resize_image(image_HW3, size)
+    def at_size(data: bytes) -> Rgb:
+        image_HW3 = decode_image(data)
+        return frame.crop.smooth(image_HW3) if frame.crop else resize_image(image_HW3, size)
+
+    return _decoded(store, frame.image, media, at_size)
 
 
 def _point_frame(source: TrainingSource, frame: TrainingFrame, media: dict[Medium, bytes | None]) -> FrameData:
@@ -83,7 +84,10 @@ def _point_frame(source: TrainingSource, frame: TrainingFrame, media: dict[Mediu
 
 
 def _decoded(store: Store, medium: Medium, media: dict[Medium, bytes | None], decode: Callable[[bytes], T]) -> T:
+    """Decodes a medium, one that is large alone. Raises SourceError, naming it."""
+    data = media[medium] or b""
     try:
-        return decode(media[medium] or b"")
+        with decoding(data):
+            return decode(data)
     except ValueError as error:
         raise SourceError(f"{store.url(medium.path)}: {error}") from None

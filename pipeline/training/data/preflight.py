@@ -4,15 +4,17 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from flowreel.pipeline.generator.config import GeneratorConfig
+from flowreel.pipeline.generator.adaptive.config import AdaptiveConfig
+from flowreel.pipeline.generator.config import GeneratorConfig, TakesSizes
 from flowreel.pipeline.sources.template import natural
 from flowreel.pipeline.training.data.sampling import Sampling, least_frames
 from flowreel.pipeline.training.data.sequences import TrainingSequence
 from flowreel.schemas.label_space import LabelSpace
 from flowreel.schemas.sequence import Sequence, SourceFile
-from flowreel.schemas.training import TrainSpec
+from flowreel.schemas.training import NetworkSpec, TrainSpec
 
 MAX_STRETCH = 0.02  # how far the shapes of an image and its label map may differ: rounded sides, not another crop
+LITE2_LEAST = 32  # pixels: sides that EfficientNet-Lite2 can halve five times
 MOST_CHANNELS = 256  # of one-hot labels (GeneratorConfig.label_nc)
 
 
@@ -33,13 +35,12 @@ def spec_problems(spec: TrainSpec, space: LabelSpace) -> Iterator[str]:
     size, crop = spec.data.size, spec.data.crop
     if crop and (crop[0] > size[0] or crop[1] > size[1]):
         yield f"data.crop {_x(crop)} is larger than data.size {_x(size)}; lower it, or raise data.size"
-    networks = spec.generator
-    # The width of layers does not matter to sizes.
-    config = GeneratorConfig(ngf=2**networks.n_scales, n_downsample=networks.n_downsample, n_scales=networks.n_scales)
+    least = LITE2_LEAST * (2 if spec.schedule.half_size else 1) if spec.discriminators.segmentation else 0
     try:
-        config.check_size(*(crop or size))
+        _takes_sizes(spec.generator).check_size(*(crop or size), least=least)
     except ValueError as error:
         yield f"data.{'crop' if crop else 'size'}: {error}"
+    yield from _void_problems(spec, space)
     if spec.source and spec.source.pose and spec.data.flip:
         yield f"data.flip {spec.data.flip:g}: left and right limbs are drawn in different colours; set it to 0"
     highest = max(space.ids)
@@ -48,6 +49,24 @@ def spec_problems(spec: TrainSpec, space: LabelSpace) -> Iterator[str]:
             f"label space '{space.name}' has class id {highest}, but networks have at most {MOST_CHANNELS} channels;"
             f" use a label space with ids below {MOST_CHANNELS} and map the source's to it by source.remap"
         )
+
+
+def _takes_sizes(networks: NetworkSpec) -> TakesSizes:
+    """Gives a config that takes the same sizes: the width of layers does not matter."""
+    if networks.architecture == "adaptive":
+        return AdaptiveConfig(features=networks.features, widths=networks.widths)
+    return GeneratorConfig(ngf=2**networks.n_scales, n_downsample=networks.n_downsample, n_scales=networks.n_scales)
+
+
+def _void_problems(spec: TrainSpec, space: LabelSpace) -> Iterator[str]:
+    """Yields void classes that do not exist, and a spec that leaves no other class."""
+    try:
+        void = {space.resolve(key) for key in spec.data.void}
+    except ValueError as error:
+        yield f"data.void: {error}"
+        return
+    if void >= space.ids:
+        yield f"data.void names all {len(void)} classes of label space '{space.name}'; leave out those that have a look"
 
 
 def hold_out_problems(spec: TrainSpec, sequences: Iterable[TrainingSequence]) -> Iterator[str]:
@@ -69,7 +88,7 @@ def length_problems(spec: TrainSpec, sequences: Iterable[TrainingSequence], *, h
     if held_out:
         least, why, step = frames, f"generator.n_frames {frames}", "hold out another one"
     for sequence in sequences:
-        if len(sequence.frames) < least:
+        if len(sequence.frames) < least and not sequence.still:
             count = len(sequence.frames)
             yield f"sequence '{sequence.name}': {count} frames, at least {least} are needed for {why}; {step}"
 

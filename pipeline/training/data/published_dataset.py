@@ -3,9 +3,11 @@
 from collections import defaultdict
 from typing import Any
 
-from flowreel.pipeline.dataset.versions import SHARDS_FILE, Version
+from flowreel.pipeline.dataset.checked_table import STEP
+from flowreel.pipeline.dataset.versions import MANIFEST_FILE, SHARDS_FILE, Version
 from flowreel.pipeline.sources.template import natural
 from flowreel.pipeline.training.data.sequences import Cell, TrainingFrame, TrainingSequence
+from flowreel.schemas.errors import IntegrityError
 from flowreel.schemas.label_space import LabelSpace
 
 _COLUMNS = [
@@ -25,6 +27,10 @@ def published_sequences(version: Version, space: LabelSpace) -> tuple[tuple[Trai
         rows.sort(key=lambda row: row["frame_index"])
         first = rows[0]
         name = f"{first['sequence_id']} variant {first['variant']} clip {clip_id[:8]}"
+        if unknown_files := sorted({row["shard"] for row in rows} - digests.keys()):
+            raise IntegrityError(
+                f"{version.url(MANIFEST_FILE)}: column shard: {unknown_files[0]!r} is not in {SHARDS_FILE}; {STEP}"
+            )
         frames = tuple(_frame(row, digests[row["shard"]]) for row in rows)
         sequences.append(TrainingSequence(name, first["sequence_id"], (first["width"], first["height"]), frames))
         unknown = sorted({i for row in rows for i in row["class_ids"]} - space.ids)

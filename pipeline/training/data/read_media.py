@@ -4,13 +4,11 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from flowreel.pipeline.dataset.row_group import read_row_group
 from flowreel.pipeline.sources.verified_read import read_unchanged
 from flowreel.pipeline.storage import Store
 from flowreel.pipeline.training.data.sequences import Cell, Medium
-from flowreel.schemas.errors import SourceError
+from flowreel.schemas.errors import IntegrityError, SourceError
 from flowreel.schemas.sequence import SourceFile
 
 READERS = 8  # requests in flight, per clip
@@ -40,10 +38,12 @@ def _cells(store: Store, cells: list[Cell]) -> Iterator[tuple[Cell, bytes | None
     """Yields cells of one column in one row group."""
     path, row_group, column = _column_of(cells[0])
     try:
-        with store.open_input(path) as data:
-            rows = pq.ParquetFile(data).read_row_group(row_group, columns=[column])[column]
-    except (pa.ArrowException, OSError) as error:
-        raise SourceError(f"{store.url(path)}: damaged: {error}; `flowreel verify` lists all damage") from None
+        rows = read_row_group(store, path, row_group, [column])[column]
+    except IntegrityError as error:
+        raise SourceError(f"{error}; `flowreel verify` lists all damage") from None
     for cell in cells:
+        if cell.row >= len(rows):
+            where = f"{store.url(path)}, row group {row_group}"
+            raise SourceError(f"{where}: the manifest names row {cell.row}, but it has {len(rows)}")
         media = rows[cell.row].as_py()
         yield cell, media["bytes"] if media else None

@@ -24,7 +24,7 @@ from flowreel.pipeline.optical_flow import Flow, dis_flow, leads_back
 from flowreel.pipeline.storage import Store, open_file
 from flowreel.schemas.errors import CheckpointError, StorageError, UsageError
 from flowreel.schemas.extras import pip_install
-from flowreel.schemas.training import DataSpec
+from flowreel.schemas.training_data import DataSpec
 
 Rgb = NDArray[np.uint8]
 _MULTIPLE, _LEAST = 8, 128  # sides that RAFT's feature pyramid takes

@@ -2,10 +2,12 @@
 state."""
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Self
 
 import numpy as np
 
+from flowreel.pipeline.training.data.camera import SHARES, Camera
 from flowreel.schemas.training import TrainSpec
 
 Size = tuple[int, int]  # width, height
@@ -23,15 +25,24 @@ class Sampling:
     max_stride: int = 1
     flip: float = 0.0
     empty_start: float = 0.0
+    moving: bool = False  # a sequence of one frame is a still, over which a camera moves
+    fill_void: float = 0.0
+    drop_edges: float = 0.0
 
     @classmethod
     def of(cls, spec: TrainSpec, clip_frames: int, load_frames: int) -> Self:
         """Gives a spec's sampling at the clip length and chunk that its schedule has reached."""
         data, schedule = spec.data, spec.schedule
+        maps = spec.source is None or spec.source.kind == "labels"  # a camera cannot pan over keypoints
         return cls(
             spec.generator.n_frames - 1, clip_frames, load_frames, data.size, data.crop,
-            schedule.max_stride, data.flip, schedule.empty_start,
+            schedule.max_stride, data.flip, schedule.empty_start, maps,
+            data.fill_void if data.void else 0.0, data.drop_edges,
         )  # fmt: skip
+
+    def from_nothing(self) -> Self:
+        """Gives the sampling of single frames, each made from nothing."""
+        return replace(self, clip_frames=1, load_frames=1, max_stride=1, empty_start=1.0, moving=False)
 
 
 @dataclass(frozen=True)
@@ -46,6 +57,9 @@ class Draw:
     flip: bool = False  # mirrored, left to right
     crop: tuple[int, int] = (0, 0)  # left, top; of the mirrored picture
     empty: bool = False  # starts without a first frame
+    camera: Camera | None = None  # moves over the one frame of the sequence
+    fill: bool = False  # void classes become their neighbours'
+    edges: bool = True  # the edge channel is filled
 
     @property
     def generated(self) -> int:
@@ -54,12 +68,32 @@ class Draw:
 
     @property
     def indices(self) -> tuple[int, ...]:
-        """Gives the frame of the sequence for each frame of the clip.
+        """Gives the frame of the sequence for each frame of the clip."""
+        return (0,) * self.frames if self.camera else self.times
+
+    @property
+    def times(self) -> tuple[int, ...]:
+        """Gives the time of each frame of the clip, in frames of the sequence.
 
         A clip that starts empty has its first frame as context, as rendering has with `lead_in: repeat`.
         """
         lead = self.context if self.empty else 0
         return tuple(self.start + max(0, t - lead) * self.stride for t in range(self.frames))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Frames that have nothing to do with one another, each made from nothing: one clip to the objective."""
+
+    draws: tuple[Draw, ...]  # each of one generated frame
+
+    @property
+    def generated(self) -> int:
+        """Counts the frames of each of its clips."""
+        return 1
+
+
+Sample = Draw | Batch
 
 
 def draw(lengths: tuple[int, ...], sampling: Sampling, seed: int, epoch: int, index: int) -> Draw:
@@ -69,20 +103,23 @@ def draw(lengths: tuple[int, ...], sampling: Sampling, seed: int, epoch: int, in
     order. Raises ValueError for a sequence shorter than `least_frames`.
     """
     turn, place = divmod(index, len(lengths))
-    sequence = int(np.random.default_rng((0, seed, epoch, turn)).permutation(len(lengths))[place])
+    sequence = _order(len(lengths), seed, epoch, turn)[place]
     rng = np.random.default_rng((1, seed, epoch, turn, place))
     # Always in this order and number, so that one choice does not change the others.
     empty, flip = bool(rng.random() < sampling.empty_start), bool(rng.random() < sampling.flip)
-    shares = rng.random(4)
+    shares, fill, edges = rng.random(4), rng.random() < sampling.fill_void, rng.random() >= sampling.drop_edges
     length, context = lengths[sequence], sampling.context
     read_context = 0 if empty else context
+    camera = None
+    if sampling.moving and length == 1:
+        camera, length = Camera.drawn(rng.random(SHARES).tolist()), sampling.clip_frames + read_context
     generated = min(sampling.clip_frames, length - read_context)
     if generated < 1:
         raise ValueError(f"a sequence of {length} frames is too short: at least {read_context + 1} are needed")
     load = min(generated, sampling.load_frames)
     generated = load * (generated // load)
     steps = generated + read_context - 1
-    stride = 1 + _below(min(sampling.max_stride, (length - 1) // max(steps, 1)), shares[0])
+    stride = 1 + _below(min(1 if camera else sampling.max_stride, (length - 1) // max(steps, 1)), shares[0])
     start = _below(length - steps * stride, shares[1])
     crop = (0, 0)
     if sampling.crop:
@@ -90,7 +127,14 @@ def draw(lengths: tuple[int, ...], sampling: Sampling, seed: int, epoch: int, in
             _below(whole - part + 1, s) for whole, part, s in zip(sampling.size, sampling.crop, shares[2:], strict=True)
         )
         crop = (left, top)
-    return Draw(sequence, start, stride, generated + context, context, flip, crop, empty)
+    frames = generated + context
+    return Draw(sequence, start, stride, frames, context, flip, crop, empty, camera, bool(fill), bool(edges))
+
+
+@lru_cache(maxsize=64)
+def _order(count: int, seed: int, epoch: int, turn: int) -> tuple[int, ...]:
+    """Gives the order in which sequences are visited."""
+    return tuple(np.random.default_rng((0, seed, epoch, turn)).permutation(count).tolist())
 
 
 def draw_round(lengths: tuple[int, ...], sampling: Sampling, seed: int, epoch: int, indices: range) -> list[Draw]:
@@ -104,6 +148,11 @@ def draw_round(lengths: tuple[int, ...], sampling: Sampling, seed: int, epoch: i
 def whole(sequence: int, length: int, context: int) -> Draw:
     """Gives a sequence from its first to its last frame, unchanged: for samples and evaluation."""
     return Draw(sequence, 0, 1, length, context)
+
+
+def drive(frames: int, context: int) -> Draw:
+    """Gives a clip of a still with a camera that drives on: for samples where there is no video."""
+    return Draw(0, 0, 1, frames, context, camera=Camera(0.9, 0.99, (0.0, 0.0), (0.0, 0.0), 1.0))
 
 
 def least_frames(sampling: Sampling) -> int:

@@ -45,3 +45,9 @@ class TrainingSequence:
     scene: str  # what `data.hold_out` names: of a dataset, clips of one sequence are one scene
     size: tuple[int, int]  # width, height of its label maps
     frames: tuple[TrainingFrame, ...]
+    source: int = 0  # which of the spec's
+
+    @property
+    def still(self) -> bool:
+        """Tells whether it is a single picture, over which a camera can move; keypoints' crops cannot be panned."""
+        return len(self.frames) == 1 and self.frames[0].crop is None

@@ -1,27 +1,26 @@
 """Opens and checks real frames: from folders by a spec's templates, or from a published dataset."""
 
 from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 
 import pyarrow as pa
 
 from flowreel.pipeline.dataset.versions import open_version, split_uri
 from flowreel.pipeline.edits import remap_table
-from flowreel.pipeline.identity import digest
-from flowreel.pipeline.sources.catalog import Catalog, nothing_found, problem_report, read_facts
+from flowreel.pipeline.sources.catalog import Catalog, nothing_found, read_facts
 from flowreel.pipeline.sources.containers.members import load_members
 from flowreel.pipeline.sources.containers.open import with_members
 from flowreel.pipeline.sources.containers.store import keep_members
-from flowreel.pipeline.sources.encodings import PLAIN, MapDecoder, open_decoder
+from flowreel.pipeline.sources.encodings import open_decoder
 from flowreel.pipeline.sources.file_index import load_index, save_index
 from flowreel.pipeline.sources.find import find_sequences
 from flowreel.pipeline.sources.keypoints.crop import Crop
 from flowreel.pipeline.sources.label_spaces import open_label_space
 from flowreel.pipeline.sources.listing import list_matching
 from flowreel.pipeline.sources.template import Template
-from flowreel.pipeline.storage import Store, open_store
+from flowreel.pipeline.storage import open_store
 from flowreel.pipeline.training.data.keypoint_frames import sequence_crops
 from flowreel.pipeline.training.data.preflight import (
     Picture,
@@ -32,64 +31,20 @@ from flowreel.pipeline.training.data.preflight import (
 )
 from flowreel.pipeline.training.data.published_dataset import published_sequences
 from flowreel.pipeline.training.data.sequences import TrainingFrame, TrainingSequence
+from flowreel.pipeline.training.data.training_data import TrainingData, TrainingSource
 from flowreel.schemas.errors import SourceError, UsageError
 from flowreel.schemas.label_space import LabelSpace
 from flowreel.schemas.sequence import Sequence, SourceFile
 from flowreel.schemas.spec import SourceSpec
 from flowreel.schemas.training import TrainSpec
+from flowreel.schemas.training_data import TrainSourceSpec
 
-__all__ = ["TrainingFrame", "TrainingSequence", "TrainingSource", "open_source"]
+__all__ = ["TrainingData", "TrainingFrame", "TrainingSequence", "TrainingSource", "open_data", "open_source"]
 
 Progress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True)
-class TrainingSource:
-    """All sequences that a spec names, and their problems. Processes may send it to each other."""
-
-    store: Store  # what the frames' paths are relative to
-    sequences: tuple[TrainingSequence, ...]
-    space: LabelSpace  # of the ids after the remap
-    remap: dict[int, int | str]  # source id -> id or class of the label space
-    hold_out: tuple[str, ...]
-    has_instances: bool  # instance maps; without them regions of things stand in, as in rendering
-    problems: tuple[str, ...]  # training starts only if there are none
-    points: SourceSpec | None = None  # of poses and faces: how frames are drawn
-    decoder: MapDecoder = PLAIN  # of its maps
-
-    def check(self) -> None:
-        """Raises SourceError if there is any problem."""
-        if self.problems:
-            raise SourceError(problem_report(self.problems, "trained on", "fix these first"))
-
-    @property
-    def label_nc(self) -> int:
-        """Gives the channels that one-hot labels need."""
-        return max(self.space.ids) + 1
-
-    @cached_property
-    def trained(self) -> tuple[TrainingSequence, ...]:
-        """Gives the sequences to train on."""
-        return tuple(s for s in self.sequences if s.scene not in self.hold_out)
-
-    @cached_property
-    def held_out(self) -> tuple[TrainingSequence, ...]:
-        """Gives the sequences to evaluate on."""
-        return tuple(s for s in self.sequences if s.scene in self.hold_out)
-
-    @property
-    def digest(self) -> str:
-        """Changes when any frame, the label space or the remap does: a resumed run then sees other data."""
-        frames = [
-            [s.name, [[f.label.digest, f.image.digest, f.instance and f.instance.digest] for f in s.frames]]
-            for s in self.sequences
-        ]
-        encoding = [self.decoder.digest] if self.decoder.digest else []
-        remap = {str(k): v for k, v in self.remap.items()}
-        return digest([frames, self.space.digest, remap, self.hold_out, *encoding])
-
-
-def open_source(spec: TrainSpec, progress: Progress | None = None) -> TrainingSource:
+def open_data(spec: TrainSpec, progress: Progress | None = None) -> TrainingData:
     """Lists and checks a spec's data.
 
     What was read is remembered in the run's storage (``spec.output``), so that unchanged files are only listed the next
@@ -97,16 +52,32 @@ def open_source(spec: TrainSpec, progress: Progress | None = None) -> TrainingSo
     StorageError if something cannot be read, UsageError for an invalid label space, remap or dataset. All else becomes
     one of the ``problems``.
     """
-    found = _of_dataset(spec) if spec.source is None else _of_folders(spec.source, spec, progress)
-    more = (*spec_problems(spec, found.space), *hold_out_problems(spec, found.sequences))
-    short = (
-        *length_problems(spec, found.trained, held_out=False),
-        *length_problems(spec, found.held_out, held_out=True),
+    found = _of_folders(spec, progress) if spec.every_source else [_of_dataset(spec)]
+    weights = tuple(source.weight for source in spec.sources) or (1.0,)
+    data = TrainingData(tuple(_numbered(source, i) for i, source in enumerate(found)), weights, ())
+    problems = (
+        *spec_problems(spec, data.space),
+        *hold_out_problems(spec, data.sequences),
+        *(
+            f"sources.{i}: all its sequences are held out"
+            for i, s in enumerate(found)
+            if len(found) > 1 and not s.trained
+        ),
+        *(problem for source in found for problem in source.problems),
+        *length_problems(spec, data.trained, held_out=False),
+        *length_problems(spec, data.held_out, held_out=True),
     )
-    return TrainingSource(
-        found.store, found.sequences, found.space, found.remap, found.hold_out, found.has_instances,
-        (*more, *found.problems, *short), found.points, found.decoder,
-    )  # fmt: skip
+    return replace(data, problems=problems)
+
+
+def open_source(spec: TrainSpec, progress: Progress | None = None) -> TrainingSource:
+    """Does `open_data` for a spec with one source, and gives that one with all problems."""
+    data = open_data(spec, progress)
+    return replace(data.sources[0], problems=data.problems)
+
+
+def _numbered(source: TrainingSource, number: int) -> TrainingSource:
+    return replace(source, sequences=tuple(replace(s, source=number) for s in source.sequences))
 
 
 def _of_dataset(spec: TrainSpec) -> TrainingSource:
@@ -120,26 +91,41 @@ def _of_dataset(spec: TrainSpec) -> TrainingSource:
     return TrainingSource(version.dataset, sequences, space, {}, spec.data.hold_out, instances, problems)
 
 
-def _of_folders(source: SourceSpec, spec: TrainSpec, progress: Progress | None) -> TrainingSource:
+def _of_folders(spec: TrainSpec, progress: Progress | None) -> list[TrainingSource]:
+    """Opens all sources, and remembers their files."""
+    run = open_store(spec.output, spec.storage_options)
+    known, members = load_index(run), partial(load_members, run)
+    found = [_of_folder(source, spec, (known, members), progress) for source in spec.every_source]
+    together = pa.concat_tables([facts for _, facts in found])
+    if not together.equals(known):
+        save_index(run, together)
+        if len(found) == 1:
+            keep_members(run, found[0][0].store)  # their paths are below one root: several sources' would be mixed up
+    return [source for source, _ in found]
+
+
+def _of_folder(
+    source: SourceSpec, spec: TrainSpec, noted: tuple[pa.Table, Callable[[], pa.Table]], progress: Progress | None
+) -> tuple[TrainingSource, pa.Table]:
+    """Opens a source, and gives the facts of its files. ``noted``: what earlier runs have noted of files (INDEX) and of
+    containers (MEMBERS)."""
     assert source.images is not None
-    store, run = open_store(source.uri, spec.source_options), open_store(spec.output, spec.storage_options)
-    space = open_label_space(source.label_space_name, spec.source_options)
+    known, members = noted
+    options = spec.source_options(source)
+    store = open_store(source.uri, options)
+    space = open_label_space(source.label_space_name, options)
     try:
         remap_table(source.classes_of_ids, space)
     except ValueError as error:
         raise UsageError(f"source.remap: {error}") from None
-    known, store = load_index(run), with_members(store, source, partial(load_members, run), source.images)
-    decoder = open_decoder(source, space, spec.source_options)
+    store = with_members(store, source, members, source.images)
+    decoder = open_decoder(source, space, options)
     catalog = find_sequences(store, source, space, known, spec.data.size, progress, decoder)
     listing = list_matching(store, [source.images])
     (images,) = listing.tables
     if not len(images):
         raise SourceError(nothing_found(store, "images", source.images, listing.skipped))
     facts, _ = read_facts(store, [(images, "image")], known, progress)
-    together = pa.concat_tables([catalog.facts, facts])
-    if not together.equals(known):
-        save_index(run, together)
-        keep_members(run, store)
     pictures = _of_chosen(_pictures(images, facts), catalog, source)
     problems = (*catalog.problems, *picture_problems(catalog.sequences, pictures))
     sequences = tuple(_sequence(s, pictures.get(s.sequence_id, {})) for s in catalog.sequences)
@@ -149,17 +135,17 @@ def _of_folders(source: SourceSpec, spec: TrainSpec, progress: Progress | None) 
             _with_crops(sequence, sequence_crops(store, points, found.frames, spec.data.size))
             for sequence, found in zip(sequences, catalog.sequences, strict=True)
         )
-    return TrainingSource(
-        store,
-        sequences,
-        space,
-        source.classes_of_ids,
-        spec.data.hold_out,
-        source.has_instances,
-        problems,
-        points,
-        decoder,
-    )
+    if isinstance(source, TrainSourceSpec) and source.stills:
+        sequences = tuple(still for sequence in sequences for still in _stills(sequence))
+    remap, held, instances = source.classes_of_ids, spec.data.hold_out, source.has_instances
+    opened = TrainingSource(store, sequences, space, remap, held, instances, problems, points, decoder)
+    return opened, pa.concat_tables([catalog.facts, facts])
+
+
+def _stills(sequence: TrainingSequence) -> Iterator[TrainingSequence]:
+    """Yields each frame as a sequence of its own, of the same scene."""
+    for frame in sequence.frames:
+        yield replace(sequence, name=f"{sequence.name}/{frame.name}", frames=(frame,))
 
 
 def _with_crops(sequence: TrainingSequence, crops: list[Crop]) -> TrainingSequence:

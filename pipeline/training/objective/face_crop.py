@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from flowreel.pipeline.generator.config import GeneratorConfig
+from flowreel.pipeline.generator.configs import AnyConfig
 
 HEAD = 0.9  # densepose's stretched part index of the head's halves, parts 23 and 24, is larger
 NOSE = (0.2, -1.0, -0.6)  # colour of the limb from neck to nose, in [-1, 1]
@@ -29,7 +29,7 @@ class FaceCrop:
         return slice(cy - half, cy + half), slice(cx - half, cx + half)
 
 
-def face_crop(config: GeneratorConfig, height: int) -> FaceCrop:
+def face_crop(config: AnyConfig, height: int) -> FaceCrop:
     """Gives the original's crop: a quarter of the height; the original trains without flow on skeletons alone."""
     return FaceCrop(height // 32 * 8, skeleton=config.input_nc == 3 and not config.flow)
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from flowreel.pipeline.generator.networks import VideoGenerator
-from flowreel.pipeline.generator.rollout import RolloutState, step
+from flowreel.pipeline.generator.adaptive.generator import AdaptiveGenerator
+from flowreel.pipeline.generator.families import AnyGenerator
+from flowreel.pipeline.generator.rollout import RolloutState, start_empty, step
+from flowreel.pipeline.training.objective.networks import Networks
 
 
 @dataclass(frozen=True)
@@ -25,9 +27,18 @@ class Rendered:
         flow, weight = (None if x is None else x.detach() for x in (self.flow_T2HW, self.weight_T1HW))
         return Rendered(self.image_T3HW.detach(), self.raw_T3HW.detach(), flow, weight)
 
+    def where(self, known_T1HW: Tensor | None, real_T3HW: Tensor) -> "Rendered":
+        """Gives the same frames with real ones where pixels are not known: nothing can be learnt there."""
+        if known_T1HW is None:
+            return self
+        image_T3HW = torch.where(known_T1HW, self.image_T3HW, real_T3HW)
+        same = self.raw_T3HW is self.image_T3HW
+        raw_T3HW = image_T3HW if same else torch.where(known_T1HW, self.raw_T3HW, real_T3HW)
+        return replace(self, image_T3HW=image_T3HW, raw_T3HW=raw_T3HW)
+
 
 def generate(
-    generator: VideoGenerator, state: RolloutState, encoded_TLHW: Tensor, backprop: int, finest_only: bool
+    generator: AnyGenerator, state: RolloutState, encoded_TLHW: Tensor, backprop: int, finest_only: bool
 ) -> tuple[RolloutState, Rendered]:
     """Renders all frames of ``encoded_TLHW`` but the first T-1, which are context; the new state is detached.
 
@@ -40,13 +51,28 @@ def generate(
         for t in range(len(encoded_TLHW) - window + 1):
             seen = replace(_detached(state) if t % backprop == 0 else state, raw_only=raw_only)
             after, frame = step(generator, seen, encoded_TLHW[None, t : t + window])
-            state = state.after([history_BPHW[:, -3:] for history_BPHW in after.history])
+            newest = [history_BPHW[:, -3:] for history_BPHW in after.history]
+            state = after if state.raw_only else state.after(newest)  # families differ in what was before the first
             frames.append(frame)
     image_T3HW = torch.cat([frame.image_B3HW for frame in frames])
     blended = any(frame.raw_B3HW is not frame.image_B3HW for frame in frames)
     raw_T3HW = torch.cat([frame.raw_B3HW for frame in frames]) if blended else image_T3HW
     flow_T2HW, weight_T1HW = (_joined(f.flow_B2HW for f in frames), _joined(f.weight_B1HW for f in frames))
     return _detached(state), Rendered(image_T3HW, raw_T3HW, flow_T2HW, weight_T1HW)
+
+
+def generate_alone(networks: Networks, encoded_TLHW: Tensor, half: bool) -> Rendered:
+    """Renders each frame as the first one of a clip. ``half``: at half the size, by a class-adaptive generator."""
+    generator, config = networks.generator, networks.generator.config
+    if half:
+        assert networks.half_size and isinstance(generator, AdaptiveGenerator)
+        image_T3HW = networks.half_size(generator, encoded_TLHW)
+    else:
+        size = (encoded_TLHW.shape[-2], encoded_TLHW.shape[-1])
+        window_BTLHW = encoded_TLHW[:, None].expand(-1, config.n_frames, -1, -1, -1)
+        _, frame = step(generator, start_empty(config, len(encoded_TLHW), size, encoded_TLHW), window_BTLHW)
+        image_T3HW = frame.image_B3HW
+    return Rendered(image_T3HW, image_T3HW, None, None)
 
 
 def _detached(state: RolloutState) -> RolloutState:

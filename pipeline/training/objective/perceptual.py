@@ -53,10 +53,13 @@ class Perceptual(nn.Module):
         """Averages over sets of generated images, each (B, 3, H, W) as the real ones, which are constant."""
         with torch.no_grad():
             wanted = self.network.features(real_B3HW)
-        found = self.network.features(torch.cat(list(fakes)))
+        return self.between(self.network.features(torch.cat(list(fakes))), wanted, len(fakes))
+
+    def between(self, found: Sequence[Tensor], wanted: Sequence[Tensor], sets: int) -> Tensor:
+        """Measures layers of ``sets`` sets of generated images against those of the real ones."""
         weights = self.weights or [1 / len(wanted)] * len(wanted)
         parts = [
-            weight * mean_difference(made.unflatten(0, (len(fakes), -1)), real)
+            weight * mean_difference(made.unflatten(0, (sets, -1)), real)
             for weight, made, real in zip(weights, found, wanted, strict=True)
         ]
         return torch.stack(parts).sum()
@@ -69,11 +72,26 @@ def open_perceptual(spec: LossSpec, options: Mapping[str, Any] | None = None) ->
     """
     if spec.perceptual_weights is None or not spec.perceptual:
         return None
-    store, file = open_file(spec.perceptual_weights, options)
+    return _open(spec.perceptual_weights, "losses.perceptual_weights", options)
+
+
+def open_frozen(spec: LossSpec, options: Mapping[str, Any] | None = None) -> Perceptual | None:
+    """Opens the network whose features the segmentation critic sees; None without weights. Raises what
+    `open_perceptual` does."""
+    if spec.segmentation_weights is None:
+        return None
+    found = _open(spec.segmentation_weights, "losses.segmentation_weights", options)
+    if not isinstance(found.network, EfficientNetLite2):
+        raise CheckpointError(f"losses.segmentation_weights {spec.segmentation_weights}: must be EfficientNet-Lite2's")
+    return found
+
+
+def _open(place: str, field: str, options: Mapping[str, Any] | None) -> Perceptual:
+    store, file = open_file(place, options)
     try:
         return load_perceptual(store.read(file), store.url(file))
     except StorageError as error:
-        raise UsageError(f"losses.perceptual_weights: {error}") from None
+        raise UsageError(f"{field}: {error}") from None
 
 
 def load_perceptual(data: bytes, name: str) -> Perceptual:

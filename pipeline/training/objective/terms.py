@@ -11,6 +11,7 @@ from flowreel.pipeline.training.objective.losses import Judgement, masked_differ
 from flowreel.pipeline.training.objective.perceptual import Perceptual
 from flowreel.schemas.training import DiscriminatorSpec, LossSpec
 
+VOID = -1  # target of pixels that do not count
 BOTH = 2.0  # terms of the blended and of the raw image are summed, not averaged
 
 
@@ -26,6 +27,14 @@ class Chunk:
     made: Rendered
     last_13HW: Tensor  # the generated frame before the first
     starts_empty: bool  # the clip does
+    label_THW: Tensor | None = None  # ids; none where frames are pictures
+    known_T1HW: Tensor | None = None  # bool: pixels that count; None: all
+
+    @property
+    def target_THW(self) -> Tensor:
+        """Gives the classes that critics shall find; VOID where pixels do not count."""
+        assert self.label_THW is not None, "only label maps have classes"
+        return self.label_THW if self.known_T1HW is None else self.label_THW.where(self.known_T1HW[:, 0], VOID)
 
     @property
     def fakes(self) -> list[Tensor]:

@@ -4,7 +4,8 @@
 
 Each kind renders tiny clips on a real local Ray until it has met its number of faults, and compares the published
 versions with one of an undisturbed run. The table goes between the markers of the file. Exit code 1 if a clip was lost,
-is there twice or differs. Two kinds need root (a small file system, a memory limit), and say so.
+is there twice or differs, or if a command hung or ended with an exit code that is not documented. Two kinds need root
+(a small file system, a memory limit), and say so.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.common import BUSY, count, put
-from tests.fault.harness import clips, kills, stores
+from tests.fault.harness import clips, endings, kills, stores
 from tests.fault.harness.cluster import Nodes
 from tests.fault.harness.engine import Load
 from tests.fault.harness.place import Place
@@ -37,6 +38,7 @@ KINDS: dict[str, Callable[[World], Row]] = {
     "hanging": clips.hanging,
     "machines": kills.machines,
     "gcs": kills.control_stores,
+    **endings.KINDS,
     "nodes": kills.lost_nodes,  # last: the cluster that it leaves is gone
 }
 

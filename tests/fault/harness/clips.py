@@ -30,6 +30,7 @@ def _sick(world: World, row: Row, kind: str, count: int, failure: dict[str, floa
     spec = world.place.spec(dataset, failure={"max_failed_fraction": 0.5, **failure})
     driver = world.driver(spec, replace(world.load, sick={label: Sickness(kind) for label in labels}))
     row.commands, row.injected, row.alone = 1, len(labels), False
+    row.ended(driver.wait(), {3})
     if driver.wait() != 3:
         raise SystemExit(f"{row.fault}: exit code {driver.wait()}, 3 was expected:\n{driver.said()}")
     row.judge(world.undisturbed.compare(dataset))

@@ -72,10 +72,10 @@ class Place:
             torch.manual_seed(0)
             save_checkpoint(open_store(str(self.checkpoint)), VideoGenerator(config))
 
-    def spec(self, dataset: Path | str, **groups: dict[str, Any]) -> Path:
+    def spec(self, dataset: Path | str, report: bool = False, **groups: dict[str, Any]) -> Path:
         """A spec file beside the source; ``groups`` are merged into it."""
         tree: dict[str, Any] = {
-            "dataset": {"uri": str(dataset), "name": "same", "report": False},
+            "dataset": {"uri": str(dataset), "name": "same", "report": report},
             "source": {"uri": str(self.source)},
             "generator": {"checkpoint": str(self.checkpoint)},
             "clips": {"frames": 0},
@@ -95,12 +95,13 @@ def data_files(dataset: Path) -> dict[str, bytes]:
 
 
 class Undisturbed:
-    """What a run without faults publishes: in this process, without Ray."""
+    """What a run without faults publishes: in this process, without Ray, or as ``published`` by a command."""
 
-    def __init__(self, place: Place) -> None:
-        self.folder = dataset = place.folder / "undisturbed"
-        with _one_thread():
-            render_by(_here, parse_spec(place.spec(dataset).read_text()), Display())
+    def __init__(self, place: Place, published: Path | None = None) -> None:
+        self.folder = dataset = published or place.folder / "undisturbed"
+        if published is None:
+            with _one_thread():
+                render_by(_here, parse_spec(place.spec(dataset).read_text()), Display())
         version = open_version(open_store(str(dataset)))
         self.clips, self._manifest = _contents(version, dataset), _manifest_bytes(version, dataset)
         self.files = {name: hashlib.sha256(data).digest() for name, data in data_files(dataset).items()}

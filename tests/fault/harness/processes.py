@@ -14,20 +14,22 @@ from benchmarks.common import REPOSITORY, family
 from tests.fault.harness.engine import Load
 
 ACTOR = "ray::RenderActor"
-LIMIT_S = 600.0
+LIMIT_S = 600.0  # after which a driver counts as hanging
+HANGS = -1000  # in place of an exit code
 
 
 class Driver:
     """`flowreel render` as a process. What it says goes into a file."""
 
-    def __init__(self, spec: Path, load: Load, address: str = "", *options: str, log: Path | None = None) -> None:
-        """``address``: of a Ray cluster; without, the command starts Ray on this machine."""
-        sick = {label: [*asdict(sickness).values()] for label, sickness in load.sick.items()}
-        settings = {"pause_s": load.pause_s, "sick": sick, "counts": load.counts}
+    def __init__(
+        self, spec: Path, load: Load | None, address: str = "", *options: str, log: Path | None = None
+    ) -> None:
+        """``load``: None for the command itself. ``address``: of a Ray cluster; without, the command starts Ray on
+        this machine."""
         env = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
         if address:
             env["RAY_ADDRESS"] = address
-        command = [sys.executable, "-m", "tests.fault.harness.driver", str(spec), json.dumps(settings), *options]
+        command = [sys.executable, "-m", *_command(spec, load), *options]
         self.log = log or spec.with_suffix(".log")
         with self.log.open("ab") as said:
             self._start = said.tell()
@@ -41,19 +43,33 @@ class Driver:
         return self.process.poll() is None
 
     def wait(self) -> int:
-        """Its exit code."""
-        return self.process.wait(LIMIT_S)
+        """Its exit code; HANGS, after killing it, if it does not end."""
+        try:
+            return self.process.wait(LIMIT_S)
+        except subprocess.TimeoutExpired:
+            self.kill_all()
+            self.process.returncode = HANGS
+            return HANGS
 
     def said(self) -> str:
         return self.log.read_bytes()[self._start :].decode(errors="replace")
 
-    def wait_until(self, condition: Callable[[], bool]) -> bool:
-        """Whether it came true while the driver was running."""
-        while self.running:
+    def wait_until(self, condition: Callable[[], bool], pause_s: float = 0.05) -> bool:
+        """Whether it came true while the driver was running, which it may do for LIMIT_S."""
+        began = time.monotonic()
+        while self.running and time.monotonic() - began < LIMIT_S:
             if condition():
                 return True
-            time.sleep(0.05)
+            time.sleep(pause_s)
         return False
+
+    def signal(self, number: int) -> int:
+        """Sends a signal; returns how many processes got it."""
+        try:
+            os.kill(self.pid, number)
+        except ProcessLookupError:
+            return 0
+        return int(self.running)
 
     def actors(self) -> list[int]:
         """Of a driver that has its own Ray: workers whose generator is loaded or loading."""
@@ -71,6 +87,24 @@ class Driver:
         kill(self.pid, *pids)
         self.process.wait()
         return 1 + len(pids)
+
+
+def _command(spec: Path, load: Load | None) -> list[str]:
+    if load is None:
+        return ["flowreel", "render", str(spec)]
+    sick = {label: [*asdict(sickness).values()] for label, sickness in load.sick.items()}
+    settings = {"pause_s": load.pause_s, "sick": sick, "counts": load.counts}
+    return ["tests.fault.harness.driver", str(spec), json.dumps(settings)]
+
+
+def catches(pid: int, number: int) -> bool:
+    """Whether a process has a handler for a signal."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+    mask = next((int(line.split()[1], 16) for line in status.splitlines() if line.startswith("SigCgt")), 0)
+    return bool(mask >> (number - 1) & 1)
 
 
 def kill(*pids: int) -> int:

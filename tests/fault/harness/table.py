@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import ray
 
@@ -14,7 +15,7 @@ from tests.fault.harness.world import Row
 BEGIN, END = "<!-- tests/fault/harness: the table -->", "<!-- end -->"
 HEAD = (
     "fault | injected | commands | clips published | failed | lost | duplicated | differing | rendered again"
-    " | half-written files seen | files and manifest as undisturbed"
+    " | half-written files seen | hanging | exit codes | files and manifest as undisturbed"
 )
 
 
@@ -24,12 +25,14 @@ def markdown(rows: Sequence[Row]) -> str:
     lines = [f"| {HEAD} |", "|" + " --- |" * count]
     lines += [_line(row) for row in rows]
     total = sum(row.injected for row in rows)
-    bad = {name: sum(getattr(row, name) for row in rows) for name in ("lost", "duplicated", "differing", "again")}
+    counted = ("lost", "duplicated", "differing", "again", "hanging", "undocumented")
+    bad = {name: sum(getattr(row, name) for row in rows) for name in counted}
     clips, versions = sum(row.clips for row in rows), sum(row.versions for row in rows)
     about = (
         f"**{total} faults injected**, {clips:,} clips published in {versions} versions by"
         f" {sum(row.commands for row in rows)} commands; {bad['lost']} lost, {bad['duplicated']} duplicated,"
-        f" {bad['differing']} differing, {bad['again']} rendered again. Ray {ray.__version__}, Python"
+        f" {bad['differing']} differing, {bad['again']} rendered again, {bad['hanging']} hanging,"
+        f" {bad['undocumented']} exit codes that are not documented. Ray {ray.__version__}, Python"
         f" {platform.python_version()}, {datetime.now(UTC):%Y-%m-%d}."
     )
     reasons = [f"- {row.fault}: {row.note}" for row in rows if row.note]
@@ -40,8 +43,14 @@ def markdown(rows: Sequence[Row]) -> str:
 def _line(row: Row) -> str:
     files = "n/a" if not row.versions else "yes" if row.identical else "all other clips" if row.failed else "**no**"
     cells = [row.fault, row.injected, row.commands, row.clips, len(row.failed), row.lost, row.duplicated]
-    cells += [row.differing, row.again, row.half_written, files]
+    codes = ", ".join(f"{code} ({count})" for code, count in sorted(row.codes.items(), key=lambda item: int(item[0])))
+    codes += f"; **{row.undocumented} undocumented**" if row.undocumented else ""
+    cells += [row.differing, row.again, row.half_written, row.hanging, codes or "n/a", files]
     return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def _stored(row: Row) -> dict[str, Any]:
+    return asdict(row) | {"allowed": sorted(row.allowed)}
 
 
 class Kept:
@@ -56,5 +65,5 @@ class Kept:
         """All rows, after this one has taken the place of that of its kind."""
         self._rows[kind] = row
         if self._place:
-            self._place.write_text(json.dumps({name: asdict(found) for name, found in self._rows.items()}))
+            self._place.write_text(json.dumps({name: _stored(found) for name, found in self._rows.items()}))
         return [*self._rows.values()]

@@ -168,6 +168,12 @@ def test_the_same_input_gives_the_same_bits(generator: AdaptiveGenerator) -> Non
         assert a.image_THW3.shape == (5, SIZE[1], SIZE[0], 3)
 
 
+def test_every_published_frame_has_a_flow_and_the_first_from_nothing_is_still(generator: AdaptiveGenerator) -> None:
+    (clip,) = render_clips(PlainEngine(generator), [street(0)], RenderOptions(flow=True))
+    assert clip.flow_THW2 is not None and clip.flow_THW2.shape == (5, SIZE[1], SIZE[0], 2)
+    assert not clip.flow_THW2[0].any() and clip.flow_THW2[1:].any(axis=(1, 2, 3)).all()
+
+
 def test_a_clip_goes_on_mid_way_bit_for_bit(generator: AdaptiveGenerator) -> None:
     engine, clip, options = PlainEngine(generator), street(0, frames=7), RenderOptions()
     (whole,) = render_segments(engine, [clip], options)
@@ -213,7 +219,7 @@ def test_keys_and_shapes_must_match(generator: AdaptiveGenerator, tmp_path: Path
 
 def test_a_config_that_is_none_says_where(tmp_path: Path) -> None:
     (tmp_path / CONFIG_FILE).write_text(json.dumps({"architecture": "adaptive", "ngf": 4}))
-    with pytest.raises(CheckpointError, match="ngf: Extra inputs"):
+    with pytest.raises(CheckpointError, match="ngf: unknown field"):
         read_checkpoint(open_store(str(tmp_path)))
 
 

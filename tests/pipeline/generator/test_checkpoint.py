@@ -175,7 +175,7 @@ def with_weights(data: bytes) -> Callable[[Path], None]:
         (header(b'{"G0.a": {"shape": [2], "data_offsets": [0]}}'), WEIGHTS_FILE, "its header is not readable"),
         (lambda folder: (folder / CONFIG_FILE).write_text("{"), CONFIG_FILE, "Invalid JSON"),
         (lambda folder: (folder / CONFIG_FILE).write_bytes(b"\xff\x00"), CONFIG_FILE, "not a generator config"),
-        (lambda folder: edit_config(folder, n_block=3), CONFIG_FILE, "n_block: Extra inputs are not permitted"),
+        (lambda folder: edit_config(folder, n_block=3), CONFIG_FILE, "n_block: unknown field; did you mean"),
         (lambda folder: edit_config(folder, ngf=0), CONFIG_FILE, "ngf: "),
         (lambda folder: edit_config(folder, ngf=3), CONFIG_FILE, "ngf 3 must be divisible by 2 for 2 scales"),
         (

@@ -2,7 +2,11 @@
 
 import os
 import shutil
+import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,12 +14,13 @@ from hypothesis import strategies as st
 
 from flowreel.jobs import render as rendering
 from flowreel.jobs.gc import lines
+from flowreel.pipeline.dataset import layout, own_files
 from flowreel.pipeline.dataset.own_files import is_own, survey
 from flowreel.pipeline.dataset.versions import open_version
 from flowreel.pipeline.maintenance import gc
 from flowreel.pipeline.maintenance.gc import Policy
 from flowreel.pipeline.maintenance.verify import verify
-from flowreel.pipeline.storage import open_store
+from flowreel.pipeline.storage import delete_leftovers, open_store
 from flowreel.schemas.errors import UsageError
 from tests.support.small_dataset import Quiet, Small, render_here
 
@@ -180,3 +185,86 @@ def test_all_that_a_run_leaves_is_known_as_our_own(three: Small) -> None:
     for folder in ("data", "runs", "versions", "cache"):
         found = survey(three.store, folder)
         assert found.own and not found.foreign and not found.temporaries, folder
+
+
+def test_paths_are_known_again_by_the_names_they_are_made_from() -> None:
+    fields = {"shard": ID, "plan": ID, "clip": ID, "owner": ID, "number": 7, "start": 30, "begun": "20260101T000000Z"}
+    for template in own_files._TEMPLATES:
+        path = template.format(**fields, writer="0" * 16)
+        assert is_own(path), path
+        for near in (f"{path}.bak", f"x/{path}", path.replace(ID, ID[1:]), path.replace(ID, f"{ID}0"), f"{path}\n"):
+            assert near == path or not is_own(near), near
+        assert ID not in path or not is_own(path.replace(ID, ID.upper()))
+    assert layout.field_of(layout.DATA, f"data/{ID}.parquet") == ID and not layout.field_of(layout.DATA, "data/x")
+
+
+NEAR = [f"data/{ID[1:]}.parquet", f"data/{ID}0.parquet", f"data/{ID.upper()}.parquet", f"data/{ID}.parquet.bak"]
+NEAR += [f"runs/{ID}/mine/run.json", "versions/000001/manifest.parquet.bak", "versions/1/version.json", "data/a\nb.csv"]
+
+
+def test_refresh_and_its_retention_delete_nothing_of_others(three: Small, tmp_path: Path) -> None:
+    """At default settings, through a link to the dataset, beside names that nearly match and links that lead nowhere
+    or out."""
+    root, outside = Path(three.dataset), tmp_path / "outside"
+    (outside / "deep").mkdir(parents=True)
+    (outside / f"{ID}.parquet").write_bytes(b"outside")
+    for path in NEAR:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(b"mine")
+    links = {f"data/{ID}.parquet": outside / f"{ID}.parquet", f"data/{ID[:-1]}1.parquet": root / "nowhere"}
+    links |= {f"runs/{ID[:-1]}1": outside, "cache/out": outside}
+    for path, target in links.items():
+        (root / path).symlink_to(target)
+    mine = {path: (root / path).read_bytes() for path in NEAR}
+    age(root)
+    before = content(outside)
+    (tmp_path / "linked").symlink_to(root)
+    small = replace(three, dataset=str(tmp_path / "linked"))
+    small.add("a", 77)
+    _, garbage = small.refresh(dataset={"keep_versions": 1, "report": False})
+    assert garbage and garbage.drop == (1, 2, 3) and garbage.data
+    assert {path: (root / path).read_bytes() for path in NEAR} == mine and content(outside) == before
+    assert all((root / path).is_symlink() for path in links)
+    assert {*NEAR, *(path for path in links if not path.startswith("cache"))} <= set(garbage.foreign)
+    assert "data/a\\nb.csv" in "\n".join(lines(garbage, 0)) and "data/a\nb.csv" not in "\n".join(lines(garbage, 0))
+    assert verify(open_version(small.store, 4)).problems == ()
+    for path, target in {"data/loop": root / "data", "runs/loop": root, "versions/loop": root}.items():
+        (root / path).symlink_to(target)
+    again = gc.collect(small.store, ALL)  # which follows no link, so that a circle is none
+    assert {"data/loop", "runs/loop", "versions/loop"} <= set(again.foreign) and (root / "data/loop").is_symlink()
+
+
+@pytest.mark.s3
+def test_in_a_bucket_only_own_keys_are_deleted(small: Small, s3_env: dict[str, Any]) -> None:
+    s3fs = pytest.importorskip("s3fs")
+    bucket = f"test-{uuid4().hex[:12]}"
+    s3fs.S3FileSystem(endpoint_url=s3_env["endpoint"]).mkdir(bucket)
+    small = replace(small, dataset=f"s3://{bucket}/ds")
+    for number in range(2):
+        small.add("a", number)
+        rendering.render_by(render_here, small.spec(), Quiet())
+    beside = open_store(f"s3://{bucket}")
+    foreign = [f"ds/{path}" for path in (*NEAR[:-1], "data/raw/important.csv", "runs/exp1/events", "mine.txt")]
+    foreign += [f"ds2/data/{ID}.parquet", f"data/{ID}.parquet"]
+    for path in foreign:
+        beside.write(path, b"mine")
+    small.store.write(f"data/{ID}.parquet", b"nobody's")
+    small.store.write(f".{ID}.flowreel-tmp", b"a probe that was killed")
+    later = time.time() + 24 * 3600
+    would = gc.find(small.store, ALL, later)
+    assert would.drop == (1,) and {f"data/{ID}.parquet", f".{ID}.flowreel-tmp"} <= set(would.deleted)
+    assert not {f"ds/{path}" for path in would.deleted} & set(foreign)
+    gc.collect(small.store, ALL)
+    assert all(beside.read(path) == b"mine" for path in foreign) and not small.store.exists(f"data/{ID}.parquet")
+    assert verify(open_version(small.store, 2)).problems == ()
+
+
+def test_leftovers_outside_of_datasets_are_deleted_after_a_day(tmp_path: Path) -> None:
+    store, name = open_store(str(tmp_path)), f".{ID}.flowreel-tmp"
+    for path in (name, f"cache/flow/{name}", f"cache/x{name}", "states/000001.pt"):
+        store.write(path, b"x")
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "linked").symlink_to(tmp_path / "outside")
+    assert delete_leftovers(store) == []
+    assert delete_leftovers(store, time.time() + 2 * 24 * 3600) == [name, f"cache/flow/{name}"]
+    assert store.exists(f"cache/x{name}") and store.exists("states/000001.pt")

@@ -103,7 +103,7 @@ def test_each_clip_is_planned_in_as_many_pairs_as_asked_for(local_run: LocalRun)
         ({"styles": [{"wieght": 1}]}, "variants.styles[0].wieght: unknown field; did you mean 'weight'?"),
         ({"styles": [{"weight": 0}]}, "variants: styles or edits are empty, or all their weights 0"),
         ({"balance": {"car": 1.5}}, "variants.balance.car: must be below 1, is 1.5"),
-        ({"balance": {}}, "variants.balance: {}: Dictionary should have at least 1 item"),
+        ({"balance": {}}, "variants.balance: must have at least 1 item"),
     ],
 )
 def test_a_wrong_rule_is_named_as_it_is_written(variants: dict[str, Any], message: str) -> None:

@@ -11,11 +11,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from flowreel.pipeline.codec import decode_ids, decode_image, resize_ids, resize_image
+from flowreel.pipeline.planning.prepare import prepare
 from flowreel.pipeline.quality.label_agreement import label_agreement
 from flowreel.pipeline.quality.segmenters import open_segmenter
 from flowreel.pipeline.sources.label_spaces import open_label_space
 from flowreel.schemas.errors import UsageError
 from flowreel.schemas.spec import Spec
+from tests.support.local_run import LocalRun
 
 SIZE = (128, 64)
 CLASSES = (7, 11, 21, 26)  # road, building, vegetation, car
@@ -86,7 +88,7 @@ def spec(file: Path, **quality: Any) -> Spec:
 def test_shifted_labels_agree_less(
     written: Callable[[nn.Module, Path], Path], fitted: ByColour, shared_data: Path, tmp_path: Path
 ) -> None:
-    segmenter = open_segmenter(spec(written(fitted, tmp_path / "s")), SPACE)
+    segmenter = open_segmenter(spec(written(fitted, tmp_path / "s")), SPACE, allow_code=True)
     assert segmenter is not None
     image_THW3, label_THW = frames(shared_data, "seq0004", 10)
     right = label_agreement(segmenter, image_THW3, label_THW)
@@ -98,7 +100,9 @@ def test_shifted_labels_agree_less(
 
 def test_both_kinds_of_file_say_the_same(fitted: ByColour, shared_data: Path, tmp_path: Path) -> None:
     given = frames(shared_data, "seq0004", 15)
-    opened = [open_segmenter(spec(written(fitted, tmp_path / "s")), SPACE) for written in (torchscript, onnx)]
+    opened = [
+        open_segmenter(spec(written(fitted, tmp_path / "s")), SPACE, allow_code=True) for written in (torchscript, onnx)
+    ]
     first, second = (label_agreement(segmenter, *given) for segmenter in opened if segmenter)
     assert first == pytest.approx(second)
 
@@ -108,13 +112,46 @@ def test_what_is_wrong_shows_before_anything_is_rendered(fitted: ByColour, tmp_p
     wrong: list[tuple[dict[str, Any], str]] = [
         ({"segmenter_classes": (7, 11)}, r"gives \(1, 4, 64, 128\) for one frame, where \(1, 2, H, W\) is needed"),
         ({"segmenter_classes": ("road", "dog")}, r"segmenter_classes: 'dog' is no class of label space 'cityscapes'"),
-        ({"segmenter": str(tmp_path / "s.bin")}, r"s\.bin must end in one of \.safetensors, \.pt, \.ts, \.onnx"),
+        ({"segmenter": str(tmp_path / "s.bin")}, r"s\.bin must end in one of \.safetensors, \.onnx, \.pt, \.ts"),
         ({"segmenter": str(tmp_path / "gone.ts")}, r"quality\.segmenter: .*gone\.ts"),
     ]
     for quality, told in wrong:
         with pytest.raises(UsageError, match=told):
-            open_segmenter(spec(file, **quality), SPACE)
+            open_segmenter(spec(file, **quality), SPACE, allow_code=True)
     for name in ("noise.ts", "noise.onnx"):
         (tmp_path / name).write_bytes(b"noise")
         with pytest.raises(UsageError, match=rf"{name}: not an? (TorchScript|ONNX) file"):
-            open_segmenter(spec(tmp_path / name), SPACE)
+            open_segmenter(spec(tmp_path / name), SPACE, allow_code=True)
+
+
+class Writes(nn.Module):
+    """What a hostile network may be: it makes a file where it is run."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__()
+        self.place = place
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + torch.from_file(self.place, True, 4, dtype=torch.float32).sum()
+
+
+@pytest.mark.parametrize("ending", [".pt", ".ts"])
+def test_a_program_is_refused_unread_unless_it_is_allowed(local_run: LocalRun, tmp_path: Path, ending: str) -> None:
+    mark, file = tmp_path / "mark", tmp_path / f"net{ending}"
+    torch.jit.script(Writes(str(mark))).save(file)
+    quality = {"segmenter": str(file), "segmenter_classes": [7, 11, 23]}
+    with pytest.raises(UsageError, match=r"can run code of its own .* ONNX .* give --allow-code"):
+        prepare(local_run.spec(quality=quality), dry=True)
+    assert not mark.exists()
+    prepared = prepare(local_run.spec(quality=quality), dry=True, allow_code=True)
+    assert mark.stat().st_size == 16 and prepared.job.allow_code  # workers are told by the job
+
+
+def test_weights_outside_the_file_are_not_opened(fitted: ByColour, tmp_path: Path) -> None:
+    import onnx as format_
+
+    file = onnx(fitted, tmp_path / "s")
+    format_.save(format_.load(file), file, save_as_external_data=True, location="w.bin", size_threshold=0)
+    assert (tmp_path / "w.bin").exists()
+    with pytest.raises(UsageError, match=r"s\.onnx keeps its weights in other files, which are not opened"):
+        open_segmenter(spec(file), SPACE)

@@ -69,7 +69,7 @@ def test_other_files_are_refused_with_their_name() -> None:
         (data[:-9], "not a safetensors file, or cut short"),
         (save(weights), "kind None, where 'segmenter' is needed"),
         (save(weights, metadata | {"kind": "vgg19"}), "kind 'vgg19'"),
-        (save(weights, metadata | {"classes": "[]"}), "unreadable segmenter metadata"),
+        (save(weights, metadata | {"classes": "[]"}), "its metadata is not that of a segmenter"),
         (save(weights, metadata | {"classes": "7 11"}), "unreadable segmenter metadata"),
         (save(weights, metadata), r"head.weight: \(3, 4, 1, 1\) here, \(2, 4, 1, 1\) in the network"),
     ):

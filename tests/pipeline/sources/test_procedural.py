@@ -13,7 +13,7 @@ from flowreel.pipeline.reader.dataset import open_dataset
 from flowreel.pipeline.sources.procedural import draw_maps, procedural_catalog
 from flowreel.pipeline.sources.scenes import Drive, Label, Scene
 from flowreel.schemas.errors import SourceError
-from flowreel.schemas.source import ProceduralSpec
+from flowreel.schemas.source_kinds import ProceduralSpec
 from flowreel.schemas.spec import Spec
 from tests.support.local_run import LocalRun
 

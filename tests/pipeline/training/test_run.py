@@ -114,7 +114,7 @@ def test_going_on_from_a_state_is_exact(source: Path, finished: Path, tmp_path: 
 def test_accumulated_gradients_are_those_of_more_workers_clips(source: Path, tmp_path: Path) -> None:
     """Two clips at once take half the steps, on other gradients than one."""
     both = plan_of(source, tmp_path / "both", optimiser={"accumulate": 3})
-    assert both.rounds == 1 and len(both.draws(1, 0)) == 3
+    assert both.rounds == 1 and len(both.samples(1, 0)) == 3
     run(both)
     assert newest(tmp_path / "both")["position"]["step"] == both.total_steps == 1 + 2 + 2
 

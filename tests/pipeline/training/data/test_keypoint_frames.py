@@ -40,7 +40,7 @@ def test_poses_come_with_images_that_are_cut_alike(tmp_path: Path) -> None:
     source = {"pose": {"densepose": "{sequence}/densepose/*.png"}}
     plan = prepare(train_spec(tmp_path, source))
     assert (plan.config.label_nc, plan.config.input_nc, plan.config.use_instance) == (0, 6, False)
-    clip = open_loader(plan.spec, plan.source).load(plan.source.trained[0], whole(0, FRAMES, 2))
+    clip = open_loader(plan.spec, plan.data).load(plan.data.trained[0], whole(0, FRAMES, 2))
     assert clip.frames.shape == (FRAMES, 6, 64, 64) and clip.real_T3HW.shape == (FRAMES, 3, 64, 64)
     image = decode_image((tmp_path / "source/dance/images/000.png").read_bytes())
     wanted = central_crop(OWN, (128, 64)).smooth(image).astype(np.float32) / 127.5 - 1
@@ -59,6 +59,6 @@ def test_faces_are_cut_by_the_first_frame_of_their_sequence(tmp_path: Path) -> N
         (folder / f"{t}.json").write_text(json.dumps(landmarks(120 + 5 * t)))
     write_images(tmp_path / "source/talk/images", [str(t) for t in range(FRAMES)])
     plan = prepare(train_spec(tmp_path, {"face": {}}))
-    assert len({frame.crop for frame in plan.source.trained[0].frames}) == 1
-    clip = open_loader(plan.spec, plan.source).load(plan.source.trained[0], whole(0, FRAMES, 2))
+    assert len({frame.crop for frame in plan.data.trained[0].frames}) == 1
+    clip = open_loader(plan.spec, plan.data).load(plan.data.trained[0], whole(0, FRAMES, 2))
     assert clip.frames.shape == (FRAMES, 15, 64, 64) and clip.frames.min() >= 0 and clip.frames.max() <= 1

@@ -15,7 +15,7 @@ from flowreel.pipeline.storage import open_store
 from flowreel.pipeline.training.data.decoded_cache import Memory
 from flowreel.pipeline.training.data.loader import ClipLoader, open_loader
 from flowreel.pipeline.training.data.sampling import Draw, Sampling, draw, whole
-from flowreel.pipeline.training.data.sources import open_source
+from flowreel.pipeline.training.data.sources import open_data
 from flowreel.pipeline.training.data.training_clip import TrainingClip
 from flowreel.schemas.errors import SourceError
 from flowreel.schemas.training import TrainSpec
@@ -39,7 +39,7 @@ def clean(tmp_path: Path) -> Path:
 
 def loader_of(root: Path | str, run: Path | str, **groups: Any) -> ClipLoader:
     spec = train_spec(root, run, **groups)
-    return open_loader(spec, open_source(spec))
+    return open_loader(spec, open_data(spec))
 
 
 def errors(clip: TrainingClip, flow_T2HW: Tensor) -> tuple[float, float]:
@@ -56,7 +56,7 @@ def test_flow_takes_the_frame_before_to_the_frame_after_any_augmentation(
     clean: Path, tmp_path: Path, drawn: Draw
 ) -> None:
     loader = loader_of(clean, tmp_path / "run", data={"crop": (64, 48)} if drawn.crop != (0, 0) else {})
-    clip = loader.load(loader.source.trained[0], drawn)
+    clip = loader.load(loader.data.trained[0], drawn)
     moved, still = errors(clip, clip.flow_T2HW)
     assert clip.sure_T1HW[1:].mean() > 0.6
     assert moved < 0.15 * still
@@ -73,14 +73,14 @@ def test_flow_fits_real_frames(shared_data: Path, tmp_path: Path, drawn: Draw) -
     loader = loader_of(
         shared_data / "cityscapes-sample", tmp_path / "run", data=data, source={"images": "{sequence}/images/*.jpg"}
     )
-    clip = loader.load(loader.source.trained[0], replace(drawn, frames=6))
+    clip = loader.load(loader.data.trained[0], replace(drawn, frames=6))
     moved, still = errors(clip, clip.flow_T2HW)
     assert 0.4 < clip.sure_T1HW[1:].mean() < 1 and moved < 0.6 * still
 
 
 def test_a_clip_has_what_was_drawn(clean: Path, tmp_path: Path) -> None:
     loader = loader_of(clean, tmp_path / "run")
-    clip = loader.load(loader.source.trained[1], PLAIN)
+    clip = loader.load(loader.data.trained[1], PLAIN)
     assert clip.frames.shape == (4, HEIGHT, WIDTH) and clip.frames.dtype == torch.int64
     assert clip.instance_THW is not None and clip.instance_THW.dtype == torch.int32
     assert clip.real_T3HW.shape == (4, 3, HEIGHT, WIDTH) and not clip.starts_empty
@@ -94,7 +94,7 @@ def test_a_clip_has_what_was_drawn(clean: Path, tmp_path: Path) -> None:
 
 def test_mirror_and_piece_are_the_same_for_all_of_a_clip(clean: Path, tmp_path: Path) -> None:
     plain, cut = loader_of(clean, tmp_path / "run"), loader_of(clean, tmp_path / "run", data={"crop": (64, 48)})
-    sequence = plain.source.trained[0]
+    sequence = plain.data.trained[0]
     clip, piece = plain.load(sequence, PLAIN), cut.load(sequence, replace(PLAIN, flip=True, crop=(20, 12)))
     assert clip.instance_THW is not None and piece.instance_THW is not None
     for a, b in (
@@ -111,7 +111,7 @@ def test_mirror_and_piece_are_the_same_for_all_of_a_clip(clean: Path, tmp_path: 
 
 def test_an_empty_start_is_the_first_frame_again_without_any_flow(clean: Path, tmp_path: Path) -> None:
     loader = loader_of(clean, tmp_path / "run")
-    clip = loader.load(loader.source.trained[0], replace(PLAIN, frames=6, empty=True))
+    clip = loader.load(loader.data.trained[0], replace(PLAIN, frames=6, empty=True))
     assert clip.starts_empty
     for part in (clip.frames, clip.instance_THW, clip.real_T3HW):
         assert part is not None and torch.equal(part[0], part[2]) and torch.equal(part[1], part[2])
@@ -135,10 +135,10 @@ def test_labels_of_another_size_are_resized_by_nearest_neighbour_and_remapped(
             "data": {"size": (128, 96)},
         }
     )
-    loader = open_loader(spec, open_source(spec))
-    loader.source.check()
-    assert loader.source.label_nc == 12
-    clip = loader.load(loader.source.trained[0], whole(0, 5, 2))
+    loader = open_loader(spec, open_data(spec))
+    loader.data.check()
+    assert loader.data.sources[0].label_nc == 12
+    clip = loader.load(loader.data.trained[0], whole(0, 5, 2))
     ids = set(clip.frames.unique().tolist())
     assert clip.frames.shape == (5, 96, 128) and ids <= set(range(12)) - {6} and 2 in ids
 
@@ -147,8 +147,8 @@ def test_prefetched_clips_are_the_same_in_the_same_order(clean: Path, tmp_path: 
     loader = loader_of(clean, tmp_path / "run")
     how = Sampling(context=2, clip_frames=3, load_frames=1, size=(WIDTH, HEIGHT), max_stride=2, flip=0.5)
     draws = [draw((8, 8), how, 0, 1, i) for i in range(7)]
-    for clip, drawn in zip(loader.clips(loader.source.trained, iter(draws)), draws, strict=True):
-        again = loader_of(clean, tmp_path / "run").load(loader.source.trained[drawn.sequence], drawn)
+    for clip, drawn in zip(loader.clips(loader.data.trained, iter(draws)), draws, strict=True):
+        again = loader_of(clean, tmp_path / "run").load(loader.data.trained[drawn.sequence], drawn)
         assert torch.equal(clip.frames, again.frames) and torch.equal(clip.flow_T2HW, again.flow_T2HW)
         assert torch.equal(clip.real_T3HW, again.real_T3HW) and torch.equal(clip.sure_T1HW, again.sure_T1HW)
 
@@ -157,12 +157,12 @@ def test_only_the_drawn_frames_are_read_and_only_once(clean: Path, tmp_path: Pat
     loader = loader_of(clean, tmp_path / "run")
     for file in (clean / "seq_0").glob("*/00000[067].png"):
         file.unlink()
-    loader.load(loader.source.trained[0], PLAIN)
+    loader.load(loader.data.trained[0], PLAIN)
     for file in (clean / "seq_0").glob("*/*.png"):
         file.unlink()
-    loader.load(loader.source.trained[0], PLAIN)
+    loader.load(loader.data.trained[0], PLAIN)
     with pytest.raises(SourceError, match="seq_0/labels/000005.png: gone since it was checked"):
-        list(loader.clips(loader.source.trained, [PLAIN, replace(PLAIN, start=2)]))
+        list(loader.clips(loader.data.trained, [PLAIN, replace(PLAIN, start=2)]))
 
 
 def test_memory_keeps_what_was_used_last_within_its_bound() -> None:
@@ -179,9 +179,9 @@ def test_memory_keeps_what_was_used_last_within_its_bound() -> None:
 
 def test_a_clip_larger_than_memory_is_loaded_all_the_same(clean: Path, tmp_path: Path) -> None:
     loader = replace(loader_of(clean, tmp_path / "run"), memory=Memory(100_000))
-    clip = loader.load(loader.source.trained[0], whole(0, 8, 2))
+    clip = loader.load(loader.data.trained[0], whole(0, 8, 2))
     plain = loader_of(clean, tmp_path / "run")
-    assert torch.equal(clip.flow_T2HW, plain.load(plain.source.trained[0], whole(0, 8, 2)).flow_T2HW)
+    assert torch.equal(clip.flow_T2HW, plain.load(plain.data.trained[0], whole(0, 8, 2)).flow_T2HW)
     assert 0 < loader.memory.bytes <= 100_000 < plain.memory.bytes
 
 
@@ -193,7 +193,7 @@ def test_a_caller_that_stops_early_leaves_nothing_running(clean: Path, tmp_path:
             asked.append(i)
             yield PLAIN
 
-    clips = loader.clips(loader.source.trained, draws(), ahead=2)
+    clips = loader.clips(loader.data.trained, draws(), ahead=2)
     next(clips)
     clips.close()
     assert len(asked) == 3
@@ -209,9 +209,9 @@ def test_clips_are_streamed_from_a_bucket_and_flow_is_kept_there(s3_env: dict[st
     for file in local.rglob("*.png"):
         store.write(file.relative_to(local).as_posix(), file.read_bytes())
     there, here = loader_of(store.uri, f"s3://{bucket}/run"), loader_of(local, tmp_path / "run")
-    assert there.flows.compute_all(there.flows.missing(there.source.trained), threads=2) == 4
+    assert there.flows[0].compute_all(there.flows[0].missing(there.data.trained), threads=2) == 4
     assert len(open_store(f"s3://{bucket}/run").list("cache/flow")) == 4
-    (a,) = there.clips(there.source.trained, [PLAIN])
-    b = here.load(here.source.trained[0], PLAIN)
+    (a,) = there.clips(there.data.trained, [PLAIN])
+    b = here.load(here.data.trained[0], PLAIN)
     assert torch.equal(a.frames, b.frames) and torch.equal(a.real_T3HW, b.real_T3HW)
     assert torch.equal(a.flow_T2HW, b.flow_T2HW) and a.sure_T1HW.any()

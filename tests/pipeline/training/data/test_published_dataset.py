@@ -10,7 +10,7 @@ import torch
 from flowreel.pipeline.reader import dataset as reader
 from flowreel.pipeline.training.data.loader import open_loader
 from flowreel.pipeline.training.data.sampling import whole
-from flowreel.pipeline.training.data.sources import open_source
+from flowreel.pipeline.training.data.sources import open_data
 from flowreel.schemas.errors import SourceError, UsageError
 from flowreel.schemas.training import TrainSpec
 
@@ -28,7 +28,7 @@ def spec_of(dataset: str, run: Path, **data: object) -> TrainSpec:
 
 def test_clips_of_a_dataset_are_its_sequences(published: Path, tmp_path: Path) -> None:
     spec = spec_of(str(published), tmp_path, hold_out=["seq_01"])
-    source = open_source(spec)
+    source = open_data(spec)
     source.check()
     clips = {c.clip_id[:8]: c for c in reader.open_dataset(str(published)).clips()}
     assert len(source.trained) == 2 and len(source.held_out) == 2 and len(clips) == 4
@@ -44,16 +44,16 @@ def test_clips_of_a_dataset_are_its_sequences(published: Path, tmp_path: Path) -
 
 
 def test_a_version_is_named_by_its_number(published: Path, tmp_path: Path) -> None:
-    assert open_source(spec_of(f"{published}@1", tmp_path)) == open_source(spec_of(str(published), tmp_path))
+    assert open_data(spec_of(f"{published}@1", tmp_path)) == open_data(spec_of(str(published), tmp_path))
     with pytest.raises(UsageError, match="has no version 7; published versions: 1"):
-        open_source(spec_of(f"{published}@7", tmp_path))
+        open_data(spec_of(f"{published}@7", tmp_path))
 
 
 def test_a_damaged_data_file_is_named(published: Path, tmp_path: Path) -> None:
     dataset = tmp_path / "dataset"
     shutil.copytree(published, dataset)
     spec = spec_of(str(dataset), tmp_path / "run")
-    source = open_source(spec)
+    source = open_data(spec)
     sequence = source.trained[0]
     file = dataset / sequence.frames[0].label.path
     file.write_bytes(file.read_bytes()[:-100])

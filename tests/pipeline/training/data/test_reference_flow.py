@@ -20,7 +20,7 @@ from flowreel.pipeline.training.data.flow_cache import FLOW_FORMAT, PAIRS, FlowC
 from flowreel.pipeline.training.data.reference_flow import Raft, dis, flow_between, open_method
 from flowreel.pipeline.training.data.sources import TrainingSource
 from flowreel.schemas.errors import CheckpointError, SourceError, UsageError
-from flowreel.schemas.training import DataSpec
+from flowreel.schemas.training_data import DataSpec
 
 from ..paired import HEIGHT, PAN, WIDTH, opened, panned, write_paired
 
