@@ -158,12 +158,12 @@ def run(case: Case, root: str, maps: Maps) -> str:
     space = open_label_space(source.label_space_name, {})
     requests, steps = count_requests(root.startswith("s3://")), list[Step]()
     with measured(requests, steps):
-        opened = with_members(store, source, MEMBERS.empty_table())
+        opened = with_members(store, source, MEMBERS.empty_table)
         catalog = scan(opened, source, space, INDEX.empty_table())
     catalog.check()
     known = opened.members.select(MEMBERS.names) if isinstance(opened, ContainerStore) else MEMBERS.empty_table()
     with measured(requests, steps):
-        assert scan(with_members(store, source, known), source, space, catalog.facts).read == 0
+        assert scan(with_members(store, source, lambda: known), source, space, catalog.facts).read == 0
     pngs: list[bytes] = []
     with measured(requests, steps):
         for sequence in catalog.sequences:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -91,7 +92,7 @@ def open_job(version: Version) -> RenderJob:
     space = LabelSpace.model_validate(record.label_space)
     source = open_origin(spec, {}).store if spec.source.dataset else open_source(spec.source)
     if source and not spec.source.dataset:
-        source = with_members(source, spec.source, load_members(version.dataset))
+        source = with_members(source, spec.source, partial(load_members, version.dataset))
     decoder = open_decoder(spec.source, space, {})
     if decoder.digest != settings.encoding:
         raise UsageError(f"{where} was rendered with other contents of the file that source.encoding names")

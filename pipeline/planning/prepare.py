@@ -5,6 +5,7 @@ All that can be known before a GPU starts is found out here.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -26,9 +27,9 @@ from flowreel.pipeline.planning.spans import spans_without_digests
 from flowreel.pipeline.planning.variant_matrix import all_combinations, sample
 from flowreel.pipeline.render.job import RenderJob, lanes_for
 from flowreel.pipeline.sources.catalog import Catalog
-from flowreel.pipeline.sources.containers.members import load_members, save_members
+from flowreel.pipeline.sources.containers.members import load_members
 from flowreel.pipeline.sources.containers.open import with_members
-from flowreel.pipeline.sources.containers.store import ContainerStore
+from flowreel.pipeline.sources.containers.store import keep_members
 from flowreel.pipeline.sources.encodings import open_decoder
 from flowreel.pipeline.sources.file_index import (
     INDEX,
@@ -76,7 +77,7 @@ def prepare(spec: Spec, progress: Progress | None = None, *, dry: bool = False, 
     job = replace(job, allow_code=allow_code)
     exemplars = _check_inputs(job)
     if job.source and not known.origin:
-        job = replace(job, source=with_members(job.source, spec.source, load_members(job.dataset)))
+        job = replace(job, source=with_members(job.source, spec.source, partial(load_members, job.dataset)))
     catalog = _find_sequences(job, known, progress, dry)
     given = known.origin.splits if known.origin else {}
     del known  # as large as the source's index; the plan needs none of it
@@ -152,8 +153,7 @@ def _find_sequences(job: RenderJob, known: _Known, progress: Progress | None, dr
     used = pa.concat_tables([catalog.facts, index_of(known.weights.items())])
     if not dry and not used.equals(known.index):
         save_index(job.dataset, used)
-        if isinstance(job.source, ContainerStore):
-            save_members(job.dataset, job.source.members)
+        keep_members(job.dataset, job.source)
     return catalog
 
 

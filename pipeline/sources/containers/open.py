@@ -39,10 +39,10 @@ class Found:
         return f"{self.info.size}|{self.info.tag}"
 
 
-def with_members(store: Store, source: SourceSpec, known: pa.Table, images: str | None = None) -> Store:
+def with_members(store: Store, source: SourceSpec, known: Callable[[], pa.Table], images: str | None = None) -> Store:
     """Gives the source's files with the members of its containers; the store itself if the source names none.
 
-    ``known``: columns MEMBERS, from an earlier run, so that unchanged containers are only listed; ``images``: the
+    ``known``: gives MEMBERS of an earlier run, so that unchanged containers are only listed; ``images``: the
     template of real images, where they are read. Raises SourceError for containers that are damaged or lossy,
     StorageError if the source cannot be listed or read.
     """
@@ -59,7 +59,7 @@ def with_members(store: Store, source: SourceSpec, known: pa.Table, images: str 
     if not patterns:
         return base
     found = list(_containers(base, patterns))
-    rows = _opened(found, known, partial(_members, base))
+    rows = _opened(found, known(), partial(_members, base))
     members = _named(base, rows, {each.info.path: each.path for each in found})
     store = ContainerStore(base.uri, base._options, members)
     _check_rates(store, source)

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from flowreel.pipeline.sources.containers.archives import check_readable, member_bytes
 from flowreel.pipeline.sources.containers.cells import cell_bytes
-from flowreel.pipeline.sources.containers.members import CELL, FRAME, OPENED
+from flowreel.pipeline.sources.containers.members import CELL, FRAME, OPENED, save_members
 from flowreel.pipeline.sources.containers.windows import WindowedFile
 from flowreel.pipeline.storage import FileInfo, Store
 from flowreel.pipeline.storage.store import Bodies, Page
@@ -125,6 +125,12 @@ class ContainerStore(Store):
             for row in group:
                 part = data[row["start"] - start : row["stop"] - start]
                 yield row, member_bytes(row, part, zipped=zipped, url=f"{url}: member '{row['name']}'")
+
+
+def keep_members(cache: Store, store: Store | None) -> None:
+    """Keeps beside a dataset or a run where the members of a source's containers are, if it has any."""
+    if isinstance(store, ContainerStore):
+        save_members(cache, store.members)
 
 
 def together(rows: Sequence[Row]) -> list[list[Row]]:

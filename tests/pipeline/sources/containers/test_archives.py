@@ -277,5 +277,5 @@ def test_a_damaged_archive_ends_in_a_sentence(damage: Damage, tmp_path: Path) ->
 
 
 def scanned(source: SourceSpec) -> Catalog:
-    store = with_members(open_store(source.uri), source, MEMBERS.empty_table())
+    store = with_members(open_store(source.uri), source, MEMBERS.empty_table)
     return scan(store, source, open_label_space("cityscapes", {}), INDEX.empty_table())

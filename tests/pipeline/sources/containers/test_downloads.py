@@ -33,7 +33,7 @@ def test_label_studios_masks_are_no_label_maps(tmp_path: Path) -> None:
     zip_of(tmp_path / "project-7.zip", dict.fromkeys(names, mask))
     source = SourceSpec(uri=str(tmp_path), labels="{sequence}.zip/*.png")
     with pytest.raises(SourceError, match="project-7.zip: an export of Label Studio with one mask per task and label"):
-        with_members(open_store(source.uri), source, MEMBERS.empty_table())
+        with_members(open_store(source.uri), source, MEMBERS.empty_table)
 
 
 def test_cvats_segmentation_mask(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_cvats_segmentation_mask(tmp_path: Path) -> None:
     }
     zip_of(tmp_path / "task_12.zip", members)
     source = SourceSpec(uri=str(tmp_path), labels="{sequence}.zip/SegmentationClass/*.png", encoding="colours")
-    store = with_members(open_store(source.uri), source, MEMBERS.empty_table())
+    store = with_members(open_store(source.uri), source, MEMBERS.empty_table)
     catalog = scan(store, source, open_label_space("cityscapes", {}), INDEX.empty_table())
     assert not catalog.problems
     assert [(s.sequence_id, [f.name for f in s.frames]) for s in catalog.sequences] == [

@@ -32,7 +32,7 @@ def png(ids_HW: "np.ndarray[Any, Any]") -> bytes:
 
 def opened(root: Path, **columns: Any) -> tuple[Store, Catalog]:
     source = SourceSpec.model_validate({"uri": str(root), "columns": columns})
-    store = with_members(open_store(source.uri), source, MEMBERS.empty_table())
+    store = with_members(open_store(source.uri), source, MEMBERS.empty_table)
     return store, scan(store, source, open_label_space("cityscapes", {}), INDEX.empty_table())
 
 

@@ -33,7 +33,7 @@ COLOURS = [np.stack([ids, 7 * ids, 255 - ids], axis=2).astype(np.uint8) for ids 
 
 def opened(root: Path, name: str, **given: Any) -> tuple[Store, Catalog]:
     source = SourceSpec(uri=str(root), labels=f"{{sequence}}{Path(name).suffix}", **given)
-    store = with_members(open_store(source.uri), source, MEMBERS.empty_table())
+    store = with_members(open_store(source.uri), source, MEMBERS.empty_table)
     return store, scan(store, source, open_label_space("cityscapes", {}), INDEX.empty_table())
 
 
@@ -66,7 +66,7 @@ def test_lossless_videos_give_the_pixels_that_went_in(
 ) -> None:
     video_of(tmp_path / name, frames, codec, form, options)
     source = SourceSpec(uri=str(tmp_path), labels=f"{{sequence}}{Path(name).suffix}")
-    store = with_members(open_store(source.uri), source, MEMBERS.empty_table())
+    store = with_members(open_store(source.uri), source, MEMBERS.empty_table)
     paths = [f"{name}/{t:06d}" for t in range(FRAMES)]
     assert [info.path for info in store.list()] == paths
     for t, data in enumerate(store.read_all(paths)):
