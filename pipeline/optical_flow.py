@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Flow = tuple[NDArray[np.float32], NDArray[np.bool_]]  # (H, W, 2) in pixels (x, y); (H, W) where it can be trusted
+LEAST = 12  # pixels of the longer side, for DIS
 
 
 def dis_flow(current_HW3: NDArray[np.uint8], previous_HW3: NDArray[np.uint8]) -> Flow:
@@ -40,7 +41,9 @@ def _both_ways(dis: cv2.DISOpticalFlow, current_HW3: NDArray[np.uint8], previous
 
 def rough_flow(current_HW3: NDArray[np.uint8], previous_HW3: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Computes backward flow (H, W, 2) at DIS's FAST preset, good enough to look at: a seventh of the time of
-    `dis_flow`."""
+    `dis_flow`. Frames of fewer than `LEAST` pixels both ways have none that DIS finds: zeros."""
+    if max(current_HW3.shape[:2]) < LEAST:
+        return np.zeros((*current_HW3.shape[:2], 2), np.float32)
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     current, previous = _grey(current_HW3), _grey(previous_HW3)
     return np.asarray(dis.calc(current, previous, np.zeros((*current.shape, 2), np.float32)), np.float32)

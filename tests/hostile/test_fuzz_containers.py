@@ -3,7 +3,6 @@
 import random
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -51,10 +50,9 @@ def damaged(data: bytes, rng: random.Random) -> bytes:
 def test_damage_is_refused_or_changes_nothing(kind: str, tmp_path: Path) -> None:
     whole, rng = write(kind, tmp_path), random.Random(kind)
     (tmp_path / "source").mkdir()
-    spec: dict[str, Any] = {"uri": str(tmp_path / "source"), "fps": 17}
     inside = "/labels/*.png" if kind in ("tar", "zip") else ""
-    kept: dict[str, Any] = {"columns": {}} if kind == "parquet" else {"labels": f"{{sequence}}.{kind}{inside}"}
-    source = SourceSpec.model_validate(spec | kept)
+    frames: dict[str, object] = {"columns": {}} if kind == "parquet" else {"labels": f"{{sequence}}.{kind}{inside}"}
+    source = SourceSpec.model_validate({"uri": str(tmp_path / "source"), "fps": 17, **frames})
     refused = []
     for _ in range(DAMAGES):
         (tmp_path / "source" / f"a.{kind}").write_bytes(damaged(whole, rng))
@@ -71,7 +69,7 @@ def test_damage_is_refused_or_changes_nothing(kind: str, tmp_path: Path) -> None
 def read(source: SourceSpec) -> dict[str, NDArray[np.integer]]:
     """Gives the frames that decode, by name."""
     store = with_members(open_store(source.uri), source, MEMBERS.empty_table)
-    found = dict[str, NDArray[np.integer]]()
+    found: dict[str, NDArray[np.integer]] = {}
     for info in store.list():
         data = store.read(info.path)
         name = Path(info.path).stem

@@ -20,7 +20,7 @@ from flowreel.pipeline.sources.keypoints.crop import Crop
 from flowreel.pipeline.sources.label_spaces import open_label_space
 from flowreel.pipeline.sources.listing import list_matching
 from flowreel.pipeline.sources.template import Template
-from flowreel.pipeline.storage import open_store
+from flowreel.pipeline.storage import Store, open_store
 from flowreel.pipeline.training.data.keypoint_frames import sequence_crops
 from flowreel.pipeline.training.data.preflight import (
     Picture,
@@ -94,23 +94,22 @@ def _of_dataset(spec: TrainSpec) -> TrainingSource:
 def _of_folders(spec: TrainSpec, progress: Progress | None) -> list[TrainingSource]:
     """Opens all sources, and remembers their files."""
     run = open_store(spec.output, spec.storage_options)
-    known, members = load_index(run), partial(load_members, run)
-    found = [_of_folder(source, spec, (known, members), progress) for source in spec.every_source]
+    known = load_index(run)
+    found = [_of_folder(source, spec, run, known, progress) for source in spec.every_source]
     together = pa.concat_tables([facts for _, facts in found])
     if not together.equals(known):
         save_index(run, together)
-        if len(found) == 1:
-            keep_members(run, found[0][0].store)  # their paths are below one root: several sources' would be mixed up
+        if len(found) == 1:  # the paths of members are below one root: several sources' would be mixed up
+            keep_members(run, found[0][0].store)
     return [source for source, _ in found]
 
 
 def _of_folder(
-    source: SourceSpec, spec: TrainSpec, noted: tuple[pa.Table, Callable[[], pa.Table]], progress: Progress | None
+    source: SourceSpec, spec: TrainSpec, run: Store, known: pa.Table, progress: Progress | None
 ) -> tuple[TrainingSource, pa.Table]:
-    """Opens a source, and gives the facts of its files. ``noted``: what earlier runs have noted of files (INDEX) and of
-    containers (MEMBERS)."""
+    """Opens a source, and gives the facts of its files. ``known``: of files (INDEX), as earlier runs have noted them;
+    ``run``: where they have noted those of containers."""
     assert source.images is not None
-    known, members = noted
     options = spec.source_options(source)
     store = open_store(source.uri, options)
     space = open_label_space(source.label_space_name, options)
@@ -118,7 +117,7 @@ def _of_folder(
         remap_table(source.classes_of_ids, space)
     except ValueError as error:
         raise UsageError(f"source.remap: {error}") from None
-    store = with_members(store, source, members, source.images)
+    store = with_members(store, source, partial(load_members, run), source.images)
     decoder = open_decoder(source, space, options)
     catalog = find_sequences(store, source, space, known, spec.data.size, progress, decoder)
     listing = list_matching(store, [source.images])
@@ -126,6 +125,7 @@ def _of_folder(
     if not len(images):
         raise SourceError(nothing_found(store, "images", source.images, listing.skipped))
     facts, _ = read_facts(store, [(images, "image")], known, progress)
+
     pictures = _of_chosen(_pictures(images, facts), catalog, source)
     problems = (*catalog.problems, *picture_problems(catalog.sequences, pictures))
     sequences = tuple(_sequence(s, pictures.get(s.sequence_id, {})) for s in catalog.sequences)
