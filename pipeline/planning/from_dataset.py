@@ -25,7 +25,7 @@ class Origin:
     """A published version as a source: one sequence per clip, named SEQUENCE/vVARIANT/CLIP."""
 
     spec: Spec  # with the version's number, frame rate, instance maps and shares of splits
-    store: Store
+    store: Store | None  # never None: as `open_source` has it
     space: LabelSpace
     splits: dict[str, str]  # of its sequences
 

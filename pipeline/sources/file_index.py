@@ -199,14 +199,16 @@ def load_index(store: Store) -> pa.Table:
 
 
 def _paired(index: pa.Table) -> bool:
-    """Tells whether each id has a count, and texts are texts."""
+    """Tells whether each id of a label map has a count, and texts are texts; those of instance maps have none."""
     try:
         index.validate(full=True)
     except pa.ArrowException:
         return False
     ids, counts = (pc.list_value_length(index[name]) for name in ("ids", "counts"))
     bounds = pc.min_max(pc.list_flatten(index["ids"])).as_py()
-    return bool(ids.equals(counts)) and (bounds["min"] or 0) >= 0 and (bounds["max"] or 0) <= 65_535
+    uncounted = pc.and_(pc.starts_with(index["key"], "instance|"), pc.equal(counts, 0))
+    paired = pc.all(pc.or_(pc.equal(ids, counts), uncounted)).as_py() is not False  # None: no rows
+    return bool(paired and (bounds["min"] or 0) >= 0 and (bounds["max"] or 0) <= 65_535)
 
 
 def forget_index(store: Store) -> None:
