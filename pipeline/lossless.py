@@ -12,6 +12,8 @@ _KEEPS = frozenset(
 _ORIENTATION, _BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 274, 258, 262, 339  # tags
 _SHOWN = (1, 2, 3)  # black is zero, RGB, palette
 _FIVE_BITS = {"BGR;15", "BGR;16", "BGRA;15", "BGRA;15Z", "BGR;5"}
+_READ_AS = {"1": 1, "L": 8}  # bits that Pillow takes for granted where a BMP's palette is grey
+_OS2_HEADER, _DEPTH = 12, 32997  # bytes; a tag: slices of a volume
 STORE = "store label maps as PNG"
 
 
@@ -25,6 +27,10 @@ def check_lossless(image: Image.Image, data: bytes) -> None:
         raise ValueError(
             f"{image.format} of {pages} pictures, of which one would be used; store one label map per file"
         )
+    if image.format == "BMP" and image.mode in _READ_AS and (bits := _bmp_bits(data)) != _READ_AS[image.mode]:
+        raise ValueError(f"{bits}-bit BMP with a palette of few greys, which readers take for another depth; {STORE}")
+    if image.format == "GIF" and any(tile[1] != (0, 0, *image.size) for tile in getattr(image, "tile", [])):
+        raise ValueError(f"GIF whose picture covers only part of its {image.width}x{image.height} pixels; {STORE}")
     if image.format in ("BMP", "TGA") and _raw_modes(image) & _FIVE_BITS:
         raise ValueError(f"16-bit {image.format} with 5 bits per channel, which changes ids; {STORE}")
     if "exif" in image.info and image.getexif().get(_ORIENTATION, 1) != 1:
@@ -47,8 +53,16 @@ def _check_tiff(image: Image.Image) -> None:
         raise ValueError(f"TIFF of signed 8-bit numbers below 0; {STORE}")
     if len(bits) > 1 and max(bits) > 8:
         raise ValueError(f"TIFF with {len(bits)} channels of {max(bits)} bits; store label maps with one channel")
+    if (slices := tags.get(_DEPTH, 1)) != 1:
+        raise ValueError(f"TIFF of {slices} slices, of which one would be used; store one label map per file")
     if tags.get(_ORIENTATION, 1) != 1:
         raise ValueError(f"TIFF that is to be turned (orientation {tags[_ORIENTATION]}); {STORE}")
+
+
+def _bmp_bits(data: bytes) -> int:
+    """Gives the bits of a pixel, which the header holds at another place in files of OS/2."""
+    at = 24 if int.from_bytes(data[14:18], "little") == _OS2_HEADER else 28
+    return int.from_bytes(data[at : at + 2], "little")
 
 
 def _raw_modes(image: Image.Image) -> set[str]:

@@ -55,6 +55,12 @@ def count_instances(label_HW: NDArray[np.integer], instance_HW: NDArray[np.integ
     return len(np.unique(instance_HW[in_sight(label_HW, instance_HW, space)]))
 
 
+def count_with_groups(label_HW: NDArray[np.integer], instance_HW: NDArray[np.integer], space: LabelSpace) -> int:
+    """Counts as `count_instances` does, with groups as instances: what manifests of releases before 0.1 say."""
+    ids = np.unique(instance_HW[np.isin(label_HW, list(space.things))])
+    return int(np.isin(ids, NO_INSTANCE[instance_HW.dtype], invert=True).sum())
+
+
 def no_instance(instance_THW: Ids) -> int:
     """Gives the id that says "no instance" in these maps: 255 where maps of 8 bits use it, else 0."""
     return 255 if instance_THW.dtype == np.uint8 and bool((instance_THW == 255).any()) else 0

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from flowreel.pipeline.sources.frame_order import Order, Rows, order_frames
 from flowreel.pipeline.sources.numbering import Breaks, copies_in, numbering_of
-from flowreel.pipeline.sources.problems import numbering_problems
+from flowreel.pipeline.sources.problems import numbering_problems, written_otherwise
 from flowreel.schemas.errors import SourceError
 from flowreel.schemas.source import SourceSpec
 from flowreel.schemas.wording import counted
@@ -62,12 +62,13 @@ def arrange(tables: Sequence[pa.Table], source: SourceSpec) -> Arranged:
         found, breaks = _held(order, breaks, max(1, round(HELD_S * source.fps)))
     chosen, left_out, notes = _choose(found, order, source)
     problems = tuple(_problems(tables[0], order, breaks, found.origin_S[chosen], source.frames))
+    twins = () if problems else tuple(_twins(order.ids.to_pylist(), set(found.origin_S[chosen].tolist())))
     if left_out or len(found.row_N) != len(order.names) or len(found.ids) != len(order.ids):
         found = _only(found, chosen)
         orders = [each.select(found.row_N, found.ids, found.first_S1, found.origin_S) for each in orders]
     if left_out:
         tables, orders = _without_unused(tables, orders, source)
-    return Arranged(tuple(tables), tuple(orders), found.recordings, problems, left_out, notes)
+    return Arranged(tuple(tables), tuple(orders), found.recordings, problems, left_out, (*notes, *twins))
 
 
 def _split(order: Order, breaks: dict[int, Breaks]) -> tuple[_Sequences, dict[int, Breaks]]:
@@ -173,6 +174,17 @@ def _without_unused(
         kept.append(Order(order.ids, order.first_S1, order.names, label_N, instance_N, orphan_K, of_K))
         kept_tables.append(table.take(pa.array(used_I)))
     return kept_tables, kept
+
+
+def _twins(names: list[str], chosen: set[int]) -> Iterator[str]:
+    """Yields which of the chosen sequences look like copies of others, or have names that look the same."""
+    for i, of in copies_in(names):
+        if i in chosen and of in chosen:
+            yield f"sequence '{names[i]}' looks like a copy of '{names[of]}'; if so, name it in source.exclude"
+    here = [names[i] for i in sorted(chosen) if not names[i].isascii()]
+    for i, name in enumerate(here):
+        if twin := written_otherwise(name, here[i + 1 :]):
+            yield f"sequence '{name}'{twin}; if both are the same, remove one"
 
 
 def _problems(

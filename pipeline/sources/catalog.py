@@ -90,6 +90,8 @@ def scan(
     ids = count_ids(of_labels, source, space, order.label_N, labels["path"])
     named = [*found.problems, *frames.problems(wants_instances=source.instance_maps is not None)]
     problems = (*(problem for _, problem in named), *ids.problems, *mixed_readings(wanted, facts))
+    if decoder.panoptic is not None:
+        problems = (*problems, *decoder.panoptic.problems(labels["path"].to_pylist()))
     table = remap_table(source.classes_of_ids, space)
     rules = "" if together else none_rules(of_labels, of_instances, _pairs(order), table, space)
     return Catalog(

@@ -31,7 +31,7 @@ from flowreel.schemas.sequence import DIGEST_BYTES
 Role = Literal["label", "instance", "image", "densepose", "openpose", "skeleton", "landmarks", "other"]
 INDEX_PATH = "cache/sources.parquet"
 _IDS, _COUNTED = 65_536, 2**20  # ids that there can be; pixels that are counted at a time
-FORMAT = b"3"  # increase when `inspect` learns to find something new, or the columns change
+FORMAT = b"4"  # increase when `inspect` learns to find something new, or the columns change
 DIGEST = pa.binary(DIGEST_BYTES)
 INDEX = pa.schema(  # "element": as Parquet names what lists hold
     [

@@ -5,11 +5,12 @@ they come.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
 from statistics import median_low
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +28,14 @@ _COPY = re.compile(
 )
 _SECONDS = re.compile(r"(.*?)(1[0-9]{9})[._]([0-9]{9}|[0-9]{6}|[0-9]{3})")  # since 1970, with a fraction
 _DATE = re.compile(r"(.*?)((?:19|20)\d\d)-?(\d\d)-?(\d\d)[T_ -]?(\d\d)[-_:.]?(\d\d)[-_:.]?(\d\d)(?:[-_.,](\d{1,9}))?Z?")
+
+
+class Number(NamedTuple):
+    """The last number of a name, with what stands before and after it."""
+
+    before: str
+    value: int
+    after: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +81,11 @@ def _uneven(names: pa.Array, first_S1: NDArray[np.int64], step: int | None) -> N
     if tail := _common_tail(names):
         names = pc.utf8_slice_codeunits(names, 0, -len(tail))
     parts = pc.extract_regex(names, _NUMBER)
-    digits, before = pc.struct_field(parts, "digits"), pc.struct_field(parts, "before").dictionary_encode()
+    digits, around = pc.struct_field(parts, "digits"), [pc.struct_field(parts, name) for name in ("before", "after")]
+    rest = pc.binary_join_element_wise(*around, pa.scalar("\0", names.type)).dictionary_encode()
     long = pc.fill_null(pc.greater(pc.binary_length(digits), _DIGITS), False)
     number = pc.fill_null(pc.if_else(long, None, digits).cast(pa.int64()), 0).to_numpy(zero_copy_only=False)
-    group = pc.fill_null(before.indices, -1).to_numpy(zero_copy_only=False)
+    group = pc.fill_null(rest.indices, -1).to_numpy(zero_copy_only=False)
     rises = np.diff(number, append=0)
     same = np.append(group[:-1] == group[1:], True)
     last = first_S1[1:] - 1
@@ -107,13 +117,9 @@ def _breaks(names: list[str], step: int | None) -> Breaks:
     )
 
 
-def _steps(numbers: list[tuple[str, int] | None], step: int | None) -> tuple[list[Cut], list[tuple[int, int]]]:
+def _steps(numbers: Sequence[Number | None], step: int | None) -> tuple[list[Cut], list[tuple[int, int]]]:
     """Gives the cuts between numbers in order, and pairs of frames with the same number."""
-    steps = [
-        (i + 1, b[1] - a[1] if a and b and a[0] == b[0] else None)
-        for i, (a, b) in enumerate(pairwise(numbers))
-        if a or b
-    ]
+    steps = [(i + 1, _rise(a, b)) for i, (a, b) in enumerate(pairwise(numbers)) if a or b]
     rising = [rise for _, rise in steps if rise and rise > 0]
     least = min(rising, default=1)
     usual = step or (least if all(rise % least == 0 for rise in rising) else median_low(rising))
@@ -125,10 +131,17 @@ def _steps(numbers: list[tuple[str, int] | None], step: int | None) -> tuple[lis
     return cuts, [(at - 1, at) for at, rise in steps if rise == 0]
 
 
-def number_of(name: str) -> tuple[str, int] | None:
-    """Splits a frame name into (what stands before, its last number); None if it has no number."""
-    found = re.fullmatch(r"(?s)(.*?)([0-9]+)[^0-9]*", name)
-    return (found[1], int(found[2])) if found else None
+def _rise(a: Number | None, b: Number | None) -> int | None:
+    """Gives by how much a number rises; None where other text changes too, unless the number stays the same."""
+    if not a or not b or a.before != b.before or (a.after != b.after and a.value != b.value):
+        return None
+    return b.value - a.value
+
+
+def number_of(name: str) -> Number | None:
+    """Splits a frame name at its last number; None if it has none."""
+    found = re.fullmatch(r"(?s)(.*?)([0-9]+)([^0-9]*)", name)
+    return Number(found[1], int(found[2]), found[3]) if found else None
 
 
 def copies_in(names: list[str]) -> tuple[tuple[int, int], ...]:
@@ -141,18 +154,18 @@ def copies_in(names: list[str]) -> tuple[tuple[int, int], ...]:
     return tuple(found)
 
 
-def _times(names: list[str]) -> list[tuple[str, int] | None] | None:
+def _times(names: list[str]) -> list[Number] | None:
     """Reads names as times in nanoseconds, each with what stands before; None unless all are times."""
-    found: list[tuple[str, int] | None] = []
+    found: list[Number] = []
     for name in names:
         if seconds := _SECONDS.fullmatch(name):
-            found.append((seconds[1], int(seconds[2]) * 10**9 + int(seconds[3].ljust(9, "0"))))
+            found.append(Number(seconds[1], int(seconds[2]) * 10**9 + int(seconds[3].ljust(9, "0"))))
         elif date := _DATE.fullmatch(name):
             try:
                 day = datetime(*(int(part) for part in date.groups()[1:7]), tzinfo=UTC)  # type: ignore[misc, arg-type]
             except ValueError:
                 return None
-            found.append((date[1], int(day.timestamp()) * 10**9 + int((date[8] or "").ljust(9, "0"))))
+            found.append(Number(date[1], int(day.timestamp()) * 10**9 + int((date[8] or "").ljust(9, "0"))))
         else:
             return None
     return found

@@ -70,7 +70,7 @@ def numbering_problems(name: str, paths: list[str], names: list[str], breaks: Br
         at, length = others[0], len(names)
         yield (
             f"sequence '{name}': not one recording but {len(others) + 1}: after '{names[at - 1]}' comes '{names[at]}';"
-            f" {_way_out(template, names[at], stills=len(others) + 1 == length)}"
+            f" {_way_out(template, names[at - 1], names[at], stills=len(others) + 1 == length)}"
         )
     for cut in breaks.cuts:
         if cut.missing:
@@ -80,11 +80,14 @@ def numbering_problems(name: str, paths: list[str], names: list[str], breaks: Br
             )
 
 
-def _way_out(template: str, frame: str, *, stills: bool) -> str:
+def _way_out(template: str, last: str, frame: str, *, stills: bool) -> str:
     """Says how to write the template so that recordings whose files share a folder become sequences of their own."""
     folder, _, name = template.rpartition("/")
-    before = number_of(frame)
-    between = before[0][-1:] if before and not before[0][-1:].isalnum() else ""
+    before, earlier = number_of(frame), number_of(last)
+    if before and earlier and before.before == earlier.before and earlier.after and "*" in name:
+        one = f"{folder}/{name.replace('*', f'*{earlier.after}')}"
+        return f"write the template of one kind as '{one}', or set source.gaps: split"
+    between = before.before[-1:] if before and not before.before[-1:].isalnum() else ""
     if not folder.endswith(SEQUENCE) or not name.startswith("*") or not (between or stills):
         return "set source.gaps: split, which makes each a sequence"
     better = f"{folder}{between}{name}" if between else f"{folder}{name[1:]}"

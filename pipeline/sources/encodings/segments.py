@@ -1,15 +1,17 @@
 """COCO's panoptic JSON: which category each segment of a picture has, and which segments are instances."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 _MOST = 65535  # instance ids of 16 bits
+Entry = tuple[str, str]  # a JSON, and the file_name that it lists
+Parts = list[tuple[int, int, int]]  # of segments: id, category, iscrowd
 
 
 @dataclass(frozen=True)
@@ -23,9 +25,11 @@ class Picture:
 
 @dataclass(frozen=True)
 class Segments:
-    """Segments of the pictures that JSON files describe, by file name."""
+    """Segments of the pictures that JSON files describe: by file name, and below the JSON's own name, as COCO's
+    `panoptic_val2017.json` describes those in `panoptic_val2017/`. A text says why a name alone is not enough."""
 
-    pictures: Mapping[str, Picture]
+    pictures: Mapping[str, Picture | str]
+    count: int  # of pictures
     has_zero: bool  # whether a category has the id 0, which else stands for pixels of no segment
 
     def decode(self, rgba_HW4: NDArray[np.integer], path: str) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
@@ -51,17 +55,36 @@ class Segments:
         category_HW, instance_HW = (table_U[place].reshape(segment_HW.shape).astype(np.uint16) for table_U in tables)
         return category_HW, instance_HW
 
+    def problems(self, paths: Iterable[str]) -> Iterator[str]:
+        """Yields pictures that would take the segments of one entry, as at most one of them is meant."""
+        taken: dict[int, str] = {}
+        for path in paths:
+            found = self._entry(path)
+            if isinstance(found, Picture) and (other := taken.setdefault(id(found), path)) != path:
+                yield (
+                    f"{path}: the panoptic JSON has one entry for it and {other}; write their folders into its"
+                    " file_name, or leave one of them out"
+                )
+
     def _picture(self, path: str) -> Picture:
+        found = self._entry(path)
+        if found is None:
+            raise ValueError(f"not in the panoptic JSON, which lists {self.count:,} pictures")
+        if isinstance(found, str):
+            raise ValueError(found)
+        return found
+
+    def _entry(self, path: str) -> Picture | str | None:
+        """Finds what describes a picture: the entry that shares most of the end of its path."""
         parts = PurePosixPath(path).parts
-        for first in range(len(parts)):
-            if (found := self.pictures.get("/".join(parts[first:]))) is not None:
-                return found
-        raise ValueError(f"not in the panoptic JSON, which lists {len(self.pictures):,} pictures")
+        names = ("/".join(parts[first:]) for first in range(len(parts)))
+        return next((self.pictures[name] for name in names if name in self.pictures), None)
 
 
 def of_files(files: Sequence[tuple[str, bytes]]) -> Segments:
-    """Reads panoptic JSON files, (name, bytes) each. Raises ValueError for files that are none."""
-    frames: dict[str, list[Any]] = {}
+    """Reads panoptic JSON files, (name, bytes) each. Raises ValueError for files that are none, or list a picture
+    twice."""
+    entries: dict[Entry, Parts] = {}
     stuff: set[int] = set()
     zero = False
     for name, data in files:
@@ -72,20 +95,40 @@ def of_files(files: Sequence[tuple[str, bytes]]) -> Segments:
                 if not category.get("isthing", 1):
                     stuff.add(int(category["id"]))
             for entry in tree["annotations"]:
-                frames[str(entry["file_name"])] = [
+                parts = [
                     (int(s["id"]), int(s["category_id"]), int(s.get("iscrowd", 0))) for s in entry["segments_info"]
                 ]
+                if entries.setdefault((name, str(entry["file_name"])), parts) != parts:
+                    raise ValueError(f"it lists {entry['file_name']} twice, with other segments")
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(f"{name}: no panoptic JSON: {error!r}") from None
-    return Segments(_pictures(frames, stuff), zero)
+    return Segments(_by_name(_pictures(entries, stuff), entries), len(entries), zero)
 
 
-def _pictures(frames: Mapping[str, Sequence[tuple[int, int, int]]], stuff: set[int]) -> dict[str, Picture]:
+def _by_name(pictures: Mapping[Entry, Picture], entries: Mapping[Entry, Parts]) -> dict[str, Picture | str]:
+    """Gives pictures by file name and below each JSON's name; a text where JSON files say different things of one."""
+    found: dict[str, Picture | str] = {}
+    first: dict[str, Entry] = {}
+    for entry, picture in pictures.items():
+        json_name, name = entry
+        for key in (name, f"{PurePosixPath(json_name).stem}/{name}"):
+            other = first.setdefault(key, entry)
+            found.setdefault(key, picture)
+            if entries[other] != entries[entry]:
+                found[key] = (
+                    f"{other[0]} and {json_name} list other segments for '{name}'; name one of them in"
+                    " source.encoding, or put the pictures of each into a folder of the JSON's name"
+                )
+    return found
+
+
+def _pictures(entries: Mapping[Entry, Parts], stuff: set[int]) -> dict[Entry, Picture]:
     """Gives the pictures; instances keep their ids where 16 bits hold them, else are numbered within their folder."""
-    objects: dict[str, set[int]] = {}
-    for name, parts in frames.items():
-        ids = objects.setdefault(name.rpartition("/")[0], set())
-        ids.update(i for i, category, crowd in parts if not crowd and category not in stuff)
+    objects: defaultdict[str, set[int]] = defaultdict(set)
+    for (_, name), parts in entries.items():
+        objects[name.rpartition("/")[0]].update(
+            i for i, category, crowd in parts if not crowd and category not in stuff
+        )
     numbers: dict[str, dict[int, int]] = {}
     for folder, ids in objects.items():
         if len(ids) > _MOST:
@@ -96,11 +139,9 @@ def _pictures(frames: Mapping[str, Sequence[tuple[int, int, int]]], stuff: set[i
         keep = not ids or max(ids) <= _MOST
         numbers[folder] = {i: i if keep else n for n, i in enumerate(sorted(ids), 1)}
     found = {}
-    for name, parts in frames.items():
+    for (json_name, name), parts in entries.items():
         number = numbers[name.rpartition("/")[0]]
-        rows = sorted(parts)
-        columns = np.array([(i, c, 0 if crowd or c in stuff else number[i]) for i, c, crowd in rows], np.int64).reshape(
-            -1, 3
-        )
-        found[name] = Picture(columns[:, 0], columns[:, 1], columns[:, 2])
+        rows = [(i, c, 0 if crowd or c in stuff else number[i]) for i, c, crowd in sorted(parts)]
+        columns = np.array(rows, np.int64).reshape(-1, 3)
+        found[json_name, name] = Picture(columns[:, 0], columns[:, 1], columns[:, 2])
     return found

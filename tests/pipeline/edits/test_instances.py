@@ -2,18 +2,24 @@
 
 import io
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from flowreel.pipeline.codec import encode_ids
+from flowreel.pipeline.dataset.file_check import check_file
 from flowreel.pipeline.edits.instances import count_instances, groups, with_one_none
 from flowreel.pipeline.export.formats import FORMATS
 from flowreel.pipeline.export.run import export
 from flowreel.pipeline.reader.dataset import open_dataset
 from flowreel.pipeline.storage import open_store
+from flowreel.schemas.errors import IntegrityError
 from flowreel.schemas.label_spaces import BUILT_IN
 from tests.support.local_run import LocalRun
 
@@ -121,3 +127,22 @@ def test_what_older_releases_published_is_read_the_same() -> None:
     sink = io.BytesIO()
     Image.fromarray(cityscapes_ids(label_HW)).save(sink, "PNG")
     assert count_instances(label_HW, np.asarray(Image.open(sink)), CITY) == 1
+
+
+@pytest.mark.parametrize(("said", "whole"), [(2, True), (1, True), (3, False)])
+def test_a_data_file_of_an_older_release_may_count_groups(local_run: LocalRun, said: int, whole: bool) -> None:
+    """It holds Cityscapes' ids as they were in the source, and its manifest counts the crowd as an instance."""
+    root = source(local_run.root / "own", "cityscapes")
+    version = local_run.publish(local_run.prepare(source={"uri": str(root)}))
+    rows = pq.read_table(next((local_run.dataset / "data").iterdir()))
+    old = [{"path": "0.png", "bytes": encode_ids(cityscapes_ids(labels(t)))} for t in range(3)]
+    place = rows.column_names.index("instance")
+    rows = rows.set_column(place, rows.schema.field("instance"), pa.array(old, rows.schema.field("instance").type))
+    sink = io.BytesIO()
+    pq.write_table(rows, sink)
+    manifest = version.manifest()
+    place = manifest.column_names.index("num_instances")
+    counts = pa.array([said] * 3, manifest.schema.field("num_instances").type)
+    manifest = manifest.set_column(place, manifest.schema.field("num_instances"), counts)
+    with nullcontext() if whole else pytest.raises(IntegrityError, match="1 instances, the manifest says 3"):
+        check_file(sink.getvalue(), manifest, CITY)

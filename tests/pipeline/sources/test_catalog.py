@@ -135,7 +135,7 @@ def gone(path: str) -> Damage:
             as_rgb("a/labels/000.png"),
             ["a/labels/000.png: RGB image with 3 channels, where one channel of ids is needed"],
         ),
-        (as_jpeg("a/labels/002.png"), ["a/labels/002.png: L JPEG is lossy and changes ids; store label maps as PNG"]),
+        (as_jpeg("a/labels/002.png"), ["a/labels/002.png: JPEG is lossy and changes ids; store label maps as PNG"]),
         (
             written("b/labels/002.png", ROAD[:2]),
             [f"b/labels/002.png: size 6x2, but sequence 'b' is 6x4; {ONE_SIZE}"],
