@@ -392,3 +392,9 @@ def test_a_url_in_place_of_a_template_is_not_shown(field: str) -> None:
     with pytest.raises(ValidationError, match="give it as source.uri") as refused:
         Spec.model_validate(tree)
     assert "hunter2" not in refused.value.errors()[0]["msg"]
+
+
+@pytest.mark.parametrize("value", ["!!timestamp x", "!!bool x", "!!int ''", "!!float ''", "0x" + "f" * 5000])
+def test_values_that_yaml_or_python_cannot_take_are_refused_in_words(value: str) -> None:
+    with pytest.raises(UsageError, match="spec.yaml"):
+        parse_spec(f"dataset: {{uri: {value}}}\nsource: {{uri: s}}\n", [], "spec.yaml")
