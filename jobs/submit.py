@@ -110,14 +110,23 @@ def command(arguments: Arguments) -> None:
         return
     from flowreel.jobs.submission.follow import follow  # asyncio and Ray, after all that can be wrong
 
-    again = f"flowreel submit --address {redact(arguments.address, {})} --follow {job_id}"
+    again = f"flowreel submit --address {arguments.address} --follow {job_id}"
     with if_stopped(f"the job keeps running; `{again}` follows it again"):
         code = follow(client, job_id)
     raise typer.Exit(code)
 
 
 def connect(address: str) -> "JobSubmissionClient":
-    """Opens the job API of a cluster. Raises UsageError if no Ray dashboard answers at ``address``."""
+    """Opens the job API of a cluster.
+
+    Raises UsageError for an address that holds a user, a password or a query, of which nothing is shown, and if no Ray
+    dashboard answers there.
+    """
+    if any(mark in address for mark in "@?#"):
+        raise UsageError(
+            "--address: holds a user, a password or a query, and is not shown; give the URL of the head node's"
+            " dashboard alone, for example http://127.0.0.1:8265, and a token in RAY_AUTH_TOKEN"
+        )
     for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS"):  # Ray would prefer them to ``address``
         os.environ.pop(name, None)
     try:
@@ -127,9 +136,9 @@ def connect(address: str) -> "JobSubmissionClient":
             logging.getLogger(name).setLevel(logging.ERROR)  # they report uploads and connections
         return JobSubmissionClient(address)
     except (ImportError, RuntimeError, ConnectionError, ValueError) as error:
-        cause = str(error).splitlines()[0] if str(error) else type(error).__name__
+        cause = redact(str(error).splitlines()[0], {}) if str(error) else type(error).__name__
         raise UsageError(
-            f"--address {redact(address, {})}: no Ray dashboard takes jobs there ({cause}); give the URL of the head"
+            f"--address {address}: no Ray dashboard takes jobs there ({cause}); give the URL of the head"
             f" node's dashboard, for example http://127.0.0.1:8265; the cluster needs {pip_install('cluster')} too"
         ) from None
 
@@ -159,7 +168,7 @@ def send(client: "JobSubmissionClient", arguments: Arguments) -> str:
             except (RuntimeError, ConnectionError) as error:
                 if "No available agent" not in str(error) or time.monotonic() > deadline:
                     raise FlowreelError(
-                        f"the cluster at {redact(arguments.address, {})} refused the job: {error}"
+                        f"the cluster at {arguments.address} refused the job: {redact(str(error), {})}"
                     ) from None
                 time.sleep(1)
 

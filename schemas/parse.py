@@ -30,6 +30,10 @@ def parse(model: type[M], text: str, overrides: Iterable[str], name: str) -> M:
     return check(model, tree, name)
 
 
+# PyYAML raises the last ones for tags that do not fit their values: `!!timestamp x`, `!!bool x`, `!!int ''`.
+_BAD_YAML = (yaml.YAMLError, ValueError, AttributeError, KeyError, IndexError, TypeError, OverflowError)
+
+
 def parse_yaml(text: str, name: str) -> dict[str, Any]:
     """Parses a YAML mapping. Raises UsageError with line and column, quoting nothing that may be secret."""
     check_size(len(text), name)
@@ -37,7 +41,7 @@ def parse_yaml(text: str, name: str) -> dict[str, Any]:
         tree = yaml.load(text, _Loader)
     except RecursionError:
         raise UsageError(f"{name}: not valid YAML: nested too deeply, or a value contains itself") from None
-    except (yaml.YAMLError, ValueError) as error:
+    except _BAD_YAML as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         raise UsageError(f"{name}: not valid YAML: {where}{_without_content(error)}") from None
@@ -61,7 +65,7 @@ def check_size(size: int, name: str) -> None:
         )
 
 
-def _without_content(error: yaml.YAMLError | ValueError) -> str:
+def _without_content(error: Exception) -> str:
     """Words what is wrong with a YAML text. What PyYAML quotes beside its own words is content, which may be secret."""
     problem = str(
         getattr(error, "problem", None) or "unreadable: a control character, or a date or number that is none"
@@ -135,7 +139,7 @@ def _override(tree: dict[str, Any], override: str) -> None:
         node = _enter(node, part, path)
     try:
         new = yaml.load(value, _Loader)
-    except (yaml.YAMLError, ValueError, RecursionError):  # plain text such as {sequence}/labels/*.png
+    except (*_BAD_YAML, RecursionError):  # plain text such as {sequence}/labels/*.png
         new = value
     if isinstance(node, list):
         node[_index(node, last, path)] = new

@@ -66,8 +66,16 @@ def _place(loc: Sequence[int | str]) -> str:
     return text.lstrip(".")
 
 
+def _text(value: Any) -> str:
+    """Gives the `repr` of a value, also where Python refuses it for its length."""
+    try:
+        return repr(value)
+    except ValueError:
+        return "a number of thousands of digits"
+
+
 def _shown(value: Any) -> str:
-    text = hide_secrets(re.sub(r"(?<=://)[^@\s]*@", HIDDEN + "@", repr(value)))
+    text = hide_secrets(re.sub(r"(?<=://)[^@\s]*@", HIDDEN + "@", _text(value)))
     return text if len(text) <= 60 else text[:57] + "..."
 
 

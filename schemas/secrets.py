@@ -9,7 +9,10 @@ _NAMES = (
     r"|connection_?string|x-(?:amz|goog)-[a-z-]+"
 )
 _RULES = (
-    (re.compile(r"(?<=://)[^@\s'\"]+:[^@\s'\"]*@"), HIDDEN + "@"),  # user and password in a URL; they may hold slashes
+    (
+        re.compile(r"(?i)(?<=://)[^@\s'\"]+(?::|%3a)[^@\s'\"]*@"),
+        HIDDEN + "@",
+    ),  # user and password in a URL; they may hold slashes
     (re.compile(r"(\b[a-zA-Z][\w+.-]*://[^\s'\"?]*\?)[^\s'\"]+"), r"\1" + HIDDEN),  # a URL's query: signatures, tokens
     (re.compile(rf"(?i)(\b(?:{_NAMES})(?:\s?=|['\"]\s?:)\s?)(?:'[^']*'|\"[^\"]*\"|[^\s&;,'\"}}]+)"), r"\1" + HIDDEN),
     (re.compile(r"(?i)(\bBearer )[\w.~+/-]+=*"), r"\1" + HIDDEN),

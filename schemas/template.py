@@ -14,6 +14,8 @@ ONLY_FRAME = "0"  # the name of the frame where each file is a sequence of its o
 def check_template(template: str) -> str:
     """Returns the template, with its frames where it names a video. Raises ValueError if it is not a template of
     frames."""
+    if "://" in template:
+        raise ValueError("a URL, which is not shown; give it as source.uri, and here the path below it")
     template = with_frames(template)
     container_of(template)  # raises for archives that cannot be read in parts
     if template.count(SEQUENCE) != 1:

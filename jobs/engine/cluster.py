@@ -104,16 +104,18 @@ def cluster_address() -> str | None:
 
 def _host_and_port(address: str) -> tuple[str, int]:
     """Takes an address apart. Raises UsageError with the right form for others that people try."""
-    shown = address if "@" not in address else "... (with an @, which is not shown)"
+    secret = next((mark for mark in "@?#" if mark in address), "")
+    shown = f"... (with {'an' if secret == '@' else 'a'} {secret}, which is not shown)" if secret else address
     scheme, _, place = address.rpartition("://")
     host, _, port = place.rpartition(":")
     if scheme not in ("", "ray"):
+        without = "a scheme" if secret else f"{scheme}://"
         raise UsageError(
-            f"RAY_ADDRESS={shown}: give HOST:PORT of the cluster's head node, without {scheme}:// (the port is 6379"
+            f"RAY_ADDRESS={shown}: give HOST:PORT of the cluster's head node, without {without} (the port is 6379"
             " unless the cluster says otherwise); to send a job to a cluster's dashboard by its URL, use"
             " `flowreel submit --address URL`"
         )
-    if not host or not port.isdecimal() or not 0 < int(port) < 65536 or "@" in address:
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536 or secret:
         raise UsageError(
             f"RAY_ADDRESS={shown}: give HOST:PORT of the cluster's head node, for example head-node:6379, or `auto` for"
             " a cluster on this machine; unset it to start Ray for this command"

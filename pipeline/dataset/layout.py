@@ -5,11 +5,12 @@ import re
 from string import Formatter
 
 _ID = "[0-9a-f]{32}"
+NUMBER = "(?:(?!0{6})[0-9]{6}|[1-9][0-9]{6,})"  # of a version, as Flowreel writes it: from 000001 on
 _FIELDS = {
     **dict.fromkeys(("shard", "plan", "clip", "owner"), _ID),
-    "number": r"\d{6,}",  # of a version
-    "start": r"\d{8,}",  # label frame
-    "begun": r"\d{8}T\d{6}Z",
+    "number": NUMBER,
+    "start": "[0-9]{8,}",  # label frame
+    "begun": "[0-9]{8}T[0-9]{6}Z",
     "writer": "[0-9a-f]{16}",
 }
 DATA = "data/{shard}.parquet"

@@ -160,7 +160,7 @@ class Version:
 
 def numbers(dataset: Store) -> list[int]:
     """Gives the numbers of all published versions, rising."""
-    found = (re.fullmatch(r"versions/(\d{6,})/version\.json", i.path) for i in dataset.list("versions"))
+    found = (re.fullmatch(rf"versions/({layout.NUMBER})/version\.json", i.path) for i in dataset.list("versions"))
     return sorted(int(m[1]) for m in found if m)
 
 
@@ -184,7 +184,7 @@ def published_plans(dataset: Store) -> frozenset[str]:
     """Gives the ids of the plans whose versions are published, or were until retention dropped them."""
     plans = set[str]()
     for info in dataset.list("versions"):
-        if re.fullmatch(rf"versions/\d{{6,}}/({re.escape(RECORD)}|{re.escape(DROPPED_FILE)})", info.path):
+        if re.fullmatch(rf"versions/{layout.NUMBER}/({re.escape(RECORD)}|{re.escape(DROPPED_FILE)})", info.path):
             with suppress(NotFound, IntegrityError):  # gone meanwhile; or damaged, which is for others to say
                 plans.add(read_record(dataset.read(info.path), dataset.url(info.path), VersionRecord, STEP).plan_id)
     return frozenset(plans)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
-from flowreel.pipeline.dataset import versions
+from flowreel.pipeline.dataset import layout, versions
 from flowreel.pipeline.dataset.checked_table import read_checked
 from flowreel.pipeline.dataset.own_files import DROPPED_FILE, FOLDERS, Survey, survey
 from flowreel.pipeline.dataset.runs import records as runs
@@ -25,7 +25,9 @@ from flowreel.schemas.rules import SHARDS_RULES
 from flowreel.schemas.spec import GRACE_H
 
 _NO_RUNS = {"claims", "leases", "summaries", "sweeps"}  # folders below runs/ that hold no run's records
-_CLAIM = re.compile(r"runs/claims/(\d{6,})")  # of a version number: whoever left it was killed after its commit
+_CLAIM = re.compile(
+    rf"runs/claims/({layout.NUMBER})"
+)  # of a version number: whoever left it was killed after its commit
 BATCH = 64  # files deleted between two checks of the own lease
 
 
@@ -70,6 +72,7 @@ class _Snapshot:
     gone: list[FileInfo]
     in_use_now: InUse
     versions: Survey
+    folders: list[Folder]  # of versions, by rising number
 
     @classmethod
     def of(cls, dataset: Store, now_s: float) -> Self:
@@ -86,18 +89,14 @@ class _Snapshot:
         _, gone_sweeps = live(dataset, SWEEPS, now_s)
         ours = {info.path for info in runs.own}
         gone = [info for info in (*gone, *gone_sweeps) if info.path in ours]
-        found = cls(data, rest, runs, gone, in_use(dataset, alive), survey(dataset, "versions"))
+        used, published = in_use(dataset, alive), survey(dataset, "versions")
+        found = cls(data, rest, runs, gone, used, published, folders_of(dataset, published))
         if not any(version.exists for version in found.folders):
             raise UsageError(
                 f"{dataset.uri} holds no published version, so nothing is deleted there: name the folder of a dataset"
                 " that `flowreel render` has published"
             )
         return found
-
-    @property
-    def folders(self) -> list[Folder]:
-        """Lists the folders of versions, by rising number."""
-        return folders_of(self.versions.own)
 
     @property
     def temporaries(self) -> list[FileInfo]:
@@ -124,7 +123,7 @@ def find(dataset: Store, policy: Policy, now_s: float | None = None) -> Garbage:
         keep = newest.record.spec.dataset.keep_versions if newest else 1
     drops = past_retention(published, keep)
     # Files that nobody needs, but whose grace period is not over, are listed as waiting.
-    needed = _named(dataset, [v for v in folders if v.exists and v.number not in drops])
+    needed = _named(dataset, [v for v in folders if v.linked or (v.exists and v.number not in drops)])
     spared = _named(dataset, [v for v in folders if _just_dropped(v, drops, policy.grace_s, now_s)])
     live_files, ended = _of_runs(dataset, snapshot, policy.grace_s, now_s)
     needed |= live_files

@@ -8,12 +8,15 @@ version is always kept: it has the highest number, so no number is given twice.
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from flowreel.pipeline.dataset.own_files import DROPPED_FILE, survey
+from flowreel.pipeline.dataset.layout import NUMBER
+from flowreel.pipeline.dataset.own_files import DROPPED_FILE, Survey, survey
 from flowreel.pipeline.dataset.versions import RECORD, folder
-from flowreel.pipeline.storage import FileInfo, NotFound, Store
+from flowreel.pipeline.storage import LINK_TAG, FileInfo, NotFound, Store
+
+_LINKED = re.compile(rf"versions/({NUMBER})(?:/{re.escape(RECORD)})?")
 
 
 @dataclass
@@ -22,6 +25,7 @@ class Folder:
 
     number: int
     files: dict[str, FileInfo] = field(default_factory=dict)  # by name in the folder
+    linked: bool = False  # published for readers, through a link to the folder or to its record: stays as it is
 
     @property
     def exists(self) -> bool:
@@ -38,18 +42,22 @@ class Folder:
         return f"{folder(self.number)}/{name}"
 
 
-def folders_of(own: Iterable[FileInfo]) -> list[Folder]:
-    """Groups Flowreel's own files below ``versions`` by their version, published or not, by rising number."""
-    found: dict[int, dict[str, FileInfo]] = defaultdict(dict)
-    for info in own:
-        if named := re.fullmatch(r"versions/(\d{6,})/(.+)", info.path):
-            found[int(named[1])][named[2]] = info
-    return [Folder(number, found[number]) for number in sorted(found)]
+def folders_of(dataset: Store, found: Survey) -> list[Folder]:
+    """Groups what lies below ``versions`` by version, published or not, by rising number: Flowreel's own files, and
+    which versions are read through links."""
+    files: dict[int, dict[str, FileInfo]] = defaultdict(dict)
+    for info in found.own:
+        if named := re.fullmatch(rf"versions/({NUMBER})/(.+)", info.path):
+            files[int(named[1])][named[2]] = info
+    links = (_LINKED.fullmatch(info.path) for info in found.foreign if info.tag == LINK_TAG)
+    numbers = {int(link[1]) for link in links if link}
+    linked = {number for number in numbers if dataset.exists(f"{folder(number)}/{RECORD}")}
+    return [Folder(number, files.get(number, {}), number in linked) for number in sorted(files.keys() | linked)]
 
 
 def folders(dataset: Store) -> list[Folder]:
-    """Gives the folders of versions that lie in a dataset itself, behind no link."""
-    return folders_of(survey(dataset, "versions").own)
+    """Gives the folders of versions that lie in a dataset itself, and which of its versions are read through links."""
+    return folders_of(dataset, survey(dataset, "versions"))
 
 
 def past_retention(published: Sequence[int], keep: int) -> list[int]:
@@ -80,7 +88,7 @@ def removable(versions: Sequence[Folder], now_s: float, grace_s: float, dead_s: 
     long is gone."""
     newest = max((v.number for v in versions if v.exists), default=0)
     for version in versions:
-        if version.exists or version.number > newest:  # those above may be commits in progress
+        if version.exists or version.linked or version.number > newest:  # those above may be commits in progress
             continue
         if version.dropped:
             expired = age(version.dropped, now_s) >= grace_s

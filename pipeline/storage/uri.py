@@ -16,6 +16,9 @@ from flowreel.schemas.errors import StorageError
 from flowreel.schemas.extras import require
 
 ARCHIVE_SCHEMES = ("zip", "tar", "libarchive")
+_WEB = ("http", "https")
+_LOCAL_HOSTS = ("", "localhost")
+_MISSPELT = re.compile(rf"({'|'.join((*EXTRAS, *_WEB, 'file'))}):(?!//)", re.IGNORECASE)  # s3:/bucket, s3:bucket
 
 
 def open_store(uri: str, options: Mapping[str, Any] | None = None) -> Store:
@@ -65,22 +68,27 @@ def absolute_uri(uri: str) -> str:
 def check_no_credentials(uri: str) -> None:
     """Raises StorageError for a URL that carries a user, a password or a query, and shows only its scheme.
 
-    A secret may hold slashes, so `KEY:SECRET@` may end anywhere behind the scheme; `container@account`, as Azure has
-    it, is no secret, nor is an `@` further on with no colon before it.
+    A secret may hold slashes, so `KEY:SECRET@` may end anywhere behind the scheme, be quoted (`%3A`), or follow too few
+    slashes; `container@account`, as Azure has it, is no secret, nor is an `@` further on with no colon before it.
     """
+    _check_spelling(uri)
     for part in uri.split("::"):  # fsspec's chains
-        scheme, separator, rest = part.partition("://")
-        user = rest.partition("/")[0].rpartition("@")[0]
-        if scheme == "file":
-            secret = bool(user)
-        else:
-            secret = "?" in rest or ":" in rest.rpartition("@")[0] or bool(user and EXTRAS.get(scheme) != "azure")
-        if separator and secret:
+        scheme, separator, quoted = part.partition("://")
+        if separator and _has_credentials(scheme.lower(), unquote(quoted)):
             shown = scheme if re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme) else "..."
             raise StorageError(
                 f"A URL {shown}://... has credentials or a query in it: put them into storage_options instead, or into"
                 " the environment."
             )
+
+
+def _has_credentials(scheme: str, rest: str) -> bool:
+    """Tells whether what follows the scheme of a URL may hold a secret."""
+    host, user = rest.partition("/")[0], rest.partition("/")[0].rpartition("@")[0]
+    if scheme == "file":  # what follows an empty host is a path, of any characters
+        return bool(user) or (host not in _LOCAL_HOSTS and "@" in rest)
+    tail = "?" in rest or (scheme in _WEB and "#" in rest)
+    return tail or ":" in rest.rpartition("@")[0] or bool(user and EXTRAS.get(scheme) != "azure")
 
 
 def open_file(uri: str, options: Mapping[str, Any] | None = None) -> tuple[Store, str]:
@@ -123,11 +131,25 @@ def _parts(uri: str) -> list[str]:
     return [EXTRAS.get(scheme, scheme), *rest.strip("/").split("/")]
 
 
+def _check_spelling(uri: str) -> None:
+    """Raises StorageError for a URL with too few slashes, which would pass for a path; what follows may be secret."""
+    if misspelt := _MISSPELT.match(uri):
+        scheme = misspelt[1]
+        raise StorageError(
+            f"A place that begins with {scheme}: is neither a URL nor a path: write {scheme}://..., or"
+            f" ./{scheme}:... for a folder of that name."
+        )
+
+
 def _local_path(uri: str) -> str:
-    """Gives the absolute path of a local path or file:// URL (whose %20 and the like are decoded)."""
+    """Gives the absolute path of a local path or file:// URL (whose %20 and the like are decoded).
+
+    Raises StorageError for a URL of another host, and for one with too few slashes, which may hold credentials.
+    """
+    _check_spelling(uri)
     if not uri.startswith("file://"):
         return os.path.abspath(os.path.expanduser(uri))
     host, path = urlsplit(uri).netloc, unquote(uri.removeprefix("file://").partition("/")[2])
-    if host not in ("", "localhost"):
+    if host not in _LOCAL_HOSTS:
         raise StorageError(f"{uri!r} names a host, {host!r}: write file:///ABSOLUTE/PATH, or the plain path.")
     return os.path.abspath("/" + path)

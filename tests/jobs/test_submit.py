@@ -100,3 +100,13 @@ def test_what_the_user_allows_goes_along() -> None:
     sent = Arguments(Job.RENDER, "here.yaml", set_=["clips.frames=3"], allow_code=True)
     assert submit.entrypoint(sent) == "python -m flowreel render spec.yaml --set clips.frames=3 --allow-code"
     assert "--allow-code" not in submit.entrypoint(Arguments(Job.REFRESH, "s3://b/spec.yaml"))
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://KEY:hunter2@h:1", "http://hunter2@h:1", "KEY:hunter2@h:1", "http://KEY:hunter2/x@h:1", "h?hunter2"],
+)
+def test_an_address_with_credentials_is_refused_and_not_shown(address: str) -> None:
+    with pytest.raises(UsageError, match="RAY_AUTH_TOKEN") as refused:
+        submit.connect(address)
+    assert "hunter2" not in str(refused.value) and "KEY" not in str(refused.value)

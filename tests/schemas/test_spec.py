@@ -384,3 +384,17 @@ def test_the_json_schema_has_every_field_of_the_contract() -> None:
     kinds = schema["properties"]["variants"]["anyOf"]
     assert kinds[0]["items"] == {"$ref": "#/$defs/Variant"} and "Balance" in str(kinds[1]) and "Matrix" in str(kinds[1])
     assert schema["$defs"]["Replace"]["required"] == ["replace", "with"]
+
+
+@pytest.mark.parametrize("field", ["labels", "instances", "images"])
+def test_a_url_in_place_of_a_template_is_not_shown(field: str) -> None:
+    tree = {"dataset": {"uri": "d"}, "source": {"uri": "s", field: "s3://KEY:hunter2/x@bucket/{sequence}/*.png"}}
+    with pytest.raises(ValidationError, match="give it as source.uri") as refused:
+        Spec.model_validate(tree)
+    assert "hunter2" not in refused.value.errors()[0]["msg"]
+
+
+@pytest.mark.parametrize("value", ["!!timestamp x", "!!bool x", "!!int ''", "!!float ''", "0x" + "f" * 5000])
+def test_values_that_yaml_or_python_cannot_take_are_refused_in_words(value: str) -> None:
+    with pytest.raises(UsageError, match="spec.yaml"):
+        parse_spec(f"dataset: {{uri: {value}}}\nsource: {{uri: s}}\n", [], "spec.yaml")

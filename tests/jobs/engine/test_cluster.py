@@ -23,6 +23,7 @@ def test_this_machine(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
         ("127.0.0.1:", "give HOST:PORT"),
         (":6379", "give HOST:PORT"),
         ("127.0.0.1:70000", "give HOST:PORT"),
+        ("http://host:8265/?token=secret", r"\.\.\. \(with a \?, which is not shown\): give HOST:PORT"),
         ("name:secret@host:6379", r"RAY_ADDRESS=\.\.\. \(with an @, which is not shown\): give HOST:PORT"),
     ],
 )

@@ -16,7 +16,7 @@ from flowreel.jobs import render as rendering
 from flowreel.jobs.gc import lines
 from flowreel.pipeline.dataset import layout, own_files
 from flowreel.pipeline.dataset.own_files import is_own, survey
-from flowreel.pipeline.dataset.versions import open_version
+from flowreel.pipeline.dataset.versions import numbers, open_version
 from flowreel.pipeline.maintenance import gc
 from flowreel.pipeline.maintenance.gc import Policy
 from flowreel.pipeline.maintenance.verify import verify
@@ -98,6 +98,30 @@ def test_no_link_is_followed(three: Small, tmp_path: Path, linked: str) -> None:
     assert content(outside).items() >= before.items() and place.is_symlink()
     assert not any(path.startswith(f"{linked}/") for path in garbage.deleted)
     assert linked in garbage.foreign
+
+
+@pytest.mark.parametrize("linked", ["versions/000002", "versions/000002/version.json"])
+def test_versions_read_through_links_stay_whole(three: Small, tmp_path: Path, linked: str) -> None:
+    """As DVC and git-annex put links in the place of files: readers still see the version, so its files are needed."""
+    root, outside = Path(three.dataset), tmp_path / "outside"
+    shutil.move(root / linked, outside)
+    (root / linked).symlink_to(outside)
+    age(root)
+    garbage = gc.collect(three.store, ALL)
+    assert garbage.drop == (1,) and linked in garbage.foreign
+    assert verify(open_version(three.store, 2)).problems == ()
+
+
+@pytest.mark.parametrize("name", ["000000", "0000003", "00000\u0663"])
+def test_folders_whose_names_are_nearly_versions_are_foreign(three: Small, name: str) -> None:
+    """`int` takes them for version 0 or 3."""
+    root = Path(three.dataset)
+    shutil.copytree(root / "versions/000003", root / "versions" / name)
+    age(root)
+    assert numbers(three.store) == [1, 2, 3]
+    before = content(root / "versions" / name)
+    garbage = gc.collect(three.store, ALL)
+    assert content(root / "versions" / name) == before and f"versions/{name}/version.json" in garbage.foreign
 
 
 def test_temporary_files_are_collected_wherever_flowreel_writes(three: Small) -> None:

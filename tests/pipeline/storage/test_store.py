@@ -25,6 +25,7 @@ from flowreel.pipeline.storage import (
     NotFound,
     Store,
     Unavailable,
+    absolute_uri,
     atomic_write,
     check_no_credentials,
     errors,
@@ -374,7 +375,11 @@ def test_uris_that_name_no_place(uri: str, told: str) -> None:
 
 @pytest.mark.parametrize(
     "uri",
-    ["s3://KEY:hunter22/with/slash@bucket/ds", "s3://KEY:hunter22@5", "gs://KEY:hunter22@b/x.yaml", "x://hunter22@b"],
+    [
+        *("s3://KEY:hunter22/with/slash@bucket/ds", "s3://KEY:hunter22@5", "gs://KEY:hunter22@b/x.yaml"),
+        *("x://hunter22@b", "s3://KEY%3Ahunter22/with/slash@bucket/ds", "file://KEY:hunter22/with/slash@bucket/ds"),
+        "https://b/x#token=hunter22",
+    ],
 )
 def test_no_way_in_shows_a_secret(uri: str) -> None:
     for opened in (open_store, open_file, split_uri):
@@ -385,7 +390,17 @@ def test_no_way_in_shows_a_secret(uri: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "uri", ["s3://bucket/data@2024/x", "abfs://container@account/path", "file:///tmp/a:b@c", "a@b:c"]
+    "uri", ["s3:/KEY:hunter22@bucket/ds", "S3:KEY:hunter22@bucket", "gs:KEY:hunter22@b", "file:/x"]
+)
+def test_a_url_with_too_few_slashes_is_no_folder(uri: str) -> None:
+    for opened in (open_store, open_file, split_uri, absolute_uri):
+        with pytest.raises(StorageError, match="neither a URL nor a path") as caught:
+            opened(uri)
+        assert "hunter22" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "uri", ["s3://bucket/data@2024/x", "abfs://container@account/path", "file:///tmp/a:b@c", "a@b:c", "./s3:x"]
 )
 def test_an_at_sign_is_no_secret_by_itself(uri: str) -> None:
     check_no_credentials(uri)
