@@ -1,5 +1,6 @@
 """What `submit` refuses before anything is sent, and what it packs."""
 
+import socket
 import subprocess
 import sys
 from importlib import metadata
@@ -81,3 +82,11 @@ def test_nobody_at_the_address_is_said() -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2 and "no Ray dashboard takes jobs there" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_dashboard_that_says_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(submit, "CONNECT_S", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(UsageError, match=f"--address {address}: no answer within 0.1 s"):
+            submit.connect(address)
