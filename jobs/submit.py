@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.request import urlopen
 
 import typer
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
 
 
+CONNECT_S = 10.0
 STARTING_S = 60  # how long a cluster that has just started may take no jobs
 
 
@@ -129,6 +131,7 @@ def connect(address: str) -> "JobSubmissionClient":
         )
     for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS"):  # Ray would prefer them to ``address``
         os.environ.pop(name, None)
+    _check_answers(address)
     try:
         from ray.job_submission import JobSubmissionClient
 
@@ -141,6 +144,20 @@ def connect(address: str) -> "JobSubmissionClient":
             f"--address {address}: no Ray dashboard takes jobs there ({cause}); give the URL of the head"
             f" node's dashboard, for example http://127.0.0.1:8265; the cluster needs {pip_install('cluster')} too"
         ) from None
+
+
+def _check_answers(address: str) -> None:
+    """Raises UsageError if somebody listens at a dashboard's ``address`` who says nothing: Ray would wait for ever."""
+    if not address.startswith(("http://", "https://")):
+        return
+    try:
+        urlopen(f"{address.rstrip('/')}/api/version", timeout=CONNECT_S).close()
+    except (OSError, ValueError) as error:  # all others are Ray's to tell; an HTTP error is an answer
+        if isinstance(getattr(error, "reason", error), TimeoutError):
+            raise UsageError(
+                f"--address {redact(address, {})}: no answer within {CONNECT_S:g} s; give the URL of the head node's"
+                " dashboard, for example http://127.0.0.1:8265"
+            ) from None
 
 
 def send(client: "JobSubmissionClient", arguments: Arguments) -> str:

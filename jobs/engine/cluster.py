@@ -21,6 +21,8 @@ from flowreel.schemas.wording import counted
 
 CONNECT_S = 10
 _HERE = ("", "local")  # values of RAY_ADDRESS that stand for this machine
+_HTTP2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\x04\0\0\0\0\0"  # how its connections begin (RFC 9113, 3.4)
+_SETTINGS = b"\x04"  # the type of the frame that answers
 _CGROUPS = Path("/sys/fs/cgroup")
 Execution = TypeVar("Execution", ExecutionSpec, TrainExecutionSpec)
 
@@ -124,11 +126,18 @@ def _host_and_port(address: str) -> tuple[str, int]:
 
 
 def _check_answers(address: str, host: str, port: int) -> None:
-    """Raises UsageError if nobody answers."""
+    """Raises UsageError if nobody answers, or somebody who does not speak gRPC (HTTP/2) as all of Ray does."""
     try:
-        socket.create_connection((host, port), timeout=CONNECT_S).close()
+        with socket.create_connection((host, port), timeout=CONNECT_S) as connection:
+            if os.environ.get("RAY_USE_TLS", "0") != "0":
+                return
+            connection.sendall(_HTTP2)
+            head = connection.recv(4)
+            if head[3:] == _SETTINGS:
+                return
+            reason = "something else does"
     except OSError as error:
-        raise UsageError(
-            f"RAY_ADDRESS={address}: no Ray cluster answers there ({error.strerror or error}); correct it, or unset"
-            " it to use this machine"
-        ) from None
+        reason = error.strerror or str(error)
+    raise UsageError(
+        f"RAY_ADDRESS={address}: no Ray cluster answers there ({reason}); correct it, or unset it to use this machine"
+    )

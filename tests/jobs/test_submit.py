@@ -1,5 +1,6 @@
 """What `submit` refuses before anything is sent, and what it packs."""
 
+import socket
 import subprocess
 import sys
 from importlib import metadata
@@ -110,3 +111,11 @@ def test_an_address_with_credentials_is_refused_and_not_shown(address: str) -> N
     with pytest.raises(UsageError, match="RAY_AUTH_TOKEN") as refused:
         submit.connect(address)
     assert "hunter2" not in str(refused.value) and "KEY" not in str(refused.value)
+
+
+def test_a_dashboard_that_says_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(submit, "CONNECT_S", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(UsageError, match=f"--address {address}: no answer within 0.1 s"):
+            submit.connect(address)

@@ -105,6 +105,7 @@ def control_stores(world: World) -> Row:
                 nodes.kill_gcs()
                 row.injected += 1
                 row.note = _ending(driver)
+            row.ended(driver.wait())
         world.publish(dataset, spec, row, lambda driver, *_: driver.wait() * 0, row.injected)
         row.judge(world.undisturbed.compare(dataset))
     return row

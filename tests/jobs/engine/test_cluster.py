@@ -2,6 +2,7 @@
 
 import os
 import socket
+import threading
 
 import pytest
 
@@ -44,11 +45,34 @@ def test_an_address_where_nobody_answers_is_refused(scheme: str, monkeypatch: py
             cluster_address()
 
 
-def test_an_address_where_somebody_answers_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("answer", [b"-ERR unknown command 'PRI'\r\n", b"HTTP/1.0 400 Bad Request\r\n"])
+def test_an_address_of_something_else_is_refused(answer: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as Redis, whose port Ray has taken over; Ray itself would try for minutes."""
+    with pytest.raises(UsageError, match="no Ray cluster answers there \\(something else does\\)"):
+        answered(answer, monkeypatch)
+
+
+def test_an_address_where_ray_answers_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert answered(b"\0\0\x12\x04\0\0\0\0\0" + bytes(18), monkeypatch) and on_cluster()
+
+
+def answered(answer: bytes, monkeypatch: pytest.MonkeyPatch) -> str | None:
+    """What is made of an address whose server says this."""
+
+    def serve() -> None:
+        connection, _ = listening.accept()
+        with connection:
+            connection.recv(1024)
+            connection.sendall(answer)
+
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        place = f"127.0.0.1:{listening.getsockname()[1]}"
-        monkeypatch.setenv("RAY_ADDRESS", place)
-        assert cluster_address() == place and on_cluster()
+        monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{listening.getsockname()[1]}")
+        server = threading.Thread(target=serve)
+        server.start()
+        try:
+            return cluster_address()
+        finally:
+            server.join()
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs Linux")
