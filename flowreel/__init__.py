@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from flowreel.pipeline.reader.torch_stream import ClipStream
     from flowreel.schemas.errors import (
         CheckpointError,
+        DamagedMedia,
         DivergedError,
         DroppedError,
         FlowreelError,
@@ -46,6 +47,7 @@ __all__ = [
     "ClipData",
     "ClipDataset",
     "ClipStream",
+    "DamagedMedia",
     "Dataset",
     "DivergedError",
     "DroppedError",

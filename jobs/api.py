@@ -60,6 +60,7 @@ class PlanSummary:
     device_bytes: int  # memory of its GPU; 0 on CPUs
     driver_bytes: int
     class_shares: Mapping[str, float]  # class -> share of the source's pixels, 0 to 1
+    ids: tuple[Mapping[str, Any], ...]  # per source id: `id`, its `class` and `pixels`
     balance: Mapping[str, Any] | None  # shares before and after, where `variants` asks for a balance
     problems: tuple[str, ...]  # of the source; with any, `render` raises SourceError
 

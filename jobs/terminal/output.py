@@ -33,5 +33,5 @@ def guard_output() -> None:
     """Makes all that this process prints from now on safe to show. Data on stdout keep what looks like a secret."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
-        if not isinstance(stream, SafeStream):
+        if stream is not None and not isinstance(stream, SafeStream):  # None: closed
             setattr(sys, name, SafeStream(stream, hide=name == "stderr"))

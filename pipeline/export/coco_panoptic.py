@@ -36,8 +36,8 @@ class CocoPanoptic:
         split, frames = clip.split, []
         for t, frame in enumerate(clip.frames):
             name = f"{clip.slug}_{clip.number:06d}_{frame['frame_index']:06d}"
-            instance = clip.ids("instance", t)
-            number_HW, parts = segments(clip.label(t), instance, space)
+            label_HW, instance = clip.label(t), clip.ids("instance", t)
+            number_HW, parts = segments(label_HW, instance, space)
             crowds = space.things if instance is not None else frozenset[int]()
             image = name + clip.ending(t)
             put(f"images/{split}/{image}", frame["image"]["bytes"])

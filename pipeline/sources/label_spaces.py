@@ -6,7 +6,7 @@ from typing import Any
 
 from flowreel.pipeline.sources.foreign_label_spaces import foreign_space
 from flowreel.pipeline.sources.named_files import read_named
-from flowreel.pipeline.storage import redact
+from flowreel.pipeline.storage import read_text, redact
 from flowreel.schemas.errors import StorageError, UsageError
 from flowreel.schemas.label_space import LabelSpace
 from flowreel.schemas.label_spaces import BUILT_IN
@@ -21,7 +21,10 @@ def open_label_space(name: str, options: Mapping[str, Any]) -> LabelSpace:
     if name in BUILT_IN:
         return BUILT_IN[name]
     try:
-        texts = [(url, data.decode()) for url, data in read_named(name, options)]
+        if name.lower().endswith((".yaml", ".yml")):  # the one kind whose parser takes long
+            texts = [(name, read_text(name, options))]
+        else:
+            texts = [(url, data.decode()) for url, data in read_named(name, options)]
         tree = _foreign([text for _, text in texts])
     except (StorageError, ValueError) as error:
         known = ", ".join(BUILT_IN)

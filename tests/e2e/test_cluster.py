@@ -67,7 +67,7 @@ def test_gpus_that_no_node_has_are_waited_for_with_a_word(
     try:
         assert process.stderr is not None
         for line in process.stderr:
-            if "waiting for a node" in line:
+            if "waiting for nodes" in line:
                 break
         else:
             pytest.fail(f"nothing was said about GPUs; the command ended with {process.wait()}")

@@ -28,6 +28,7 @@ def test_nothing_to_do_needs_neither_ray_nor_pytorch(
         source={"uri": str(local_run.source), "instances": "{sequence}/instances/*.png"},
         generator={"checkpoint": str(tiny_checkpoint), "batch": 2},
         clips={"frames": 3},
+        split={"train": 1.0},
     )
     before = {p: p.stat().st_mtime_ns for p in local_run.dataset.rglob("*") if p.is_file()}
     command = [sys.executable, "-c", CODE, "render", str(spec)]

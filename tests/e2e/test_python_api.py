@@ -49,7 +49,7 @@ def test_the_version_that_was_published_is_given(
 ) -> None:
     version = local_run.publish(local_run.prepare())
 
-    def render(spec: flowreel.Spec, display: Display) -> Result:
+    def render(spec: flowreel.Spec, display: Display, *, allow_code: bool) -> Result:
         display.say("working")
         return Result(Exit.WITH_FAILURES, version, published=True)
 
@@ -63,7 +63,9 @@ def test_the_version_that_was_published_is_given(
 def test_what_is_over_the_failure_budget_raises(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     unpublished = [f"clip {i}: broken" for i in range(12)]
     monkeypatch.setattr(
-        api, "render_with_display", lambda *_: Result(Exit.OVER_BUDGET, None, published=False, unpublished=unpublished)
+        api,
+        "render_with_display",
+        lambda *_, **__: Result(Exit.OVER_BUDGET, None, published=False, unpublished=unpublished),
     )
     with pytest.raises(flowreel.OverBudget, match="not published: 12 clips failed or were rejected") as raised:
         flowreel.render(flowreel.load_spec(str(spec)))
