@@ -205,10 +205,11 @@ def _paired(index: pa.Table) -> bool:
     except pa.ArrowException:
         return False
     ids, counts = (pc.list_value_length(index[name]) for name in ("ids", "counts"))
-    bounds = pc.min_max(pc.list_flatten(index["ids"])).as_py()
+    counted = pc.min_max(pc.list_flatten(index.filter(pc.greater(counts, 0))["ids"])).as_py()
+    every = pc.min_max(pc.abs(pc.list_flatten(index["ids"]))).as_py()  # of instances: see `instance_ids.special_ids`
     uncounted = pc.and_(pc.starts_with(index["key"], "instance|"), pc.equal(counts, 0))
     paired = pc.all(pc.or_(pc.equal(ids, counts), uncounted)).as_py() is not False  # None: no rows
-    return bool(paired and (bounds["min"] or 0) >= 0 and (bounds["max"] or 0) <= 65_535)
+    return bool(paired and (counted["min"] or 0) >= 0 and (every["max"] or 0) < _IDS)
 
 
 def forget_index(store: Store) -> None:

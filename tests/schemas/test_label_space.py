@@ -137,7 +137,7 @@ def test_a_name_that_is_neither_built_in_nor_a_file(folder: str, name: str) -> N
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"\xff\xfe\x00", "mapillary-v1.2, cityscapes-train-ids) nor a readable file: 'utf-8' codec"),
+        (b"\xff\xfe\x00", "not a text file, where YAML is needed"),
         (b"name: [x", "not valid YAML: line 1, column 9"),
         (b"just words", "must be a mapping of fields, not a single value"),
         (b"{}", "classes: missing, but required"),
