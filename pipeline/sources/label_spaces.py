@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from flowreel.pipeline.pointers import check_no_pointer
 from flowreel.pipeline.sources.foreign_label_spaces import foreign_space
 from flowreel.pipeline.sources.named_files import read_named
 from flowreel.pipeline.storage import read_text, redact
@@ -23,6 +24,7 @@ def open_label_space(name: str, options: Mapping[str, Any]) -> LabelSpace:
     try:
         if name.lower().endswith((".yaml", ".yml")):  # the one kind whose parser takes long
             texts = [(name, read_text(name, options))]
+            check_no_pointer(texts[0][1].encode())
         else:
             texts = [(url, data.decode()) for url, data in read_named(name, options)]
         tree = _foreign([text for _, text in texts])
