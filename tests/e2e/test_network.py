@@ -13,7 +13,7 @@ SESSION = """
 import os
 from flowreel.jobs.engine.local_network import stay_on_loopback
 stay_on_loopback()
-from flowreel.jobs.engine.cluster import ray_session
+from flowreel.jobs.engine.session import ray_session
 with ray_session():
     import ray
     @ray.remote
