@@ -150,8 +150,8 @@ def test_ray_that_dies_ends_it_with_the_next_step(tmp_path: Path) -> None:
     finally:
         training.kill()
         training.wait()
-    said_last = log.read_text().splitlines()[-1]
-    assert said_last == (
+    lines = log.read_text().splitlines()  # Ray may have more to say of its end after that
+    assert (
         "flowreel: Ray on this machine died: its node manager (raylet) has ended; run the same command to resume from"
         f" the newest state in {tmp_path / 'out'}"
-    )
+    ) in lines
